@@ -1,0 +1,91 @@
+"""Inference: a model on a device, from network input to depth, motion and masks as numpy arrays."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfm_odometry.checkpoint import DEFAULT_MODEL, load_model
+from sfm_odometry.errors import InputError
+from sfm_odometry.networks.model import Model
+from sfm_odometry.networks.pose_net import star_to_chain
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device of `auto`, `cpu` or `cuda[:N]`; auto takes a GPU where there is one, an absent GPU is an InputError."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name != "cpu" and not name.startswith("cuda"):
+        raise InputError(f"device must be auto, cpu or cuda:N, got '{name}'")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device must be auto, cpu or cuda:N, got '{name}'") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device '{name}' is not there: torch sees {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+class Estimator:
+    """Runs a model; frames are uint8 (H, W, C) of the model's own size and channels, as the preprocessor makes them."""
+
+    def __init__(self, model: Model, device: str = "auto", model_name: str = "", model_sha256: str = "") -> None:
+        self.device = choose_device(device)
+        self.model = model.to(self.device, memory_format=torch.channels_last).eval()
+        self.model_name, self.model_sha256 = model_name, model_sha256
+
+    @classmethod
+    def from_file(cls, path: Path | None = None, device: str = "auto") -> "Estimator":
+        """The model of the file, or the packaged default; CheckpointError or InputError says what is wrong."""
+        path = Path(path) if path is not None else DEFAULT_MODEL
+        model = load_model(path)
+        return cls(model, device, path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of the networks' input."""
+        return self.model.config.width, self.model.config.height
+
+    @property
+    def window_length(self) -> int:
+        """Frames in a window."""
+        return self.model.config.pose.frames
+
+    @property
+    def target(self) -> int:
+        """Index in the window of the frame that the masks belong to."""
+        return self.model.config.pose.target
+
+    @torch.inference_mode()
+    def depth(self, frame: np.ndarray) -> np.ndarray:
+        """Depth along z (H, W), float32, in the model's unit of length."""
+        inverse_depth = self.model.inverse_depth(self._tensor(frame)[None])[0]
+        return (1.0 / inverse_depth[0, 0]).cpu().numpy()
+
+    @torch.inference_mode()
+    def motion(self, frames: list[np.ndarray], want_mask: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+        """Motions of a window's neighbours and the mask of its target frame.
+
+        previous_from_current: (N - 1, 4, 4) float64, oldest first; mask: (H, W) float32, the explainability averaged over the sources,
+        or None where the model has no masks or they are not wanted.
+        """
+        net = self.model.pose_net
+        features = net.encode(self.model.normalise(torch.stack([self._tensor(frame) for frame in frames])[None]))
+        chain = star_to_chain(net.source_from_target(features).double())
+        mask = None
+        if want_mask and net.config.masks:
+            explainable = torch.softmax(net.mask_logits(features)[0][0], dim=1)[:, 1]
+            mask = explainable.mean(dim=0).cpu().numpy()
+        return chain[0].cpu().numpy(), mask
+
+    def warm_up(self) -> None:
+        """Run both networks once, so that the first frame does not pay for allocation and kernel choice."""
+        width, height = self.input_size
+        frame = np.zeros((height, width, self.model.config.image_channels), np.uint8)
+        self.depth(frame)
+        self.motion([frame] * self.window_length)
+
+    def _tensor(self, frame: np.ndarray) -> Tensor:
+        return torch.from_numpy(frame).to(self.device).permute(2, 0, 1).float() / 255.0

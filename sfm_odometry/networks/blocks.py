@@ -1,0 +1,29 @@
+"""Layers that both networks are made of."""
+
+from torch import Tensor, nn
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution and ReLU; the output has ceil(size / stride) rows and columns."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2), nn.ReLU(inplace=True))
+
+
+def upconv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
+    """Transposed convolution of stride 2 and ReLU; the output has twice the rows and columns."""
+    transposed = nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, output_padding=1)
+    return nn.Sequential(transposed, nn.ReLU(inplace=True))
+
+
+def match_size(x: Tensor, reference: Tensor) -> Tensor:
+    """Crop `x` to the rows and columns of `reference`, one fewer where a size was odd."""
+    return x[..., : reference.shape[-2], : reference.shape[-1]]
+
+
+def init_weights(module: nn.Module) -> None:
+    """He initialisation for the ReLU layers, zero biases: without normalisation layers it keeps the signal's size through the depth of the network."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            fan = layer.weight[0].numel() if isinstance(layer, nn.Conv2d) else layer.weight[:, 0].numel() / 4
+            nn.init.normal_(layer.weight, std=(2.0 / fan) ** 0.5)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)

@@ -1,0 +1,78 @@
+"""The depth network: one image to inverse depth at several scales."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sfm_odometry.networks.blocks import conv, init_weights, match_size, upconv
+
+
+@dataclass(frozen=True)
+class DepthNetConfig:
+    """Widths of :class:`DepthNet`; the defaults are the paper's DispNet (31,596,900 parameters)."""
+
+    image_channels: int = 3
+    encoder_widths: tuple[int, ...] = (32, 64, 128, 256, 512, 512, 512)
+    encoder_kernels: tuple[int, ...] = (7, 5, 3, 3, 3, 3, 3)
+    decoder_widths: tuple[int, ...] = (512, 512, 256, 128, 64, 32, 16)
+    """From the coarsest stage to full size; one stage for each encoder pair."""
+    scales: int = 4
+    """How many of the finest decoder stages predict inverse depth."""
+    inverse_depth_gain: float = 10.0
+    inverse_depth_offset: float = 0.01
+
+
+class DepthNet(nn.Module):
+    """DispNet with multi-scale side predictions (Mayer et al. 2016, as used by Zhou et al., CVPR 2017, section 3.4 and figure 4a).
+
+    Encoder: pairs of convolutions, stride 2 then 1. Decoder: transposed convolutions, skip connections, and, from the second predicting stage on,
+    the coarser prediction. inverse depth = gain * sigmoid(x) + offset.
+    """
+
+    def __init__(self, config: DepthNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, stages = config.encoder_widths, len(config.encoder_widths)
+        inputs = (config.image_channels, *widths[:-1])
+        self.encoder = nn.ModuleList(
+            nn.Sequential(conv(before, width, kernel, stride=2), conv(width, width, kernel))
+            for before, width, kernel in zip(inputs, widths, config.encoder_kernels, strict=True)
+        )
+        first_head = stages - config.scales
+        decoder_inputs = (widths[-1], *config.decoder_widths[:-1])
+        skips = (*reversed(widths[:-1]), 0)
+        coarser = [1 if stage > first_head else 0 for stage in range(stages)]
+        self.up = nn.ModuleList(upconv(before, width) for before, width in zip(decoder_inputs, config.decoder_widths, strict=True))
+        self.merge = nn.ModuleList(
+            conv(width + skip + extra, width) for width, skip, extra in zip(config.decoder_widths, skips, coarser, strict=True)
+        )
+        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in config.decoder_widths[first_head:])
+        init_weights(self)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Inverse depth, finest first: (B, 1, H, W), (B, 1, ~H/2, ~W/2), ... of a normalised image (B, C, H, W) of any size."""
+        features = [image]
+        for pair in self.encoder:
+            features.append(pair(features[-1]))
+        return self._decode(features)
+
+    def _decode(self, features: list[Tensor]) -> list[Tensor]:
+        first_head = len(self.up) - len(self.heads)
+        x, predictions = features[-1], []
+        for stage, (up, merge) in enumerate(zip(self.up, self.merge, strict=True)):
+            skip = features[-2 - stage]
+            x = match_size(up(x), skip)
+            parts = [x] if stage == len(self.up) - 1 else [x, skip]
+            if stage > first_head:
+                coarser = F.interpolate(predictions[-1], size=x.shape[-2:], mode="bilinear", align_corners=False)
+                parts.append(coarser.to(x.dtype))
+            x = merge(torch.cat(parts, dim=1))
+            if stage >= first_head:
+                predictions.append(self._inverse_depth(self.heads[stage - first_head](x)))
+        return predictions[::-1]
+
+    def _inverse_depth(self, logits: Tensor) -> Tensor:
+        # float32 whatever the precision of the layers: one bfloat16 step of inverse depth would move the geometry by pixels.
+        return self.config.inverse_depth_gain * torch.sigmoid(logits.float()) + self.config.inverse_depth_offset

@@ -1,0 +1,62 @@
+"""A depth network and a pose network that were learned together, with the input they expect."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor, nn
+
+from sfm_odometry.errors import InputError
+from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig
+from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
+
+ResizeMode = Literal["crop", "stretch", "pad"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything needed to build the networks and to make their input from an image."""
+
+    width: int = 416
+    height: int = 128
+    resize_mode: ResizeMode = "crop"
+    """How an image of another aspect becomes the input: cut to the aspect, stretched as the papers do, or padded."""
+    image_mean: float = 0.5
+    image_std: float = 0.5
+    """Networks see (image - mean) / std of an image in [0, 1]; 0.5 and 0.5 give [-1, 1]."""
+    depth: DepthNetConfig = field(default_factory=DepthNetConfig)
+    pose: PoseNetConfig = field(default_factory=PoseNetConfig)
+
+    def __post_init__(self) -> None:
+        if self.depth.image_channels != self.pose.image_channels:
+            raise InputError(
+                f"both networks must take the same image channels, got {self.depth.image_channels} and {self.pose.image_channels}"
+            )
+        if self.depth.image_channels not in (1, 3):
+            raise InputError(f"image_channels must be 1 (grey) or 3 (RGB), got {self.depth.image_channels}")
+
+    @property
+    def image_channels(self) -> int:
+        """1 for grey input, 3 for RGB."""
+        return self.depth.image_channels
+
+
+class Model(nn.Module):
+    """The two networks behind one interface; images are float32 in [0, 1]."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.depth_net = DepthNet(config.depth)
+        self.pose_net = PoseNet(config.pose)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] as the networks see them."""
+        return (images - self.config.image_mean) / self.config.image_std
+
+    def inverse_depth(self, images: Tensor) -> list[Tensor]:
+        """Inverse depth of images (B, C, H, W) in [0, 1], finest scale first."""
+        return self.depth_net(self.normalise(images))
+
+    def motion_and_masks(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """source_from_target (B, N - 1, 4, 4) and mask logits of snippets (B, N, C, H, W) in [0, 1]."""
+        return self.pose_net(self.normalise(frames))

@@ -1,0 +1,218 @@
+"""The odometry: frames in, depth, masks and a chained trajectory out. The node, the command line and evaluation all run this."""
+
+import time
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from sfm_odometry.camera import Intrinsics
+from sfm_odometry.estimator import Estimator
+from sfm_odometry.params import OdometryParams
+from sfm_odometry.preprocess import Preprocessor
+from sfm_odometry.trajectory import Trajectory, rotation_from_vector, rotation_vector, twist_of
+from sfm_odometry.uncertainty import BRIDGE_INFLATION, motion_covariance
+from sfm_odometry.window import AddedFrame, Arrival, FrameWindow
+
+
+class TrackingState(Enum):
+    """What the odometry is doing."""
+
+    FILLING_WINDOW = "filling_window"
+    TRACKING = "tracking"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class FrameMotion:
+    """One frame whose pose became known; lengths are metres only where the scale is known."""
+
+    stamp_ns: int
+    start_from_camera: np.ndarray
+    """(4, 4) float64: this camera in the optical frame of the first one."""
+    pose_covariance: np.ndarray
+    """(6, 6) of that pose, translation then rotation, in the axes of this camera."""
+    previous_from_current: np.ndarray
+    """(4, 4) float64: the step from the frame before; the identity for the first."""
+    dt_s: float
+    twist: np.ndarray
+    """(6,): linear and angular velocity in the axes of this camera."""
+    twist_covariance: np.ndarray
+    """(6, 6) of the twist."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """An image-like result: values (H, W) float32 at the network's size, the intrinsics of these pixels, the stamp of their frame."""
+
+    stamp_ns: int
+    values: np.ndarray
+    intrinsics: Intrinsics
+
+
+@dataclass(frozen=True)
+class OdometryResult:
+    """What one frame brought."""
+
+    state: TrackingState
+    refused: str = ""
+    """Why this frame was refused, if it was."""
+    event: str = ""
+    """What happened besides: a gap, a clock jump, other intrinsics, lost."""
+    motions: tuple[FrameMotion, ...] = ()
+    """Frames whose pose is new, oldest first: the whole window when it fills, one frame afterwards."""
+    depth: Panel | None = None
+    """Depth of the newest frame along z, NaN = unknown."""
+    mask: Panel | None = None
+    """Explainability, 0 to 1, of the window's target frame."""
+    preprocess_ms: float = 0.0
+    inference_ms: float = 0.0
+
+
+class MonocularOdometry:
+    """Depth and odometry of a monocular camera from a sliding window of frames."""
+
+    def __init__(self, estimator: Estimator, params: OdometryParams | None = None) -> None:
+        self.estimator = estimator
+        self.params = params or OdometryParams()
+        self._window: FrameWindow[np.ndarray] = FrameWindow(estimator.window_length, round(self.params.max_gap_s * 1e9))
+        self._trajectory = Trajectory()
+        self._preprocessor: Preprocessor | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new trajectory at the next frame."""
+        self._window.reset()
+        self._trajectory.reset()
+        self._newest_known_ns: int | None = None
+        self._twist: np.ndarray | None = None
+
+    def process(
+        self, image: np.ndarray, intrinsics: Intrinsics, stamp_ns: int, want_depth: bool = True, want_mask: bool = True
+    ) -> OdometryResult:
+        """Take one rectified frame, uint8 (H, W) grey or (H, W, 3) RGB, of a camera with `intrinsics`.
+
+        Raises ImageError for an image that does not fit its type or intrinsics; a frame with a stamp that cannot be used is refused in the result.
+        """
+        started = time.perf_counter()
+        event = self._adapt_to(intrinsics)
+        assert self._preprocessor is not None
+        frame = self._preprocessor(image)
+        added = self._window.add(frame, stamp_ns)
+        if added.arrival is Arrival.REFUSED:
+            return OdometryResult(self._state(), refused=added.reason)
+        event = self._handle_arrival(added) or event
+        preprocessed = time.perf_counter()
+        depth = self._depth_panel(frame, stamp_ns) if want_depth else None
+        state, lost, motions, mask = self._track(want_mask)
+        return OdometryResult(
+            state=state,
+            event=lost or event,
+            motions=motions,
+            depth=depth,
+            mask=mask,
+            preprocess_ms=(preprocessed - started) * 1e3,
+            inference_ms=(time.perf_counter() - preprocessed) * 1e3,
+        )
+
+    def _state(self) -> TrackingState:
+        return TrackingState.TRACKING if self._window.full else TrackingState.FILLING_WINDOW
+
+    def _adapt_to(self, intrinsics: Intrinsics) -> str:
+        """Rebuild the preprocessing when the camera changes; frames of another camera do not mix in one window."""
+        if self._preprocessor is not None and self._preprocessor.camera == intrinsics:
+            return ""
+        first = self._preprocessor is None
+        config = self.estimator.model.config
+        resize_mode = self.params.resize_mode or config.resize_mode
+        self._preprocessor = Preprocessor(intrinsics, config.width, config.height, config.image_channels, resize_mode)
+        self._window.flush()
+        return "" if first else "intrinsics changed"
+
+    def _handle_arrival(self, added: AddedFrame) -> str:
+        if added.arrival is Arrival.AFTER_GAP:
+            return f"gap of {added.since_newest_ns / 1e9:.2f} s"
+        if added.arrival is Arrival.AFTER_CLOCK_JUMP:
+            self._newest_known_ns = None
+            if self.params.reset_on_clock_jump:
+                self._trajectory.reset()
+                self._twist = None
+            return f"clock jumped back {-added.since_newest_ns / 1e9:.2f} s"
+        return ""
+
+    def _depth_panel(self, frame: np.ndarray, stamp_ns: int) -> Panel:
+        assert self._preprocessor is not None
+        depth = self.estimator.depth(frame) * np.float32(self.params.scale)
+        known = (depth >= self.params.min_depth) & (depth <= self.params.max_depth)
+        return Panel(stamp_ns, np.where(known, depth, np.float32(np.nan)), self._preprocessor.intrinsics)
+
+    def _track(self, want_mask: bool) -> tuple[TrackingState, str, tuple[FrameMotion, ...], Panel | None]:
+        if not self._window.full:
+            return TrackingState.FILLING_WINDOW, "", (), None
+        assert self._preprocessor is not None
+        chain, mask = self.estimator.motion(self._window.frames, want_mask)
+        chain[:, :3, 3] *= self.params.scale
+        stamps_ns = self._window.stamps_ns
+        reason = self._implausible(chain, stamps_ns)
+        if reason:
+            self._window.flush()
+            return TrackingState.LOST, reason, (), None
+        panel = None if mask is None else Panel(stamps_ns[self.estimator.target], mask, self._preprocessor.intrinsics)
+        return TrackingState.TRACKING, "", tuple(self._integrate(chain, stamps_ns)), panel
+
+    def _implausible(self, chain: np.ndarray, stamps_ns: list[int]) -> str:
+        """Why the window's motions are not believed, or nothing."""
+        if not np.isfinite(chain).all():
+            return "lost: the motion is not finite"
+        for step, dt_s in zip(chain, np.diff(stamps_ns) / 1e9, strict=True):
+            speed = np.linalg.norm(step[:3, 3]) / dt_s
+            turn_rate_deg = np.degrees(np.linalg.norm(rotation_vector(step[:3, :3]))) / dt_s
+            if speed > self.params.max_speed or turn_rate_deg > self.params.max_turn_rate_deg:
+                return f"lost: a motion of {speed:.1f} /s and {turn_rate_deg:.0f} deg/s is not plausible"
+        return ""
+
+    def _integrate(self, chain: np.ndarray, stamps_ns: list[int]) -> list[FrameMotion]:
+        """Append the steps to the frames whose pose is not known yet; poses that were handed out are never moved."""
+        motions = []
+        durations_s = np.diff(stamps_ns) / 1e9
+        if self._newest_known_ns is None or self._newest_known_ns < stamps_ns[0]:
+            motions.append(self._enter(stamps_ns[0], twist_of(chain[0], durations_s[0])))
+        for step, dt_s, stamp_ns in zip(chain, durations_s, stamps_ns[1:], strict=True):
+            if stamp_ns > self._newest_known_ns:
+                motions.append(self._append(step, self._covariance_of(step), stamp_ns, dt_s, twist_of(step, dt_s)))
+        return motions
+
+    def _enter(self, stamp_ns: int, twist: np.ndarray) -> FrameMotion:
+        """The oldest frame of a window that shares none with the known poses: the start, or the far side of a gap."""
+        step, covariance, dt_s = np.eye(4), self._covariance_of(np.eye(4)), 0.0
+        if self._newest_known_ns is not None:
+            dt_s = (stamp_ns - self._newest_known_ns) / 1e9
+            step, covariance = self._bridge(dt_s)
+        return self._append(step, covariance, stamp_ns, dt_s, twist)
+
+    def _bridge(self, dt_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """The unseen motion over a gap: constant velocity for a while, beyond that the pose is held; the covariance covers either."""
+        if self._twist is None:
+            return np.eye(4), self._covariance_of(np.eye(4)) * BRIDGE_INFLATION
+        travelled = np.eye(4)
+        travelled[:3, :3] = rotation_from_vector(self._twist[3:] * dt_s)
+        travelled[:3, 3] = rotation_from_vector(self._twist[3:] * dt_s / 2) @ self._twist[:3] * dt_s
+        covariance = self._covariance_of(travelled) * BRIDGE_INFLATION
+        return (travelled if dt_s <= self.params.max_bridge_s else np.eye(4)), covariance
+
+    def _append(self, step: np.ndarray, covariance: np.ndarray, stamp_ns: int, dt_s: float, twist: np.ndarray) -> FrameMotion:
+        pose = self._trajectory.append(step, covariance)
+        self._newest_known_ns, self._twist = stamp_ns, twist
+        return FrameMotion(
+            stamp_ns=stamp_ns,
+            start_from_camera=pose.start_from_camera,
+            pose_covariance=pose.covariance,
+            previous_from_current=step,
+            dt_s=dt_s,
+            twist=twist,
+            # Over a step of no known duration (the first frame) the twist is its neighbour's; a nominal 0.1 s keeps it finite.
+            twist_covariance=covariance / (dt_s or 0.1) ** 2,
+        )
+
+    def _covariance_of(self, step: np.ndarray) -> np.ndarray:
+        return motion_covariance(step, scale_known=self.params.scale_mode != "none")

@@ -1,0 +1,163 @@
+"""The odometry over a folder of images, without ROS: `python -m sfm_odometry.run --images DIR --calib FILE --out poses.txt`."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sfm_odometry.camera import Intrinsics
+from sfm_odometry.cli import run_cli
+from sfm_odometry.errors import InputError, OutputError
+from sfm_odometry.estimator import Estimator
+from sfm_odometry.kitti import (
+    NOMINAL_RATE_HZ,
+    camera_of_folder,
+    check_image_size,
+    frame_number,
+    list_images,
+    read_calibration,
+    read_image,
+    read_times,
+)
+from sfm_odometry.odometry import MonocularOdometry, OdometryResult, Panel
+from sfm_odometry.params import OdometryParams
+from sfm_odometry.pose_files import write_kitti, write_tum
+
+
+@dataclass
+class Recording:
+    """What the odometry said of a folder: poses by stamp, and what happened on the way."""
+
+    start_from_camera: dict[int, np.ndarray] = field(default_factory=dict)
+    events: list[str] = field(default_factory=list)
+    inference_ms: list[float] = field(default_factory=list)
+
+    def add(self, name: str, result: OdometryResult) -> None:
+        """Note the result of the frame called `name`."""
+        for motion in result.motions:
+            self.start_from_camera[motion.stamp_ns] = motion.start_from_camera
+        if result.event or result.refused:
+            self.events.append(f"{name}: {result.event or result.refused}")
+        self.inference_ms.append(result.preprocess_ms + result.inference_ms)
+
+    def poses(self, stamps_ns: Sequence[int]) -> np.ndarray:
+        """One pose a stamp (N, 4, 4); a frame that was never in a full window has the pose before it."""
+        poses, newest = [], np.eye(4)
+        for stamp_ns in stamps_ns:
+            newest = self.start_from_camera.get(stamp_ns, newest)
+            poses.append(newest)
+        return np.stack(poses)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    return run_cli(lambda: command(arguments))
+
+
+def command(arguments: argparse.Namespace) -> None:
+    """Track the folder, then write the poses; what can be checked is checked before the long work."""
+    images = list_images(arguments.images)
+    stamps_ns = _stamps_ns(images, arguments.times)
+    intrinsics = _intrinsics(images[0], arguments)
+    params = OdometryParams(scale_mode="none" if arguments.scale is None else "fixed", scale_value=arguments.scale or 1.0)
+    estimator = Estimator.from_file(arguments.model, arguments.device)
+    if len(images) < estimator.window_length:
+        raise InputError(f"{arguments.images}: {len(images)} images, expected at least the {estimator.window_length} of one window")
+    for folder in (arguments.out.parent, arguments.depth_dir, arguments.masks_dir):
+        _make_folder(folder)
+    recording = track(estimator, params, images, stamps_ns, intrinsics, arguments.depth_dir, arguments.masks_dir)
+    write = write_kitti if arguments.format == "kitti" else lambda path, poses: write_tum(path, np.array(stamps_ns) / 1e9, poses)
+    write(arguments.out, recording.poses(stamps_ns))
+    for event in recording.events:
+        print(event, file=sys.stderr)
+    print(f"{arguments.out}: {len(images)} poses, {np.median(recording.inference_ms):.1f} ms a frame (median, without reading the image)")
+
+
+def track(
+    estimator: Estimator,
+    params: OdometryParams,
+    images: Sequence[Path],
+    stamps_ns: Sequence[int],
+    intrinsics: Intrinsics,
+    depth_dir: Path | None = None,
+    masks_dir: Path | None = None,
+) -> Recording:
+    """Run the odometry over image files; depth and masks are written as they come, <image name>.npy, float32 (H, W)."""
+    odometry, recording = MonocularOdometry(estimator, params), Recording()
+    names = {stamp_ns: path.stem for stamp_ns, path in zip(stamps_ns, images, strict=True)}
+    started = time.monotonic()
+    for done, (path, stamp_ns) in enumerate(zip(images, stamps_ns, strict=True), start=1):
+        image = read_image(path)
+        check_image_size(path, image, intrinsics)
+        result = odometry.process(image, intrinsics, stamp_ns, depth_dir is not None, masks_dir is not None)
+        recording.add(path.name, result)
+        _save_panel(depth_dir, result.depth, names)
+        _save_panel(masks_dir, result.mask, names)
+        _show_progress(done, len(images), time.monotonic() - started)
+    return recording
+
+
+def _stamps_ns(images: Sequence[Path], times: Path | None) -> list[int]:
+    """One stamp a frame: from the file, or the nominal rate by frame number."""
+    if times is None:
+        return [round(frame_number(path) / NOMINAL_RATE_HZ * 1e9) for path in images]
+    stamps_s = read_times(times)
+    if len(stamps_s) != len(images):
+        raise InputError(f"{times}: {len(stamps_s)} times for {len(images)} images, expected one for each")
+    return [round(stamp * 1e9) for stamp in stamps_s]
+
+
+def _intrinsics(first_image: Path, arguments: argparse.Namespace) -> Intrinsics:
+    height, width = read_image(first_image).shape[:2]
+    camera = arguments.camera if arguments.camera is not None else camera_of_folder(arguments.images)
+    return read_calibration(arguments.calib, camera or 0, width, height)
+
+
+def _make_folder(folder: Path | None) -> None:
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: folder cannot be made: {error.strerror}") from error
+
+
+def _save_panel(folder: Path | None, panel: Panel | None, names: dict[int, str]) -> None:
+    if folder is None or panel is None:
+        return
+    path = folder / f"{names[panel.stamp_ns]}.npy"
+    try:
+        np.save(path, panel.values)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _show_progress(done: int, total: int, elapsed_s: float) -> None:
+    if sys.stderr.isatty() and (done % 10 == 0 or done == total):
+        end = "\n" if done == total else ""
+        print(f"\r{done}/{total} frames, {done / elapsed_s:.1f} frames/s", end=end, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sfm_odometry.run", description=__doc__)
+    parser.add_argument("--images", type=Path, required=True, help="folder of PNG or JPEG images, rectified, numbered")
+    parser.add_argument("--calib", type=Path, required=True, help="KITTI calib.txt or calib_cam_to_cam.txt, or a 3x3 camera matrix")
+    parser.add_argument("--camera", type=int, help="which of KITTI's cameras; default: by the folder's name, else 0")
+    parser.add_argument("--times", type=Path, help="one time in seconds a frame; default: 10 frames a second")
+    parser.add_argument("--model", type=Path, help="a .safetensors model; default: the packaged one")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    parser.add_argument("--scale", type=float, help="factor from the model's unit of length to metres; default: left as it is")
+    parser.add_argument("--out", type=Path, required=True, help="file of poses, camera0_from_camera, one a frame")
+    parser.add_argument("--format", choices=("kitti", "tum"), default="kitti")
+    parser.add_argument("--depth-dir", type=Path, help="folder for depth along z as .npy, one a frame, at the network's size, NaN = unknown")
+    parser.add_argument("--masks-dir", type=Path, help="folder for explainability masks as .npy, of every frame that was a window's target")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
