@@ -5,11 +5,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from sfm_odometry.camera import Intrinsics
-from sfm_odometry.errors import ImageError, InputError
+from sfm_odometry.errors import InputError
+from sfm_odometry.image_files import check_image_size, existing_folder, frame_number, list_images, read_depth, read_image
 from sfm_odometry.kitti_text import read_calibration, read_times
 from sfm_odometry.pose_files import read_poses
 
@@ -21,11 +21,11 @@ __all__ = [
     "list_images",
     "open_sequence",
     "read_calibration",
+    "read_depth",
     "read_image",
     "read_times",
 ]
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 CAMERAS = (2, 0, 3, 1)  # by preference: colour before grey, left before right
 NOMINAL_RATE_HZ = 10.0
 
@@ -64,7 +64,7 @@ def open_sequence(folder: Path, camera: int | None = None) -> ImageSequence:
     ../../poses file of the whole sequence, row k belongs to frame k. Only the first image is read, for its size: see `check_image_size`.
     Raises InputError, or its children CalibrationError and ImageError, with what is missing or wrong and what was expected.
     """
-    folder = _existing_folder(folder)
+    folder = existing_folder(folder)
     if camera is not None and camera not in CAMERAS:
         raise InputError(f"camera {camera} is none of KITTI's: expected 0, 1, 2 or 3")
     if _cameras_in(folder, "image_{}"):
@@ -77,56 +77,12 @@ def open_sequence(folder: Path, camera: int | None = None) -> ImageSequence:
     raise InputError(f"{folder}: no sequence in it, expected {expected}")
 
 
-def list_images(folder: Path) -> list[Path]:
-    """The PNG and JPEG images of a folder by frame number; raises InputError on a missing or empty folder, or names without numbers."""
-    folder = _existing_folder(folder)
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
-    if not paths:
-        raise InputError(f"{folder}: no images in it, expected PNG or JPEG files")
-    paths.sort(key=lambda path: (frame_number(path), path.name))
-    for first, second in zip(paths, paths[1:], strict=False):
-        if frame_number(first) == frame_number(second):
-            raise InputError(f"{second}: has the same frame number as {first.name}, expected one image for each")
-    return paths
-
-
-def frame_number(path: Path) -> int:
-    """The frame number at the end of a file's name (000123.png, frame_0123.jpg); raises InputError where there is none."""
-    match = re.fullmatch(r"[^.]*?(\d+)", Path(path).stem)
-    if match is None:
-        raise InputError(f"{path}: no frame number in the name, expected one like 000123{Path(path).suffix}")
-    return int(match.group(1))
-
-
 def camera_of_folder(folder: Path) -> int | None:
     """The camera whose images a folder holds, by its name (image_2, image_02, image_02/data), or None."""
     folder = Path(os.path.abspath(folder))
     name = folder.parent.name if folder.name == "data" else folder.name
     match = re.fullmatch(r"image_0?([0-3])", name)
     return int(match.group(1)) if match else None
-
-
-def read_image(path: Path) -> np.ndarray:
-    """An image as uint8, (H, W) where it is grey and (H, W, 3) RGB where it is coloured; raises ImageError naming the file."""
-    data = _image_bytes(path)
-    if not data:
-        raise ImageError(f"{path}: empty file, expected a PNG or JPEG image")
-    if _is_truncated(data):
-        raise ImageError(f"{path}: truncated after {len(data)} bytes, expected a whole PNG or JPEG image")
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ImageError(f"{path}: cannot be decoded, expected a PNG or JPEG image")
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def check_image_size(path: Path, image: np.ndarray, intrinsics: Intrinsics) -> None:
-    """Raise ImageError naming the file where `image` has not the size its intrinsics are for."""
-    height, width = image.shape[:2]
-    if (width, height) != (intrinsics.width, intrinsics.height):
-        raise ImageError(f"{path}: {width}x{height} pixels, expected {intrinsics.width}x{intrinsics.height} as the sequence's first image")
 
 
 def _open_odometry(folder: Path, camera: int) -> ImageSequence:
@@ -163,15 +119,6 @@ def _open_prepared(folder: Path) -> ImageSequence:
     return ImageSequence(folder.name, tuple(images), numbers, stamps_s, intrinsics, poses=_poses(folder, numbers))
 
 
-def _existing_folder(folder: Path) -> Path:
-    folder = Path(os.path.abspath(folder))  # not resolve(): a linked sequence keeps its neighbours, and "." gets a name
-    if not folder.exists():
-        raise InputError(f"{folder}: no such folder")
-    if not folder.is_dir():
-        raise InputError(f"{folder}: is a file, expected a folder")
-    return folder
-
-
 def _cameras_in(folder: Path, pattern: str) -> list[int]:
     return [camera for camera in CAMERAS if (folder / pattern.format(camera)).is_dir()]
 
@@ -182,22 +129,6 @@ def _chosen_camera(folder: Path, pattern: str, camera: int | None) -> int:
         others = ", ".join(pattern.format(other) for other in sorted(present))
         raise InputError(f"{folder}: no {pattern.format(camera)} in it, only {others}")
     return present[0] if camera is None else camera
-
-
-def _image_bytes(path: Path) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"{path}: no such image") from None
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _is_truncated(data: bytes) -> bool:
-    """True for a PNG or JPEG without its end mark; decoders may return such images with the rest in grey."""
-    if data.startswith(b"\x89PNG"):
-        return b"IEND" not in data[-1024:]
-    return data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-1024:]
 
 
 def _stamps(path: Path, numbers: tuple[int, ...]) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Scores as published: odometry over segments, 5-frame snippets, and depth. `python -m training.evaluate odometry|snippets|depth ...`."""

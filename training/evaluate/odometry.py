@@ -1,0 +1,86 @@
+"""Drift over segments as KITTI measures it, absolute trajectory error and relative pose error."""
+
+import numpy as np
+
+from training.evaluate.alignment import alignment
+
+SEGMENT_LENGTHS_M = (100, 200, 300, 400, 500, 600, 700, 800)
+START_STEP = 10
+
+
+def evaluate_odometry(gt: np.ndarray, pred: np.ndarray, align: str = "7dof") -> dict[str, float | int]:
+    """Scores of a predicted trajectory; gt and pred (N, 4, 4) world_from_camera of the same N >= 2 moments, gt in metres.
+
+    Both are first expressed in their own first camera's frame; then pred is aligned by `align` (none, scale, 6dof, 7dof) and everything
+    below is measured on the aligned trajectory. t_err_percent and r_err_deg_per_100m are NaN where the path is shorter than 100 m.
+    """
+    gt, pred = relative_to_first(gt), relative_to_first(pred)
+    similarity = alignment(gt[:, :3, 3], pred[:, :3, 3], align)
+    aligned = similarity.apply(pred)
+    t_err, r_err = segment_errors(gt, aligned)
+    rpe_m, rpe_rad = frame_to_frame_errors(gt, aligned)
+    return {
+        "t_err_percent": 100 * float(t_err.mean()) if t_err.size else float("nan"),
+        "r_err_deg_per_100m": 100 * float(np.degrees(r_err.mean())) if r_err.size else float("nan"),
+        "ate_m": absolute_trajectory_error(gt, aligned),
+        "rpe_m": float(rpe_m.mean()),
+        "rpe_deg": float(np.degrees(rpe_rad.mean())),
+        "scale": similarity.scale,
+        "frames": len(gt),
+    }
+
+
+def segment_errors(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Translation error per metre and rotation error in rad per metre, (K,) each, over all segments (Geiger et al., CVPR 2012, devkit).
+
+    For every 10th start i and length L in 100..800 m, the segment ends at the first frame j whose driven distance passes that of i by L;
+    E = (pred_i^-1 pred_j)^-1 (gt_i^-1 gt_j); the errors are |t(E)| / L and angle(E) / L. Segments beyond the end are left out.
+    """
+    driven = driven_distances(gt)
+    starts, ends, lengths = [], [], []
+    for start in range(0, len(gt), START_STEP):
+        for length in SEGMENT_LENGTHS_M:
+            end = int(np.searchsorted(driven, driven[start] + length, side="right"))
+            if end < len(gt):
+                starts.append(start)
+                ends.append(end)
+                lengths.append(float(length))
+    distances = np.array(lengths)
+    error = _motion_errors(gt, pred, np.array(starts, dtype=int), np.array(ends, dtype=int))
+    return np.linalg.norm(error[:, :3, 3], axis=1) / distances, rotation_angles_rad(error[:, :3, :3]) / distances
+
+
+def frame_to_frame_errors(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Length and angle in rad, (N - 1,) each, of E = (pred_i^-1 pred_i+1)^-1 (gt_i^-1 gt_i+1) (RPE of Sturm et al., IROS 2012)."""
+    starts = np.arange(len(gt) - 1)
+    error = _motion_errors(gt, pred, starts, starts + 1)
+    return np.linalg.norm(error[:, :3, 3], axis=1), rotation_angles_rad(error[:, :3, :3])
+
+
+def absolute_trajectory_error(gt: np.ndarray, pred: np.ndarray) -> float:
+    """sqrt(1/N sum |t_gt - t_pred|^2) of trajectories already aligned (ATE of Sturm et al., IROS 2012)."""
+    return float(np.sqrt(np.mean(np.sum((gt[:, :3, 3] - pred[:, :3, 3]) ** 2, axis=1))))
+
+
+def driven_distances(poses: np.ndarray) -> np.ndarray:
+    """(N,) length of the path from the first pose to each, in the poses' unit."""
+    steps = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def relative_to_first(poses: np.ndarray) -> np.ndarray:
+    """(N, 4, 4) first_from_camera: the same trajectory in the frame of its first camera."""
+    return np.linalg.inv(poses[0]) @ poses
+
+
+def rotation_angles_rad(rotations: np.ndarray) -> np.ndarray:
+    """(N,) angles of (N, 3, 3) rotations: atan2(|axis part|, (trace - 1) / 2), which unlike acos keeps its digits near 0."""
+    skew = (rotations - np.swapaxes(rotations, 1, 2)) / 2
+    sine = np.sqrt(skew[:, 2, 1] ** 2 + skew[:, 0, 2] ** 2 + skew[:, 1, 0] ** 2)
+    return np.arctan2(sine, (np.trace(rotations, axis1=1, axis2=2) - 1) / 2)
+
+
+def _motion_errors(gt: np.ndarray, pred: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    gt_motion = np.linalg.inv(gt[starts]) @ gt[ends]
+    pred_motion = np.linalg.inv(pred[starts]) @ pred[ends]
+    return np.linalg.inv(pred_motion) @ gt_motion
