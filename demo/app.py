@@ -1,0 +1,82 @@
+"""The demo's command line: drive, play, measure, report."""
+
+import argparse
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+
+from demo import outputs
+from demo.drive import Drive, open_drive, render_drive
+from demo.processes import ros_environment
+from demo.progress import Progress
+from demo.recording import track_of
+from demo.results import summary_lines, write_results
+from sfm_odometry.checkpoint import load_model
+from sfm_odometry.cli import run_cli
+
+RENDERED_FRAMES = 250
+RENDERED_SIZE = "1242x375"
+RENDERED_SEED = 7
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the demo; returns the exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    # A shell that starts us in the background ignores Ctrl-C for us and our children; and an order to terminate ends like Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
+    return run_cli(lambda: run(arguments, Progress()))
+
+
+def run(arguments: argparse.Namespace, progress: Progress) -> None:
+    """The demo, step by step."""
+    load_before = os.getloadavg()[0]
+    out = outputs.prepare(arguments.out)
+    os.environ.update(ros_environment())
+    if arguments.model is not None:
+        load_model(arguments.model)  # a bad model is refused here, before there is anything to wait for
+    drive = _drive(arguments, out, progress)
+    # Imported late: these need ROS's environment, and the errors above do not need them.
+    from demo.environment import facts_of
+    from demo.playback import play
+
+    recording, published = play(drive, out / outputs.LOGS, arguments.model, arguments.rate, progress)
+    measures = write_results(out, drive, track_of(recording, published), recording, facts_of(recording, load_before))
+    for line in summary_lines(measures, out):
+        progress.say(line)
+
+
+def _drive(arguments: argparse.Namespace, out: Path, progress: Progress) -> Drive:
+    if arguments.sequence is not None:
+        return open_drive(arguments.sequence, arguments.camera, arguments.frames)
+    log = out / outputs.LOGS / "renderer.log"
+    frames = arguments.frames or RENDERED_FRAMES
+    return render_drive(out / outputs.DRIVE, log, frames, arguments.size, arguments.seed, progress)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results (default: out/demo)")
+    parser.add_argument("--sequence", type=Path, help="KITTI odometry sequence or raw drive to play (default: render a drive)")
+    parser.add_argument("--camera", type=int, help="camera of the sequence, 0 to 3 (default: the first present of 2, 0, 3, 1)")
+    parser.add_argument("--model", type=Path, help="model file (default: the packaged one)")
+    parser.add_argument("--frames", type=_positive(int), help=f"play the first N frames (default: all; rendered: {RENDERED_FRAMES})")
+    parser.add_argument("--rate", type=_positive(float), help="frames per second (default: the sequence's own)")
+    parser.add_argument("--size", default=RENDERED_SIZE, help=f"size of a rendered drive (default: {RENDERED_SIZE})")
+    parser.add_argument("--seed", type=int, default=RENDERED_SEED, help=f"seed of a rendered drive (default: {RENDERED_SEED})")
+    return parser
+
+
+def _positive(kind: type) -> object:
+    def parse(text: str) -> object:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"{text} is not positive")
+        return value
+
+    return parse
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,76 @@
+"""Depth and masks as pictures, and pictures as parts of a page."""
+
+import base64
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+
+from sfm_odometry.errors import ImageError, OutputError
+
+PANEL_WIDTH = 620
+JPEG_QUALITY = 87
+DEPTH_COLOURS = "magma"
+
+
+def depth_colours(depth: np.ndarray) -> np.ndarray:
+    """Inverse depth of `depth` (H, W) as uint8 RGB (H, W, 3): bright is near; unknown (NaN or not positive) is grey.
+
+    Stretched between the 1st and 98th percentile of the picture, so that a depth of unknown scale shows as well as a metric one.
+    """
+    known = np.isfinite(depth) & (depth > 0)
+    picture = np.full((*depth.shape, 3), 96, dtype=np.uint8)
+    if not known.any():
+        return picture
+    inverse_depth = 1.0 / depth[known]
+    low, high = np.percentile(inverse_depth, (1, 98))
+    stretched = np.clip((inverse_depth - low) / max(high - low, 1e-12), 0.0, 1.0)
+    colours = matplotlib.colormaps[DEPTH_COLOURS](stretched)[:, :3]
+    picture[known] = np.round(255 * colours).astype(np.uint8)
+    return picture
+
+
+def read_depth(path: Path) -> np.ndarray:
+    """True depth of a rendered drive (H, W) float32 metres, NaN where unknown, from a 16-bit PNG of metres * 256."""
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.dtype != np.uint16:
+        raise ImageError(f"{path}: expected a 16-bit depth PNG")
+    return np.where(stored > 0, stored.astype(np.float32) / 256.0, np.float32(np.nan))
+
+
+def mask_over_image(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """`image` (H, W[, 3]) uint8, reddened where `mask` (h, w) uint8 says that rigid motion does not explain it; uint8 RGB (h, w, 3)."""
+    height, width = mask.shape
+    base = cv2.resize(as_rgb(image), (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    grey = base.mean(axis=2, keepdims=True)
+    unexplained = 1.0 - mask.astype(np.float32)[..., None] / 255.0
+    red = np.array([235.0, 60.0, 50.0], dtype=np.float32)
+    blended = (1.0 - 0.75 * unexplained) * (0.75 * grey + 0.25 * base) + 0.75 * unexplained * red
+    return np.clip(np.round(blended), 0, 255).astype(np.uint8)
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, 3) uint8 as (H, W, 3)."""
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+
+
+def to_data_uri(picture: np.ndarray, width: int = PANEL_WIDTH) -> str:
+    """A uint8 picture (H, W) or (H, W, 3) RGB as a data: URI of a JPEG at most `width` pixels wide."""
+    scale = min(1.0, width / picture.shape[1])
+    size = (round(picture.shape[1] * scale), max(1, round(picture.shape[0] * scale)))
+    small = cv2.resize(as_rgb(picture), size, interpolation=cv2.INTER_AREA)
+    _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(small[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write a uint8 picture, grey or RGB; OutputError when that fails."""
+    if not cv2.imwrite(str(path), picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])):
+        raise OutputError(f"{path}: cannot be written")
+
+
+def css_gradient(steps: int = 9) -> str:
+    """The depth colours as the stops of a CSS linear-gradient, far to near."""
+    colours = matplotlib.colormaps[DEPTH_COLOURS](np.linspace(0, 1, steps))
+    return ", ".join(matplotlib.colors.to_hex(colour) for colour in colours)
