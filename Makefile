@@ -1,0 +1,33 @@
+# make setup | test | demo | bench | lint: each does all the set-up that it needs, into .venv.
+# PYTHON=python3.12 picks the interpreter; SEQ=FOLDER gives the demo a KITTI sequence in place of a rendered drive.
+PYTHON ?=
+SEQ ?=
+OUT ?= out/demo
+
+# The ROS 2 wheels re-execute their interpreter once, to set LD_LIBRARY_PATH, and mark that by a variable. A make that was itself started
+# from such an interpreter would hand down the mark and another environment's path.
+ifdef _ROS_WHEELS_BOOTSTRAP_COMPLETE
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+unexport LD_LIBRARY_PATH
+endif
+
+.PHONY: setup test demo bench lint clean
+
+setup:
+	@python3 tools/setup_environment.py $(if $(PYTHON),--python $(PYTHON))
+
+test: setup
+	.venv/bin/python -m pytest $(ARGS)
+
+demo: setup
+	.venv/bin/python -m demo --out $(OUT) $(if $(SEQ),--sequence $(SEQ))
+
+bench: setup
+	.venv/bin/python -m demo.bench
+
+lint: setup
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m mypy
+
+clean:
+	rm -rf .venv out build install log

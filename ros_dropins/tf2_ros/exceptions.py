@@ -1,0 +1,25 @@
+"""What a look-up raises; all of them are a TransformException."""
+
+
+class TransformException(Exception):
+    """Root of the exceptions of tf2."""
+
+
+class ConnectivityException(TransformException):
+    """The two frames are in trees that are not connected."""
+
+
+class LookupException(TransformException):
+    """A frame does not exist, or the tree has a loop."""
+
+
+class ExtrapolationException(TransformException):
+    """The requested time lies outside the stored transforms."""
+
+
+class InvalidArgumentException(TransformException):
+    """A frame name is empty or begins with a slash."""
+
+
+class TimeoutException(TransformException):
+    """Kept for those who catch it by name: the look-ups report the reason rather than the timeout."""
