@@ -1,6 +1,7 @@
 """Images and depth maps on disk, and the frame numbers in their names."""
 
 import io
+import itertools
 import os
 import re
 import zipfile
@@ -22,7 +23,7 @@ def list_images(folder: Path) -> list[Path]:
     if not paths:
         raise InputError(f"{folder}: no images in it, expected PNG or JPEG files")
     paths.sort(key=lambda path: (frame_number(path), path.name))
-    for first, second in zip(paths, paths[1:], strict=False):
+    for first, second in itertools.pairwise(paths):
         if frame_number(first) == frame_number(second):
             raise InputError(f"{second}: has the same frame number as {first.name}, expected one image for each")
     return paths

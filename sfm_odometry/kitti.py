@@ -14,6 +14,8 @@ from sfm_odometry.kitti_text import read_calibration, read_times
 from sfm_odometry.pose_files import read_poses
 
 __all__ = [
+    "CAMERAS",
+    "NOMINAL_RATE_HZ",
     "ImageSequence",
     "camera_of_folder",
     "check_image_size",

@@ -1,5 +1,6 @@
 """KITTI's small text files: calibrations and times."""
 
+import itertools
 import re
 from datetime import datetime
 from pathlib import Path
@@ -38,7 +39,7 @@ def read_times(path: Path) -> np.ndarray:
     rows = _clock_rows(path) if ":" in read_text(path) else _second_rows(path)
     if not rows:
         raise InputError(f"{path}: no times in it, expected one for each image")
-    for (_, before), (line_number, time) in zip(rows, rows[1:], strict=False):
+    for (_, before), (line_number, time) in itertools.pairwise(rows):
         if time <= before:
             raise InputError(f"{path}, line {line_number}: time {time:.9g} s after {before:.9g} s, expected increasing times")
     return np.array([time for _, time in rows])

@@ -52,16 +52,19 @@ def depth_command(arguments: argparse.Namespace) -> None:
 def _mean_odometry_scores(arguments: argparse.Namespace) -> Scores:
     gt = read_poses(arguments.gt)
     if arguments.frames is not None:
-        gt = select_frames(gt, *arguments.frames, name=str(arguments.gt))
+        first, last = arguments.frames
+        gt = select_frames(gt, first, last, str(arguments.gt))
     trajectories = [read_poses(path).poses for path in arguments.mean_odometry_of]
     return evaluate_mean_odometry(gt.poses, trajectories, arguments.length, gt.frame_numbers)
 
 
 def _read_pairs(arguments: argparse.Namespace) -> Pairs:
-    gt, pred, names = read_poses(arguments.gt), read_poses(arguments.pred), (str(arguments.gt), str(arguments.pred))
+    gt, pred = read_poses(arguments.gt), read_poses(arguments.pred)
+    gt_name, pred_name = str(arguments.gt), str(arguments.pred)
     if arguments.frames is not None:
-        gt, pred = select_common_frames(gt, pred, *arguments.frames, *names)
-    pairs = associate(gt, pred, *names)
+        first, last = arguments.frames
+        gt, pred = select_common_frames(gt, pred, first, last, gt_name, pred_name)
+    pairs = associate(gt, pred, gt_name, pred_name)
     if len(pairs.frames) < max(len(gt.poses), len(pred.poses)):
         _note(f"{len(pairs.frames)} moments are in both files, out of {len(gt.poses)} true and {len(pred.poses)} predicted poses")
     return pairs

@@ -20,9 +20,7 @@ CROPS = {
 }
 
 
-def evaluate_depth(
-    pairs: Iterable[tuple[Path, Path]], cap_m: float = 80.0, crop: str = "garg"
-) -> tuple[dict[str, float | int], list[str]]:
+def evaluate_depth(pairs: Iterable[tuple[Path, Path]], cap_m: float = 80.0, crop: str = "garg") -> tuple[dict[str, float | int], list[str]]:
     """Mean scores over (true, predicted) depth files, and notes on what was left out.
 
     An image counts with the pixels whose truth lies between 1e-3 and `cap_m`, inside `crop`, where the prediction is known.
