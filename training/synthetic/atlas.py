@@ -1,0 +1,80 @@
+"""All textures of a drive in one image with their coarser levels, so that one remap colours a whole frame."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+ATLAS_WIDTH = 4096
+PADDING = 2
+SMALLEST = 4
+
+
+class Atlas:
+    """Tileable RGBA textures (uint8, sides powers of two, at most 1024) with box-filtered levels.
+
+    `levels` (textures * depth, 4) float32 holds for each texture and level: x, y of its first texel, width, height.
+    """
+
+    def __init__(self, textures: list[np.ndarray]) -> None:
+        self.sizes = np.array([t.shape[1::-1] for t in textures], dtype=np.float64)  # width, height
+        pyramids = [_pyramid(texture) for texture in textures]
+        self.depth = max(len(p) for p in pyramids)
+        tiles = [(t, level, image) for t, pyramid in enumerate(pyramids) for level, image in enumerate(pyramid)]
+        tiles.sort(key=lambda tile: -tile[2].shape[0])
+        self.levels = np.zeros((len(textures), self.depth, 4), np.float32)
+        places, height = _shelves([tile[2].shape for tile in tiles])
+        self.image = np.zeros((height, ATLAS_WIDTH, 4), np.uint8)
+        for (t, level, image), (x, y) in zip(tiles, places, strict=True):
+            padded = np.pad(image, ((PADDING, PADDING), (PADDING, PADDING), (0, 0)), mode="wrap")
+            self.image[y : y + padded.shape[0], x : x + padded.shape[1]] = padded
+            self.levels[t, level:] = x + PADDING, y + PADDING, image.shape[1], image.shape[0]
+        self.levels = self.levels.reshape(-1, 4)
+        self.colour = np.ascontiguousarray(self.image[..., :3])
+        self.opacity = np.ascontiguousarray(self.image[..., 3])
+        del self.image
+
+    def alpha(self, texture: int, u: np.ndarray, v: np.ndarray, texels_per_sample: float) -> np.ndarray:
+        """Opacity 0..255 at texture coordinates u, v, from the level that fits."""
+        level = int(np.clip(np.round(np.log2(max(texels_per_sample, 1e-6))), 0, self.depth - 1))
+        x, y, width, height = (float(value) for value in self.levels[texture * self.depth + level])
+        map_x = (u - np.floor(u)) * np.float32(width) + np.float32(x - 0.5)
+        map_y = (v - np.floor(v)) * np.float32(height) + np.float32(y - 0.5)
+        return cv2.remap(self.opacity, map_x, map_y, cv2.INTER_LINEAR)
+
+    def sample(self, texture: np.ndarray, u: np.ndarray, v: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """Trilinear colours (H, W, 3) float32 0..255; `texture` int (H, W), `level` float (H, W) from 0, the finest."""
+        level = np.clip(level, 0.0, self.depth - 1.001)
+        lower = level.astype(np.int32)
+        share = (level - lower)[..., None]
+        u, v = u - np.floor(u), v - np.floor(v)
+        row = texture * self.depth + lower
+        fine = self._level_colours(row, u, v)
+        coarse = self._level_colours(row + 1, u, v)
+        return fine + (coarse - fine) * share
+
+    def _level_colours(self, row: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        place = np.take(self.levels, row, axis=0)
+        map_x = u * place[..., 2] + (place[..., 0] - 0.5)
+        map_y = v * place[..., 3] + (place[..., 1] - 0.5)
+        return cv2.remap(self.colour, map_x, map_y, cv2.INTER_LINEAR).astype(np.float32)
+
+
+def _pyramid(texture: np.ndarray) -> list[np.ndarray]:
+    levels = [texture]
+    while min(levels[-1].shape[:2]) > SMALLEST:
+        height, width = levels[-1].shape[:2]
+        levels.append(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+    return levels
+
+
+def _shelves(shapes: list[tuple[int, ...]]) -> tuple[list[tuple[int, int]], int]:
+    """Places on shelves of falling height, and the total height."""
+    places, x, y, shelf = [], 0, 0, 0
+    for height, width, _ in shapes:
+        if x + width + 2 * PADDING > ATLAS_WIDTH:
+            x, y, shelf = 0, y + shelf, 0
+        places.append((x, y))
+        x += width + 2 * PADDING
+        shelf = max(shelf, height + 2 * PADDING)
+    return places, y + shelf

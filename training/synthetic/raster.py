@@ -1,0 +1,168 @@
+"""Which polygon is seen at each sample: exact half-plane tests and a buffer of an affine "nearness".
+
+For a plane seen in perspective, inverse depth is affine in the image; seen along parallel light, so is the height towards the light. Both fill
+the same buffer with the same loop. Edges are planes through the camera centre, so polygons that reach behind the camera need no clipping
+(Olano and Greer, Triangle scan conversion using 2D homogeneous coordinates, 1997).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.synthetic.atlas import Atlas
+from training.synthetic.polygons import Polygons
+
+NEAR_M = 0.3
+EDGE_SLACK = 2e-3  # in pixels: neighbours overlap by this much, so that rounding opens no cracks
+
+
+@dataclass(frozen=True)
+class Projected:
+    """Visible polygons as affine functions of image coordinates (x, y): each row (a, b, c) means a x + b y + c."""
+
+    source: np.ndarray  # (K,) row of the input polygons
+    nearness: np.ndarray  # (K, 3) float64: inverse depth, or height towards the light
+    edges: np.ndarray  # (K, 4, 3) float64, >= 0 inside
+    texture_u: np.ndarray  # (K, 4): u = (a x + b y + c) / nearness + [3] in perspective, without the division for parallel light
+    texture_v: np.ndarray  # (K, 4)
+    boxes: np.ndarray  # (K, 4) int: first and one past the last sample column, then row
+    perspective: bool
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The grid of image coordinates at which visibility is decided."""
+
+    x: np.ndarray  # (columns,) ascending, evenly spaced
+    y: np.ndarray  # (rows,)
+
+    def boxes(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """(K, 4) sample ranges that cover the image rectangles low..high, each (K, 2)."""
+        columns = []
+        for axis, grid in ((0, self.x), (1, self.y)):
+            step = grid[1] - grid[0]
+            first = np.ceil((low[:, axis] - grid[0]) / step - 1e-3)
+            last = np.floor((high[:, axis] - grid[0]) / step + 1e-3) + 1
+            columns += [np.clip(first, 0, len(grid)), np.clip(last, 0, len(grid))]
+        return np.stack(columns, axis=1).astype(np.int64)
+
+
+def project(polygons: Polygons, camera_from_world: np.ndarray, matrix: np.ndarray, samples: Samples) -> Projected:
+    """Perspective view: `camera_from_world` (4, 4), `matrix` (3, 3) intrinsics. Back faces and what is outside the image are dropped."""
+    rotation, translation = camera_from_world[:3, :3], camera_from_world[:3, 3]
+    corners = polygons.corners @ rotation.T + translation
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    offset = np.einsum("mi,mi->m", normal, corners[:, 0])
+    keep = np.abs(offset) > 1e-9 * np.maximum(np.linalg.norm(normal, axis=1), 1e-12)
+    keep &= (offset < 0) | polygons.two_sided
+    keep &= corners[:, :, 2].max(axis=1) > NEAR_M
+    low, high = _image_box(corners, matrix)
+    boxes = samples.boxes(low, high)
+    keep &= (boxes[:, 1] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 2])
+    rows = np.flatnonzero(keep)
+    rows = rows[np.argsort(np.linalg.norm(corners[rows].mean(axis=1), axis=1), kind="stable")]
+
+    ray_from_image = np.linalg.inv(matrix)
+    corners, normal, offset = corners[rows], normal[rows], offset[rows]
+    edges = np.cross(corners, np.roll(corners, -1, axis=1)) * np.sign(offset)[:, None, None] @ ray_from_image
+    center = -rotation.T @ translation
+    return Projected(
+        rows,
+        normal / offset[:, None] @ ray_from_image,
+        _slackened(edges),
+        _texture_in_view(polygons.texture_u[rows], rotation, center, ray_from_image),
+        _texture_in_view(polygons.texture_v[rows], rotation, center, ray_from_image),
+        boxes[rows],
+        perspective=True,
+    )
+
+
+def project_parallel(polygons: Polygons, axes: np.ndarray, samples: Samples) -> Projected:
+    """View along parallel light: rows of `axes` (3, 3) are the map's x and y and the direction towards the light, unit vectors."""
+    corners = polygons.corners @ axes.T
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    low, high = corners[:, :, :2].min(axis=1), corners[:, :, :2].max(axis=1)
+    boxes = samples.boxes(low, high)
+    keep = np.abs(normal[:, 2]) > 0.02 * np.maximum(np.linalg.norm(normal, axis=1), 1e-12)
+    keep &= (boxes[:, 1] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 2]) & ~polygons.ground
+    rows = np.flatnonzero(keep)
+    corners, normal = corners[rows], normal[rows]
+    following = np.roll(corners, -1, axis=1)
+    a, b = corners[..., 1] - following[..., 1], following[..., 0] - corners[..., 0]
+    edges = np.stack([a, b, -(a * corners[..., 0] + b * corners[..., 1])], axis=-1) * np.sign(normal[:, 2])[:, None, None]
+    height = np.einsum("mi,mi->m", normal, corners[:, 0])
+    nearness = np.stack([-normal[:, 0], -normal[:, 1], height], axis=1) / normal[:, 2:]
+    textures = []
+    for texture in (polygons.texture_u[rows], polygons.texture_v[rows]):
+        gradient = texture[:, :3] @ axes.T  # along the map's axes and towards the light, where the point lies at `nearness`
+        affine = gradient[:, 2:] * nearness
+        affine[:, :2] += gradient[:, :2]
+        textures.append(np.concatenate([affine, texture[:, 3:]], axis=1))
+    return Projected(rows, nearness, _slackened(edges), textures[0], textures[1], boxes[rows], perspective=False)
+
+
+def fill(projected: Projected, polygons: Polygons, atlas: Atlas, samples: Samples, texel_density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Resolve visibility: nearness (rows, columns) float32 and the row of `projected` seen there, int32, -1 where none.
+
+    `texel_density` (K,): texels of the finest level per unit of image length at nearness 1, for choosing the level of cut-outs.
+    """
+    nearness = np.zeros((len(samples.y), len(samples.x)), np.float32)
+    if not projected.perspective:
+        nearness[:] = -1e9
+    seen = np.full(nearness.shape, -1, np.int32)
+    x, y = samples.x.astype(np.float32), samples.y.astype(np.float32)
+    cutout = polygons.cutout[projected.source]
+    textures = polygons.texture[projected.source]
+    rows = zip(projected.nearness.tolist(), projected.edges.tolist(), projected.boxes.tolist(), strict=True)
+    for k, ((a, b, c), edges, (left, right, top, bottom)) in enumerate(rows):
+        x_box, y_box = x[left:right], y[top:bottom, None]
+        candidate = (a * x_box + c) + b * y_box
+        buffer = nearness[top:bottom, left:right]
+        inside = candidate > buffer
+        for ea, eb, ec in edges:
+            if ea or eb:
+                inside &= ea * x_box >= -ec - eb * y_box
+        if cutout[k] and inside.any():
+            inside &= _opaque(projected, k, x_box, y_box, candidate, int(textures[k]), float(texel_density[k]), atlas)
+        np.copyto(buffer, candidate, where=inside)
+        np.copyto(seen[top:bottom, left:right], k, where=inside)
+    return nearness, seen
+
+
+def _opaque(projected, k, x, y, nearness, texture, density, atlas):  # type: ignore[no-untyped-def]
+    coordinates = []
+    scale = 1.0 / np.maximum(nearness, 1e-6) if projected.perspective else np.float32(1.0)
+    for a, b, c, constant in (projected.texture_u[k], projected.texture_v[k]):
+        coordinates.append((np.float32(a) * x + np.float32(c) + np.float32(b) * y) * scale + np.float32(constant))
+    middle = float(nearness[nearness.shape[0] // 2, nearness.shape[1] // 2]) if projected.perspective else 1.0
+    return atlas.alpha(texture, coordinates[0], coordinates[1], density / max(middle, 1e-6)) > 127
+
+
+def _image_box(corners: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Image rectangles (M, 2), (M, 2) of the parts of the polygons in front of the near plane."""
+    following = np.roll(corners, -1, axis=1)
+    depth, next_depth = corners[:, :, 2], following[:, :, 2]
+    crosses = (depth > NEAR_M) != (next_depth > NEAR_M)
+    share = np.where(crosses, (NEAR_M - depth) / np.where(crosses, next_depth - depth, 1.0), 0.0)
+    points = np.concatenate([corners, corners + share[..., None] * (following - corners)], axis=1)
+    valid = np.concatenate([depth > NEAR_M, crosses], axis=1)
+    z = np.where(valid, np.maximum(points[..., 2], NEAR_M), 1.0)
+    image = np.stack([matrix[0, 0] * points[..., 0] / z + matrix[0, 2], matrix[1, 1] * points[..., 1] / z + matrix[1, 2]], axis=-1)
+    image = np.clip(image, -1e6, 1e6)
+    return np.where(valid[..., None], image, np.inf).min(axis=1), np.where(valid[..., None], image, -np.inf).max(axis=1)
+
+
+def _slackened(edges: np.ndarray) -> np.ndarray:
+    """Edge functions scaled to pixels and moved outwards by the slack; edges of no length always hold."""
+    length = np.hypot(edges[..., 0], edges[..., 1])
+    edges = np.where(length[..., None] > 1e-12, edges / np.maximum(length, 1e-12)[..., None], 0.0)
+    edges[..., 2] += EDGE_SLACK
+    return edges
+
+
+def _texture_in_view(texture: np.ndarray, rotation: np.ndarray, center: np.ndarray, ray_from_image: np.ndarray) -> np.ndarray:
+    """Texture rows (a, b, c, constant) for image coordinates; whole repeats are taken off the constant to keep float32 precise."""
+    constant = texture[:, :3] @ center + texture[:, 3]
+    return np.concatenate([texture[:, :3] @ rotation.T @ ray_from_image, (constant - np.floor(constant))[:, None]], axis=1)

@@ -1,0 +1,133 @@
+"""Where the car goes: a path of straights, bends and turns at junctions, and the speed along it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+STEP_M = 0.25
+FRAME_S = 0.1
+SIDEWAYS_MPS2 = 2.4
+SPEED_UP_MPS2 = 1.6
+BRAKE_MPS2 = 2.2
+MARGIN_BEHIND_M = 60.0
+MARGIN_AHEAD_M = 260.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A turn at a junction: the stretch along the route in metres, and its sign (+1 left)."""
+
+    start_m: float
+    end_m: float
+    sign: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """The path of the rear axle, sampled every STEP_M."""
+
+    points: np.ndarray  # (S, 2)
+    heading_rad: np.ndarray  # (S,)
+    curvature: np.ndarray  # (S,) 1/m, positive to the left
+    speed_limit_mps: np.ndarray  # (S,)
+    turns: tuple[Turn, ...]
+
+    @property
+    def length_m(self) -> float:
+        return (len(self.points) - 1) * STEP_M
+
+    def at(self, distance_m: np.ndarray | float, sideways_m: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """Points (..., 2) at distances along the route, moved to the left by `sideways_m`, and headings (...,)."""
+        grid = np.arange(len(self.points)) * STEP_M
+        heading = np.interp(distance_m, grid, self.heading_rad)
+        point = np.stack([np.interp(distance_m, grid, self.points[:, axis]) for axis in (0, 1)], axis=-1)
+        left = np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
+        return point + left * np.asarray(sideways_m)[..., None], heading
+
+
+def draw_route(seed: int, frames: int) -> Route:
+    """A route long enough for `frames` frames at any speed that its limits allow, and some way before and after."""
+    rng = np.random.default_rng([seed, 3])
+    needed = MARGIN_BEHIND_M + MARGIN_AHEAD_M + frames * 1.7
+    curvature, limits, turns = [np.zeros(int(120 / STEP_M))], [np.full(int(120 / STEP_M), 11.0)], []
+    length, heading = 120.0, 0.0
+    twisty = rng.uniform(0.15, 0.75)
+    while length < needed:
+        cruise = float(rng.choice([7.5, 9.0, 11.0, 12.5, 14.5]))
+        straight = rng.uniform(25, 130) * (1.3 - twisty)
+        kind = rng.choice(["turn", "bend", "wiggle"], p=[0.42, 0.4, 0.18])
+        bend, sign = _bend(rng, kind, heading)
+        pieces = [np.zeros(int(straight / STEP_M)), bend]
+        if kind == "turn":
+            turns.append(Turn(length + straight, length + straight + len(bend) * STEP_M, sign))
+        curvature += pieces
+        limits += [np.full(len(piece), cruise) for piece in pieces]
+        heading += float(bend.sum()) * STEP_M
+        length += sum(map(len, pieces)) * STEP_M
+    smooth = np.convolve(np.concatenate(curvature), np.hanning(27)[1:-1] / np.hanning(27).sum(), mode="same")
+    heading_rad = np.concatenate([[0.0], np.cumsum(smooth)[:-1] * STEP_M])
+    steps = np.stack([np.cos(heading_rad), np.sin(heading_rad)], axis=1) * STEP_M
+    points = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)[:-1]])
+    return Route(points, heading_rad, smooth, np.concatenate(limits), tuple(turns))
+
+
+def _bend(rng: np.random.Generator, kind: str, heading: float) -> tuple[np.ndarray, int]:
+    """Curvature samples of one bend; the route keeps its general direction, so that it never meets itself."""
+    sign = int(rng.choice([-1, 1]))
+    if abs(heading) > 0.7:
+        sign = -int(np.sign(heading))
+    if kind == "turn":
+        radius, angle = rng.uniform(7.5, 13.0), np.radians(rng.uniform(80, 95))
+    elif kind == "bend":
+        radius, angle = rng.uniform(35, 160), np.radians(rng.uniform(10, 60))
+    else:
+        radius, angle = rng.uniform(50, 160), np.radians(rng.uniform(8, 20))
+    arc = np.full(int(radius * angle / STEP_M), sign / radius)
+    return (np.concatenate([arc, -arc, -arc, arc]) if kind == "wiggle" else arc), sign
+
+
+def drive_distances(seed: int, route: Route, frames: int) -> np.ndarray:
+    """(frames,) distance along the route at each frame: limits, comfortable accelerations, now and then a stop."""
+    rng = np.random.default_rng([seed, 4])
+    limit = np.minimum(route.speed_limit_mps, np.sqrt(SIDEWAYS_MPS2 / np.maximum(np.abs(route.curvature), 1e-4)))
+    stops = [turn.start_m - 4.0 for turn in route.turns if rng.random() < 0.2]
+    for stop in stops:
+        limit[int(stop / STEP_M)] = 0.0
+    limit = _reachable(limit)
+    easy = np.convolve(np.pad(limit, 20, mode="edge"), np.ones(41) / 41, mode="valid")
+    limit = np.where(limit < 2.0, limit, np.minimum(limit, easy))
+    mood = 1.0 + 0.08 * np.sin(np.arange(len(limit)) * STEP_M / rng.uniform(25, 60) + rng.uniform(0, 6))
+    return _integrate(limit * mood, frames, {int(stop / STEP_M): int(rng.integers(8, 30)) for stop in stops})
+
+
+def _reachable(limit: np.ndarray) -> np.ndarray:
+    """The fastest speeds below `limit` with bounded acceleration and braking."""
+    speed = limit.copy()
+    for i in range(1, len(speed)):
+        speed[i] = min(speed[i], np.sqrt(speed[i - 1] ** 2 + 2 * SPEED_UP_MPS2 * STEP_M))
+    for i in range(len(speed) - 2, -1, -1):
+        speed[i] = min(speed[i], np.sqrt(speed[i + 1] ** 2 + 2 * BRAKE_MPS2 * STEP_M))
+    return speed
+
+
+def _integrate(limit: np.ndarray, frames: int, dwell_frames: dict[int, int]) -> np.ndarray:
+    """Distances at each frame; at a stop the car waits its frames, then creeps off."""
+    distance, waiting, distances = MARGIN_BEHIND_M, 0, []
+    speed = float(limit[int(distance / STEP_M)])
+    pending = dict(dwell_frames)
+    for _ in range(frames):
+        distances.append(distance)
+        if waiting > 0:
+            waiting -= 1
+            speed = 0.0
+            continue
+        index = min(int(distance / STEP_M), len(limit) - 2)
+        ahead = next((stop for stop in pending if 0 <= stop - index <= 4), None)
+        if ahead is not None and speed < 1.5:
+            waiting = pending.pop(ahead)
+        target = max(float(limit[index]), 0.6)
+        speed += float(np.clip(target - speed, -3.0 * FRAME_S, SPEED_UP_MPS2 * FRAME_S))
+        distance += speed * FRAME_S
+    return np.array(distances)
