@@ -1,5 +1,6 @@
 """Models on disk: safetensors for the weights, JSON in its header for everything else; nothing is ever unpickled."""
 
+import contextlib
 import json
 import os
 from dataclasses import asdict
@@ -41,7 +42,8 @@ def save_model(path: Path, model: Model, provenance: dict[str, Any], half: bool 
         save_file(tensors, temporary, metadata)
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise OutputError(f"{path}: model cannot be written: {error}") from error
 
 

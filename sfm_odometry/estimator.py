@@ -73,7 +73,8 @@ class Estimator:
         """
         net = self.model.pose_net
         features = net.encode(self.model.normalise(torch.stack([self._tensor(frame) for frame in frames])[None]))
-        chain = star_to_chain(net.source_from_target(features).double())
+        # float64 before the angles become a matrix, so that each step is a rotation to the last digit.
+        chain = star_to_chain(net.source_from_target(net.vectors(features).double()))
         mask = None
         if want_mask and net.config.masks:
             explainable = torch.softmax(net.mask_logits(features)[0][0], dim=1)[:, 1]

@@ -82,9 +82,9 @@ class PoseNet(nn.Module):
         gain = raw.new_tensor([self.config.translation_gain] * 3 + [self.config.rotation_gain] * 3)
         return raw * gain
 
-    def source_from_target(self, features: list[Tensor]) -> Tensor:
-        """Motions (B, N - 1, 4, 4) that map target-camera points into each source camera, sources in order of time."""
-        motions = transform_from_vector(self.vectors(features))
+    def source_from_target(self, vectors: Tensor) -> Tensor:
+        """Motions (B, N - 1, 4, 4) that map target-camera points into each source camera, sources in order of time, from `vectors`."""
+        motions = transform_from_vector(vectors)
         return motions if self.config.motion == "star" else chain_to_star(motions)
 
     def mask_logits(self, features: list[Tensor]) -> list[Tensor]:
@@ -100,7 +100,7 @@ class PoseNet(nn.Module):
     def forward(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
         """source_from_target (B, N - 1, 4, 4) and mask logits (empty without masks) of normalised snippets (B, N, C, H, W)."""
         features = self.encode(frames)
-        return self.source_from_target(features), self.mask_logits(features) if self.config.masks else []
+        return self.source_from_target(self.vectors(features)), self.mask_logits(features) if self.config.masks else []
 
 
 def chain_to_star(previous_from_current: Tensor) -> Tensor:

@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from sfm_odometry.errors import InputError
+from sfm_odometry.geometry import invert_transform, transform_from_vector
+from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig
+from sfm_odometry.networks.model import Model, ModelConfig
+from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig, chain_to_star, star_to_chain
+
+SMALL_DEPTH = DepthNetConfig(1, (4, 8, 8, 8), (3, 3, 3, 3), (8, 8, 8, 4))
+SMALL_POSE = PoseNetConfig(1, 5, (4, 8, 8, 8, 8), pose_widths=(8, 8), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3))
+
+
+def parameters(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_the_papers_networks_have_the_papers_size():
+    assert parameters(DepthNet(DepthNetConfig())) == 31_596_900
+    assert parameters(PoseNet(PoseNetConfig())) == 2_660_232
+
+
+@pytest.mark.parametrize("size", [(128, 416), (127, 401), (64, 97)])
+def test_depth_of_any_image_size(size):
+    predictions = DepthNet(SMALL_DEPTH)(torch.rand(2, 1, *size))
+    assert [tuple(prediction.shape[-2:]) for prediction in predictions][0] == size
+    assert len(predictions) == 4
+    for coarser, finer in zip(predictions[1:], predictions, strict=False):
+        assert coarser.shape[-1] == (finer.shape[-1] + 1) // 2
+
+
+def test_inverse_depth_stays_within_its_limits():
+    config = DepthNetConfig(1, (4, 8), (3, 3), (8, 4), scales=2, inverse_depth_gain=2.0, inverse_depth_offset=0.5)
+    for prediction in DepthNet(config)(torch.randn(1, 1, 32, 32) * 100):
+        assert ((prediction >= 0.5) & (prediction <= 2.5)).all()
+
+
+@pytest.mark.parametrize("frames", [3, 5])
+def test_motion_is_rigid_and_there_is_one_mask_a_source(frames):
+    net = PoseNet(PoseNetConfig(**{**SMALL_POSE.__dict__, "frames": frames}))
+    motions, logits = net(torch.rand(2, frames, 1, 64, 96))
+    assert motions.shape == (2, frames - 1, 4, 4)
+    rotation = motions[..., :3, :3]
+    assert torch.allclose(rotation @ rotation.transpose(-1, -2), torch.eye(3).expand_as(rotation), atol=1e-5)
+    assert [tuple(scale.shape) for scale in logits] == [(2, frames - 1, 2, 64 >> level, 96 >> level) for level in range(4)]
+
+
+def test_results_do_not_depend_on_the_batch():
+    torch.manual_seed(0)
+    model = Model(ModelConfig(64, 32, depth=SMALL_DEPTH, pose=SMALL_POSE)).eval()
+    frames = torch.rand(3, 5, 1, 32, 64)
+    assert torch.allclose(model.inverse_depth(frames[:, 2])[0][1:2], model.inverse_depth(frames[1:2, 2])[0], atol=1e-5)
+    assert torch.allclose(model.motion_and_masks(frames)[0][1:2], model.motion_and_masks(frames[1:2])[0], atol=1e-5)
+
+
+def random_poses(frames, seed=0):
+    vectors = torch.randn(2, frames, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return transform_from_vector(vectors * 0.3)
+
+
+@pytest.mark.parametrize("frames", [3, 5])
+def test_chain_and_star_agree_with_absolute_poses(frames):
+    world_from_frame = random_poses(frames)
+    target = frames // 2
+    sources = [index for index in range(frames) if index != target]
+    star = invert_transform(world_from_frame[:, sources]) @ world_from_frame[:, target : target + 1]
+    chain = invert_transform(world_from_frame[:, :-1]) @ world_from_frame[:, 1:]
+    assert torch.allclose(chain_to_star(chain), star)
+    assert torch.allclose(star_to_chain(star), chain)
+
+
+def test_both_networks_must_take_the_same_channels():
+    with pytest.raises(InputError, match="same image channels"):
+        ModelConfig(depth=SMALL_DEPTH)

@@ -1,0 +1,169 @@
+"""The facade over a small real network with random weights: its bookkeeping, not its accuracy."""
+
+import numpy as np
+import pytest
+import torch
+
+from sfm_odometry.camera import Intrinsics
+from sfm_odometry.errors import ImageError, InputError
+from sfm_odometry.estimator import Estimator, choose_device
+from sfm_odometry.networks.depth_net import DepthNetConfig
+from sfm_odometry.networks.model import Model, ModelConfig
+from sfm_odometry.networks.pose_net import PoseNetConfig
+from sfm_odometry.odometry import MonocularOdometry, TrackingState
+from sfm_odometry.params import OdometryParams
+
+CAMERA = Intrinsics(110.0, 110.0, 95.5, 47.5, 192, 96)
+STEP_NS = 100_000_000
+
+
+@pytest.fixture(scope="module")
+def estimator():
+    torch.manual_seed(1)
+    depth = DepthNetConfig(1, (4, 8), (3, 3), (8, 4), scales=2)
+    pose = PoseNetConfig(1, 5, (4, 8, 8, 8, 8), pose_widths=(8,), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3))
+    return Estimator(Model(ModelConfig(64, 32, depth=depth, pose=pose)), "cpu")
+
+
+def image(index):
+    return np.random.default_rng(index).integers(0, 256, (96, 192), np.uint8)
+
+
+def feed(odometry, indices, camera=CAMERA):
+    return [odometry.process(image(index), camera, index * STEP_NS) for index in indices]
+
+
+def test_the_window_fills_then_every_frame_brings_one_motion(estimator):
+    results = feed(MonocularOdometry(estimator), range(8))
+    assert [result.state for result in results[:4]] == [TrackingState.FILLING_WINDOW] * 4
+    assert [len(result.motions) for result in results] == [0, 0, 0, 0, 5, 1, 1, 1]
+    stamps = [motion.stamp_ns for result in results for motion in result.motions]
+    assert stamps == [index * STEP_NS for index in range(8)]
+    assert results[4].motions[0].start_from_camera == pytest.approx(np.eye(4))
+
+
+def test_poses_are_the_chained_steps(estimator):
+    motions = [motion for result in feed(MonocularOdometry(estimator), range(10)) for motion in result.motions]
+    for before, after in zip(motions, motions[1:], strict=False):
+        assert after.start_from_camera == pytest.approx(before.start_from_camera @ after.previous_from_current, abs=1e-12)
+        assert after.dt_s == pytest.approx(0.1)
+        assert after.twist[:3] * 0.1 == pytest.approx(after.previous_from_current[:3, :3].T @ after.previous_from_current[:3, 3])
+
+
+def test_covariances_are_positive_and_the_pose_gets_less_sure(estimator):
+    motions = [motion for result in feed(MonocularOdometry(estimator), range(12)) for motion in result.motions]
+    for motion in motions:
+        assert (np.linalg.eigvalsh(motion.pose_covariance) > 0).all()
+        assert (np.linalg.eigvalsh(motion.twist_covariance) > 0).all()
+    assert np.linalg.det(motions[-1].pose_covariance) > np.linalg.det(motions[1].pose_covariance)
+
+
+def test_depth_belongs_to_the_newest_frame_and_the_mask_to_the_middle(estimator):
+    results = feed(MonocularOdometry(estimator), range(6))
+    assert [result.depth.stamp_ns for result in results] == [index * STEP_NS for index in range(6)]
+    assert results[3].mask is None
+    assert results[5].mask.stamp_ns == 3 * STEP_NS
+    for panel in (results[5].depth, results[5].mask):
+        assert panel.values.shape == (32, 64)
+        assert panel.values.dtype == np.float32
+        assert (panel.intrinsics.width, panel.intrinsics.height) == (64, 32)
+
+
+def test_outputs_that_nobody_wants_are_not_made(estimator):
+    result = MonocularOdometry(estimator).process(image(0), CAMERA, 0, want_depth=False, want_mask=False)
+    assert result.depth is None
+    assert result.mask is None
+
+
+def test_depth_out_of_range_is_unknown(estimator):
+    result = MonocularOdometry(estimator, OdometryParams(min_depth=0.2, max_depth=0.20001)).process(image(0), CAMERA, 0)
+    assert np.isnan(result.depth.values).mean() > 0.9
+
+
+def test_a_fixed_scale_scales_depth_and_translation_together(estimator):
+    plain = feed(MonocularOdometry(estimator, OdometryParams(max_depth=1e6, max_speed=1e6)), range(5))[4]
+    params = OdometryParams(scale_mode="fixed", scale_value=3.0, max_depth=1e6, max_speed=1e6)
+    scaled = feed(MonocularOdometry(estimator, params), range(5))[4]
+    assert scaled.depth.values == pytest.approx(plain.depth.values * 3, rel=1e-5)
+    assert scaled.motions[4].start_from_camera[:3, 3] == pytest.approx(plain.motions[4].start_from_camera[:3, 3] * 3)
+    assert scaled.motions[4].start_from_camera[:3, :3] == pytest.approx(plain.motions[4].start_from_camera[:3, :3])
+
+
+def test_a_frame_with_an_old_stamp_is_refused_and_tracking_goes_on(estimator):
+    odometry = MonocularOdometry(estimator)
+    feed(odometry, range(6))
+    refused = odometry.process(image(9), CAMERA, 5 * STEP_NS)
+    assert refused.refused == "equal stamp"
+    assert refused.motions == ()
+    assert len(feed(odometry, [6])[0].motions) == 1
+
+
+def test_a_gap_is_bridged_and_nothing_published_is_moved(estimator):
+    odometry = MonocularOdometry(estimator)
+    before = feed(odometry, range(6))[-1].motions[-1]
+    after = feed(odometry, range(16, 21))
+    assert after[0].event == "gap of 1.10 s"
+    assert [len(result.motions) for result in after] == [0, 0, 0, 0, 5]
+    bridge = after[4].motions[0]
+    assert bridge.stamp_ns == 16 * STEP_NS
+    assert bridge.start_from_camera == pytest.approx(before.start_from_camera @ bridge.previous_from_current)
+    assert np.trace(bridge.pose_covariance) > 2 * np.trace(before.pose_covariance)
+    assert bridge.previous_from_current[:3, 3] == pytest.approx(before.twist[:3] * 1.1, rel=0.5)
+
+
+def test_a_long_gap_holds_the_pose(estimator):
+    odometry = MonocularOdometry(estimator)
+    before = feed(odometry, range(6))[-1].motions[-1]
+    bridge = feed(odometry, range(100, 105))[4].motions[0]
+    assert bridge.start_from_camera == pytest.approx(before.start_from_camera)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_clock_jump_keeps_or_resets_the_pose_by_choice(estimator, reset):
+    odometry = MonocularOdometry(estimator, OdometryParams(reset_on_clock_jump=reset))
+    before = feed(odometry, range(20, 40))[-1].motions[-1]
+    results = feed(odometry, range(5))
+    assert results[0].event == "clock jumped back 3.90 s"
+    expected = np.eye(4) if reset else before.start_from_camera
+    assert results[4].motions[0].start_from_camera == pytest.approx(expected)
+
+
+def test_other_intrinsics_flush_the_window(estimator):
+    odometry = MonocularOdometry(estimator)
+    feed(odometry, range(6))
+    results = feed(odometry, range(6, 11), Intrinsics(120.0, 120.0, 95.5, 47.5, 192, 96))
+    assert results[0].event == "intrinsics changed"
+    assert [len(result.motions) for result in results] == [0, 0, 0, 0, 5]
+
+
+def test_an_implausible_motion_is_lost_and_tracking_recovers(estimator):
+    odometry = MonocularOdometry(estimator, OdometryParams(max_turn_rate_deg=1e-4))
+    results = feed(odometry, range(10))
+    assert results[4].state is TrackingState.LOST
+    assert "not plausible" in results[4].event
+    assert all(result.motions == () for result in results)
+
+
+def test_reset_starts_again_from_the_identity(estimator):
+    odometry = MonocularOdometry(estimator)
+    feed(odometry, range(8))
+    odometry.reset()
+    results = feed(odometry, range(5))
+    assert results[4].motions[0].start_from_camera == pytest.approx(np.eye(4))
+
+
+def test_an_image_that_does_not_fit_its_intrinsics_is_refused(estimator):
+    with pytest.raises(ImageError, match="192x96"):
+        MonocularOdometry(estimator).process(np.zeros((10, 10), np.uint8), CAMERA, 0)
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:99", "cuda:x"])
+def test_a_device_that_is_not_there_is_refused_by_name(name):
+    with pytest.raises(InputError, match=name):
+        choose_device(name)
+
+
+@pytest.mark.parametrize("values", [{"max_gap_s": 0.0}, {"scale_mode": "guess"}, {"scale_value": -1.0}, {"min_depth": 90.0}, {"resize_mode": "squash"}])
+def test_parameters_out_of_range_are_refused_by_name(values):
+    with pytest.raises(InputError, match=next(iter(values))):
+        OdometryParams(**values)

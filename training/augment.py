@@ -1,0 +1,110 @@
+"""Augmentation on the device, exact in geometry: images, intrinsics, depth and motion change together."""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.batch import Batch
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What is varied, and how much."""
+
+    max_zoom: float = 1.15
+    """Images are enlarged by 1 to this factor and cut back to size (SfMLearner)."""
+    flip: bool = True
+    """Mirror left to right, half of the time."""
+    reverse: bool = False
+    """Play a snippet backwards, half of the time."""
+    brightness: float = 0.0
+    contrast: float = 0.0
+    gamma: float = 0.0
+    """Colour is varied on the networks' input alone, never on the images of the loss: factors of 1 +- this, one draw a snippet."""
+    noise: float = 0.0
+    """Standard deviation, up to this, of noise on the networks' input."""
+
+
+def augment(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
+    """A batch with its geometry varied; `generator` is on the batch's device."""
+    batch = _zoom_and_flip(batch, config, generator)
+    return _reverse(batch, generator) if config.reverse else batch
+
+
+def vary_colour(frames: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Frames (B, N, C, H, W) in [0, 1] with brightness, contrast, gamma and noise varied, alike within a snippet but for the noise."""
+    count = frames.shape[0]
+    if config.gamma:
+        frames = frames.clamp_min(1e-4) ** _factors(count, config.gamma, frames, generator)
+    if config.contrast:
+        mean = frames.mean(dim=(1, 2, 3, 4), keepdim=True)
+        frames = (frames - mean) * _factors(count, config.contrast, frames, generator) + mean
+    if config.brightness:
+        frames = frames * _factors(count, config.brightness, frames, generator)
+    if config.noise:
+        sigma = torch.rand(count, 1, 1, 1, 1, device=frames.device, generator=generator) * config.noise
+        frames = frames + sigma * torch.randn(frames.shape, device=frames.device, generator=generator)
+    return frames.clamp(0, 1)
+
+
+def _factors(count: int, spread: float, like: Tensor, generator: torch.Generator) -> Tensor:
+    draw = torch.rand(count, 1, 1, 1, 1, device=like.device, generator=generator)
+    return 1 + spread * (2 * draw - 1)
+
+
+def _zoom_and_flip(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
+    """One resampling: u_in = u_out / zoom + offset, mirrored first where flipped."""
+    count, frames, _, height, width = batch.frames.shape
+    draws = torch.rand(4, count, device=batch.frames.device, generator=generator)
+    zoom = 1 + (config.max_zoom - 1) * draws[0]
+    offset_x = draws[1] * (width - 1) * (1 - 1 / zoom)
+    offset_y = draws[2] * (height - 1) * (1 - 1 / zoom)
+    mirrored = (draws[3] < 0.5) & config.flip
+    grid = _sampling_grid(zoom, offset_x, offset_y, mirrored, height, width).repeat_interleave(frames, dim=0)
+    resampled = F.grid_sample(batch.frames.flatten(0, 1), grid, "bilinear", "border", align_corners=True)
+    depth = F.grid_sample(batch.depth.flatten(0, 1), grid, "nearest", "border", align_corners=True)
+    return replace(
+        batch,
+        frames=resampled.view_as(batch.frames),
+        depth=depth.view_as(batch.depth),
+        intrinsics=_zoomed_intrinsics(batch.intrinsics, zoom, offset_x, offset_y, mirrored, width),
+        camera_from_frame=torch.where(mirrored[:, None, None, None], mirror_motion(batch.camera_from_frame), batch.camera_from_frame),
+    )
+
+
+def _sampling_grid(zoom: Tensor, offset_x: Tensor, offset_y: Tensor, mirrored: Tensor, height: int, width: int) -> Tensor:
+    u = torch.arange(width, device=zoom.device, dtype=torch.float32)
+    v = torch.arange(height, device=zoom.device, dtype=torch.float32)
+    u_out = torch.where(mirrored[:, None], width - 1 - u, u)
+    u_in = u_out / zoom[:, None] + offset_x[:, None]
+    v_in = v / zoom[:, None] + offset_y[:, None]
+    grid_x = (u_in / (width - 1) * 2 - 1)[:, None, :].expand(-1, height, -1)
+    grid_y = (v_in / (height - 1) * 2 - 1)[:, :, None].expand(-1, -1, width)
+    return torch.stack([grid_x, grid_y], dim=-1)
+
+
+def _zoomed_intrinsics(intrinsics: Tensor, zoom: Tensor, offset_x: Tensor, offset_y: Tensor, mirrored: Tensor, width: int) -> Tensor:
+    result = intrinsics.clone()
+    result[:, 0, 0] *= zoom
+    result[:, 1, 1] *= zoom
+    cx = (intrinsics[:, 0, 2] - offset_x) * zoom
+    result[:, 0, 2] = torch.where(mirrored, width - 1 - cx, cx)
+    result[:, 1, 2] = (intrinsics[:, 1, 2] - offset_y) * zoom
+    return result
+
+
+def mirror_motion(b_from_a: Tensor) -> Tensor:
+    """The motion (..., 4, 4) that a mirrored video shows: M T M with M = diag(-1, 1, 1, 1)."""
+    mirror = torch.diag(b_from_a.new_tensor([-1.0, 1.0, 1.0, 1.0]))
+    return mirror @ b_from_a @ mirror
+
+
+def _reverse(batch: Batch, generator: torch.Generator) -> Batch:
+    backwards = torch.rand(len(batch.frames), device=batch.frames.device, generator=generator) < 0.5
+    turned = {
+        name: torch.where(backwards.view(-1, *[1] * (value.dim() - 1)), value.flip(1), value)
+        for name, value in (("frames", batch.frames), ("depth", batch.depth), ("camera_from_frame", batch.camera_from_frame))
+    }
+    return replace(batch, **turned)

@@ -1,0 +1,86 @@
+"""The terms of the objectives, each a pure function of tensors.
+
+Images are (B, C, H, W), maps (B, 1, H, W). A masked mean divides by the mask's own sum, so that a smaller mask is not a smaller loss.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SSIM_C1 = 0.01**2
+SSIM_C2 = 0.03**2
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """sum(m v) / sum(m) over all elements; 0 where the mask is empty. `mask` broadcasts against `values`."""
+    weights = mask.to(values.dtype).expand_as(values)
+    return (values * weights).sum() / weights.sum().clamp_min(1e-6)
+
+
+def l1_error(image: Tensor, other: Tensor) -> Tensor:
+    """|I - J| averaged over the channels, (B, 1, H, W)."""
+    return (image - other).abs().mean(dim=1, keepdim=True)
+
+
+def ssim_error(image: Tensor, other: Tensor) -> Tensor:
+    """clip((1 - SSIM) / 2, 0, 1) averaged over the channels, (B, 1, H, W); 3x3 box means, images in [0, 1] (Wang et al. 2004).
+
+    SSIM = (2 mu_x mu_y + C1)(2 cov_xy + C2) / ((mu_x^2 + mu_y^2 + C1)(var_x + var_y + C2)). Borders are reflected.
+    """
+    channels = image.shape[1]
+    moments = torch.cat([image, other, image * image, other * other, image * other], dim=1)
+    means = F.avg_pool2d(F.pad(moments, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
+    mu_x, mu_y, xx, yy, xy = means.split(channels, dim=1)
+    numerator = (2 * mu_x * mu_y + SSIM_C1) * (2 * (xy - mu_x * mu_y) + SSIM_C2)
+    denominator = (mu_x**2 + mu_y**2 + SSIM_C1) * (xx - mu_x**2 + yy - mu_y**2 + SSIM_C2)
+    return ((1 - numerator / denominator) / 2).clamp(0, 1).mean(dim=1, keepdim=True)
+
+
+def photometric_error(image: Tensor, other: Tensor, ssim_weight: float) -> Tensor:
+    """(1 - w) |I - J| + w (1 - SSIM) / 2 a pixel, (B, 1, H, W); w = 0 is SfMLearner's L1."""
+    error = l1_error(image, other)
+    if ssim_weight == 0.0:
+        return error
+    return (1 - ssim_weight) * error + ssim_weight * ssim_error(image, other)
+
+
+def second_order_smoothness(inverse_depth: Tensor) -> Tensor:
+    """Mean L1 of all four second derivatives of inverse depth (Zhou et al. 2017, section 3.2)."""
+    dx = inverse_depth[..., :, 1:] - inverse_depth[..., :, :-1]
+    dy = inverse_depth[..., 1:, :] - inverse_depth[..., :-1, :]
+    dxx, dxy = dx[..., :, 1:] - dx[..., :, :-1], dx[..., 1:, :] - dx[..., :-1, :]
+    dyx, dyy = dy[..., :, 1:] - dy[..., :, :-1], dy[..., 1:, :] - dy[..., :-1, :]
+    return dxx.abs().mean() + dxy.abs().mean() + dyx.abs().mean() + dyy.abs().mean()
+
+
+def edge_aware_smoothness(inverse_depth: Tensor, image: Tensor, normalise: bool) -> Tensor:
+    """Mean of |d_x rho| exp(-|d_x I|) + |d_y rho| exp(-|d_y I|) (Mahjourian et al. 2018, equation 10).
+
+    normalise: rho is inverse depth divided by its mean over the image, so that shrinking the scene does not pay (Wang et al. 2018).
+    """
+    rho = inverse_depth / inverse_depth.mean(dim=(2, 3), keepdim=True).clamp_min(1e-7) if normalise else inverse_depth
+    image_dx = (image[..., :, 1:] - image[..., :, :-1]).abs().mean(dim=1, keepdim=True)
+    image_dy = (image[..., 1:, :] - image[..., :-1, :]).abs().mean(dim=1, keepdim=True)
+    rho_dx = (rho[..., :, 1:] - rho[..., :, :-1]).abs()
+    rho_dy = (rho[..., 1:, :] - rho[..., :-1, :]).abs()
+    return (rho_dx * torch.exp(-image_dx)).mean() + (rho_dy * torch.exp(-image_dy)).mean()
+
+
+def explainability_regulariser(logits: Tensor) -> Tensor:
+    """Cross-entropy of the masks (B, S, 2, H, W) against 1 everywhere: without it the network would explain nothing (Zhou et al., section 3.3)."""
+    return -torch.log_softmax(logits, dim=2)[:, :, 1].mean()
+
+
+def log_depth_error(inverse_depth: Tensor, true_depth: Tensor, floor: float) -> Tensor:
+    """Mean |log rho - log rho*| over the pixels whose true depth (B, 1, H, W) is known (> 0; infinite depth counts as rho* = floor)."""
+    target = (1.0 / true_depth.clamp_min(1e-3)).clamp_min(floor)
+    return masked_mean((inverse_depth.log() - target.log()).abs(), true_depth > 0)
+
+
+def motion_error(estimated: Tensor, true: Tensor, rotation_weight: float) -> Tensor:
+    """Mean over motions (..., 4, 4) of |t - t*|_1 + w |vee(R*^T R - R^T R*) / 2|_1, lengths in the data's unit, angles in radians."""
+    translation = (estimated[..., :3, 3] - true[..., :3, 3]).abs().sum(-1)
+    relative = true[..., :3, :3].transpose(-1, -2) @ estimated[..., :3, :3]
+    skew = (relative - relative.transpose(-1, -2)) / 2
+    rotation = skew[..., 2, 1].abs() + skew[..., 0, 2].abs() + skew[..., 1, 0].abs()
+    return (translation + rotation_weight * rotation).mean()

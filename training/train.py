@@ -1,0 +1,60 @@
+"""Train: `python -m training.train --config config/training/default.yaml --data D [D ...] --out RUN [--resume] [key=value ...]`."""
+
+import argparse
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from sfm_odometry.cli import run_cli
+from training.config import TrainConfig, load_config
+from training.data import Scene, SnippetSampler, open_data, split_scenes
+from training.run_folder import RunFolder
+from training.trainer import Trainer
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    return run_cli(lambda: command(arguments))
+
+
+def command(arguments: argparse.Namespace) -> None:
+    """Open everything that can be wrong first, then train."""
+    config = load_config(arguments.config, arguments.overrides)
+    training, validation = _open_data(arguments.data, config)
+    folder = RunFolder(arguments.out, config, arguments.resume)
+    trainer = Trainer(config, training, validation.in_order(config.batch_size) if validation else [], folder)
+    if arguments.resume:
+        trainer.resume()
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    trainer.run()
+    print(f"{arguments.out}: done; the model is {arguments.out / 'latest.safetensors'}")
+
+
+def _open_data(folders: Sequence[Path], config: TrainConfig) -> tuple[SnippetSampler, SnippetSampler | None]:
+    """Samplers of the training scenes, grouped by data set, and of the validation scenes."""
+    splits = [split_scenes(open_data(folder), config.validation_scenes) for folder in folders]
+    training = _sampler([train for train, _ in splits], config, config.data_weights)
+    held_out = [scene for _, validation in splits for scene in validation]
+    if not held_out:
+        print(f"no validation: no scene matches validation_scenes {list(config.validation_scenes)}")
+        return training, None
+    return training, _sampler([held_out], config)
+
+
+def _sampler(groups: list[list[Scene]], config: TrainConfig, weights: tuple[float, ...] = ()) -> SnippetSampler:
+    return SnippetSampler(groups, config.model.pose.frames, config.model.image_channels, config.batch_size, config.seed, weights)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="a recipe, as config/training/default.yaml")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders written by training.prepare")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest state in the run's folder")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the recipe's")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
