@@ -10,11 +10,10 @@ from rclpy.logging import get_logger
 from rclpy.time import Time
 
 from .exceptions import ConnectivityException, ExtrapolationException, InvalidArgumentException, LookupException, TransformException
-from .rigid import IDENTITY, Rigid
+from .rigid import IDENTITY, Rigid, normalized
 from .time_cache import StaticCache, Stored, TimeCache
 
 DEFAULT_CACHE_TIME = Duration(seconds=10)
-QUATERNION_TOLERANCE = 10e-3
 
 
 class BufferCore:
@@ -98,18 +97,19 @@ class BufferCore:
 
     def _latest_common_ns(self, target: str, source: str) -> int:
         """The earliest of the latest stamps along the path, static ones aside."""
-        from_source, from_target = self._latest_path(source), self._latest_path(target)
+        from_source = self._latest_path(source, target)
+        from_target = {target: 0} if target in from_source else self._latest_path(target, source)
         shared = next((frame for frame in from_source if frame in from_target), None)
         if shared is None:
             raise not_connected(target, source)
         path = [path[frame] for path in (from_source, from_target) for frame in list(path)[: list(path).index(shared)]]
         return min((stamp_ns for stamp_ns in path if stamp_ns), default=0)
 
-    def _latest_path(self, frame: str) -> dict[str, int]:
-        """Latest stamp by frame, from a frame up to the last ancestor whose place is known."""
+    def _latest_path(self, frame: str, goal: str) -> dict[str, int]:
+        """Latest stamp by frame, from a frame up to the goal or the last ancestor whose place is known."""
         path: dict[str, int] = {}
         while frame not in path:
-            cache = self._caches.get(frame)
+            cache = self._caches.get(frame) if frame != goal else None
             latest = cache.latest() if cache else None
             if latest is None:
                 return {**path, frame: 0}
@@ -155,8 +155,6 @@ def problem_with(parent: str, child: str, transform: Rigid) -> str:
         return "TF_SELF_TRANSFORM"
     if any(math.isnan(value) for value in (*transform.translation, *transform.rotation)):
         return "TF_NAN_INPUT"
-    if abs(sum(value * value for value in transform.rotation) - 1.0) >= QUATERNION_TOLERANCE:
-        return "TF_DENORMALIZED_QUATERNION"
     return ""
 
 
@@ -182,7 +180,7 @@ def stamp_ns_of(time: Any) -> int:
 
 def from_message(message: TransformStamped) -> Rigid:
     translation, rotation = message.transform.translation, message.transform.rotation
-    return Rigid((translation.x, translation.y, translation.z), (rotation.x, rotation.y, rotation.z, rotation.w))
+    return Rigid((translation.x, translation.y, translation.z), normalized((rotation.x, rotation.y, rotation.z, rotation.w)))
 
 
 def to_message(target: str, source: str, stamp_ns: int, target_from_source: Rigid) -> TransformStamped:

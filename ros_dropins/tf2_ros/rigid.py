@@ -39,6 +39,12 @@ def multiply(a: Quaternion, b: Quaternion) -> Quaternion:
     )
 
 
+def normalized(q: Quaternion) -> Quaternion:
+    """The rotation that a quaternion of any length stands for; NaN for the quaternion 0."""
+    length = math.hypot(*q) or math.nan
+    return (q[0] / length, q[1] / length, q[2] / length, q[3] / length)
+
+
 def conjugate(q: Quaternion) -> Quaternion:
     return (-q[0], -q[1], -q[2], q[3])
 

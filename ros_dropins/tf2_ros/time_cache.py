@@ -64,6 +64,8 @@ class TimeCache:
         if stamp_ns == 0 and self._stored:
             return self._stored[-1]
         self._check_covers(stamp_ns)
+        if stamp_ns == self._stored[0].stamp_ns < self._stored[-1].stamp_ns:  # of several with the earliest stamp the first holds
+            return self._stored[0]
         after = bisect_right(self._stored, stamp_ns, key=stamp_of)
         older = self._stored[after - 1]
         if older.stamp_ns == stamp_ns:
