@@ -30,6 +30,7 @@ class Atlas:
             self.image[y : y + padded.shape[0], x : x + padded.shape[1]] = padded
             self.levels[t, level:] = x + PADDING, y + PADDING, image.shape[1], image.shape[0]
         self.levels = self.levels.reshape(-1, 4)
+        self._columns = [np.ascontiguousarray(self.levels[:, i] - (0.5 if i < 2 else 0.0)) for i in range(4)]
         self.colour = np.ascontiguousarray(self.image[..., :3])
         self.opacity = np.ascontiguousarray(self.image[..., 3])
         del self.image
@@ -43,21 +44,28 @@ class Atlas:
         return cv2.remap(self.opacity, map_x, map_y, cv2.INTER_LINEAR)
 
     def sample(self, texture: np.ndarray, u: np.ndarray, v: np.ndarray, level: np.ndarray) -> np.ndarray:
-        """Trilinear colours (H, W, 3) float32 0..255; `texture` int (H, W), `level` float (H, W) from 0, the finest."""
+        """Trilinear colours (3, H, W) float32 0..255; `texture` int (H, W), `level` float (H, W) from 0, the finest."""
         level = np.clip(level, 0.0, self.depth - 1.001)
         lower = level.astype(np.int32)
-        share = (level - lower)[..., None]
+        share = level - lower
         u, v = u - np.floor(u), v - np.floor(v)
         row = texture * self.depth + lower
         fine = self._level_colours(row, u, v)
         coarse = self._level_colours(row + 1, u, v)
-        return fine + (coarse - fine) * share
+        return blended(fine, coarse, share)
 
     def _level_colours(self, row: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        place = np.take(self.levels, row, axis=0)
-        map_x = u * place[..., 2] + (place[..., 0] - 0.5)
-        map_y = v * place[..., 3] + (place[..., 1] - 0.5)
-        return cv2.remap(self.colour, map_x, map_y, cv2.INTER_LINEAR).astype(np.float32)
+        x, y, width, height = (column.take(row) for column in self._columns)
+        return cv2.remap(self.colour, u * width + x, v * height + y, cv2.INTER_LINEAR)
+
+
+def blended(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(3, H, W) float32 from two uint8 images (H, W, 3): colour planes, because numpy is quick on long rows."""
+    planes = np.empty((3, *share.shape), np.float32)
+    for channel in range(3):
+        low = first[..., channel].astype(np.float32)
+        planes[channel] = low + (second[..., channel] - low) * share
+    return planes
 
 
 def _pyramid(texture: np.ndarray) -> list[np.ndarray]:

@@ -166,5 +166,5 @@ def standing(terrain: Terrain, point: np.ndarray, heading_rad: float) -> np.ndar
     """(4, 4) world_from_car of a car that stands at `point` (2,)."""
     pose = np.eye(4)
     pose[:3, :3] = body_rotations(terrain, np.asarray(point)[None, :2], np.array([heading_rad]))[0]
-    pose[:3, 3] = point[0], point[1], float(terrain.smooth_height(np.asarray(point)[:2]))
+    pose[:3, 3] = point[0], point[1], float(terrain.height(np.asarray(point)[:2]))
     return pose

@@ -32,9 +32,9 @@ class Light:
     sky: np.ndarray  # (SKY_HEIGHT, SKY_WIDTH, 3) float32 radiance, top row highest
 
     def sky_towards(self, direction: np.ndarray) -> np.ndarray:
-        """(H, W, 3) radiance of the sky along world directions (H, W, 3)."""
-        azimuth = np.arctan2(direction[..., 1], direction[..., 0])
-        elevation = np.arctan2(direction[..., 2], np.hypot(direction[..., 0], direction[..., 1]))
+        """(H, W, 3) radiance of the sky along world directions (3, H, W)."""
+        azimuth = np.arctan2(direction[1], direction[0])
+        elevation = np.arctan2(direction[2], np.hypot(direction[0], direction[1]))
         x = (azimuth / (2 * np.pi) + 0.5) * SKY_WIDTH - 0.5
         y = (SKY_HIGH_RAD - elevation) / (SKY_HIGH_RAD - SKY_LOW_RAD) * SKY_HEIGHT - 0.5
         return cv2.remap(self.sky, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -109,8 +109,9 @@ class ShadowMap:
 
     def lit(self, points: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
         """(H, W) float32 share of sunlight, 0..1, at world points given as three (H, W) arrays; 1 beyond the map."""
-        a, b, height = (sum(axis[i] * points[i] for i in range(3)) for axis in self.axes)
-        a, b = (a - self._origin[0]) / SHADOW_TEXEL_M, (b - self._origin[1]) / SHADOW_TEXEL_M
+        axes = self.axes.astype(np.float32)
+        a, b, height = (axis[0] * points[0] + axis[1] * points[1] + axis[2] * points[2] for axis in axes)
+        a, b = ((value - np.float32(first)) * np.float32(1 / SHADOW_TEXEL_M) for value, first in zip((a, b), self._origin, strict=True))
         side = self._map.shape[0]
         total = np.zeros(height.shape, np.float32)
         beyond = (a < 1) | (b < 1) | (a > side - 2) | (b > side - 2)

@@ -85,27 +85,24 @@ class GroundPicture:
         self._levels = [self._assembled(level, first, TILES_ACROSS[level]) for level, first in enumerate(firsts)]
 
     def sample(self, x: np.ndarray, y: np.ndarray, level: np.ndarray) -> np.ndarray:
-        """(H, W, 3) float32 colours at world points; `level` 0 is the finest, fractions blend."""
-        x32, y32 = x.astype(np.float32), y.astype(np.float32)
-        colour: np.ndarray | None = None
+        """(3, H, W) float32 colours at world points; `level` 0 is the finest, fractions blend."""
+        x32, y32 = x.astype(np.float32, copy=False), y.astype(np.float32, copy=False)
+        colour = np.zeros((3, *x32.shape), np.float32)
         for index in range(LEVELS - 1, -1, -1):
             image, origin = self._levels[index]
-            texel = TEXEL_M * 2**index
-            map_x, map_y = (x32 - np.float32(origin[0])) / texel - 0.5, (y32 - np.float32(origin[1])) / texel - 0.5
-            if colour is None:
-                colour = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-                continue
-            side = image.shape[0]
-            share = np.clip(index + 1 - level, 0, 1)
-            border = np.minimum(np.minimum(map_x, side - map_x), np.minimum(map_y, side - map_y))
-            share *= np.clip(border / (0.06 * side), 0, 1)
-            rows = np.flatnonzero(share.max(axis=1) > 0)
+            needed = (level < index + 1).any(axis=1)
+            rows = np.flatnonzero(needed) if index < LEVELS - 1 else np.arange(len(x32))
             if len(rows) == 0:
                 continue
             span = slice(rows[0], rows[-1] + 1)
-            finer = cv2.remap(image, map_x[span], map_y[span], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            colour[span] += (finer - colour[span]) * share[span, :, None]
-        assert colour is not None
+            scale = np.float32(1 / (TEXEL_M * 2**index))
+            map_x = x32[span] * scale - np.float32(origin[0] * scale + 0.5)
+            map_y = y32[span] * scale - np.float32(origin[1] * scale + 0.5)
+            finer = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            share = np.clip(index + 1 - level[span], 0, 1) * _within(map_x, map_y, image.shape[0]) if index < LEVELS - 1 else 1.0
+            for channel in range(3):
+                plane = colour[channel, span]
+                plane += (finer[..., channel] - plane) * share if index < LEVELS - 1 else finer[..., channel] - plane
         return colour
 
     def _assembled(self, level: int, first: np.ndarray, across: int) -> tuple[np.ndarray, np.ndarray]:
@@ -136,6 +133,13 @@ class GroundPicture:
         colour = image[..., :3].astype(np.float32) * factor[..., None]
         colour[..., 0] *= 1 + 0.12 * dry * (1 - hard)
         return np.clip(colour, 0, 255).astype(np.uint8)
+
+
+def _within(map_x: np.ndarray, map_y: np.ndarray, side: int) -> np.ndarray:
+    """1 inside a picture, falling to 0 at its border."""
+    half = np.float32(side / 2)
+    border = half - np.maximum(np.abs(map_x - half), np.abs(map_y - half))
+    return np.clip(border * np.float32(1 / (0.06 * side)), 0, 1)
 
 
 def _patch(field: np.ndarray, i: int, j: int) -> np.ndarray:

@@ -28,6 +28,7 @@ class Projected:
     texture_u: np.ndarray  # (K, 4): u = (a x + b y + c) / nearness + [3] in perspective, without the division for parallel light
     texture_v: np.ndarray  # (K, 4)
     boxes: np.ndarray  # (K, 4) int: first and one past the last sample column, then row
+    nearest: np.ndarray  # (K,) an upper bound of the nearness anywhere on the polygon
     perspective: bool
 
 
@@ -75,6 +76,7 @@ def project(polygons: Polygons, camera_from_world: np.ndarray, matrix: np.ndarra
         _texture_in_view(polygons.texture_u[rows], rotation, center, ray_from_image),
         _texture_in_view(polygons.texture_v[rows], rotation, center, ray_from_image),
         boxes[rows],
+        np.where(corners[:, :, 2].min(axis=1) > NEAR_M, 1.0 / np.maximum(corners[:, :, 2].min(axis=1), NEAR_M), np.inf) * 1.001,
         perspective=True,
     )
 
@@ -100,7 +102,7 @@ def project_parallel(polygons: Polygons, axes: np.ndarray, samples: Samples) -> 
         affine = gradient[:, 2:] * nearness
         affine[:, :2] += gradient[:, :2]
         textures.append(np.concatenate([affine, texture[:, 3:]], axis=1))
-    return Projected(rows, nearness, _slackened(edges), textures[0], textures[1], boxes[rows], perspective=False)
+    return Projected(rows, nearness, _slackened(edges), textures[0], textures[1], boxes[rows], corners[..., 2].max(axis=1) + 0.01, perspective=False)
 
 
 def fill(projected: Projected, polygons: Polygons, atlas: Atlas, samples: Samples, texel_density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,34 +110,61 @@ def fill(projected: Projected, polygons: Polygons, atlas: Atlas, samples: Sample
 
     `texel_density` (K,): texels of the finest level per unit of image length at nearness 1, for choosing the level of cut-outs.
     """
-    nearness = np.zeros((len(samples.y), len(samples.x)), np.float32)
-    if not projected.perspective:
-        nearness[:] = -1e9
+    nearness = np.full((len(samples.y), len(samples.x)), 0.0 if projected.perspective else -1e9, np.float32)
     seen = np.full(nearness.shape, -1, np.int32)
-    x, y = samples.x.astype(np.float32), samples.y.astype(np.float32)
-    cutout = polygons.cutout[projected.source]
-    textures = polygons.texture[projected.source]
-    rows = zip(projected.nearness.tolist(), projected.edges.tolist(), projected.boxes.tolist(), strict=True)
-    for k, ((a, b, c), edges, (left, right, top, bottom)) in enumerate(rows):
-        x_box, y_box = x[left:right], y[top:bottom, None]
+    x, y = samples.x.astype(np.float32), samples.y.astype(np.float32)[:, None]
+    cutout = polygons.cutout[projected.source].tolist()
+    textures = polygons.texture[projected.source].tolist()
+    nearest = projected.nearest.tolist()
+    hidden = _Occlusion(nearness)
+    slopes, steps = projected.edges[..., 0, None].astype(np.float32), projected.edges[..., 1, None, None].astype(np.float32)
+    constants = projected.edges[..., 2, None, None].astype(np.float32)
+    rows = zip(projected.nearness.tolist(), projected.boxes.tolist(), strict=True)
+    for k, ((a, b, c), box) in enumerate(rows):
+        if hidden.covers(k, box, nearest[k]):
+            continue
+        left, right, top, bottom = box
+        x_box, y_box = x[left:right], y[top:bottom]
         candidate = (a * x_box + c) + b * y_box
         buffer = nearness[top:bottom, left:right]
-        inside = candidate > buffer
-        for ea, eb, ec in edges:
-            if ea or eb:
-                inside &= ea * x_box >= -ec - eb * y_box
-        if cutout[k] and inside.any():
-            inside &= _opaque(projected, k, x_box, y_box, candidate, int(textures[k]), float(texel_density[k]), atlas)
+        # Four edges at once: a x >= -(b y + c) as (4, 1, columns) against (4, rows, 1).
+        inside = np.logical_and.reduce((slopes[k] * x_box)[:, None] >= -(steps[k] * y_box + constants[k]), axis=0)
+        inside &= candidate > buffer
+        if cutout[k]:
+            if not inside.any():
+                continue
+            inside &= _opaque(projected, k, x_box, y_box, candidate, textures[k], float(texel_density[k]), atlas)
         np.copyto(buffer, candidate, where=inside)
         np.copyto(seen[top:bottom, left:right], k, where=inside)
     return nearness, seen
 
 
+class _Occlusion:
+    """Tells cheaply that a polygon lies behind what is drawn: the least nearness of each block, refreshed now and then."""
+
+    BLOCK, EVERY = 16, 120
+
+    def __init__(self, nearness: np.ndarray) -> None:
+        self._nearness = nearness
+        self._rows, self._columns = nearness.shape[0] // self.BLOCK, nearness.shape[1] // self.BLOCK
+        # What is left over at the right and the bottom belongs to no block and counts as not covered.
+        self._least = np.full((self._rows + 1, self._columns + 1), -np.inf, np.float32)
+
+    def covers(self, k: int, box: list[int], nearest: float) -> bool:
+        if k and k % self.EVERY == 0:
+            size = self.BLOCK
+            part = self._nearness[: self._rows * size, : self._columns * size].reshape(self._rows, size, self._columns * size).min(axis=1)
+            self._least[:-1, :-1] = part.reshape(self._rows, self._columns, size).min(axis=2)
+        left, right, top, bottom = box
+        size = self.BLOCK
+        return bool(self._least[top // size : (bottom - 1) // size + 1, left // size : (right - 1) // size + 1].min() >= nearest)
+
+
 def _opaque(projected, k, x, y, nearness, texture, density, atlas):  # type: ignore[no-untyped-def]
     coordinates = []
     scale = 1.0 / np.maximum(nearness, 1e-6) if projected.perspective else np.float32(1.0)
-    for a, b, c, constant in (projected.texture_u[k], projected.texture_v[k]):
-        coordinates.append((np.float32(a) * x + np.float32(c) + np.float32(b) * y) * scale + np.float32(constant))
+    for a, b, c, constant in (projected.texture_u[k].tolist(), projected.texture_v[k].tolist()):
+        coordinates.append(((a * x + c) + b * y) * scale + constant)
     middle = float(nearness[nearness.shape[0] // 2, nearness.shape[1] // 2]) if projected.perspective else 1.0
     return atlas.alpha(texture, coordinates[0], coordinates[1], density / max(middle, 1e-6)) > 127
 

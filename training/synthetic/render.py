@@ -9,7 +9,7 @@ import numpy as np
 
 from sfm_odometry.camera import Intrinsics
 from training.synthetic.ego import camera_poses
-from training.synthetic.light import ShadowMap, draw_light
+from training.synthetic.light import SHADOW_REACH_M, SHADOW_STEP_M, ShadowMap, draw_light
 from training.synthetic.optics import draw_optics
 from training.synthetic.paint import TEXEL_M, GroundPicture
 from training.synthetic.polygons import Polygons, concatenate
@@ -20,6 +20,7 @@ from training.synthetic.traffic import draw_traffic, moving_polygons
 REACH_M = 150.0
 GROUND_REACH_M = 170.0
 GROUND_TEXTURE_M = 1.5
+COLUMNS = ("ua", "ub", "uc", "u0", "va", "vb", "vc", "v0", "texture", "density", "offset", "sunlit", "skylit", "red", "green", "blue", "ground")
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,6 @@ class Renderer:
         return Polygons(corners, texture_u, texture_v, texture, np.ones((count, 3), np.float32), nowhere, everywhere, everywhere, nowhere)
 
     def _casters(self, place: tuple[int, int]) -> tuple[Polygons, object, float]:
-        from training.synthetic.light import SHADOW_REACH_M, SHADOW_STEP_M
-
         middle = np.array(place) * SHADOW_STEP_M
         return self.scene.near(middle, SHADOW_REACH_M * 1.3), self.scene.palette.atlas, float(self.scene.terrain.smooth_height(middle))
 
@@ -103,46 +102,52 @@ class Renderer:
         return np.where(seen >= 0, 1.0 / np.where(seen >= 0, inverse, 1.0), 0.0)
 
     def _shade(self, polygons: Polygons, projected: Projected, nearness: np.ndarray, seen: np.ndarray, world_from_camera: np.ndarray, movers: list) -> np.ndarray:
-        drawn = polygons.take(projected.source)
-        light = self._light
-        normals = drawn.normals()
-        facing = normals @ light.to_sun
-        sunlit = np.where(drawn.cutout & drawn.two_sided, 0.55, np.maximum(facing, 0.0))
-        skylit = 0.75 + 0.25 * normals[:, 2]
-        offset = np.abs(np.einsum("mi,mi->m", normals, drawn.corners[:, 0] - world_from_camera[:3, 3]))
-        columns = [projected.texture_u, projected.texture_v, drawn.texture[:, None], self._density(drawn)[:, None], offset[:, None]]
-        columns += [sunlit[:, None], skylit[:, None], drawn.tint, drawn.ground[:, None]]
-        table = np.concatenate([np.concatenate(columns, axis=1), np.zeros((1, 17))], axis=0).astype(np.float32)
-        row = table.take(seen, axis=0)
-
+        table = self._table(polygons.take(projected.source), projected, world_from_camera[:3, 3])
+        look = dict(zip(COLUMNS, (column.take(seen) for column in table), strict=True))
         depth = 1.0 / np.maximum(nearness, np.float32(1 / 2000))
         x, y = self._samples.x.astype(np.float32), self._samples.y.astype(np.float32)[:, None]
-        u = (row[..., 0] * x + row[..., 1] * y + row[..., 2]) * depth + row[..., 3]
-        v = (row[..., 4] * x + row[..., 5] * y + row[..., 6]) * depth + row[..., 7]
+        u = (look["ua"] * x + look["ub"] * y + look["uc"]) * depth + look["u0"]
+        v = (look["va"] * x + look["vb"] * y + look["vc"]) * depth + look["v0"]
+        slant = np.clip(look["offset"] * np.maximum(nearness, 1e-6), 0.02, 1.0)
+        level = np.log2(np.maximum(look["density"] * depth / np.sqrt(slant), 1e-3)) - 0.3
+        colour = self.scene.palette.atlas.sample(look["texture"].astype(np.int32), u, v, level)
         directions = self._directions(world_from_camera[:3, :3])
-        slant = np.clip(row[..., 10] * np.maximum(nearness, 1e-6), 0.02, 1.0)
-        level = np.log2(np.maximum(row[..., 9] * depth / np.sqrt(slant), 1e-3)) - 0.3
-        colour = self.scene.palette.atlas.sample(row[..., 8].astype(np.int32), u, v, level)
-        colour *= row[..., 13:16] * np.float32(1 / 255)
-        place = [directions[..., i] * depth + np.float32(world_from_camera[i, 3]) for i in range(3)]
-        self._apply_ground(colour, row[..., 16] > 0.5, place, depth, slant)
-        sun = row[..., 11] * self._shadows.lit((place[0], place[1], place[2]))
-        self._apply_mover_shadows(sun, place, row[..., 16] > 0.5, movers)
-        radiance = colour * (sun[..., None] * light.sun.astype(np.float32) + row[..., 12:13] * light.ambient.astype(np.float32))
-        veil = (1 - np.exp(-depth / np.float32(light.haze_m)))[..., None]
-        radiance += (light.haze.astype(np.float32) * np.float32(0.8) - radiance) * veil
-        sky = seen < 0
-        if sky.any():
-            rows = np.flatnonzero(sky.any(axis=1))
+        place = [directions[i] * depth + np.float32(world_from_camera[i, 3]) for i in range(3)]
+        ground = look["ground"] > 0.5
+        self._apply_ground(colour, ground, place, depth, slant)
+        sun = look["sunlit"] * self._shadows.lit((place[0], place[1], place[2]))
+        self._apply_mover_shadows(sun, place, ground, movers)
+        return self._lit(colour, look, sun, depth, seen < 0, directions)
+
+    def _table(self, drawn: Polygons, projected: Projected, center: np.ndarray) -> np.ndarray:
+        """(COLUMNS, K + 1) float32: what shading needs to know of each drawn polygon; the last entry is the sky's."""
+        normals = drawn.normals()
+        sunlit = np.where(drawn.cutout & drawn.two_sided, 0.55, np.maximum(normals @ self._light.to_sun, 0.0))
+        offset = np.abs(np.einsum("mi,mi->m", normals, drawn.corners[:, 0] - center))
+        columns = [*projected.texture_u.T, *projected.texture_v.T, drawn.texture, self._density(drawn), offset]
+        columns += [sunlit, 0.75 + 0.25 * normals[:, 2], *(drawn.tint.T / 255), drawn.ground]
+        return np.pad(np.stack(columns).astype(np.float32), ((0, 0), (0, 1)))
+
+    def _lit(self, colour: np.ndarray, look: dict[str, np.ndarray], sun: np.ndarray, depth: np.ndarray, sky: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """(rows, columns, 3) float32 radiance: reflected sun and sky light, haze, and the sky itself."""
+        light = self._light
+        veil = 1 - np.exp(-depth / np.float32(light.haze_m))
+        for channel, tint in enumerate(("red", "green", "blue")):
+            plane = colour[channel]
+            plane *= look[tint] * (sun * np.float32(light.sun[channel]) + look["skylit"] * np.float32(light.ambient[channel]))
+            plane += (np.float32(light.haze[channel] * 0.8) - plane) * veil
+        radiance = cv2.merge(list(colour))
+        rows = np.flatnonzero(sky.any(axis=1))
+        if len(rows):
             span = slice(rows[0], rows[-1] + 1)
-            radiance[span] = np.where(sky[span, :, None], light.sky_towards(directions[span]), radiance[span])
+            np.copyto(radiance[span], light.sky_towards(directions[:, span]), where=sky[span, :, None])
         return radiance
 
     def _directions(self, rotation: np.ndarray) -> np.ndarray:
-        """(rows, columns, 3) float32 world directions of the samples, of length 1 along the optical axis."""
+        """(3, rows, columns) float32 world directions of the samples, of length 1 along the optical axis."""
         k = self._intrinsics
         x, y = (self._samples.x - k.cx) / k.fx, (self._samples.y - k.cy) / k.fy
-        return (x[None, :, None] * rotation[:, 0] + y[:, None, None] * rotation[:, 1] + rotation[:, 2]).astype(np.float32)
+        return np.stack([(x * row[0] + row[2]).astype(np.float32) + (y * row[1]).astype(np.float32)[:, None] for row in rotation])
 
     def _apply_ground(self, colour: np.ndarray, ground: np.ndarray, place: list, depth: np.ndarray, slant: np.ndarray) -> None:
         rows = np.flatnonzero(ground.any(axis=1))
@@ -152,8 +157,9 @@ class Renderer:
         footprint = depth[span] * np.float32(0.5 / self._intrinsics.fx) / np.sqrt(slant[span])
         level = np.log2(np.maximum(footprint / TEXEL_M, 1e-3)) - 0.4
         painted = self._ground.sample(place[0][span], place[1][span], level)
-        grained = colour[span] * painted * np.float32(1 / 150)
-        colour[span] = np.where(ground[span, :, None], grained, colour[span])
+        for channel in range(3):
+            plane = colour[channel, span]
+            np.multiply(plane, painted[channel] * np.float32(1 / 150), out=plane, where=ground[span])
 
     def _apply_mover_shadows(self, sun: np.ndarray, place: list, ground: np.ndarray, movers: list) -> None:
         """Soft dark rectangles under moving cars, shifted away from the sun."""

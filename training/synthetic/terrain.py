@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-CELL_M = 8.0
+CELL_M = 16.0
 
 
 class Terrain:
