@@ -28,7 +28,7 @@ class CvBridge:
         image = np.ascontiguousarray(rows[:, :row_bytes]).view(dtype).reshape(img_msg.height, img_msg.width, channels)
         image = image.astype(np.dtype(name), copy=False)
         image = image[:, :, 0] if channels == 1 else image
-        return image if desired_encoding == "passthrough" else convert(image, img_msg.encoding, desired_encoding)
+        return convert(image, img_msg.encoding, desired_encoding)
 
     def cv2_to_imgmsg(self, cvim: np.ndarray, encoding: str = "passthrough", header: Any = None) -> Image:
         """A message of the pixels, which must be of the encoding's type already. Raises CvBridgeError when they are not."""
@@ -49,7 +49,7 @@ class CvBridge:
     def compressed_imgmsg_to_cv2(self, cmprs_img_msg: CompressedImage, desired_encoding: str = "passthrough") -> np.ndarray:
         """The decoded pixels: as stored (colour as BGR), or in the desired encoding. Raises CvBridgeError."""
         image = cv2.imdecode(np.frombuffer(cmprs_img_msg.data, np.uint8), cv2.IMREAD_UNCHANGED)
-        return image if desired_encoding == "passthrough" else convert(image, "bgr8", desired_encoding)
+        return convert(image, "bgr8", desired_encoding)
 
     def cv2_to_compressed_imgmsg(self, cvim: np.ndarray, dst_format: str = "jpg") -> CompressedImage:
         """A message of the pixels (colour as BGR) in one of OpenCV's file formats. Raises CvBridgeError."""

@@ -24,7 +24,7 @@ COLORS = {
 }
 COLOR_ENCODINGS = {f"{name}{bits}": (layout, f"{bits}U") for name, layout in COLORS.items() for bits in (8, 16)}
 COLOR_ENCODINGS |= {"yuv422": ("UYVY", "8U"), "yuv422_yuy2": ("YUY2", "8U")}
-GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)(?:C(\d+))?")
+GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)C(\d+)")
 
 
 class CvBridgeError(TypeError):
@@ -39,12 +39,12 @@ def dtype_and_channels(encoding: str) -> tuple[str, int]:
     generic = GENERIC.fullmatch(encoding)
     if generic is None:
         raise CvBridgeError(f"Unrecognized image encoding [{encoding}]")
-    return DTYPES[generic[1]], int(generic[2] or 1)
+    return DTYPES[generic[1]], int(generic[2])
 
 
 def convert(image: np.ndarray, source: str, target: str) -> np.ndarray:
     """The image in another encoding. Raises CvBridgeError where that makes no sense (depth as colour, channels that differ)."""
-    if source == target:
+    if target in ("passthrough", "", source):
         return image
     dtype, channels = dtype_and_channels(target)
     if source not in COLOR_ENCODINGS and target in COLOR_ENCODINGS:
@@ -65,7 +65,8 @@ def convert_color(image: np.ndarray, source: str, target: str) -> np.ndarray:
     if from_layout in ("UYVY", "YUY2"):
         name = f"COLOR_YUV2{to_layout}_{from_layout}"
     code = getattr(cv2, name, None)
-    if code is None or to_layout not in ("GRAY", "RGB", "BGR", "RGBA", "BGRA"):
+    known = ("GRAY", "RGB", "BGR") if from_layout.startswith("Bayer") else ("GRAY", "RGB", "BGR", "RGBA", "BGRA")
+    if code is None or to_layout not in known:
         raise CvBridgeError(f"Unsupported conversion from [{source}] to [{target}]")
     try:
         return cv2.cvtColor(image, code)
@@ -74,12 +75,12 @@ def convert_color(image: np.ndarray, source: str, target: str) -> np.ndarray:
 
 
 def convert_depth(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Another element type: 8 and 16 bits are scaled to each other's full range, everything else is rounded and clipped."""
+    """Another element type: 8 and 16 bits are scaled to each other's full range, everything is rounded and clipped."""
     if image.dtype == dtype:
         return image
     values = image.astype(np.float64)
-    if {image.dtype.name, dtype.name} == {"uint8", "uint16"}:
-        values *= np.iinfo(dtype).max / np.iinfo(image.dtype).max
+    if (image.dtype.itemsize, dtype.itemsize) in ((1, 2), (2, 1)):
+        values *= 257.0 if dtype.itemsize == 2 else 1.0 / 257.0
     if dtype.kind in "iu":
         values = np.clip(np.rint(values), np.iinfo(dtype).min, np.iinfo(dtype).max)
     return values.astype(dtype)

@@ -1,0 +1,36 @@
+"""The message package that set-up builds is the one that every other ROS 2 has."""
+
+import rclpy
+from geometry_msgs.msg import TransformStamped
+from rclpy.serialization import deserialize_message, serialize_message
+from tf2_msgs.msg import TFMessage
+
+# As ROS 2 publishes it since Iron, when type hashes came: it follows from the definitions of the message and of all that it holds.
+TYPE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
+
+
+def message() -> TFMessage:
+    transform = TransformStamped(child_frame_id="base_link")
+    transform.header.frame_id = "odom"
+    transform.transform.translation.x = 3.5
+    return TFMessage(transforms=[transform, TransformStamped()])
+
+
+def test_serialization_round_trip() -> None:
+    assert deserialize_message(serialize_message(message()), TFMessage) == message()
+    assert deserialize_message(serialize_message(TFMessage()), TFMessage) == TFMessage()
+
+
+def test_type_hash_is_that_of_other_installs() -> None:
+    context = rclpy.Context()
+    context.init()
+    node = rclpy.create_node("asker", context=context)
+    try:
+        node.create_publisher(TFMessage, "/tf", 10)
+        (endpoint,) = node.get_publishers_info_by_topic("/tf")
+        assert endpoint.topic_type == "tf2_msgs/msg/TFMessage"
+        if hasattr(endpoint, "topic_type_hash"):  # since Iron
+            assert str(endpoint.topic_type_hash) == TYPE_HASH
+    finally:
+        node.destroy_node()
+        context.shutdown()
