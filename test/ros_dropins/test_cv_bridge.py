@@ -1,14 +1,18 @@
-"""cv_bridge as published: these tests hold for the real one too, but for padded rows, and run against it where a ROS 2 is sourced."""
+"""cv_bridge as published: these tests hold for the real one too, and run against it where a ROS 2 is sourced."""
 
 import array
+from pathlib import Path
 
 import cv2
+import cv_bridge
 import numpy as np
 import pytest
 from cv_bridge import CvBridge, CvBridgeError
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+DROPIN = Path(cv_bridge.__file__).resolve().parents[1].name == "ros_dropins"
+SHEARED_BY_THE_REAL_ONE = pytest.mark.skipif(not DROPIN, reason="the real cv_bridge shears rows whose step is no whole number of pixels")
 GENERATOR = np.random.default_rng(0)
 COLOR = GENERATOR.integers(0, 256, (6, 8, 3), dtype=np.uint8)
 TYPES = {
@@ -80,7 +84,7 @@ def test_big_endian_depth_is_decoded() -> None:
     np.testing.assert_array_equal(CvBridge().imgmsg_to_cv2(message), [[0x0102, 3]])
 
 
-@pytest.mark.parametrize("padding", [3, 4])
+@pytest.mark.parametrize("padding", [3, pytest.param(4, marks=SHEARED_BY_THE_REAL_ONE)])
 def test_padding_at_the_end_of_rows_is_not_image(padding: int) -> None:
     message = CvBridge().cv2_to_imgmsg(COLOR, "rgb8")
     message.data = np.pad(COLOR.reshape(6, -1), ((0, 0), (0, padding))).tobytes()
