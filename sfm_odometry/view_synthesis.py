@@ -33,7 +33,8 @@ def sample_at(image: Tensor, pixels: Tensor) -> Tensor:
     """
     height, width = image.shape[-2:]
     scale = pixels.new_tensor([2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1)])
-    grid = pixels.permute(0, 2, 3, 1) * scale - 1.0
+    # A coordinate that is not a number would be an address out of bounds in grid_sample: it samples the corner, and is never valid.
+    grid = (pixels.permute(0, 2, 3, 1) * scale - 1.0).nan_to_num(nan=-1.0)
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 

@@ -41,6 +41,7 @@ REQUIREMENTS = {
     "cv2": "opencv-python-headless",
     "yaml": "PyYAML",
     "matplotlib": "matplotlib",
+    "tqdm": "tqdm",
     "transforms3d": "transforms3d",
     "safetensors": "safetensors",
     "torch": "torch",

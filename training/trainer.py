@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -69,6 +70,7 @@ class Trainer:
                 self._report({name: float(value) / (self.step - logged_at) for name, value in sums.items()}, (self.step - logged_at) / elapsed)
                 logged_at, started, sums = self.step, time.monotonic(), {}
             if self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps:
+                self._check_finite(sum(float(value.detach()) for value in terms.values()))
                 self._validate()
                 self._keep()
                 started = time.monotonic() if logged_at == self.step else started
@@ -98,13 +100,17 @@ class Trainer:
 
     def _report(self, means: dict[str, float], steps_per_s: float) -> None:
         total = sum(means.values())
-        if not math.isfinite(total):
-            raise DivergedError(f"the loss is {total} at step {self.step}: {means}; the last good state is kept in {self.folder.states}")
+        self._check_finite(total)
         terms = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         samples_per_s = steps_per_s * self.config.batch_size
         left_min = (self.config.steps - self.step) / steps_per_s / 60
         print(f"step {self.step:6d}  loss {total:.4f}  {terms}  {samples_per_s:.1f} samples/s  {left_min:.0f} min left", flush=True)
         self.folder.log({"step": self.step, "loss": total, **means, "samples_per_s": samples_per_s})
+
+    def _check_finite(self, loss: float) -> None:
+        finite = math.isfinite(loss) and all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters())
+        if not finite:
+            raise DivergedError(f"training diverged by step {self.step} (the loss is {loss}); the last good state is in {self.folder.states}")
 
     def _validate(self) -> None:
         if not self.validation:
@@ -152,8 +158,6 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 def _initial_model(config: TrainConfig) -> Model:
     if config.init_from is None:
         return Model(config.model)
-    from pathlib import Path
-
     model = load_model(Path(config.init_from)).requires_grad_(True)
     if model.config != config.model:
         raise InputError(f"{config.init_from}: its networks differ from the configuration's; take the same 'model' settings")

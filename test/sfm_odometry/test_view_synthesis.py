@@ -80,3 +80,10 @@ def test_scaled_intrinsics_agree_with_the_camera(level):
     expected = camera.resized(416 >> level, 128 >> level).matrix()
     scaled = scaled_intrinsics(torch.from_numpy(camera.matrix()), 0.5**level, 0.5**level)
     assert torch.allclose(scaled, torch.from_numpy(expected))
+
+
+def test_a_motion_that_is_not_a_number_makes_no_pixel_valid():
+    motion = torch.full((1, 4, 4), torch.nan)
+    view = synthesise_view(torch.rand(1, 1, 24, 32), torch.full((1, 1, 24, 32), 8.0), motion, K)
+    assert not view.valid.any()
+    assert torch.isfinite(view.image).all()
