@@ -3,8 +3,6 @@
 import os
 import shutil
 import tempfile
-
-import pytest
 from pathlib import Path
 
 import pytest
