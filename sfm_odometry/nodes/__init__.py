@@ -1,0 +1,1 @@
+"""The ROS 2 side: the only part that imports rclpy, messages and tf2."""

@@ -1,0 +1,79 @@
+"""What the node listens to: images and their camera_info, stored for the worker and nothing more."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from sfm_odometry.errors import CalibrationError
+from sfm_odometry.nodes.camera_info import Calibration
+from sfm_odometry.nodes.conversions import stamp_to_ns
+from sfm_odometry.nodes.parameters import NodeParameters
+from sfm_odometry.nodes.qos import INPUT_DEPTH, FollowingSubscription
+
+
+@dataclass(frozen=True)
+class StampedImage:
+    """An image message as it came; `generation` counts the resets before it."""
+
+    message: Image | CompressedImage
+    stamp_ns: int
+    generation: int
+    arrived_s: float
+
+
+class Inputs:
+    """The subscriptions. `on_image` gets every image, `on_calibration` is called when the camera changes; both must be quick.
+
+    `calibration` is the newest camera_info's, or None.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: NodeParameters,
+        on_image: Callable[[Image | CompressedImage], None],
+        on_calibration: Callable[[], None],
+    ) -> None:
+        self._on_calibration = on_calibration
+        self.calibration: Calibration | None = None
+        self._problem = ""
+        compressed = parameters.image_transport == "compressed"
+        topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
+        depth = INPUT_DEPTH if parameters.always_process_most_recent_frame else parameters.queue_size
+        kind = CompressedImage if compressed else Image
+        self.image = FollowingSubscription(node, kind, topic, on_image, parameters.image_qos, depth)
+        self.camera_info = FollowingSubscription(node, CameraInfo, "camera_info", self._store_calibration, parameters.image_qos)
+
+    def update(self) -> None:
+        """Follow publishers that come, go or change their offer."""
+        self.image.update()
+        self.camera_info.update()
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self.image.close()
+        self.camera_info.close()
+
+    @property
+    def waiting_for_calibration(self) -> str:
+        """Why there are no usable intrinsics, or nothing."""
+        if self.calibration is not None:
+            return ""
+        return self._problem or f"no camera_info on {self.camera_info.topic}"
+
+    def _store_calibration(self, message: CameraInfo) -> None:
+        before = self.calibration
+        try:
+            self.calibration = Calibration.from_message(message)
+        except CalibrationError as error:
+            self.calibration, self._problem = None, str(error)
+        if self.calibration != before:
+            self._on_calibration()
+
+
+def stamped(message: Image | CompressedImage, generation: int) -> StampedImage:
+    """The message with what is known of its arrival."""
+    return StampedImage(message, stamp_to_ns(message.header.stamp), generation, time.monotonic())

@@ -1,0 +1,268 @@
+"""The odometry as a ROS 2 lifecycle node: images and camera_info in; odometry, TF, depth and masks out.
+
+Callbacks only store what arrives; one worker thread decodes, infers and publishes (:mod:`sfm_odometry.nodes.pipeline`).
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.utilities import remove_ros_args
+from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import Trigger
+
+from sfm_odometry.errors import InputError, SfmOdometryError
+from sfm_odometry.nodes.inputs import Inputs, StampedImage, stamped
+from sfm_odometry.nodes.mount import CameraMount
+from sfm_odometry.nodes.parameters import changed, declare, result
+from sfm_odometry.nodes.pipeline import Pipeline
+from sfm_odometry.nodes.reporter import Reporter, State
+from sfm_odometry.nodes.spinning import run_node, spin
+from sfm_odometry.nodes.status import Statistics, resident_memory_mib
+from sfm_odometry.nodes.worker import FrameQueue, Worker
+
+WATCH_PERIOD_S = 0.1
+"""How often publishers and the camera's transform are looked for: ROS tells a Python node of neither."""
+STALLED_AFTER_S = 2.0
+"""After so long without an image the node waits for images again."""
+
+
+class OdometryNode(LifecycleNode):
+    """configure loads the model and offers the topics, activate listens to the camera; deactivate, cleanup and shutdown release it all."""
+
+    def __init__(self, node_name: str = "sfm_odometry", **options: Any) -> None:
+        """`options` are rclpy's for a node: namespace, parameter_overrides, context and so on. Raises InputError for a bad parameter."""
+        super().__init__(node_name, **options)
+        self.parameters = declare(self)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._statistics = Statistics()
+        self._reporter = Reporter(self)
+        self._pipeline: Pipeline | None = None
+        self._active: _Active | None = None
+        self._problem = ""
+        self._paused = False
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # a node that waits for /clock must be able to say so
+        self._watch_timer = self.create_timer(WATCH_PERIOD_S, self._watch, clock=self._steady)
+        self._report_timer = self.create_timer(self.parameters.diagnostics_period, self._report, clock=self._steady)
+        for name, answer in (("reset", self._on_reset), ("pause", self._on_pause), ("resume", self._on_resume)):
+            self.create_service(Trigger, f"~/{name}", answer)
+
+    def autostart(self) -> None:
+        """Configure and activate where the parameter of that name says so; raises InputError when configuring fails."""
+        if not self.parameters.autostart:
+            return
+        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            raise InputError(self._problem)
+        self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and warm the model; FAILURE, with the reason in the log, when that cannot be done."""
+        try:
+            self._statistics = Statistics()
+            self._pipeline = Pipeline(self, self.parameters, self._statistics)
+        except Exception as error:  # rclpy would swallow it without a word
+            self._problem = str(error) if isinstance(error, SfmOdometryError) else f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"cannot be configured: {self._problem}")
+            return TransitionCallbackReturn.FAILURE
+        self._problem = ""
+        estimator = self._pipeline.estimator
+        self.get_logger().info(f"model {estimator.model_name} ({estimator.model_sha256[:12]}) on {estimator.device}")
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen to the camera."""
+        assert self._pipeline is not None
+        self._paused = False
+        self._active = _Active(self, self._pipeline, self._statistics)
+        self._watch()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening, and finish the frame in work; the pose is kept for the next activation."""
+        self._deactivate()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the model and the topics."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of everything, from whatever state."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """End the worker before the process ends."""
+        self._deactivate()
+
+    @property
+    def state(self) -> State:
+        """What the node is doing, and why where it is not tracking."""
+        if self._pipeline is None:
+            return State("unconfigured", self._problem)
+        if self._active is None:
+            return State("inactive")
+        if self._paused:
+            return State("paused", "resume with the service ~/resume")
+        return self._active.waiting or self._pipeline.state
+
+    def _deactivate(self) -> None:
+        if self._active is not None:
+            self._active.close()
+        self._active = None
+
+    def _release(self) -> None:
+        self._deactivate()
+        if self._pipeline is not None:
+            self._pipeline.close()
+        self._pipeline = None
+
+    def _watch(self) -> None:
+        if self._active is not None:
+            self._active.update(self._paused)
+        if self._reporter.note(self.state):
+            self._report()
+
+    def _report(self) -> None:
+        values = self._statistics.report()
+        values["resident_memory_mib"] = f"{resident_memory_mib():.0f}"
+        values["scale_mode"] = self.parameters.scale_mode
+        values["is_metric"] = str(self.parameters.scale_mode != "none").lower()
+        if self._pipeline is not None:
+            estimator = self._pipeline.estimator
+            values |= {"device": str(estimator.device), "model": estimator.model_name, "model_sha256": estimator.model_sha256}
+            values["network_input"] = "{}x{}".format(*estimator.input_size)
+        if self._active is not None:
+            values["image_topic"] = self._active.inputs.image.topic
+            values["image_qos"] = self._active.inputs.image.reliability or "no publisher yet"
+        self._reporter.publish(self.state, values)
+
+    def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        try:
+            parameters = changed(self.parameters, changes, configured=self._pipeline is not None)
+        except InputError as error:
+            return result(str(error))
+        if parameters.diagnostics_period != self.parameters.diagnostics_period:
+            self.destroy_timer(self._report_timer)
+            self._report_timer = self.create_timer(parameters.diagnostics_period, self._report, clock=self._steady)
+        self.parameters = parameters
+        if self._pipeline is not None:
+            self._pipeline.parameters = parameters
+        if self._active is not None:
+            self._active.queue.newest_wins = parameters.always_process_most_recent_frame
+        return result()
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._pipeline is None:
+            return _answer(response, False, "the node is not configured")
+        self._pipeline.reset()
+        if self._active is not None:
+            self._statistics.count("frames_dropped", self._active.queue.clear())
+        self._statistics.count("resets")
+        return _answer(response, True, f"the trajectory starts anew at the next image, in {self.parameters.odom_frame}")
+
+    def _on_pause(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._set_paused(True, response)
+
+    def _on_resume(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._set_paused(False, response)
+
+    def _set_paused(self, paused: bool, response: Trigger.Response) -> Trigger.Response:
+        if self._active is None:
+            return _answer(response, False, f"the node is {self.state.name}")
+        self._paused = paused
+        self._watch()
+        return _answer(response, True, str(self.state))
+
+
+class _Active:
+    """What an active node has: subscriptions, the camera's mount, the queue and the worker behind it."""
+
+    def __init__(self, node: OdometryNode, pipeline: Pipeline, statistics: Statistics) -> None:
+        parameters = node.parameters
+        self._pipeline, self._statistics = pipeline, statistics
+        self._paused = False
+        self._since = time.monotonic()
+        self._camera_frame = ""
+        self.queue: FrameQueue[StampedImage] = FrameQueue(parameters.queue_size, parameters.always_process_most_recent_frame)
+        self.mount = CameraMount(node, parameters.base_frame, parameters.camera_frame, parameters.fixed_base_from_camera())
+        self.queue.hold(True)
+        self.inputs = Inputs(node, parameters, self._on_image, self._update_hold)
+        self._worker = Worker(self.queue, self._work)
+
+    @property
+    def waiting(self) -> State | None:
+        """What is waited for, or None while frames can be worked on."""
+        silent_s = time.monotonic() - max(self._statistics.last_image, self._since)
+        if silent_s > STALLED_AFTER_S or self._statistics.last_image < self._since:
+            return State("waiting_image", f"no image on {self.inputs.image.topic}")
+        if self.inputs.waiting_for_calibration:
+            return State("waiting_camera_info", self.inputs.waiting_for_calibration)
+        return State("waiting_tf", self.mount.missing) if self.mount.missing else None
+
+    def update(self, paused: bool) -> None:
+        """Look for publishers and the camera's transform, which nothing calls us for."""
+        self._paused = paused
+        self.inputs.update()
+        self._update_hold()
+
+    def close(self) -> None:
+        """Stop listening and end the worker."""
+        self.inputs.close()
+        self.mount.close()
+        self._worker.stop()
+
+    def _update_hold(self) -> None:
+        """Frames wait until the camera's intrinsics and its place on the robot are known."""
+        self.mount.update(self._camera_frame)
+        self.queue.hold(self.inputs.calibration is None or self.mount.base_from_camera is None)
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        frame = stamped(message, self._pipeline.generation)
+        self._statistics.received(frame.stamp_ns)
+        if self._paused:
+            self._statistics.count("frames_dropped")
+            return
+        if message.header.frame_id != self._camera_frame:
+            self._camera_frame = message.header.frame_id
+            self._update_hold()
+        self._statistics.count("frames_dropped", self.queue.put(frame))
+
+    def _work(self, frame: StampedImage) -> None:
+        calibration, base_from_camera = self.inputs.calibration, self.mount.base_from_camera
+        if calibration is None or base_from_camera is None:
+            self._statistics.count("frames_dropped")
+            return
+        self._pipeline.process(frame, calibration, base_from_camera)
+
+
+def _answer(response: Trigger.Response, success: bool, message: str) -> Trigger.Response:
+    response.success, response.message = success, message
+    return response
+
+
+def _run(node: OdometryNode) -> None:
+    node.autostart()
+    spin(node)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the node until a signal ends it; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog="All settings are ROS parameters: --ros-args -p NAME:=VALUE")
+    parser.parse_args(remove_ros_args(argv)[1:] if argv is None else remove_ros_args(argv))
+    return run_node(OdometryNode, _run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,187 @@
+"""The node's parameters: one dataclass is their only definition, ROS parameters are declared from it and checked by it."""
+
+import math
+import re
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from sfm_odometry.errors import InputError
+from sfm_odometry.nodes.frames import rigid
+from sfm_odometry.params import SCALE_MODES, OdometryParams
+from sfm_odometry.preprocess import RESIZE_MODES
+
+_CORE = OdometryParams()
+
+
+def _parameter(
+    default: Any,
+    description: str,
+    *,
+    name: str = "",
+    choices: tuple[str, ...] = (),
+    span: tuple[float, float] | None = None,
+    live: bool = False,
+    read_only: bool = False,
+) -> Any:
+    """A field that is a ROS parameter. `live` ones may change at any time, the others only while the node is unconfigured."""
+    metadata = {"name": name, "description": description, "choices": choices, "span": span, "live": live, "read_only": read_only}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class NodeParameters:
+    """All parameters of odometry_node; raises InputError that names the parameter, its value and what was expected."""
+
+    odom_frame: str = _parameter("odom", "Frame of the odometry; the transform odom_frame -> base_frame is ours")
+    base_frame: str = _parameter("base_link", "Frame of the robot's body")
+    camera_frame: str = _parameter("", "Optical frame of the camera; empty: the images' frame_id")
+    camera_base_from_camera: tuple[float, ...] = _parameter(
+        (), "Pose of the optical frame in base_frame as [x, y, z, qx, qy, qz, qw]; empty: from TF", name="camera.base_from_camera"
+    )
+    camera_input_is_rectified: bool = _parameter(
+        True, "Images are rectified and P holds; false: undistort them with K, D and R", name="camera.input_is_rectified"
+    )
+    camera_resize_mode: str = _parameter(
+        "", "How images become the network's input; empty: as the model was trained", name="camera.resize_mode", choices=("", *RESIZE_MODES)
+    )
+    publish_tf: bool = _parameter(True, "Send odom_frame -> base_frame on /tf", live=True)
+    invert_tf: bool = _parameter(False, "Send base_frame -> odom_frame instead, where base_frame has another parent already", live=True)
+    image_transport: str = _parameter("raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed"))
+    image_qos: str = _parameter(
+        "auto", "Reliability of the subscriptions; auto follows the publishers", choices=("auto", "best_effort", "reliable")
+    )
+    always_process_most_recent_frame: bool = _parameter(
+        True, "The newest frame wins, older ones are dropped and counted; false: frames queue up, for bags worked offline", live=True
+    )
+    queue_size: int = _parameter(200, "Frames that may wait when always_process_most_recent_frame is false", span=(1, 100_000))
+    model_path: str = _parameter("", "Checkpoint (.safetensors); empty: the model in the package", name="model.path")
+    model_device: str = _parameter("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one", name="model.device")
+    window_max_gap: float = _parameter(
+        _CORE.max_gap_s, "Seconds; a longer pause between frames flushes the window", name="window.max_gap", span=(0.01, 60.0)
+    )
+    window_reset_on_clock_jump: bool = _parameter(
+        _CORE.reset_on_clock_jump,
+        "Stamps that jump back start a new trajectory at the origin; false: go on from the last pose",
+        name="window.reset_on_clock_jump",
+    )
+    scale_mode: str = _parameter(
+        _CORE.scale_mode, "none: the model's own unit of length; fixed: multiplied by scale.value", name="scale.mode", choices=SCALE_MODES
+    )
+    scale_value: float = _parameter(_CORE.scale_value, "Metres in the model's unit of length", name="scale.value", span=(1e-6, 1e6))
+    min_depth: float = _parameter(_CORE.min_depth, "Less depth than this is published as unknown", span=(1e-3, 1e4))
+    max_depth: float = _parameter(_CORE.max_depth, "More depth than this is published as unknown", span=(1e-3, 1e5))
+    diagnostics_period: float = _parameter(
+        1.0, "Seconds between messages on ~/status and /diagnostics", name="diagnostics.period", span=(0.05, 60.0), live=True
+    )
+    autostart: bool = _parameter(True, "Configure and activate by itself; false: wait for a lifecycle manager", read_only=True)
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            _check(item.metadata, ros_name(item), getattr(self, item.name))
+        for name in ("odom_frame", "base_frame"):
+            if not getattr(self, name) or getattr(self, name).startswith("/"):
+                raise InputError(f"{name} must be a frame's name without a leading slash, got '{getattr(self, name)}'")
+        if self.odom_frame == self.base_frame:
+            raise InputError(f"odom_frame and base_frame must differ, both are '{self.odom_frame}'")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.model_device):
+            raise InputError(f"model.device must be auto, cpu, cuda or cuda:N, got '{self.model_device}'")
+        if self.min_depth >= self.max_depth:
+            raise InputError(f"min_depth must be less than max_depth, got {self.min_depth} and {self.max_depth}")
+        self.fixed_base_from_camera()
+
+    def fixed_base_from_camera(self) -> np.ndarray | None:
+        """The 4x4 of camera.base_from_camera, or None where TF shall tell; raises InputError when it is no pose."""
+        values = self.camera_base_from_camera
+        if not values:
+            return None
+        numbers = all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+        if len(values) != 7 or not numbers or abs(math.hypot(*values[3:]) - 1.0) > 0.01:
+            raise InputError(f"camera.base_from_camera must be [x, y, z, qx, qy, qz, qw] with a unit quaternion, got {list(values)}")
+        return rigid(list(values[:3]), list(values[3:]))
+
+    def model_file(self) -> Path | None:
+        """Path of the checkpoint, or None for the model in the package."""
+        return Path(self.model_path) if self.model_path else None
+
+    def odometry_params(self) -> OdometryParams:
+        """The part that the core takes."""
+        return OdometryParams(
+            max_gap_s=self.window_max_gap,
+            scale_mode=self.scale_mode,
+            scale_value=self.scale_value,
+            min_depth=self.min_depth,
+            max_depth=self.max_depth,
+            resize_mode=self.camera_resize_mode or None,
+            reset_on_clock_jump=self.window_reset_on_clock_jump,
+        )
+
+
+def ros_name(item: Any) -> str:
+    """The ROS parameter's name of a dataclass field; dots stand where the field has its first underscore of a group."""
+    name: str = item.metadata["name"] or item.name
+    return name
+
+
+def declare(node: Node) -> NodeParameters:
+    """Declare every parameter on the node and return the values in force; raises InputError for one that is refused."""
+    values = {}
+    for item in fields(NodeParameters):
+        try:
+            declared = node.declare_parameter(ros_name(item), _ros_value(item.default), _descriptor(item))
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise InputError(" ".join(str(error).split())) from None
+        values[item.name] = _own_value(declared.value)
+    return NodeParameters(**values)
+
+
+def changed(current: NodeParameters, changes: list[Parameter], configured: bool) -> NodeParameters:
+    """The parameters after the changes; raises InputError for a value that is refused, or one that cannot change while configured."""
+    items = {ros_name(item): item for item in fields(NodeParameters)}
+    ours = {change.name: change.value for change in changes if change.name in items}
+    for name in ours:
+        if configured and not items[name].metadata["live"]:
+            raise InputError(f"{name} can be changed only while the node is unconfigured: clean it up first")
+    return replace(current, **{items[name].name: _own_value(value) for name, value in ours.items()})
+
+
+def result(reason: str = "") -> SetParametersResult:
+    """The answer to a request to set parameters."""
+    return SetParametersResult(successful=not reason, reason=reason)
+
+
+def _check(metadata: Any, name: str, value: Any) -> None:
+    if metadata["choices"] and value not in metadata["choices"]:
+        raise InputError(f"{name} must be one of {', '.join(choice or '(empty)' for choice in metadata['choices'])}, got '{value}'")
+    if metadata["span"] is not None and not metadata["span"][0] <= value <= metadata["span"][1]:
+        raise InputError(f"{name} must be from {metadata['span'][0]:g} to {metadata['span'][1]:g}, got {value}")
+
+
+def _descriptor(item: Any) -> ParameterDescriptor:
+    metadata = item.metadata
+    descriptor = ParameterDescriptor(description=metadata["description"], read_only=metadata["read_only"])
+    # rclpy takes an empty list for one of bytes, so the type of a list is left open and the value checked here.
+    descriptor.dynamic_typing = isinstance(item.default, tuple)
+    if metadata["choices"]:
+        descriptor.additional_constraints = "one of: " + ", ".join(choice or "(empty)" for choice in metadata["choices"])
+    elif not metadata["live"]:
+        descriptor.additional_constraints = "can be changed only while the node is unconfigured"
+    if metadata["span"] is not None and isinstance(item.default, float):
+        low, high = metadata["span"]
+        descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+    return descriptor
+
+
+def _ros_value(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _own_value(value: Any) -> Any:
+    """rclpy hands lists out as list or array, and None for an empty one of unknown type."""
+    return tuple(value) if isinstance(value, list) or hasattr(value, "typecode") else value

@@ -1,0 +1,48 @@
+"""Tells the world how the node is: ~/status, /diagnostics, and a log line when the state changes."""
+
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.node import Node
+
+from sfm_odometry.nodes.status import diagnostic_array
+
+_LEVELS = {"tracking": DiagnosticStatus.OK, "filling_window": DiagnosticStatus.OK, "error": DiagnosticStatus.ERROR}
+
+
+@dataclass(frozen=True)
+class State:
+    """What the node is doing, in one word, and why where it is not tracking."""
+
+    name: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}" if self.reason else self.name
+
+
+class Reporter:
+    """Publishes the node's state and values. Stamps are of the node's own clock, so that they follow /clock."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._publishers = [node.create_publisher(DiagnosticArray, topic, 10) for topic in ("~/status", "/diagnostics")]
+        self._logged = ""
+
+    def note(self, state: State) -> bool:
+        """Log the state if it is another one than before; returns whether it is."""
+        if state.name == self._logged:
+            return False
+        self._logged = state.name
+        self._node.get_logger().info(f"state: {state}")
+        return True
+
+    def publish(self, state: State, values: dict[str, str]) -> None:
+        """Send one status with `values`."""
+        message = DiagnosticArray().header
+        message.stamp = self._node.get_clock().now().to_msg()
+        name = f"{self._node.get_fully_qualified_name().lstrip('/')}: monocular odometry"
+        level = _LEVELS.get(state.name, DiagnosticStatus.WARN)
+        array = diagnostic_array(message, name, "camera", level, str(state), {"state": state.name, "reason": state.reason, **values})
+        for publisher in self._publishers:
+            publisher.publish(array)
