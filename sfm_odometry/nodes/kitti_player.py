@@ -7,6 +7,8 @@ a frame of its own. Without --clock stamps are of the wall clock, with it of a s
 import argparse
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from nav_msgs.msg import Path as PathMessage
@@ -16,6 +18,7 @@ from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
+from sfm_odometry.errors import OutputError
 from sfm_odometry.nodes import frames
 from sfm_odometry.nodes.arguments import add_drive_arguments, make_drive, positive_number
 from sfm_odometry.nodes.conversions import make_header
@@ -42,6 +45,7 @@ class KittiPlayer(Node):
         self._broadcaster, self._static_broadcaster = TransformBroadcaster(self), StaticTransformBroadcaster(self)
         self._pacer = Pacer(self, options.rate, options.clock)
         self._truth = drive.truth()
+        self._publish_log = open_publish_log(options.publish_log)
         self._send_static_transforms()
 
     def play(self) -> None:
@@ -59,7 +63,9 @@ class KittiPlayer(Node):
         self._image.wait_for_all_acked(Duration(seconds=2))
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Complete the log."""
+        if self._publish_log is not None:
+            self._publish_log.close()
 
     def _play_once(self, start_ns: int) -> int:
         """Play all frames, the first stamped `start_ns`; returns the last stamp."""
@@ -79,6 +85,8 @@ class KittiPlayer(Node):
     def _publish(self, shot: Shot, stamp_ns: int) -> None:
         shot.stamp(stamp_ns)
         self._camera_info.publish(shot.camera_info)
+        if self._publish_log is not None:
+            self._publish_log.write(f"{stamp_ns},{time.time_ns()}\n")
         self._image.publish(shot.image)
         if self._truth is not None:
             pose = self._truth[shot.index - self._drive.indices[0]]
@@ -94,6 +102,18 @@ class KittiPlayer(Node):
             self._static_broadcaster.sendTransform(transforms)
 
 
+def open_publish_log(path: Path | None) -> TextIO | None:
+    """A CSV of each image's stamp and the wall clock when it is published, for those who measure; raises OutputError naming the file."""
+    if path is None:
+        return None
+    try:
+        log = path.open("w", encoding="ascii", buffering=1)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+    log.write("stamp_ns,publish_time_ns\n")
+    return log
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The player's command line."""
     parser = argparse.ArgumentParser(prog="kitti_player", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -103,6 +123,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--clock", action="store_true", help="publish /clock, for nodes with use_sim_time")
     parser.add_argument("--reliability", choices=("reliable", "best_effort"), default="reliable")
     parser.add_argument("--wait", type=float, default=30.0, metavar="S", help="for a listener, at most; 0: do not, negative: for ever")
+    parser.add_argument("--publish-log", type=Path, metavar="CSV", help="write stamp_ns,publish_time_ns of each image")
     parser.add_argument("--no-static-tf", action="store_true", help="do not send base-frame -> camera-frame")
     parser.add_argument("--odom-frame", default="odom", help="hang the true poses under this frame on /tf_static; empty: do not")
     return parser

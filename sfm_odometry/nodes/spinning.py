@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from sfm_odometry.cli import EXIT_BAD_INPUT
@@ -49,10 +49,15 @@ def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], 
 
 def spin(node: Node) -> None:
     """Serve the node's callbacks until the process is told to end."""
-    # Not rclpy.experimental.EventsExecutor: in Kilted's 9.1.2 it keeps a core busy, calls no timer and does not end on a signal.
-    executor = SingleThreadedExecutor()
+    executor = make_executor()
     executor.add_node(node)
     executor.spin()
+
+
+def make_executor() -> Executor:
+    """The executor of all our processes."""
+    # Not rclpy.experimental.EventsExecutor: in Kilted's 9.1.2 it keeps a core busy, calls no timer and does not end on a signal.
+    return SingleThreadedExecutor()
 
 
 def _finish(node: RunnableNode | None) -> None:
