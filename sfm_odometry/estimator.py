@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sfm_odometry.checkpoint import DEFAULT_MODEL, load_model
@@ -61,7 +62,7 @@ class Estimator:
     @torch.inference_mode()
     def depth(self, frame: np.ndarray) -> np.ndarray:
         """Depth along z (H, W), float32, in the model's unit of length."""
-        inverse_depth = self.model.inverse_depth(self._tensor(frame)[None])[0]
+        inverse_depth = self._enlarge(self.model.inverse_depth(self._tensor(frame)[None])[0])
         return (1.0 / inverse_depth[0, 0]).cpu().numpy()
 
     @torch.inference_mode()
@@ -78,7 +79,7 @@ class Estimator:
         mask = None
         if want_mask and net.config.masks:
             explainable = torch.softmax(net.mask_logits(features)[0][0], dim=1)[:, 1]
-            mask = explainable.mean(dim=0).cpu().numpy()
+            mask = self._enlarge(explainable.mean(dim=0)[None, None])[0, 0].cpu().numpy()
         return chain[0].cpu().numpy(), mask
 
     def warm_up(self) -> None:
@@ -87,6 +88,13 @@ class Estimator:
         frame = np.zeros((height, width, self.model.config.image_channels), np.uint8)
         self.depth(frame)
         self.motion([frame] * self.window_length)
+
+    def _enlarge(self, values: Tensor) -> Tensor:
+        """Predictions (1, 1, h, w) at the size of the input, for networks that stop at a coarser scale."""
+        width, height = self.input_size
+        if values.shape[-2:] == (height, width):
+            return values
+        return F.interpolate(values, size=(height, width), mode="bilinear", align_corners=False)
 
     def _tensor(self, frame: np.ndarray) -> Tensor:
         return torch.from_numpy(frame).to(self.device).permute(2, 0, 1).float() / 255.0

@@ -17,7 +17,7 @@ class DepthNetConfig:
     encoder_widths: tuple[int, ...] = (32, 64, 128, 256, 512, 512, 512)
     encoder_kernels: tuple[int, ...] = (7, 5, 3, 3, 3, 3, 3)
     decoder_widths: tuple[int, ...] = (512, 512, 256, 128, 64, 32, 16)
-    """From the coarsest stage to full size; one stage for each encoder pair."""
+    """From the coarsest stage on, each twice as fine; as many stages as encoder pairs end at full size, one fewer at half."""
     scales: int = 4
     """How many of the finest decoder stages predict inverse depth."""
     inverse_depth_gain: float = 10.0
@@ -28,13 +28,13 @@ class DepthNet(nn.Module):
     """DispNet with multi-scale side predictions (Mayer et al. 2016, as used by Zhou et al., CVPR 2017, section 3.4 and figure 4a).
 
     Encoder: pairs of convolutions, stride 2 then 1. Decoder: transposed convolutions, skip connections, and, from the second predicting stage on,
-    the coarser prediction. inverse depth = gain * sigmoid(x) + offset.
+    the coarser prediction, enlarged. inverse depth = gain * sigmoid(x) + offset.
     """
 
     def __init__(self, config: DepthNetConfig) -> None:
         super().__init__()
         self.config = config
-        widths, stages = config.encoder_widths, len(config.encoder_widths)
+        widths, stages = config.encoder_widths, len(config.decoder_widths)
         inputs = (config.image_channels, *widths[:-1])
         self.encoder = nn.ModuleList(
             nn.Sequential(conv(before, width, kernel, stride=2), conv(width, width, kernel))
@@ -42,7 +42,7 @@ class DepthNet(nn.Module):
         )
         first_head = stages - config.scales
         decoder_inputs = (widths[-1], *config.decoder_widths[:-1])
-        skips = (*reversed(widths[:-1]), 0)
+        skips = (*reversed(widths[:-1]), 0)[:stages]
         coarser = [1 if stage > first_head else 0 for stage in range(stages)]
         self.up = nn.ModuleList(upconv(before, width) for before, width in zip(decoder_inputs, config.decoder_widths, strict=True))
         self.merge = nn.ModuleList(
@@ -52,7 +52,7 @@ class DepthNet(nn.Module):
         init_weights(self)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Inverse depth, finest first: (B, 1, H, W), (B, 1, ~H/2, ~W/2), ... of a normalised image (B, C, H, W) of any size."""
+        """Inverse depth, finest first, each (B, 1, h, w) half as fine as the one before, of a normalised image (B, C, H, W) of any size."""
         features = [image]
         for pair in self.encoder:
             features.append(pair(features[-1]))
@@ -64,7 +64,7 @@ class DepthNet(nn.Module):
         for stage, (up, merge) in enumerate(zip(self.up, self.merge, strict=True)):
             skip = features[-2 - stage]
             x = match_size(up(x), skip)
-            parts = [x] if stage == len(self.up) - 1 else [x, skip]
+            parts = [x] if skip is features[0] else [x, skip]  # at full size the skip would be the image itself
             if stage > first_head:
                 coarser = F.interpolate(predictions[-1], size=x.shape[-2:], mode="bilinear", align_corners=False)
                 parts.append(coarser.to(x.dtype))

@@ -66,6 +66,8 @@ class PoseNet(nn.Module):
                 nn.Conv2d(width, 2 * self.sources, kernel, padding=kernel // 2) for width, kernel in headed
             )
         init_weights(self)
+        with torch.no_grad():  # the first motions are small, so that the first views still overlap
+            self.pose[-1].weight.mul_(0.1)
 
     def encode(self, frames: Tensor) -> list[Tensor]:
         """Features of normalised snippets (B, N, C, H, W) in order of time, from the input to the coarsest."""

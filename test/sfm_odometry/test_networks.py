@@ -29,6 +29,11 @@ def test_depth_of_any_image_size(size):
         assert coarser.shape[-1] == (finer.shape[-1] + 1) // 2
 
 
+def test_a_decoder_with_a_stage_fewer_ends_at_half_size():
+    predictions = DepthNet(DepthNetConfig(1, (4, 8, 8, 8), (3, 3, 3, 3), (8, 8, 4), scales=2))(torch.rand(1, 1, 64, 96))
+    assert [tuple(prediction.shape[-2:]) for prediction in predictions] == [(32, 48), (16, 24)]
+
+
 def test_inverse_depth_stays_within_its_limits():
     config = DepthNetConfig(1, (4, 8), (3, 3), (8, 4), scales=2, inverse_depth_gain=2.0, inverse_depth_offset=0.5)
     for prediction in DepthNet(config)(torch.randn(1, 1, 32, 32) * 100):
