@@ -93,7 +93,7 @@ def decode_image(message: Image | CompressedImage) -> np.ndarray:
     try:
         return layout.convert(pixels)
     except cv2.error as error:
-        raise RefusedImage("size", f"{message.width}x{message.height} {message.encoding} cannot be converted: {error.err}") from None
+        raise RefusedImage("size", f"{message.width}x{message.height} {message.encoding} cannot be converted: {' '.join(error.err.split())}") from None
 
 
 def _pixels(message: Image, layout: _Layout) -> np.ndarray:
@@ -114,7 +114,8 @@ def _pixels(message: Image, layout: _Layout) -> np.ndarray:
     if layout.channels == 1:
         shape, strides = shape[:2], strides[:2]
     pixels: np.ndarray = np.ndarray(shape, dtype=order + layout.dtype, buffer=memoryview(message.data), strides=strides)
-    return pixels if pixels.dtype.isnative else pixels.astype(pixels.dtype.newbyteorder("="))
+    # OpenCV reads neither foreign byte order nor rows that start between two values.
+    return pixels if pixels.dtype.isnative and step % item == 0 else pixels.astype(pixels.dtype.newbyteorder("="))
 
 
 def _decode_compressed(message: CompressedImage) -> np.ndarray:

@@ -1,0 +1,68 @@
+"""The node's parameters: what is refused, and that the dataclass is their one definition."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import yaml
+from rclpy.parameter import Parameter
+
+from sfm_odometry.errors import InputError
+from sfm_odometry.nodes.parameters import NodeParameters, changed, ros_name
+from sfm_odometry.params import OdometryParams
+
+
+def test_defaults_are_those_of_the_core() -> None:
+    assert NodeParameters().odometry_params() == OdometryParams()
+
+
+def test_ros_names_are_the_fields_names_with_dots_for_groups() -> None:
+    for item in fields(NodeParameters):
+        assert ros_name(item).replace(".", "_") == item.name
+        assert item.metadata["description"]
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    ({"odom_frame": ""}, "odom_frame must be a frame's name"),
+    ({"base_frame": "/base_link"}, "base_frame must be a frame's name without a leading slash, got '/base_link'"),
+    ({"base_frame": "odom"}, "odom_frame and base_frame must differ, both are 'odom'"),
+    ({"model_device": "gpu"}, "model.device must be auto, cpu, cuda or cuda:N, got 'gpu'"),
+    ({"min_depth": 5.0, "max_depth": 5.0}, "min_depth must be less than max_depth, got 5.0 and 5.0"),
+    ({"window_max_gap": 0.0}, "window.max_gap must be from 0.01 to 60, got 0.0"),
+    ({"window_max_gap": float("nan")}, "window.max_gap must be from 0.01 to 60, got nan"),
+    ({"image_qos": "fast"}, "image_qos must be one of auto, best_effort, reliable, got 'fast'"),
+    ({"camera_resize_mode": "zoom"}, r"camera.resize_mode must be one of \(empty\), crop, stretch, pad, got 'zoom'"),
+    ({"camera_base_from_camera": (1.0, 2.0, 3.0)}, r"camera.base_from_camera must be \[x, y, z, qx, qy, qz, qw\] with a unit quaternion"),
+    ({"camera_base_from_camera": (0.0, 0, 0, 0, 0, 0, 0)}, "camera.base_from_camera must be"),
+    ({"camera_base_from_camera": (float("nan"), 0, 0, 0, 0, 0, 1)}, "camera.base_from_camera must be"),
+    ({"camera_base_from_camera": ("a",) * 7}, "camera.base_from_camera must be"),
+])  # fmt: skip
+def test_nonsense_is_refused_with_name_value_and_expectation(values: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        NodeParameters(**values)
+
+
+def test_base_from_camera_as_numbers() -> None:
+    assert NodeParameters().fixed_base_from_camera() is None
+    pose = NodeParameters(camera_base_from_camera=(1, 2, 3, -0.5, 0.5, -0.5, 0.5)).fixed_base_from_camera()
+    np.testing.assert_allclose(pose, [[0, 0, 1, 1], [-1, 0, 0, 2], [0, -1, 0, 3], [0, 0, 0, 1]], atol=1e-12)
+
+
+def test_live_parameters_change_any_time_the_others_only_unconfigured() -> None:
+    current = NodeParameters()
+    assert changed(current, [Parameter("publish_tf", value=False)], configured=True).publish_tf is False
+    assert changed(current, [Parameter("odom_frame", value="world")], configured=False).odom_frame == "world"
+    with pytest.raises(InputError, match="odom_frame can be changed only while the node is unconfigured"):
+        changed(current, [Parameter("odom_frame", value="world")], configured=True)
+    with pytest.raises(InputError, match=r"diagnostics.period must be from 0.05 to 60, got -1"):
+        changed(current, [Parameter("diagnostics.period", value=-1.0)], configured=True)
+    assert changed(current, [Parameter("use_sim_time", value=True)], configured=True) == current
+
+
+def test_parameter_file_names_every_parameter_with_its_default(request: pytest.FixtureRequest) -> None:
+    file = request.config.rootpath / "config" / "sfm_odometry.yaml"
+    given = yaml.safe_load(file.read_text())["/**"]["ros__parameters"]
+    flat = {f"{group}.{name}" if isinstance(value, dict) else group: inner
+            for group, value in given.items() for name, inner in (value.items() if isinstance(value, dict) else [("", value)])}  # fmt: skip
+    defaults = {ros_name(item): list(item.default) if isinstance(item.default, tuple) else item.default for item in fields(NodeParameters)}
+    assert flat == defaults
