@@ -26,7 +26,7 @@ def command(arguments: argparse.Namespace) -> None:
     trainer = Trainer(config, training, validation.in_order(config.batch_size) if validation else [], folder)
     if arguments.resume:
         trainer.resume()
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     trainer.run()
     print(f"{arguments.out}: done; the model is {arguments.out / 'latest.safetensors'}")
 
