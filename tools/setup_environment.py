@@ -184,7 +184,7 @@ def install_packages(with_ros: bool) -> None:
     else:
         requirements += ROS_REQUIREMENTS
     print("setup: installing the packages of constraints.txt")
-    pip_install = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", constraints)
+    pip_install = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--use-pep517", "--constraint", constraints)
     run(*pip_install, *requirements, *TEST_REQUIREMENTS)
 
 
