@@ -1,4 +1,4 @@
-"""Models on disk: safetensors for the weights, JSON in its header for everything else; nothing is ever unpickled."""
+"""Models on disk: a safetensors file, the weights as tensors and all else as JSON in its header; nothing is ever unpickled."""
 
 import contextlib
 import json
@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from sfm_odometry.config import build_dataclass
 from sfm_odometry.errors import CheckpointError, InputError, OutputError
 from sfm_odometry.networks.model import Model, ModelConfig
+from sfm_odometry.tensor_file import TensorFile, write_tensors
 
 FORMAT = "sfm_odometry"
 VERSION = "1"
@@ -28,7 +27,7 @@ def save_model(path: Path, model: Model, provenance: dict[str, Any], half: bool 
     half: store float16, half the size; weights are float32 again after loading.
     """
     dtype = torch.float16 if half else torch.float32
-    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {name: tensor.detach().to("cpu", dtype) for name, tensor in model.state_dict().items()}
     metadata = {
         "format": FORMAT,
         "version": VERSION,
@@ -39,9 +38,9 @@ def save_model(path: Path, model: Model, provenance: dict[str, Any], half: bool 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata)
+        write_tensors(temporary, tensors, metadata)
         os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise OutputError(f"{path}: model cannot be written: {error}") from error
@@ -52,51 +51,38 @@ def load_model(path: Path | None = None, device: torch.device | str = "cpu") -> 
 
     Names, shapes and size are checked before memory is taken. Raises CheckpointError that names the file and what is wrong.
     """
-    path = Path(path) if path is not None else DEFAULT_MODEL
-    metadata, shapes = _read_header(path)
-    config = _read_config(path, metadata)
+    file = TensorFile(Path(path) if path is not None else DEFAULT_MODEL)
     with torch.device("meta"):
-        model = Model(config)
-    _check_shapes(path, shapes, {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()})
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name).to(device, torch.float32) for name in shapes}
+        model = Model(_read_config(file))
+    _check_shapes(file, {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()})
+    tensors = {name: file.read(name).to(device, torch.float32) for name in file.shapes}
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{path}: tensor '{name}' holds values that are not finite")
+            raise CheckpointError(f"{file.path}: tensor '{name}' holds values that are not finite")
     model.load_state_dict(tensors, assign=True)
     return model.eval().requires_grad_(False)
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
     """How the model of the file was trained, as its trainer wrote it."""
-    return json.loads(_read_header(path)[0].get("provenance", "{}"))
+    return json.loads(TensorFile(path).metadata.get("provenance", "{}"))
 
 
-def _read_header(path: Path) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such model file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a complete safetensors file ({error}); pickled checkpoints are never read") from error
-
-
-def _read_config(path: Path, metadata: dict[str, str]) -> ModelConfig:
+def _read_config(file: TensorFile) -> ModelConfig:
+    metadata = file.metadata
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         found = f"format '{metadata.get('format')}' version '{metadata.get('version')}'"
-        raise CheckpointError(f"{path}: not a model of this package: found {found}, expected '{FORMAT}' version '{VERSION}'")
+        raise CheckpointError(f"{file.path}: not a model of this package: found {found}, expected '{FORMAT}' version '{VERSION}'")
     try:
         return build_dataclass(ModelConfig, json.loads(metadata["config"]))
     except (KeyError, json.JSONDecodeError, InputError) as error:
-        raise CheckpointError(f"{path}: the model's configuration cannot be read: {error}") from error
+        raise CheckpointError(f"{file.path}: the model's configuration cannot be read: {error}") from error
 
 
-def _check_shapes(path: Path, found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]) -> None:
+def _check_shapes(file: TensorFile, expected: dict[str, tuple[int, ...]]) -> None:
     if sum(torch.Size(shape).numel() for shape in expected.values()) > MAX_PARAMETERS:
-        raise CheckpointError(f"{path}: the configuration asks for more than {MAX_PARAMETERS} parameters")
-    for name in sorted(set(found) | set(expected)):
-        if found.get(name) != expected.get(name):
-            raise CheckpointError(
-                f"{path}: tensor '{name}' has shape {found.get(name, 'none')}, expected {expected.get(name, 'none')} by its configuration"
-            )
+        raise CheckpointError(f"{file.path}: the configuration asks for more than {MAX_PARAMETERS} parameters")
+    for name in sorted(set(file.shapes) | set(expected)):
+        if file.shapes.get(name) != expected.get(name):
+            found, wanted = file.shapes.get(name, "none"), expected.get(name, "none")
+            raise CheckpointError(f"{file.path}: tensor '{name}' has shape {found}, expected {wanted} by its configuration")
