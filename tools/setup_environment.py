@@ -43,11 +43,10 @@ REQUIREMENTS = {
     "matplotlib": "matplotlib",
     "tqdm": "tqdm",
     "transforms3d": "transforms3d",
-    "safetensors": "safetensors",
     "torch": "torch",
     "rosbags": "rosbags",
 }
-TEST_REQUIREMENTS = ("pytest", "hypothesis", "ruff", "mypy", "types-PyYAML", "colcon-common-extensions", "setuptools")
+TEST_REQUIREMENTS = ("pytest", "hypothesis", "safetensors", "ruff", "mypy", "types-PyYAML", "colcon-common-extensions", "setuptools")
 
 
 class SetupError(Exception):
