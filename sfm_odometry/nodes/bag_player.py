@@ -52,9 +52,6 @@ class BagPlayer(Node):
         for publisher in self._publishers_of.values():
             publisher.wait_for_all_acked(Duration(seconds=1))
 
-    def close(self) -> None:
-        """Nothing to end."""
-
     def _add_publisher(self, connection: Connection) -> None:
         kind = message_class(connection.msgtype)
         if kind is None:

@@ -93,7 +93,9 @@ def decode_image(message: Image | CompressedImage) -> np.ndarray:
     try:
         return layout.convert(pixels)
     except cv2.error as error:
-        raise RefusedImage("size", f"{message.width}x{message.height} {message.encoding} cannot be converted: {' '.join(error.err.split())}") from None
+        raise RefusedImage(
+            "size", f"{message.width}x{message.height} {message.encoding} cannot be converted: {' '.join(error.err.split())}"
+        ) from None
 
 
 def _pixels(message: Image, layout: _Layout) -> np.ndarray:

@@ -34,6 +34,8 @@ LOOP_PAUSE_S = 1.0
 class KittiPlayer(Node):
     """Publishes a drive frame by frame."""
 
+    _publish_log: TextIO | None = None
+
     def __init__(self, drive: Drive, options: argparse.Namespace) -> None:
         super().__init__("kitti_player")
         self._drive, self._options = drive, options
@@ -62,10 +64,11 @@ class KittiPlayer(Node):
             start_ns = max(time.time_ns(), newest_ns + round(LOOP_PAUSE_S * 1e9))
         self._image.wait_for_all_acked(Duration(seconds=2))
 
-    def close(self) -> None:
-        """Complete the log."""
+    def destroy_node(self) -> None:
+        """Complete the log, then what rclpy holds."""
         if self._publish_log is not None:
             self._publish_log.close()
+        super().destroy_node()
 
     def _play_once(self, start_ns: int) -> int:
         """Play all frames, the first stamped `start_ns`; returns the last stamp."""

@@ -22,7 +22,7 @@ from sfm_odometry.nodes.mount import CameraMount
 from sfm_odometry.nodes.parameters import changed, declare, result
 from sfm_odometry.nodes.pipeline import Pipeline
 from sfm_odometry.nodes.reporter import Reporter, State
-from sfm_odometry.nodes.spinning import run_node, spin
+from sfm_odometry.nodes.spinning import run_node
 from sfm_odometry.nodes.status import Statistics, resident_memory_mib
 from sfm_odometry.nodes.worker import FrameQueue, Worker
 
@@ -35,6 +35,10 @@ STALLED_AFTER_S = 2.0
 class OdometryNode(LifecycleNode):
     """configure loads the model and offers the topics, activate listens to the camera; deactivate, cleanup and shutdown release it all."""
 
+    # Here, so that a node whose parameters were refused can be destroyed.
+    _pipeline: Pipeline | None = None
+    _active: "_Active | None" = None
+
     def __init__(self, node_name: str = "sfm_odometry", **options: Any) -> None:
         """`options` are rclpy's for a node: namespace, parameter_overrides, context and so on. Raises InputError for a bad parameter."""
         super().__init__(node_name, **options)
@@ -42,8 +46,6 @@ class OdometryNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._statistics = Statistics()
         self._reporter = Reporter(self)
-        self._pipeline: Pipeline | None = None
-        self._active: _Active | None = None
         self._problem = ""
         self._paused = False
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # a node that waits for /clock must be able to say so
@@ -102,9 +104,10 @@ class OdometryNode(LifecycleNode):
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
-    def close(self) -> None:
-        """End the worker before the process ends."""
+    def destroy_node(self) -> None:
+        """End the worker, then what rclpy holds."""
         self._deactivate()
+        super().destroy_node()
 
     @property
     def state(self) -> State:
@@ -254,7 +257,8 @@ def _answer(response: Trigger.Response, success: bool, message: str) -> Trigger.
 
 def _run(node: OdometryNode) -> None:
     node.autostart()
-    spin(node)
+    assert node.executor is not None
+    node.executor.spin()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

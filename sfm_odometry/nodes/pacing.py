@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-import rclpy
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
@@ -66,7 +65,7 @@ def wait_for_subscribers(node: Node, publishers: list[Publisher], timeout_s: flo
     while not enough(publisher.get_subscription_count() > 0 for publisher in publishers):
         if time.monotonic() >= deadline:
             return False
-        rclpy.spin_once(node, timeout_sec=0.05)
+        _serve_once(node, 0.05)
     serve_until(node, time.monotonic() + SETTLE_S)
     return True
 
@@ -74,7 +73,12 @@ def wait_for_subscribers(node: Node, publishers: list[Publisher], timeout_s: flo
 def serve_until(node: Node, deadline_s: float) -> None:
     """Serve the node's callbacks until the monotonic clock shows `deadline_s`; raises ExternalShutdownException at the process's end."""
     while (remaining_s := deadline_s - time.monotonic()) > 0:
-        rclpy.spin_once(node, timeout_sec=min(remaining_s, 0.1))
+        _serve_once(node, min(remaining_s, 0.1))
+
+
+def _serve_once(node: Node, timeout_s: float) -> None:
+    assert node.executor is not None
+    node.executor.spin_once(timeout_sec=timeout_s)
 
 
 class Pacer:

@@ -78,6 +78,8 @@ class Pipeline:
         self._outputs.close()
 
     def _rectified(self, frame: StampedImage, calibration: Calibration) -> tuple[np.ndarray, Rectifier]:
+        if frame.stamp_ns <= 0:
+            raise RefusedImage("zero_stamp", "the stamp is zero: the camera's driver does not set it")
         image = decode_image(frame.message)
         size = (image.shape[1], image.shape[0])
         rectifier = self._rectifier

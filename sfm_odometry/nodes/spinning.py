@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import rclpy
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
@@ -12,26 +12,20 @@ from rclpy.node import Node
 from sfm_odometry.cli import EXIT_BAD_INPUT
 from sfm_odometry.errors import SfmOdometryError
 
-
-class RunnableNode(Protocol):
-    """A node that has something to end before it is destroyed."""
-
-    def close(self) -> None:
-        """End threads and release what is held."""
-
-    def destroy_node(self) -> None:
-        """rclpy's own."""
-
-
-AnyNode = TypeVar("AnyNode", bound=RunnableNode)
+AnyNode = TypeVar("AnyNode", bound=Node)
 
 
 def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], ros_arguments: Sequence[str] | None = None) -> int:
-    """Initialise ROS, make the node, do its work until that ends or a signal comes, and clean up. Returns the process's exit code."""
+    """Initialise ROS, make the node and its executor, do the work until that ends or a signal comes, and clean up.
+
+    Returns the process's exit code: 0, also after a signal; 2, after one line on stderr, for what the user can mend.
+    """
     node: AnyNode | None = None
     try:
         rclpy.init(args=None if ros_arguments is None else list(ros_arguments))
+        executor = make_executor()  # first of all: rclpy's executors cannot be made once a signal has come
         node = make_node()
+        executor.add_node(node)
         work(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -47,24 +41,16 @@ def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], 
     return 0
 
 
-def spin(node: Node) -> None:
-    """Serve the node's callbacks until the process is told to end."""
-    executor = make_executor()
-    executor.add_node(node)
-    executor.spin()
-
-
 def make_executor() -> Executor:
     """The executor of all our processes."""
     # Not rclpy.experimental.EventsExecutor: in Kilted's 9.1.2 it keeps a core busy, calls no timer and does not end on a signal.
     return SingleThreadedExecutor()
 
 
-def _finish(node: RunnableNode | None) -> None:
+def _finish(node: Node | None) -> None:
     """A second Ctrl-C does not tear the clean-up apart."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     if node is not None:
-        node.close()
         node.destroy_node()
     rclpy.try_shutdown()

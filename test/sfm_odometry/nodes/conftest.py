@@ -102,8 +102,6 @@ class Spinner:
         if self._thread.is_alive():
             self._thread.join(PATIENCE_S)
         for node in self._nodes:
-            if hasattr(node, "close"):
-                node.close()
             node.destroy_node()
 
 

@@ -79,7 +79,8 @@ def test_yuv_layouts(encoding: str, order: str) -> None:
 
 
 def test_every_accepted_encoding_is_tested_here() -> None:
-    assert set(ACCEPTED_ENCODINGS) == {*LAYOUTS, *(f"bayer_{p}8" for p in ("rggb", "bggr", "gbrg", "grbg")), "yuv422", "uyvy", "yuv422_yuy2", "yuyv"}
+    bayer = {f"bayer_{pattern}8" for pattern in ("rggb", "bggr", "gbrg", "grbg")}
+    assert set(ACCEPTED_ENCODINGS) == {*LAYOUTS, *bayer, "yuv422", "uyvy", "yuv422_yuy2", "yuyv"}
 
 
 def test_last_row_may_lack_its_padding() -> None:

@@ -1,0 +1,451 @@
+"""The node over real rclpy: what goes out for what comes in, against the core on the same frames."""
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import rclpy
+from cv_bridge import CvBridge
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from nav_msgs.msg import Odometry
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
+from tf2_ros import StaticTransformBroadcaster
+
+from sfm_odometry.errors import InputError
+from sfm_odometry.estimator import Estimator
+from sfm_odometry.kitti import open_sequence
+from sfm_odometry.nodes import frames
+from sfm_odometry.nodes.conversions import stamp_to_ns
+from sfm_odometry.nodes.drive import Drive, Mounting
+from sfm_odometry.nodes.odometry_node import OdometryNode
+from sfm_odometry.odometry import MonocularOdometry
+
+START_NS = 1_700_000_000_000_000_000
+MOUNTING = Mounting(camera_height_m=1.2)
+
+
+class Rig:
+    """A camera in front of the node, and a listener behind it."""
+
+    def __init__(self, spinner, drive_folder: Path, model_path: Path) -> None:
+        self.spinner, self.model_path = spinner, model_path
+        self.drive = Drive(open_sequence(drive_folder), MOUNTING)
+        self.shots = list(self.drive.shots())
+        self.camera = rclpy.create_node("camera")
+        self.listener = rclpy.create_node("listener")
+        self.got = SimpleNamespace(odom=[], tf=[], depth=[], depth_info=[], mask=[], mask_info=[], status=[])
+        self.node: OdometryNode
+        for kind, topic, name in (
+            (Odometry, "odom", "odom"), (TFMessage, "/tf", "tf"), (DiagnosticArray, "/sfm_odometry/status", "status"),
+        ):  # fmt: skip
+            self.listen(kind, topic, name)
+        spinner.add(self.camera)
+        spinner.add(self.listener)
+
+    def listen(self, kind: type, topic: str, name: str) -> None:
+        self.listener.create_subscription(kind, topic, getattr(self.got, name).append, 100)
+
+    def listen_to_images(self) -> None:
+        for kind, topic, name in (
+            (Image, "depth/image_rect", "depth"), (CameraInfo, "depth/camera_info", "depth_info"),
+            (Image, "mask/image", "mask"), (CameraInfo, "mask/camera_info", "mask_info"),
+        ):  # fmt: skip
+            self.listen(kind, topic, name)
+
+    def start(self, send_tf: bool = True, reliability: str = "RELIABLE", **parameters: object) -> OdometryNode:
+        """Start the node, and wait until it hears the camera and the listener hears it."""
+        values = {"model.path": str(self.model_path), "model.device": "cpu", "always_process_most_recent_frame": False, **parameters}
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        if send_tf:
+            self.tf = StaticTransformBroadcaster(self.camera)
+            self.tf.sendTransform(MOUNTING.static_transform(START_NS))
+        self.node = OdometryNode(parameter_overrides=overrides)
+        self.node.autostart()
+        qos = QoSProfile(depth=50, reliability=ReliabilityPolicy[reliability])
+        self.image = self.camera.create_publisher(Image, "image", qos)
+        self.info = self.camera.create_publisher(CameraInfo, "camera_info", qos)
+        self.spinner.add(self.node)
+        if self.node.state.name not in ("unconfigured", "inactive"):
+            self.wait_until_connected()
+        return self.node
+
+    def wait_until_connected(self) -> None:
+        self.spinner.until(lambda: self.image.get_subscription_count() and self.info.get_subscription_count(), "the node's subscriptions")
+        self.spinner.until(lambda: self.listener.count_publishers("odom") == 1 and self.listener.count_publishers("/tf") == 1)
+
+    def send(self, index: int, stamp_ns: int | None = None, info: bool = True, **changes: object) -> int:
+        """Send a frame, by default at 10 Hz of stamps; returns its stamp."""
+        shot = self.shots[index % len(self.shots)]
+        stamp_ns = START_NS + index * 100_000_000 if stamp_ns is None else stamp_ns
+        shot.stamp(stamp_ns)
+        if info:
+            self.info.publish(shot.camera_info)
+        before = {name: getattr(shot.image, name) for name in changes}
+        for name, value in changes.items():
+            setattr(shot.image, name, value)
+        self.image.publish(shot.image)
+        for name, value in before.items():
+            setattr(shot.image, name, value)
+        return stamp_ns
+
+    def count(self, name: str) -> int:
+        return self.node._statistics.counts[name]
+
+    def status(self) -> dict[str, str]:
+        """The newest status that was published from now on."""
+        before = len(self.got.status)
+        self.spinner.until(lambda: len(self.got.status) > before, "a status")
+        return {pair.key: pair.value for pair in self.got.status[-1].status[0].values}
+
+    def wait_for_state(self, name: str) -> None:
+        self.spinner.until(lambda: self.node.state.name == name, f"state {name}, is {self.node.state}")
+
+    def trigger(self, service: str) -> Trigger.Response:
+        return self.spinner.call(self.listener.create_client(Trigger, f"/sfm_odometry/{service}"), Trigger.Request())
+
+    def expected(self, count: int) -> list:
+        """What the core makes of the first frames."""
+        odometry = MonocularOdometry(Estimator.from_file(self.model_path, "cpu"))
+        bridge = CvBridge()
+        return [
+            odometry.process(bridge.imgmsg_to_cv2(shot.image, "rgb8"), self.drive.sequence.intrinsics, START_NS + index * 100_000_000)
+            for index, shot in enumerate(self.shots[:count])
+        ]
+
+
+@pytest.fixture
+def rig(spinner, drive_folder: Path, model_path: Path) -> Rig:
+    return Rig(spinner, drive_folder, model_path)
+
+
+def stamps(messages: list) -> list[int]:
+    return [stamp_to_ns(message.header.stamp) for message in messages]
+
+
+def pose_of(message: Odometry) -> np.ndarray:
+    return frames.matrix_from_pose(message.pose.pose)
+
+
+def test_odometry_is_the_cores_seen_from_the_base(rig: Rig) -> None:
+    rig.start()
+    sent = [rig.send(index) for index in range(8)]
+    rig.spinner.until(lambda: len(rig.got.odom) == 8, "odometry of every frame")
+    assert stamps(rig.got.odom) == sent
+    motions = [motion for result in rig.expected(8) for motion in result.motions]
+    base_from_camera = MOUNTING.base_from_camera()
+    camera_from_base = np.linalg.inv(base_from_camera)
+    for message, motion in zip(rig.got.odom, motions, strict=True):
+        assert (message.header.frame_id, message.child_frame_id) == ("odom", "base_link")
+        np.testing.assert_allclose(pose_of(message), base_from_camera @ motion.start_from_camera @ camera_from_base, atol=1e-9)
+        linear, angular = message.twist.twist.linear, message.twist.twist.angular
+        turn = base_from_camera[:3, :3] @ motion.twist[3:]
+        np.testing.assert_allclose([angular.x, angular.y, angular.z], turn, atol=1e-9)
+        expected = base_from_camera[:3, :3] @ motion.twist[:3] + np.cross(base_from_camera[:3, 3], turn)
+        np.testing.assert_allclose([linear.x, linear.y, linear.z], expected, atol=1e-9)
+        for covariance in (message.pose.covariance, message.twist.covariance):
+            matrix = np.array(covariance).reshape(6, 6)
+            np.testing.assert_array_equal(matrix, matrix.T)
+            assert np.linalg.eigvalsh(matrix).min() > 0
+    np.testing.assert_allclose(pose_of(rig.got.odom[0]), np.eye(4), atol=1e-12)
+    assert np.linalg.norm(pose_of(rig.got.odom[7])[:3, 3]) > 1e-6
+
+
+def test_tf_is_the_odometry(rig: Rig) -> None:
+    rig.start()
+    for index in range(7):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 7 and len(rig.got.tf) == 7)
+    transforms = [transform for message in rig.got.tf for transform in message.transforms]
+    assert stamps(transforms) == stamps(rig.got.odom)
+    for transform, message in zip(transforms, rig.got.odom, strict=True):
+        assert (transform.header.frame_id, transform.child_frame_id) == ("odom", "base_link")
+        np.testing.assert_allclose(frames.matrix_from_transform(transform.transform), pose_of(message), atol=1e-12)
+
+
+def test_inverted_tf_has_the_base_as_parent(rig: Rig) -> None:
+    rig.start(invert_tf=True)
+    for index in range(6):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 6 and len(rig.got.tf) == 6)
+    (transform,) = rig.got.tf[-1].transforms
+    assert (transform.header.frame_id, transform.child_frame_id) == ("base_link", "odom")
+    np.testing.assert_allclose(frames.matrix_from_transform(transform.transform) @ pose_of(rig.got.odom[-1]), np.eye(4), atol=1e-9)
+
+
+def test_depth_and_masks_are_the_cores_with_their_own_stamps(rig: Rig) -> None:
+    rig.listen_to_images()
+    rig.start()
+    rig.spinner.until(lambda: rig.node._pipeline._outputs.depth.wanted and rig.node._pipeline._outputs.mask.wanted)
+    sent = [rig.send(index) for index in range(7)]
+    rig.spinner.until(lambda: len(rig.got.depth) == len(rig.got.depth_info) == 7 and len(rig.got.mask) == len(rig.got.mask_info) == 3)
+    results = rig.expected(7)
+    assert stamps(rig.got.depth) == stamps(rig.got.depth_info) == sent
+    assert stamps(rig.got.mask) == stamps(rig.got.mask_info) == [result.mask.stamp_ns for result in results if result.mask]
+    bridge = CvBridge()
+    for image, info, result in zip(rig.got.depth, rig.got.depth_info, results, strict=True):
+        assert (image.encoding, image.header.frame_id, image.header) == ("32FC1", MOUNTING.camera_frame, info.header)
+        np.testing.assert_allclose(bridge.imgmsg_to_cv2(image, "passthrough"), result.depth.values, rtol=1e-5)
+        assert (info.width, info.height, info.k[0], info.p[2]) == (416, 128, result.depth.intrinsics.fx, result.depth.intrinsics.cx)
+    for image, result in zip(rig.got.mask, results[4:], strict=True):
+        assert (image.encoding, image.width, image.height) == ("mono8", 416, 128)
+        np.testing.assert_allclose(bridge.imgmsg_to_cv2(image, "passthrough"), result.mask.values * 255, atol=1)
+
+
+def test_depth_is_not_computed_while_nobody_listens(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    process = MonocularOdometry.process
+    monkeypatch.setattr(MonocularOdometry, "process", lambda self, *arguments: asked.append(arguments[3:]) or process(self, *arguments))
+    rig.start()
+    rig.send(0)
+    rig.spinner.until(lambda: asked)
+    assert asked == [(False, False)]
+
+
+def test_nothing_is_published_before_the_cameras_place_is_known(rig: Rig) -> None:
+    rig.start(send_tf=False)
+    for index in range(6):
+        rig.send(index)
+    rig.wait_for_state("waiting_tf")
+    assert "no transform from camera_optical_frame to base_link" in rig.status()["reason"]
+    assert not rig.got.odom and not rig.got.tf
+    rig.tf = StaticTransformBroadcaster(rig.camera)
+    rig.tf.sendTransform(MOUNTING.static_transform(START_NS))
+    rig.spinner.until(lambda: len(rig.got.odom) == 6, "the frames that waited")
+
+
+def test_base_from_camera_as_parameter_and_as_identity(rig: Rig) -> None:
+    pose = frames.pose_message(MOUNTING.base_from_camera())
+    p, q = pose.position, pose.orientation
+    rig.start(send_tf=False, **{"camera.base_from_camera": [p.x, p.y, p.z, q.x, q.y, q.z, q.w]})
+    for index in range(6):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 6)
+    motions = rig.expected(6)[-1].motions
+    expected = frames.base_pose(MOUNTING.base_from_camera(), motions[-1].start_from_camera)
+    np.testing.assert_allclose(pose_of(rig.got.odom[-1]), expected, atol=1e-9)
+
+
+def test_base_frame_that_is_the_camera_frame_needs_no_tf(rig: Rig) -> None:
+    rig.start(send_tf=False, base_frame=MOUNTING.camera_frame)
+    for index in range(5):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 5)
+    np.testing.assert_allclose(pose_of(rig.got.odom[-1]), rig.expected(5)[-1].motions[-1].start_from_camera, atol=1e-9)
+
+
+def test_camera_info_is_waited_for_by_name(rig: Rig) -> None:
+    rig.start()
+    rig.send(0, info=False)
+    rig.wait_for_state("waiting_camera_info")
+    assert rig.status()["reason"] == "no camera_info on /camera_info"
+    rig.info.publish(CameraInfo(width=424, height=136))
+    rig.spinner.until(lambda: "K and P are zero" in rig.node.state.reason)
+    for index in range(1, 5):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 5, "odometry from the first frame on")
+
+
+def test_best_effort_cameras_are_heard(rig: Rig) -> None:
+    rig.start(reliability="BEST_EFFORT")
+    assert rig.node._active.inputs.image.reliability == "best_effort"
+    for index in range(6):
+        rig.send(index)
+    rig.spinner.until(lambda: rig.count("frames_received") >= 1)
+
+
+def test_unusable_frames_are_refused_counted_and_survived(rig: Rig) -> None:
+    rig.start()
+    for index in range(6):
+        rig.send(index)
+    rig.send(6, encoding="64FC9")
+    rig.send(6, step=3)
+    rig.send(6, width=100, step=300, height=50)
+    rig.send(5)
+    rig.send(4)
+    rig.send(6, stamp_ns=0)
+    rig.spinner.until(lambda: rig.count("frames_refused") == 6, "six refusals")
+    rig.send(6)
+    rig.spinner.until(lambda: len(rig.got.odom) == 7)
+    status = rig.status()
+    for name in ("encoding", "step", "length", "equal_stamp", "older_stamp", "zero_stamp"):
+        assert status.get(f"refused_{name}") == "1", status
+    assert (status["frames_received"], status["frames_processed"], status["frames_published"]) == ("13", "7", "7")
+
+
+def test_images_that_do_not_fit_their_camera_info_are_refused(rig: Rig) -> None:
+    rig.start()
+    wrong = CameraInfo(width=640, height=480, p=[300.0, 0, 320, 0, 0, 300, 240, 0, 0, 0, 1, 0])
+    rig.info.publish(wrong)
+    rig.spinner.until(lambda: rig.node._active.inputs.calibration is not None)
+    rig.send(0, info=False)
+    rig.spinner.until(lambda: rig.count("refused_size") == 1)
+
+
+def test_the_newest_frame_wins(rig: Rig) -> None:
+    rig.start(always_process_most_recent_frame=True)
+    pipeline = rig.node._pipeline
+    infer, in_work, go_on = pipeline._infer, threading.Event(), threading.Event()
+    pipeline._infer = lambda *arguments: (in_work.set(), go_on.wait(30), infer(*arguments))[2]
+    rig.send(0)
+    assert in_work.wait(30)
+    for index in range(1, 5):
+        rig.send(index)
+    rig.spinner.until(lambda: rig.count("frames_received") == 5)
+    go_on.set()
+    rig.spinner.until(lambda: rig.count("frames_processed") == 2)
+    assert rig.count("frames_dropped") == 3
+    assert pipeline._odometry._window.stamps_ns == [START_NS, START_NS + 400_000_000]
+
+
+def test_reset_starts_at_the_origin_and_drops_what_was_in_work(rig: Rig) -> None:
+    rig.start()
+    for index in range(8):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 8)
+    pipeline = rig.node._pipeline
+    infer = pipeline._infer
+    pipeline._infer = lambda *arguments: (infer(*arguments), pipeline.reset())[0]  # a reset comes while a frame is in work
+    rig.send(8)
+    rig.spinner.until(lambda: rig.count("frames_stale") == 1)
+    pipeline._infer = infer
+    assert rig.trigger("reset").success
+    for index in range(9, 15):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 14)
+    assert stamps(rig.got.odom[8:]) == [START_NS + index * 100_000_000 for index in range(9, 15)]
+    np.testing.assert_allclose(pose_of(rig.got.odom[8]), np.eye(4), atol=1e-12)
+
+
+def test_pause_drops_frames_and_resume_goes_on(rig: Rig) -> None:
+    rig.start()
+    rig.send(0)
+    rig.spinner.until(lambda: rig.count("frames_processed") == 1)
+    assert rig.trigger("pause").success
+    assert rig.status()["state"] == "paused"
+    rig.send(1)
+    rig.spinner.until(lambda: rig.count("frames_dropped") == 1)
+    assert rig.trigger("resume").success
+    rig.send(2)
+    rig.spinner.until(lambda: rig.count("frames_processed") == 2)
+    assert rig.status()["state"] == "filling_window"
+
+
+def test_errors_in_inference_are_survived_and_said(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.start()
+    process = MonocularOdometry.process
+    monkeypatch.setattr(MonocularOdometry, "process", lambda *arguments: 1 // 0)
+    for index in range(3):
+        rig.send(index)
+    rig.wait_for_state("error")
+    assert rig.status()["reason"].startswith("ZeroDivisionError")
+    monkeypatch.setattr(MonocularOdometry, "process", process)
+    for index in range(3, 8):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 5)
+    assert rig.node.state.name == "tracking"
+
+
+def test_status_says_what_runs(rig: Rig, model_path: Path) -> None:
+    rig.start(**{"diagnostics.period": 0.05})
+    for index in range(6):
+        rig.send(index)
+    rig.spinner.until(lambda: rig.status()["state"] == "tracking")
+    status = rig.status()
+    assert (status["device"], status["model"], status["is_metric"]) == ("cpu", model_path.name, "false")
+    assert len(status["model_sha256"]) == 64
+    assert status["image_qos"] == "reliable"
+
+
+def set_parameters(rig: Rig, **values: object) -> list:
+    client = rig.listener.create_client(SetParameters, "/sfm_odometry/set_parameters")
+    request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+    return rig.spinner.call(client, request).results
+
+
+def test_parameters_are_refused_with_the_reason_or_take_effect(rig: Rig) -> None:
+    rig.start()
+    (answer,) = set_parameters(rig, **{"diagnostics.period": 1000.0})
+    assert not answer.successful and "diagnostics.period" in answer.reason
+    (answer,) = set_parameters(rig, odom_frame="world")
+    assert not answer.successful and "only while the node is unconfigured" in answer.reason
+    (answer,) = set_parameters(rig, publish_tf=False)
+    assert answer.successful
+    for index in range(5):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 5)
+    assert not rig.got.tf
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("window.max_gap", -1.0, "window.max_gap"), ("image_qos", "fast", "image_qos must be one of"), ("odom_frame", 3, "odom_frame"),
+    ("model.device", "gpu", "model.device must be"), ("camera.base_from_camera", [1.0, 2.0], "camera.base_from_camera must be"),
+])  # fmt: skip
+def test_bad_parameters_refuse_the_start(ros: None, name: str, value: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        OdometryNode(parameter_overrides=[Parameter(name, value=value)])
+
+
+def change(rig: Rig, transition: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return rig.spinner.call(rig.listener.create_client(ChangeState, "/sfm_odometry/change_state"), request).success
+
+
+def lifecycle_state(rig: Rig) -> int:
+    return rig.spinner.call(rig.listener.create_client(GetState, "/sfm_odometry/get_state"), GetState.Request()).current_state.id
+
+
+def test_a_lifecycle_manager_can_drive_it_round_and_round(rig: Rig) -> None:
+    rig.start(autostart=False)
+    assert lifecycle_state(rig) == State.PRIMARY_STATE_UNCONFIGURED
+    for round_number in range(2):
+        assert change(rig, Transition.TRANSITION_CONFIGURE)
+        assert lifecycle_state(rig) == State.PRIMARY_STATE_INACTIVE
+        assert rig.node.state.name == "inactive"
+        assert change(rig, Transition.TRANSITION_ACTIVATE)
+        rig.wait_until_connected()
+        for index in range(5):
+            rig.send(10 * round_number + index)
+        rig.spinner.until(lambda wanted=5 * round_number + 5: len(rig.got.odom) == wanted)
+        assert change(rig, Transition.TRANSITION_DEACTIVATE)
+        rig.spinner.until(lambda: rig.image.get_subscription_count() == 0)
+        assert change(rig, Transition.TRANSITION_CLEANUP)
+        rig.spinner.until(lambda: rig.listener.count_publishers("odom") == 0)
+    assert change(rig, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+    assert lifecycle_state(rig) == State.PRIMARY_STATE_FINALIZED
+
+
+def test_a_bad_model_fails_configure_and_a_good_one_mends_it(rig: Rig, tmp_path: Path) -> None:
+    bad = tmp_path / "truncated.safetensors"
+    bad.write_bytes(rig.model_path.read_bytes()[:1000])
+    rig.start(autostart=False, **{"model.path": str(bad)})
+    assert not change(rig, Transition.TRANSITION_CONFIGURE)
+    assert lifecycle_state(rig) == State.PRIMARY_STATE_UNCONFIGURED
+    assert str(bad) in rig.node.state.reason
+    assert set_parameters(rig, **{"model.path": str(rig.model_path)})[0].successful
+    assert change(rig, Transition.TRANSITION_CONFIGURE)
+
+
+def test_activation_goes_on_from_the_last_pose(rig: Rig) -> None:
+    rig.start()
+    for index in range(6):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 6)
+    assert change(rig, Transition.TRANSITION_DEACTIVATE)
+    rig.spinner.until(lambda: rig.image.get_subscription_count() == 0)
+    assert change(rig, Transition.TRANSITION_ACTIVATE)
+    rig.wait_until_connected()
+    for index in range(6, 8):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 8)
+    newest = [motion for result in rig.expected(8) for motion in result.motions][-1]
+    expected = frames.base_pose(MOUNTING.base_from_camera(), newest.start_from_camera)
+    np.testing.assert_allclose(pose_of(rig.got.odom[-1]), expected, atol=1e-9)
