@@ -66,6 +66,9 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         print("setup: failed with exit code {}: {}".format(error.returncode, " ".join(map(str, error.cmd))), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("setup: stopped; the next call goes on from here", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -84,7 +87,8 @@ def find_python(wanted: str) -> str:
     for name in candidates:
         version = version_of(name)
         if version in SUPPORTED:
-            return shutil.which(name) or name
+            # In a shell where .venv is activated, python3 is .venv's own: .venv is made from what that was made from.
+            return ask(name, "import sys; print(getattr(sys, '_base_executable', sys.executable))")
         if version:
             seen.append("{} is {}.{}".format(name, *version))
     found = ", ".join(seen) or "found no {}".format(wanted or "python3")
