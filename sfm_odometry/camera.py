@@ -51,9 +51,7 @@ class Intrinsics:
     def resized(self, width: int, height: int) -> "Intrinsics":
         """Intrinsics of the image resized to `width` x `height`: c' = (c + 0.5) s - 0.5, as cv2.resize samples."""
         sx, sy = width / self.width, height / self.height
-        return Intrinsics(
-            self.fx * sx, self.fy * sy, (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5, width, height
-        )
+        return Intrinsics(self.fx * sx, self.fy * sy, (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5, width, height)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> "Intrinsics":
         """Intrinsics of the window of `width` x `height` pixels whose corner is (left, top); negative corners pad."""

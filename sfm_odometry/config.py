@@ -64,7 +64,9 @@ def _convert_tuple(values: Any, kinds: tuple[Any, ...], where: str) -> tuple[Any
 
 def _one_of(value: Any, choices: tuple[Any, ...], where: str) -> Any:
     if value not in choices:
-        raise InputError(f"setting '{where}' must be one of {', '.join(map(str, choices))}, got {value!r}{_suggestion(str(value), choices)}")
+        raise InputError(
+            f"setting '{where}' must be one of {', '.join(map(str, choices))}, got {value!r}{_suggestion(str(value), choices)}"
+        )
     return value
 
 

@@ -1,6 +1,7 @@
 """The errors a user can mend: one root and its few children.
 
-Every command line catches the root once (see :mod:`sfm_odometry.cli`) and prints its one line; everything else is a bug and keeps its traceback.
+Every command line catches the root once (see :mod:`sfm_odometry.cli`) and prints its one line; everything else is a bug and keeps
+its traceback.
 """
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sfm_odometry.checkpoint import DEFAULT_MODEL, load_model
 from sfm_odometry.errors import InputError
-from sfm_odometry.networks.model import Model
+from sfm_odometry.networks.model import Model, channels_last
 from sfm_odometry.networks.pose_net import star_to_chain
 
 
@@ -34,7 +34,7 @@ class Estimator:
 
     def __init__(self, model: Model, device: str = "auto", model_name: str = "", model_sha256: str = "") -> None:
         self.device = choose_device(device)
-        self.model = model.to(self.device, memory_format=torch.channels_last).eval()
+        self.model = channels_last(model, self.device).eval()
         self.model_name, self.model_sha256 = model_name, model_sha256
 
     @classmethod

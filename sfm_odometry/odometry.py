@@ -92,7 +92,8 @@ class MonocularOdometry:
     ) -> OdometryResult:
         """Take one rectified frame, uint8 (H, W) grey or (H, W, 3) RGB, of a camera with `intrinsics`.
 
-        Raises ImageError for an image that does not fit its type or intrinsics; a frame with a stamp that cannot be used is refused in the result.
+        Raises ImageError for an image that does not fit its type or intrinsics; a frame whose stamp cannot be used is refused in the
+        result.
         """
         started = time.perf_counter()
         event = self._adapt_to(intrinsics)
@@ -178,7 +179,7 @@ class MonocularOdometry:
         if self._newest_known_ns is None or self._newest_known_ns < stamps_ns[0]:
             motions.append(self._enter(stamps_ns[0], twist_of(chain[0], durations_s[0])))
         for step, dt_s, stamp_ns in zip(chain, durations_s, stamps_ns[1:], strict=True):
-            if stamp_ns > self._newest_known_ns:
+            if self._newest_known_ns is None or stamp_ns > self._newest_known_ns:
                 motions.append(self._append(step, self._covariance_of(step), stamp_ns, dt_s, twist_of(step, dt_s)))
         return motions
 

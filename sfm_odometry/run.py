@@ -154,7 +154,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scale", type=float, help="factor from the model's unit of length to metres; default: left as it is")
     parser.add_argument("--out", type=Path, required=True, help="file of poses, camera0_from_camera, one a frame")
     parser.add_argument("--format", choices=("kitti", "tum"), default="kitti")
-    parser.add_argument("--depth-dir", type=Path, help="folder for depth along z as .npy, one a frame, at the network's size, NaN = unknown")
+    parser.add_argument(
+        "--depth-dir", type=Path, help="folder for depth along z as .npy, one a frame, at the network's size, NaN = unknown"
+    )
     parser.add_argument("--masks-dir", type=Path, help="folder for explainability masks as .npy, of every frame that was a window's target")
     return parser
 

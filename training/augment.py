@@ -62,13 +62,13 @@ def _zoom_and_flip(batch: Batch, config: AugmentConfig, generator: torch.Generat
     offset_x = draws[1] * (width - 1) * (1 - 1 / zoom)
     offset_y = draws[2] * (height - 1) * (1 - 1 / zoom)
     mirrored = (draws[3] < 0.5) & config.flip
-    grid = _sampling_grid(zoom, offset_x, offset_y, mirrored, height, width).repeat_interleave(frames, dim=0)
-    resampled = F.grid_sample(batch.frames.flatten(0, 1), grid, "bilinear", "border", align_corners=True)
-    depth = F.grid_sample(batch.depth.flatten(0, 1), grid, "nearest", "border", align_corners=True)
+    grid = _sampling_grid(zoom, offset_x, offset_y, mirrored, height, width)
+    resampled = F.grid_sample(batch.frames.flatten(0, 1), grid.repeat_interleave(frames, dim=0), "bilinear", "border", align_corners=True)
+    depth = F.grid_sample(batch.depth, grid, "nearest", "border", align_corners=True)
     return replace(
         batch,
         frames=resampled.view_as(batch.frames),
-        depth=depth.view_as(batch.depth),
+        depth=depth,
         intrinsics=_zoomed_intrinsics(batch.intrinsics, zoom, offset_x, offset_y, mirrored, width),
         camera_from_frame=torch.where(mirrored[:, None, None, None], mirror_motion(batch.camera_from_frame), batch.camera_from_frame),
     )
@@ -102,9 +102,10 @@ def mirror_motion(b_from_a: Tensor) -> Tensor:
 
 
 def _reverse(batch: Batch, generator: torch.Generator) -> Batch:
+    """Backwards, the middle frame, whose depth is known, stays the target."""
     backwards = torch.rand(len(batch.frames), device=batch.frames.device, generator=generator) < 0.5
     turned = {
         name: torch.where(backwards.view(-1, *[1] * (value.dim() - 1)), value.flip(1), value)
-        for name, value in (("frames", batch.frames), ("depth", batch.depth), ("camera_from_frame", batch.camera_from_frame))
+        for name, value in (("frames", batch.frames), ("camera_from_frame", batch.camera_from_frame))
     }
     return replace(batch, **turned)

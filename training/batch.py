@@ -15,7 +15,7 @@ class Batch:
     intrinsics: Tensor
     """(B, 3, 3) float32."""
     depth: Tensor
-    """(B, N, 1, H, W) float32 true depth, 0 = unknown, inf = the sky."""
+    """(B, 1, H, W) float32 true depth of the target, 0 = unknown, inf = the sky."""
     camera_from_frame: Tensor
     """(B, N, 4, 4) float32 true poses of the frames in one common camera frame, the identity where unknown."""
     has_depth: Tensor

@@ -92,7 +92,9 @@ def _map_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 class SnippetSampler:
     """Draws batches of snippets; which ones depends on the seed and the step alone, so a resumed run sees what it would have seen."""
 
-    def __init__(self, groups: list[list[Scene]], length: int, channels: int, batch_size: int, seed: int, weights: tuple[float, ...] = ()) -> None:
+    def __init__(
+        self, groups: list[list[Scene]], length: int, channels: int, batch_size: int, seed: int, weights: tuple[float, ...] = ()
+    ) -> None:
         """groups: the scenes of each data set; weights: how often each data set is drawn, default by its number of snippets."""
         self.length, self.channels, self.batch_size, self.seed = length, channels, batch_size, seed
         self._snippets = [[(scene, int(start)) for scene in scenes for start in scene.snippet_starts(length)] for scenes in groups]
@@ -133,7 +135,7 @@ def collate(snippets: list[tuple[Scene, int]], length: int, channels: int) -> Ba
     return Batch(
         frames=frames.permute(0, 1, 4, 2, 3).float() / 255.0,
         intrinsics=torch.stack([torch.from_numpy(scene.intrinsics).float() for scene, _ in snippets]),
-        depth=torch.stack([_depth(scene, start, length) for scene, start in snippets]),
+        depth=torch.stack([_depth(scene, start + length // 2) for scene, start in snippets]),
         camera_from_frame=torch.stack([_motions(scene, start, length) for scene, start in snippets]),
         has_depth=torch.tensor([scene.depth is not None for scene, _ in snippets]),
         has_motion=torch.tensor(supervised),
@@ -150,10 +152,10 @@ def _channels(frames: np.ndarray, channels: int) -> np.ndarray:
     return np.rint(frames.astype(np.float32) @ weights)[..., None].astype(np.uint8)
 
 
-def _depth(scene: Scene, start: int, length: int) -> torch.Tensor:
+def _depth(scene: Scene, index: int) -> torch.Tensor:
     if scene.depth is None:
-        return torch.zeros(length, 1, *scene.frames.shape[1:3])
-    return torch.from_numpy(np.array(scene.depth[start : start + length])).float()[:, None]
+        return torch.zeros(1, *scene.frames.shape[1:3])
+    return torch.from_numpy(np.array(scene.depth[index])).float()[None]
 
 
 def _motions(scene: Scene, start: int, length: int) -> torch.Tensor:

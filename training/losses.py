@@ -67,7 +67,7 @@ def edge_aware_smoothness(inverse_depth: Tensor, image: Tensor, normalise: bool)
 
 
 def explainability_regulariser(logits: Tensor) -> Tensor:
-    """Cross-entropy of the masks (B, S, 2, H, W) against 1 everywhere: without it the network would explain nothing (Zhou et al., section 3.3)."""
+    """Cross-entropy of the masks (B, S, 2, H, W) against 1: without it the network would explain nothing (Zhou et al., section 3.3)."""
     return -torch.log_softmax(logits, dim=2)[:, :, 1].mean()
 
 

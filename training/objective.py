@@ -45,13 +45,18 @@ class ObjectiveConfig:
     motion_supervision: float = 0.0
     rotation_weight: float = 50.0
 
+    @property
+    def needs_depth(self) -> bool:
+        """Whether any term looks at the depth; a warm start of the pose network alone is many times faster without."""
+        return bool(self.photometric or self.smoothness or self.depth_supervision)
+
 
 @dataclass(frozen=True)
 class Predictions:
     """What the networks say of a batch of B snippets with S sources."""
 
     inverse_depth: list[Tensor]
-    """Of the target, (B, 1, h, w), finest first."""
+    """Of the target, (B, 1, h, w), finest first; empty where no term needs depth."""
     source_from_target: Tensor
     """(B, S, 4, 4)."""
     mask_logits: list[Tensor]
@@ -127,7 +132,7 @@ def _resize_frames(frames: Tensor, size: torch.Size) -> Tensor:
 
 def _depth_term(batch: Batch, predictions: list[Tensor]) -> Tensor:
     """Supervised depth at the two finest scales; a coarser truth is picked, not averaged, as averages of depth are no depth."""
-    truth = batch.depth[:, batch.target][batch.has_depth]
+    truth = batch.depth[batch.has_depth]
     total = truth.new_zeros(())
     for scale, inverse_depth in enumerate(predictions[:2]):
         picked = F.interpolate(truth, size=inverse_depth.shape[-2:], mode="nearest-exact")

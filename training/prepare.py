@@ -1,7 +1,8 @@
-"""Prepare data for training: `python -m training.prepare kitti-odometry|kitti-raw --root R --out D [--size 416x128] [--sequences 03:0-439 ...]`.
+"""Prepare data for training: `python -m training.prepare kitti-odometry|kitti-raw --root R --out D [--size 416x128] [--sequences 03 ...]`.
 
-kitti-odometry also takes rendered drives (training.synthetic) and scenes in the layout of SfMLearner's port (*.jpg and cam.txt), a folder of them or a single one. The result is one folder a scene with memory-mapped uint8 frames,
-exact intrinsics and, where the source has them, poses, depth and motion masks; see training/data.py.
+kitti-odometry also takes rendered drives (training.synthetic) and scenes in the layout of SfMLearner's port (*.jpg and cam.txt), a folder
+of them or a single one. The result is one folder a scene with memory-mapped uint8 frames, exact intrinsics and, where the source has them,
+poses, depth and motion masks; see training/data.py.
 """
 
 import argparse
@@ -107,7 +108,9 @@ def find_kitti_raw(root: Path, names: Sequence[str], camera: int | None) -> list
         raise InputError(f"{root}: no <date>/<drive>_sync folders in it, expected KITTI raw data")
     missing = set(names) - {drive.name for drive in drives}
     if missing:
-        raise InputError(f"{root}: no drive called {', '.join(sorted(missing))}, expected some of {', '.join(drive.name for drive in drives)}")
+        raise InputError(
+            f"{root}: no drive called {', '.join(sorted(missing))}, expected some of {', '.join(drive.name for drive in drives)}"
+        )
     cameras = (2, 3) if camera is None else (camera,)
     return [
         Source(f"{drive.name}_{number:02d}", drive, number)
@@ -228,14 +231,22 @@ def _write_json(path: Path, content: dict) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training.prepare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m training.prepare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", choices=("kitti-odometry", "kitti-raw"), help="the layout of the data")
     parser.add_argument("--root", type=Path, required=True, help="where the data lies")
     parser.add_argument("--out", type=Path, required=True, help="where the prepared data goes")
     parser.add_argument("--size", default="416x128", help="width x height of the networks' input (default %(default)s)")
-    parser.add_argument("--sequences", nargs="*", default=[], help="sequences or drives to take, all by default; 03:0-439 takes a range of frame numbers")
-    parser.add_argument("--camera", type=int, choices=(0, 1, 2, 3), help="default: colour left where it is there; raw drives: both colour cameras")
-    parser.add_argument("--resize-mode", choices=RESIZE_MODES, default="crop", help="crop to the aspect, or stretch as the papers do (default %(default)s)")
+    parser.add_argument(
+        "--sequences", nargs="*", default=[], help="sequences or drives to take, all by default; 03:0-439 takes a range of frame numbers"
+    )
+    parser.add_argument(
+        "--camera", type=int, choices=(0, 1, 2, 3), help="default: colour left where it is there; raw drives: both colour cameras"
+    )
+    parser.add_argument(
+        "--resize-mode", choices=RESIZE_MODES, default="crop", help="crop to the aspect, or stretch as the papers do (default %(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="parallel processes (default: one a core)")
     return parser
 

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ import sfm_odometry
 from sfm_odometry.checkpoint import load_model
 from sfm_odometry.errors import InputError, SfmOdometryError
 from sfm_odometry.estimator import choose_device
-from sfm_odometry.networks.model import Model
+from sfm_odometry.networks.model import Model, channels_last
 from training.augment import augment, vary_colour
 from training.batch import Batch
 from training.config import TrainConfig
 from training.data import SnippetSampler
+from training.meter import Meter
 from training.objective import Predictions, objective
 from training.run_folder import RunFolder
 from training.validation import validate
@@ -35,7 +35,7 @@ class Trainer:
         self.config, self.sampler, self.validation, self.folder = config, sampler, validation, folder
         self.device = choose_device(config.device)
         torch.manual_seed(config.seed)
-        self.model = _initial_model(config).to(self.device, memory_format=torch.channels_last).train()
+        self.model = channels_last(_initial_model(config), self.device).train()
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, betas=config.adam_betas, fused=True)
         self.step, self.best, self.seconds = 0, math.inf, 0.0
 
@@ -50,7 +50,8 @@ class Trainer:
 
     def run(self) -> None:
         """Train to the configured number of steps; an interrupt keeps the state first."""
-        print(f"{len(self.sampler)} snippets to learn from, {self._parameter_count():,} parameters, on {self.device}, step {self.step} of {self.config.steps}")
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        print(f"{len(self.sampler)} snippets to learn from, {parameters:,} parameters, on {self.device}")
         try:
             self._loop()
         except KeyboardInterrupt:
@@ -59,28 +60,28 @@ class Trainer:
             raise
 
     def _loop(self) -> None:
-        logged_at, started, sums = self.step, time.monotonic(), {}
+        meter = Meter()
         while self.step < self.config.steps:
             terms = self._train_step(self.sampler.batch(self.step))
+            meter.add(terms)
             self.step += 1
-            sums = {name: sums.get(name, 0.0) + value.detach() for name, value in terms.items()}
-            if self.step % self.config.log_every == 0:
-                elapsed = time.monotonic() - started
-                self.seconds += elapsed
-                self._report({name: float(value) / (self.step - logged_at) for name, value in sums.items()}, (self.step - logged_at) / elapsed)
-                logged_at, started, sums = self.step, time.monotonic(), {}
-            if self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps:
+            last = self.step == self.config.steps
+            if self.step % self.config.log_every == 0 or last:
+                self.seconds += meter.seconds
+                self._report(meter)
+                meter = Meter()
+            if self.step % self.config.checkpoint_every == 0 or last:
                 self._check_finite(sum(float(value.detach()) for value in terms.values()))
                 self._validate()
                 self._keep()
-                started = time.monotonic() if logged_at == self.step else started
 
     def _train_step(self, batch: Batch) -> dict[str, Tensor]:
         generator = torch.Generator(self.device).manual_seed(self.config.seed * 1_000_003 + self.step)
         batch = augment(batch.to(self.device), self.config.augment, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.config, self.step)
-        terms = objective(batch, self.predict(batch, vary_colour(batch.frames, self.config.augment, generator)), self.config.objective)
+        frames = vary_colour(batch.frames, self.config.augment, generator)
+        terms = objective(batch, self.predict(batch, frames), self.config.objective)
         self.optimiser.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         self.optimiser.step()
@@ -89,8 +90,8 @@ class Trainer:
     def predict(self, batch: Batch, frames: Tensor) -> Predictions:
         """Run the networks on `frames`, the batch's own or recoloured ones, in the configured precision."""
         with self._autocast():
-            inverse_depth = self.model.inverse_depth(frames[:, batch.target].contiguous(memory_format=torch.channels_last))
-            source_from_target, mask_logits = self.model.motion_and_masks(frames)
+            inverse_depth = self.model.inverse_depth(frames[:, batch.target]) if self.config.objective.needs_depth else []
+            source_from_target, mask_logits = self.model.motion_and_masks(frames, with_masks=self.config.objective.explainability > 0)
         return Predictions(inverse_depth, source_from_target, mask_logits)
 
     def _autocast(self) -> contextlib.AbstractContextManager:
@@ -98,19 +99,23 @@ class Trainer:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def _report(self, means: dict[str, float], steps_per_s: float) -> None:
+    def _report(self, meter: Meter) -> None:
+        means = meter.means()
         total = sum(means.values())
         self._check_finite(total)
         terms = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
-        samples_per_s = steps_per_s * self.config.batch_size
-        left_min = (self.config.steps - self.step) / steps_per_s / 60
-        print(f"step {self.step:6d}  loss {total:.4f}  {terms}  {samples_per_s:.1f} samples/s  {left_min:.0f} min left", flush=True)
+        samples_per_s = meter.steps_per_s * self.config.batch_size
+        left_min = (self.config.steps - self.step) / meter.steps_per_s / 60
+        progress = f"step {self.step:6d} of {self.config.steps}"
+        print(f"{progress}  loss {total:.4f}  {terms}  {samples_per_s:.1f} samples/s  {left_min:.0f} min left", flush=True)
         self.folder.log({"step": self.step, "loss": total, **means, "samples_per_s": samples_per_s})
 
     def _check_finite(self, loss: float) -> None:
         finite = math.isfinite(loss) and all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters())
         if not finite:
-            raise DivergedError(f"training diverged by step {self.step} (the loss is {loss}); the last good state is in {self.folder.states}")
+            raise DivergedError(
+                f"training diverged by step {self.step} (the loss is {loss}); the last good state is in {self.folder.states}"
+            )
 
     def _validate(self) -> None:
         if not self.validation:
@@ -142,9 +147,6 @@ class Trainer:
             "validation": scores,
             "config": dataclasses.asdict(self.config),
         }
-
-    def _parameter_count(self) -> int:
-        return sum(parameter.numel() for parameter in self.model.parameters())
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

@@ -10,7 +10,9 @@ from training.batch import Batch
 
 
 @torch.no_grad()
-def validate(batches: list[Batch], predict: Callable[[Batch], tuple[dict[str, torch.Tensor], torch.Tensor]], device: torch.device) -> dict[str, float]:
+def validate(
+    batches: list[Batch], predict: Callable[[Batch], tuple[dict[str, torch.Tensor], torch.Tensor]], device: torch.device
+) -> dict[str, float]:
     """Means over all snippets: loss; ate_sfmlearner as in evaluation; rotation_deg of the last frame against the first.
 
     predict: terms and source_from_target (B, S, 4, 4) of a batch.

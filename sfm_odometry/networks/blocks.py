@@ -20,7 +20,7 @@ def match_size(x: Tensor, reference: Tensor) -> Tensor:
 
 
 def init_weights(module: nn.Module) -> None:
-    """He initialisation for the ReLU layers, zero biases: without normalisation layers it keeps the signal's size through the depth of the network."""
+    """He initialisation, zero biases: without normalisation layers it keeps the signal's size from layer to layer."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             fan = layer.weight[0].numel() if isinstance(layer, nn.Conv2d) else layer.weight[:, 0].numel() / 4

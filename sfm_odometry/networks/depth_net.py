@@ -25,10 +25,10 @@ class DepthNetConfig:
 
 
 class DepthNet(nn.Module):
-    """DispNet with multi-scale side predictions (Mayer et al. 2016, as used by Zhou et al., CVPR 2017, section 3.4 and figure 4a).
+    """DispNet with multi-scale side predictions (Mayer et al. 2016; Zhou et al., CVPR 2017, section 3.4 and figure 4a).
 
-    Encoder: pairs of convolutions, stride 2 then 1. Decoder: transposed convolutions, skip connections, and, from the second predicting stage on,
-    the coarser prediction, enlarged. inverse depth = gain * sigmoid(x) + offset.
+    Encoder: pairs of convolutions, stride 2 then 1. Decoder: transposed convolutions, skip connections, and, from the second predicting
+    stage on, the coarser prediction, enlarged. inverse depth = gain * sigmoid(x) + offset.
     """
 
     def __init__(self, config: DepthNetConfig) -> None:
@@ -60,7 +60,8 @@ class DepthNet(nn.Module):
 
     def _decode(self, features: list[Tensor]) -> list[Tensor]:
         first_head = len(self.up) - len(self.heads)
-        x, predictions = features[-1], []
+        x = features[-1]
+        predictions: list[Tensor] = []
         for stage, (up, merge) in enumerate(zip(self.up, self.merge, strict=True)):
             skip = features[-2 - stage]
             x = match_size(up(x), skip)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from sfm_odometry.errors import InputError
@@ -57,6 +58,11 @@ class Model(nn.Module):
         """Inverse depth of images (B, C, H, W) in [0, 1], finest scale first."""
         return self.depth_net(self.normalise(images))
 
-    def motion_and_masks(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def motion_and_masks(self, frames: Tensor, with_masks: bool = True) -> tuple[Tensor, list[Tensor]]:
         """source_from_target (B, N - 1, 4, 4) and mask logits of snippets (B, N, C, H, W) in [0, 1]."""
-        return self.pose_net(self.normalise(frames))
+        return self.pose_net(self.normalise(frames), with_masks)
+
+
+def channels_last(model: Model, device: torch.device) -> Model:
+    """The model on `device` with its weights in the memory layout that convolutions are fastest with."""
+    return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

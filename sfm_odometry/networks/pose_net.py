@@ -51,9 +51,10 @@ class PoseNet(nn.Module):
             for before, width, kernel in zip(inputs, config.encoder_widths, config.encoder_kernels, strict=True)
         )
         pose_inputs = (config.encoder_widths[-1], *config.pose_widths[:-1])
+        last = nn.Conv2d(config.pose_widths[-1], 6 * self.sources, 1)
         self.pose = nn.Sequential(
             *(conv(before, width, stride=2) for before, width in zip(pose_inputs, config.pose_widths, strict=True)),
-            nn.Conv2d(config.pose_widths[-1], 6 * self.sources, 1),
+            last,
         )
         if config.masks:
             mask_inputs = (config.encoder_widths[-1], *config.mask_widths[:-1])
@@ -62,12 +63,10 @@ class PoseNet(nn.Module):
                 for before, width, kernel in zip(mask_inputs, config.mask_widths, config.mask_kernels, strict=True)
             )
             headed = list(zip(config.mask_widths, config.mask_kernels, strict=True))[-config.mask_scales :]
-            self.mask_heads = nn.ModuleList(
-                nn.Conv2d(width, 2 * self.sources, kernel, padding=kernel // 2) for width, kernel in headed
-            )
+            self.mask_heads = nn.ModuleList(nn.Conv2d(width, 2 * self.sources, kernel, padding=kernel // 2) for width, kernel in headed)
         init_weights(self)
         with torch.no_grad():  # the first motions are small, so that the first views still overlap
-            self.pose[-1].weight.mul_(0.1)
+            last.weight.mul_(0.1)
 
     def encode(self, frames: Tensor) -> list[Tensor]:
         """Features of normalised snippets (B, N, C, H, W) in order of time, from the input to the coarsest."""
@@ -99,10 +98,14 @@ class PoseNet(nn.Module):
                 logits.append(self.mask_heads[head](x).float().unflatten(1, (self.sources, 2)))
         return logits[::-1]
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """source_from_target (B, N - 1, 4, 4) and mask logits (empty without masks) of normalised snippets (B, N, C, H, W)."""
+    def forward(self, frames: Tensor, with_masks: bool = True) -> tuple[Tensor, list[Tensor]]:
+        """source_from_target (B, N - 1, 4, 4) and mask logits, finest first, of normalised snippets (B, N, C, H, W).
+
+        The logits are empty where the network has no masks or none are wanted.
+        """
         features = self.encode(frames)
-        return self.source_from_target(self.vectors(features)), self.mask_logits(features) if self.config.masks else []
+        logits = self.mask_logits(features) if self.config.masks and with_masks else []
+        return self.source_from_target(self.vectors(features)), logits
 
 
 def chain_to_star(previous_from_current: Tensor) -> Tensor:
@@ -127,7 +130,7 @@ def chain_to_star(previous_from_current: Tensor) -> Tensor:
 
 
 def star_to_chain(source_from_target: Tensor) -> Tensor:
-    """previous_from_current (B, N - 1, 4, 4) of neighbours from source_from_target (B, N - 1, 4, 4): the inverse of :func:`chain_to_star`."""
+    """previous_from_current (B, N - 1, 4, 4) of neighbours from source_from_target: the inverse of :func:`chain_to_star`."""
     target = (source_from_target.shape[1] + 1) // 2
     identity = torch.eye(4, dtype=source_from_target.dtype, device=source_from_target.device).expand_as(source_from_target[:, :1])
     frame_from_target = torch.cat([source_from_target[:, :target], identity, source_from_target[:, target:]], dim=1)

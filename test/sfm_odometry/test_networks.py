@@ -23,7 +23,7 @@ def test_the_papers_networks_have_the_papers_size():
 @pytest.mark.parametrize("size", [(128, 416), (127, 401), (64, 97)])
 def test_depth_of_any_image_size(size):
     predictions = DepthNet(SMALL_DEPTH)(torch.rand(2, 1, *size))
-    assert [tuple(prediction.shape[-2:]) for prediction in predictions][0] == size
+    assert tuple(predictions[0].shape[-2:]) == size
     assert len(predictions) == 4
     for coarser, finer in zip(predictions[1:], predictions, strict=False):
         assert coarser.shape[-1] == (finer.shape[-1] + 1) // 2

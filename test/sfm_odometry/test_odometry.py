@@ -1,5 +1,7 @@
 """The facade over a small real network with random weights: its bookkeeping, not its accuracy."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -44,7 +46,7 @@ def test_the_window_fills_then_every_frame_brings_one_motion(estimator):
 
 def test_poses_are_the_chained_steps(estimator):
     motions = [motion for result in feed(MonocularOdometry(estimator), range(10)) for motion in result.motions]
-    for before, after in zip(motions, motions[1:], strict=False):
+    for before, after in pairwise(motions):
         assert after.start_from_camera == pytest.approx(before.start_from_camera @ after.previous_from_current, abs=1e-12)
         assert after.dt_s == pytest.approx(0.1)
         assert after.twist[:3] * 0.1 == pytest.approx(after.previous_from_current[:3, :3].T @ after.previous_from_current[:3, 3])
@@ -163,7 +165,9 @@ def test_a_device_that_is_not_there_is_refused_by_name(name):
         choose_device(name)
 
 
-@pytest.mark.parametrize("values", [{"max_gap_s": 0.0}, {"scale_mode": "guess"}, {"scale_value": -1.0}, {"min_depth": 90.0}, {"resize_mode": "squash"}])
+@pytest.mark.parametrize(
+    "values", [{"max_gap_s": 0.0}, {"scale_mode": "guess"}, {"scale_value": -1.0}, {"min_depth": 90.0}, {"resize_mode": "squash"}]
+)
 def test_parameters_out_of_range_are_refused_by_name(values):
     with pytest.raises(InputError, match=next(iter(values))):
         OdometryParams(**values)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -45,7 +46,7 @@ def test_one_pose_a_frame_the_first_the_identity(drive):
     poses = read_poses(drive / "poses.txt").poses
     assert poses.shape == (8, 4, 4)
     assert poses[0] == pytest.approx(np.eye(4))
-    assert all(np.linalg.norm(after[:3, 3] - before[:3, 3]) > 0 for before, after in zip(poses, poses[1:], strict=False))
+    assert all(np.linalg.norm(after[:3, 3] - before[:3, 3]) > 0 for before, after in pairwise(poses))
 
 
 def test_tum_rows_carry_the_times(drive):
@@ -108,7 +109,17 @@ def test_times_of_another_length_name_both_counts(drive, capsys):
 
 
 def test_the_command_itself_exits_with_two_and_no_traceback(drive):
-    command = [sys.executable, "-m", "sfm_odometry.run", "--images", drive / "nowhere", "--calib", drive / "calib.txt", "--out", drive / "o.txt"]
+    command = [
+        sys.executable,
+        "-m",
+        "sfm_odometry.run",
+        "--images",
+        drive / "nowhere",
+        "--calib",
+        drive / "calib.txt",
+        "--out",
+        drive / "o.txt",
+    ]
     finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert finished.returncode == 2
     assert "Traceback" not in finished.stderr

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from sfm_odometry.trajectory import Trajectory, adjoint, invert_rigid, nearest_rotation, rotation_from_vector, rotation_vector, skew, twist_of
+from sfm_odometry.trajectory import (
+    Trajectory,
+    adjoint,
+    invert_rigid,
+    nearest_rotation,
+    rotation_from_vector,
+    rotation_vector,
+    skew,
+    twist_of,
+)
 
 
 def rigid(translation, rotation_rad):

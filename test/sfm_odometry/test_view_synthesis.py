@@ -39,7 +39,7 @@ def test_a_shift_of_one_pixel_shifts_by_exactly_one_pixel():
 def test_true_depth_and_motion_reproduce_the_target():
     """A textured plane in front of the target, Z = 6 + 0.05 u, rendered in closed form from a second camera's pixels."""
     motion = transform_from_vector(torch.tensor([[0.15, -0.05, 0.3, 0.01, -0.02, 0.015]]))
-    v, u = torch.meshgrid(torch.arange(24.0), torch.arange(32.0), indexing="ij")
+    u = torch.arange(32.0).expand(24, 32)
     depth = (6 + 0.05 * u)[None, None]
     view = synthesise_view(smooth_texture(24, 32)[None, None], depth, motion, K)
     target = texture_at(view.pixels[0])[None, None]

@@ -33,7 +33,7 @@ def batch():
     return Batch(
         frames=torch.stack([colour for _, colour in views]).expand(count, -1, -1, -1, -1),
         intrinsics=K.expand(count, 3, 3),
-        depth=torch.stack([depth for depth, _ in views]).expand(count, -1, -1, -1, -1),
+        depth=views[1][0].expand(count, -1, -1, -1),
         camera_from_frame=world_from_camera.expand(count, -1, -1, -1),
         has_depth=torch.ones(count, dtype=torch.bool),
         has_motion=torch.ones(count, dtype=torch.bool),
@@ -42,7 +42,7 @@ def batch():
 
 def residual(batch, source):
     source_from_target = invert_transform(batch.camera_from_frame[:, source]) @ batch.camera_from_frame[:, 1]
-    view = synthesise_view(batch.frames[:, source], batch.depth[:, 1], source_from_target, batch.intrinsics)
+    view = synthesise_view(batch.frames[:, source], batch.depth, source_from_target, batch.intrinsics)
     error = (view.image - batch.frames[:, 1]).abs().mean(dim=1, keepdim=True)
     return torch.stack([e[v].mean() for e, v in zip(error, view.valid, strict=True)])
 

@@ -25,7 +25,7 @@ def batch():
     return Batch(
         frames=torch.stack([wall(-2), wall(0), wall(2)])[None],
         intrinsics=K[None],
-        depth=torch.full((1, 3, 1, 32, 64), DEPTH),
+        depth=torch.full((1, 1, 32, 64), DEPTH),
         camera_from_frame=poses[None],
         has_depth=torch.tensor([True]),
         has_motion=torch.tensor([True]),

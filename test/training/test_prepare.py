@@ -157,7 +157,9 @@ def test_truncated_or_foreign_prepared_data_is_refused_by_name(tmp_path):
 
 
 def test_real_frames_of_the_three_layouts(kitti, tmp_path):
-    assert main(["kitti-raw", "--root", str(kitti / "raw"), "--out", str(tmp_path / "raw"), "--sequences", "2011_09_26_drive_9003_sync"]) == 0
+    assert (
+        main(["kitti-raw", "--root", str(kitti / "raw"), "--out", str(tmp_path / "raw"), "--sequences", "2011_09_26_drive_9003_sync"]) == 0
+    )
     scenes = open_data(tmp_path / "raw")
     assert [scene.name for scene in scenes] == ["2011_09_26_drive_9003_sync_02", "2011_09_26_drive_9003_sync_03"]
     assert scenes[0].frames.shape == (21, 128, 416, 3)

@@ -25,7 +25,9 @@ model:
   width: 64
   height: 32
   depth: {image_channels: 1, encoder_widths: [4, 8, 8], encoder_kernels: [3, 3, 3], decoder_widths: [8, 8, 4], scales: 2}
-  pose: {image_channels: 1, encoder_widths: [4, 8, 8, 8, 8], pose_widths: [8], mask_widths: [8, 8, 8, 4, 4], mask_kernels: [3, 3, 3, 3, 3], mask_scales: 2}
+  pose:
+    {image_channels: 1, encoder_widths: [4, 8, 8, 8, 8], pose_widths: [8],
+     mask_widths: [8, 8, 8, 4, 4], mask_kernels: [3, 3, 3, 3, 3], mask_scales: 2}
 objective: {scales: 2}
 augment: {flip: true, noise: 0.01, brightness: 0.1}
 steps: 6
@@ -121,9 +123,25 @@ def test_init_from_starts_at_the_weights_of_a_model(data):
 
 
 def test_learning_lowers_the_loss(data):
-    assert main(arguments(data, "run", "steps=80", "log_every=20", "checkpoint_every=80", "learning_rate=0.002", "objective.explainability=0")) == 0
+    assert (
+        main(arguments(data, "run", "steps=80", "log_every=20", "checkpoint_every=80", "learning_rate=0.002", "objective.explainability=0"))
+        == 0
+    )
     losses = [entry["loss"] for entry in map(json.loads, (data / "run" / "log.jsonl").read_text().splitlines()) if "loss" in entry]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_pose_network_is_warmed_up_without_the_depth_network(data):
+    before = ["objective.photometric=0", "objective.smoothness=0", "objective.explainability=0", "objective.motion_supervision=1"]
+    assert main(arguments(data, "start", "steps=1", "learning_rate=1e-12")) == 0
+    for path in (data / "data").glob("*/scene.json"):
+        path.write_text(path.read_text().replace('"has_poses": false, "poses_supervise": false', '"has_poses": true, "poses_supervise": true'))
+        np.save(path.with_name("poses.npy"), np.stack([np.eye(4)] * 10))
+    start = data / "start" / "latest.safetensors"
+    assert main(arguments(data, "warm", *before, f"init_from={start}")) == 0
+    old, new = weights(start), weights(data / "warm" / "latest.safetensors")
+    assert all(torch.equal(old[name], new[name]) for name in old if name.startswith("depth_net"))
+    assert not torch.equal(old["pose_net.encoder.0.0.weight"], new["pose_net.encoder.0.0.weight"])
 
 
 def test_divergence_stops_with_a_word_and_keeps_the_last_good_state(data, capsys):
