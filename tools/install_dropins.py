@@ -4,6 +4,7 @@ Only where the real module cannot be imported, or cannot do its work: the real c
 on the first image, so each module is tried, not just found.
 """
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -21,17 +22,15 @@ TRIALS = {
 
 
 def main() -> int:
-    site_packages = Path(sysconfig.get_path("purelib"))
+    folder = Path(sys.prefix, "dropins")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    # Ahead of everything, PYTHONPATH of a sourced ROS 2 too: what lies here is there because the one that lies there does not work.
+    Path(sysconfig.get_path("purelib"), "dropins.pth").write_text(f"import sys; sys.path.insert(0, {str(folder)!r})\n")
     for name, trial in TRIALS.items():
-        link = site_packages / name
-        if link.is_symlink():
-            link.unlink()
         if works(trial):
             continue
-        if link.exists():
-            print(f"setup: {link} is in the way of the drop-in and does not work: remove it", file=sys.stderr)
-            return 2
-        link.symlink_to(DROPINS / name, target_is_directory=True)
+        (folder / name).symlink_to(DROPINS / name, target_is_directory=True)
         if not works(trial):
             print(f"setup: the drop-in {name} does not work in this environment", file=sys.stderr)
             return 2
