@@ -55,7 +55,7 @@ class SetupError(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Make .venv with everything that sfm_odometry needs.")
-    parser.add_argument("--python", default="", help="the Python to use; by default the first of 3.10 to 3.13 that is found")
+    parser.add_argument("--python", default="", help="the Python to use; by default that of .venv, else the first of 3.10 to 3.13")
     arguments = parser.parse_args()
     try:
         with one_at_a_time():
@@ -82,7 +82,8 @@ def one_at_a_time():
 
 def find_python(wanted: str) -> str:
     """The path of the Python to build on. Raises SetupError when none of the supported versions is there."""
-    candidates = [wanted] if wanted else ["python3"] + ["python{}.{}".format(*version) for version in reversed(SUPPORTED)]
+    # The one of .venv first: a Python that was once asked for stays without asking again.
+    candidates = [wanted] if wanted else [str(PYTHON), "python3"] + ["python{}.{}".format(*version) for version in reversed(SUPPORTED)]
     seen = []
     for name in candidates:
         version = version_of(name)
