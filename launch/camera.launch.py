@@ -95,7 +95,8 @@ def camera_info_beside(image_topic: str) -> str:
 
 def dds_profile() -> dict[str, str]:
     """Environment that lets Fast DDS carry images between processes, unless the user has chosen a profile."""
-    names = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  # the second is Humble's
-    if any(name in os.environ for name in names):
+    new, old = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+    if new in os.environ or old in os.environ:
         return {}
-    return dict.fromkeys(names, str(SHARE / "config" / "fastdds_images.xml"))
+    name = old if os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy") else new
+    return {name: str(SHARE / "config" / "fastdds_images.xml")}

@@ -1,0 +1,167 @@
+"""Launch files and configuration. Where the launch system is not installed its actions are replaced by records of what they were given."""
+
+import importlib.util
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from sfm_odometry.nodes.parameters import NodeParameters, ros_name
+
+ROOT = Path(__file__).resolve().parents[3]
+WHAT_THE_REFERENCE_NAMES = {
+    "image_topic", "camera_info_topic", "namespace", "params_file", "model_path", "device", "odom_frame", "base_frame", "publish_tf",
+    "image_transport", "use_sim_time", "rviz", "log_level", "autostart",
+}  # fmt: skip
+
+
+class Recorded:
+    """Stands for an action of launch: keeps what it was made of."""
+
+    def __init__(self, *values: Any, **keywords: Any) -> None:
+        self.values, self.given = values, keywords
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name.replace(".", "_"), ROOT / "launch" / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Recorded]]:
+    """What a launch file starts with arguments, with recorded actions."""
+    names = ("LaunchContext", "LaunchDescription", "LaunchDescriptionEntity", "DeclareLaunchArgument", "ExecuteProcess", "Node",
+             "OpaqueFunction", "Shutdown")  # fmt: skip
+    for module in ("launch", "launch.actions", "launch_ros", "launch_ros.actions"):
+        fake = ModuleType(module)
+        for name in names:
+            setattr(fake, name, type(name, (Recorded,), {}))
+        monkeypatch.setitem(sys.modules, module, fake)
+    for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_DISTRO"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def run(name: str, **arguments: str) -> list[Recorded]:
+        module = load(name)
+        (description,) = module.generate_launch_description().values
+        defaults = {action.values[0]: action.given["default_value"] for action in description[:-1]}
+        assert set(arguments) <= set(defaults)
+        return module.start(SimpleNamespace(launch_configurations={**defaults, **arguments}))
+
+    return run
+
+
+@pytest.mark.parametrize(("name", "more"), [
+    ("camera.launch.py", set()), ("kitti_replay.launch.py", {"bag", "sequence", "rate", "loop", "shutdown_at_end"}),
+])  # fmt: skip
+def test_arguments_are_those_of_the_reference(start, name: str, more: set[str]) -> None:
+    (description,) = load(name).generate_launch_description().values
+    assert {action.values[0] for action in description[:-1]} == WHAT_THE_REFERENCE_NAMES | more
+    assert all(action.given["description"] for action in description[:-1])
+
+
+def test_arguments_become_parameters_that_the_node_has(start) -> None:
+    known = {ros_name(item) for item in fields(NodeParameters)} | {"use_sim_time"}
+    assert set(load("camera.launch.py").PARAMETER_OF_ARGUMENT.values()) <= known
+
+
+def test_camera_starts_the_node_with_the_files_parameters(start) -> None:
+    (node,) = start("camera.launch.py", image_topic="/front/image_rect", model_path="m.safetensors", publish_tf="False")
+    file, given = node.given["parameters"]
+    assert file == str(ROOT / "config" / "sfm_odometry.yaml")
+    assert given == {"model.path": "m.safetensors", "publish_tf": False, "use_sim_time": False}  # the others as in the file
+    assert node.given["remappings"] == [("image", "/front/image_rect"), ("camera_info", "/front/camera_info")]
+    assert node.given["additional_env"] == {"FASTDDS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds_images.xml")}
+
+
+@pytest.mark.parametrize(("image", "expected"), [("image", "camera_info"), ("/a/image_raw", "/a/camera_info"), ("/image", "/camera_info")])
+def test_camera_info_is_looked_for_beside_the_image(start, image: str, expected: str) -> None:
+    assert load("camera.launch.py").camera_info_beside(image) == expected
+
+
+@pytest.mark.parametrize(("distro", "variable"), [("humble", "FASTRTPS"), ("jazzy", "FASTRTPS"), ("kilted", "FASTDDS"), ("", "FASTDDS")])
+def test_profile_is_named_as_the_distribution_reads_it(start, monkeypatch: pytest.MonkeyPatch, distro: str, variable: str) -> None:
+    monkeypatch.setenv("ROS_DISTRO", distro)
+    assert list(load("camera.launch.py").dds_profile()) == [f"{variable}_DEFAULT_PROFILES_FILE"]
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "/my/own.xml")
+    assert load("camera.launch.py").dds_profile() == {}
+
+
+def test_rviz_opens_our_layout_where_asked(start) -> None:
+    _, rviz = start("camera.launch.py", rviz="true", namespace="front")
+    assert rviz.given["arguments"] == ["-d", str(ROOT / "config" / "sfm_odometry.rviz")]
+    assert rviz.given["namespace"] == "front"
+
+
+def test_replay_of_a_folder_uses_options_that_the_player_has(start) -> None:
+    arguments = {"rate": "2.0", "loop": "true", "base_frame": "robot", "image_transport": "compressed"}
+    node, player = start("kitti_replay.launch.py", sequence="/data/03", **arguments)
+    from sfm_odometry.nodes.kitti_player import make_parser
+
+    options = make_parser().parse_args(player.given["arguments"])
+    assert (str(options.sequence), options.rate, options.loop, options.clock) == ("/data/03", 2.0, True, True)
+    assert (options.base_frame, options.compressed) == ("robot", True)
+    assert node.given["parameters"][1]["use_sim_time"] is True
+    assert player.given["remappings"] == node.given["remappings"]
+
+
+def test_replay_of_a_bag_uses_ros2_bag_where_it_is_and_our_player_elsewhere(start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    _, player = start("kitti_replay.launch.py", bag="/data/bag", shutdown_at_end="true")
+    from sfm_odometry.nodes.bag_player import make_parser
+
+    options = make_parser().parse_args(player.given["arguments"])
+    assert (str(options.bag), options.rate, options.clock, options.keep_tf) == ("/data/bag", 1.0, True, False)
+    assert "on_exit" in player.given
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if name == "ros2bag" else find_spec(name))
+    _, player = start("kitti_replay.launch.py", bag="/data/bag")
+    assert player.given["cmd"] == ["ros2", "bag", "play", "/data/bag", "--rate", "1.0", "--clock", "--remap", "/tf:=/bag/tf"]
+
+
+@pytest.mark.parametrize(("name", "arguments", "words"), [
+    ("camera.launch.py", {"publish_tf": "maybe"}, "publish_tf must be true or false, got 'maybe'"),
+    ("kitti_replay.launch.py", {}, "give either sequence:=FOLDER or bag:=BAG"),
+    ("kitti_replay.launch.py", {"sequence": "a", "bag": "b"}, "give either sequence:=FOLDER or bag:=BAG"),
+])  # fmt: skip
+def test_nonsense_is_refused(start, name: str, arguments: dict[str, str], words: str) -> None:
+    with pytest.raises(RuntimeError, match=words):
+        start(name, **arguments)
+
+
+@pytest.mark.parametrize("name", ["camera.launch.py", "kitti_replay.launch.py"])
+def test_real_launch_takes_the_description(name: str) -> None:
+    if importlib.util.find_spec("launch_ros") is None:
+        pytest.skip("the launch system is not on the Python index: this runs where ROS 2 is installed")
+    program = """
+import runpy, sys
+from launch import LaunchContext
+from launch.utilities import visit_all_entities_and_collect_futures as visit
+for entity in runpy.run_path(sys.argv[1])["generate_launch_description"]().entities[:-1]:
+    visit(entity, LaunchContext(argv=[]))
+"""
+    subprocess.run([sys.executable, "-c", program, str(ROOT / "launch" / name)], check=True, timeout=60)
+
+
+def test_dds_profile_is_for_large_images() -> None:
+    root = ElementTree.parse(ROOT / "config" / "fastdds_images.xml").getroot()
+    values = {element.tag.rpartition("}")[2]: (element.text or "").strip() for element in root.iter()}
+    assert (values["segment_size"], values["maxMessageSize"]) == (str(64 * 2**20), str(8 * 2**20))
+    assert values["sendBufferSize"] == values["receiveBufferSize"] == str(4 * 2**20)
+    assert values["useBuiltinTransports"] == "false"
+
+
+def test_rviz_layout_shows_our_topics() -> None:
+    layout = yaml.safe_load((ROOT / "config" / "sfm_odometry.rviz").read_text())["Visualization Manager"]
+    topics = {display["Topic"]["Value"] for display in layout["Displays"] if "Topic" in display}
+    assert topics == {"odom", "ground_truth/path", "image", "depth/image_rect", "mask/image"}
+    assert layout["Global Options"]["Fixed Frame"] == NodeParameters().odom_frame
