@@ -19,9 +19,9 @@ def camera_poses(seed: int, route: Route, terrain: Terrain, frames: int) -> tupl
     speed = np.gradient(distance) if frames > 1 else np.zeros(1)
     alive = np.clip(speed / 0.5, 0.0, 1.0)
     nod, sway, heave = (_shaken(rng, frames) * alive for _ in range(3))
-    pitch_rad = np.radians(rng.normal(-0.4, 0.5) + rng.uniform(0.06, 0.22) * nod)
+    pitch_rad = np.radians(rng.normal(-0.4, 0.5) + rng.uniform(0.08, 0.3) * nod)
     pitch_rad += np.radians(1.2) * np.gradient(speed) / 0.1 * rng.uniform(0.3, 1.0) if frames > 1 else 0.0
-    roll_rad = np.radians(rng.normal(0, 0.3) + rng.uniform(0.05, 0.18) * sway)
+    roll_rad = np.radians(rng.normal(0, 0.3) + rng.uniform(0.08, 0.25) * sway)
     yaw_rad = np.full(frames, np.radians(rng.normal(0, 0.25)))
     period, phase = rng.uniform(18, 40), rng.uniform(0, 6)
     wander = 0.2 * np.sin(distance / period + phase)

@@ -46,7 +46,7 @@ def draw_light(seed: int) -> Light:
     elevation, azimuth = np.radians(rng.uniform(22, 55)), rng.uniform(0, 2 * np.pi)
     to_sun = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     sun = (1 - 0.85 * overcast) * rng.uniform(0.9, 1.2) * np.array([1.06, 1.0, 0.9])
-    ambient = (rng.uniform(0.16, 0.32) + 0.5 * overcast) * np.array([0.92, 1.0, 1.1])
+    ambient = (rng.uniform(0.1, 0.24) + 0.5 * overcast) * np.array([0.92, 1.0, 1.1])
     haze = rng.uniform(0.7, 1.1) * np.array([0.96, 1.0, 1.05])
     return Light(to_sun, sun, ambient, float(rng.choice([350, 600, 1200])), haze, _draw_sky(rng, to_sun, overcast, haze))
 

@@ -23,7 +23,7 @@ class Optics:
         """uint8 RGB (H, W, 3) from linear radiance (H, W, 3) float32."""
         height, width = radiance.shape[:2]
         metered = float(np.minimum(radiance[height // 4 :], 1.2).mean())
-        exposed = radiance * np.float32(self.gain[frame] * 0.36 / max(metered, 0.03) ** 0.8)
+        exposed = radiance * np.float32(self.gain[frame] * 0.37 / max(metered, 0.03) ** 0.92)
         x = np.linspace(-1, 1, width, dtype=np.float32)[None]
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(height / width)
         exposed *= (1 - np.float32(self.vignette) * (x * x + y * y))[..., None]
@@ -39,5 +39,5 @@ def draw_optics(seed: int, frames: int) -> Optics:
     rng = np.random.default_rng([seed, 14])
     time = np.arange(frames)
     drift = sum(rng.uniform(0.0, 0.07) * np.sin(time / rng.uniform(8, 90) + rng.uniform(0, 6)) for _ in range(3))
-    gain = np.exp(drift + rng.normal(0, 0.12))
-    return Optics(seed, np.asarray(gain), rng.uniform(1.1, 1.6), rng.uniform(0.0, 0.3), float(rng.choice([0.0, 0.35, 0.5])), rng.uniform(0.8, 3.5))
+    gain = np.exp(drift + rng.normal(0.08, 0.12))
+    return Optics(seed, np.asarray(gain), rng.uniform(0.95, 1.3), rng.uniform(0.0, 0.3), float(rng.choice([0.0, 0.35, 0.5])), rng.uniform(0.8, 3.5))

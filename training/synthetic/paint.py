@@ -65,10 +65,10 @@ class GroundPicture:
         self._tiles: OrderedDict[tuple[int, int], list[np.ndarray]] = OrderedDict()
         self._meadow = np.array([[70, 84, 38], [86, 92, 46], [110, 104, 62], [150, 140, 88], [62, 70, 34]][int(rng.integers(5))]) * rng.uniform(0.8, 1.15)
         self._soft_grain = 0.22 * fractal(rng, TILE_TEXELS, TILE_TEXELS, 16, 0.9)
-        self._hard_grain = 0.05 * fractal(rng, TILE_TEXELS, TILE_TEXELS, 8, 0.95)
+        self._hard_grain = 0.035 * fractal(rng, TILE_TEXELS, TILE_TEXELS, 8, 0.95)
         self._broad = fractal(rng, TILE_TEXELS, TILE_TEXELS, 6, 0.75, octaves=6)
         self._dry = fractal(rng, TILE_TEXELS, TILE_TEXELS, 8, 0.8, octaves=6)
-        self._contrast = rng.uniform(0.05, 0.14)
+        self._contrast = rng.uniform(0.04, 0.11)
         self._key: tuple[int, ...] | None = None
         self._levels: list[tuple[np.ndarray, np.ndarray]] = []
 

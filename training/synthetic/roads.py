@@ -54,11 +54,11 @@ class RoadNetwork:
 
 def draw_network(seed: int, route: Route) -> RoadNetwork:
     rng = np.random.default_rng([seed, 7])
-    half = rng.uniform(2.6, 3.9)
+    half = rng.uniform(2.9, 4.2)
     urban = rng.random() < 0.78
     bay = float(rng.choice([0.0, 2.1])) if urban else 0.0
     pavement = rng.uniform(1.5, 3.2) if urban else float(rng.choice([0.0, 0.0, 1.5]))
-    lane = half * rng.uniform(0.42, 0.52)
+    lane = half * rng.uniform(0.36, 0.5)
     distance = np.arange(0, route.length_m, SPACING_M)
     points, heading = route.at(distance, lane)
     main = Road(points, heading, half, bay, pavement, True)

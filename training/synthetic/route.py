@@ -13,6 +13,7 @@ SPEED_UP_MPS2 = 1.6
 BRAKE_MPS2 = 2.2
 MARGIN_BEHIND_M = 60.0
 MARGIN_AHEAD_M = 260.0
+START_M = 75.0  # straight, up to a little after the first frame
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def draw_route(seed: int, frames: int) -> Route:
     """A route long enough for `frames` frames at any speed that its limits allow, and some way before and after."""
     rng = np.random.default_rng([seed, 3])
     needed = MARGIN_BEHIND_M + MARGIN_AHEAD_M + frames * 1.7
-    curvature, limits, turns = [np.zeros(int(120 / STEP_M))], [np.full(int(120 / STEP_M), 11.0)], []
-    length, heading = 120.0, 0.0
+    curvature, limits, turns = [np.zeros(int(START_M / STEP_M))], [np.full(int(START_M / STEP_M), 11.0)], []
+    length, heading = START_M, 0.0
     twisty = rng.uniform(0.15, 0.75)
     while length < needed:
         cruise = float(rng.choice([7.5, 9.0, 11.0, 12.5, 14.5]))

@@ -18,7 +18,7 @@ def plain(rng: np.random.Generator, contrast: float = 0.1) -> np.ndarray:
 def rough(rng: np.random.Generator) -> np.ndarray:
     """Fine grain that modulates the painted ground."""
     grain = fractal(rng, 256, 256, 16, 0.95)
-    return opaque(tinted((150, 150, 150), 0.13 * grain))
+    return opaque(tinted((150, 150, 150), 0.1 * grain))
 
 
 def bark(rng: np.random.Generator) -> np.ndarray:
