@@ -3,7 +3,7 @@
 The Python index carries every message package that we need but this one. Its definition is one line (ros_dropins/tf2_msgs), and the
 wheels bring ROS 2's own generators, so the result is what an ordinary ROS 2 install has: the same wire format, the same type hash.
 The generators are called as the Python functions that they are, and one compiler call makes one extension module of what they wrote:
-no CMake, and no shared library outside the package's own folder.
+no CMake.
 """
 
 import json
@@ -19,11 +19,11 @@ PACKAGE = "tf2_msgs"
 MESSAGE_FILE = Path("msg", "TFMessage.msg")
 DEFINITION = Path(__file__).resolve().parents[1] / "ros_dropins" / PACKAGE / MESSAGE_FILE
 DEPENDENCIES = ("geometry_msgs", "std_msgs", "builtin_interfaces")
-# rclpy asks for the dispatching type support; with one implementation behind it, it forwards without loading a library by name.
-PYTHON_TYPESUPPORT = "rosidl_typesupport_c"
-RMW_TYPESUPPORT = "rosidl_typesupport_fastrtps_c"
-MESSAGE_LIBRARIES = ("rosidl_generator_c", "rosidl_generator_py", RMW_TYPESUPPORT)
-LIBRARIES = ("rosidl_runtime_c", "rosidl_typesupport_c", RMW_TYPESUPPORT, "rcutils", "fastcdr")
+# rclpy asks for the dispatching type support. Behind it, Fast DDS serializes by the one and describes the type to its peers by the other.
+DISPATCH = "rosidl_typesupport_c"
+FASTRTPS, INTROSPECTION = "rosidl_typesupport_fastrtps_c", "rosidl_typesupport_introspection_c"
+MESSAGE_LIBRARIES = ("rosidl_generator_c", "rosidl_generator_py", FASTRTPS, INTROSPECTION)
+LIBRARIES = ("rosidl_runtime_c", DISPATCH, FASTRTPS, INTROSPECTION, "rcutils", "fastcdr")
 
 PREFIX = Path(sys.prefix)
 SHARE = PREFIX / "share"
@@ -36,8 +36,9 @@ def build() -> Path:
         work = Path(scratch)
         generate(work)
         package = work / "python" / PACKAGE
-        compile_extension(work, package / f"{PACKAGE}_s__{PYTHON_TYPESUPPORT}{sysconfig.get_config_var('EXT_SUFFIX')}")
-        return install(package)
+        extension = f"{PACKAGE}_s__{DISPATCH}{sysconfig.get_config_var('EXT_SUFFIX')}"
+        compile_extension(work, package / extension)
+        return install(package, extension)
 
 
 def generate(work: Path) -> None:
@@ -47,6 +48,7 @@ def generate(work: Path) -> None:
     import rosidl_generator_type_description
     import rosidl_typesupport_c
     import rosidl_typesupport_fastrtps_c
+    import rosidl_typesupport_introspection_c
     from rosidl_adapter.msg import convert_msg_to_idl
 
     (work / MESSAGE_FILE).parent.mkdir()
@@ -54,11 +56,12 @@ def generate(work: Path) -> None:
     convert_msg_to_idl(work, PACKAGE, MESSAGE_FILE, work / MESSAGE_FILE.parent)
     rosidl_generator_type_description.generate_type_hash(arguments_file(work, "description"))
     rosidl_generator_c.generate_c(arguments_file(work, "c", "rosidl_generator_c"), False)
-    rosidl_typesupport_fastrtps_c.generate_typesupport_fastrtps_c(arguments_file(work, "fastrtps", RMW_TYPESUPPORT))
-    rosidl_typesupport_c.generate_c(arguments_file(work, "dispatch", PYTHON_TYPESUPPORT), [RMW_TYPESUPPORT])
-    rosidl_generator_py.generate_py(arguments_file(work, "python", "rosidl_generator_py"), [PYTHON_TYPESUPPORT])
+    rosidl_typesupport_fastrtps_c.generate_typesupport_fastrtps_c(arguments_file(work, "fastrtps", FASTRTPS))
+    rosidl_typesupport_introspection_c.generate_c(arguments_file(work, "introspection", INTROSPECTION))
+    rosidl_typesupport_c.generate_c(arguments_file(work, "dispatch", DISPATCH), [FASTRTPS, INTROSPECTION])
+    rosidl_generator_py.generate_py(arguments_file(work, "python", "rosidl_generator_py"), [DISPATCH])
     (work / "python" / PACKAGE / "__init__.py").touch()
-    for generator in ("rosidl_generator_c", RMW_TYPESUPPORT):
+    for generator in ("rosidl_generator_c", FASTRTPS, INTROSPECTION):
         write_visibility_header(work, generator)
 
 
@@ -95,7 +98,8 @@ def compile_extension(work: Path, extension: Path) -> None:
     sources = sorted(str(path) for pattern in ("*.c", "*.cpp") for path in work.rglob(pattern))
     # Two kinds of include folder: PREFIX/include/NAME (headers are NAME/...), and the plain one, where fastcdr lies.
     headers = PREFIX / "include"
-    includes = [work / "c", work / "fastrtps", headers, *sorted(path for path in headers.iterdir() if path.is_dir())]
+    includes = [work / part for part in ("c", "fastrtps", "introspection")]
+    includes += [headers, *sorted(path for path in headers.iterdir() if path.is_dir())]
     includes += [Path(sysconfig.get_path("include")), Path(numpy.get_include())]
     libraries = [f"{name}__{kind}" for name in DEPENDENCIES for kind in MESSAGE_LIBRARIES] + list(LIBRARIES)
     # cc tells C from C++ by the file's name and finds g++'s compiler proper by itself; -w: warnings in generated code help nobody.
@@ -105,11 +109,18 @@ def compile_extension(work: Path, extension: Path) -> None:
     subprocess.run(command, check=True)
 
 
-def install(package: Path) -> Path:
-    """Replace the package in site-packages by the one just built; returns where it lies."""
+def install(package: Path, extension: str) -> Path:
+    """Replace the package in site-packages by the one just built; returns where it lies.
+
+    The dispatching type support loads the others by the names of their libraries: those lead to the extension, which has all of them.
+    """
     target = Path(sysconfig.get_path("platlib"), PACKAGE)
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(package, target, ignore=shutil.ignore_patterns("*.c"))
+    for typesupport in (FASTRTPS, INTROSPECTION):
+        library = LIBRARY_FOLDER / f"lib{PACKAGE}__{typesupport}.so"
+        library.unlink(missing_ok=True)
+        library.symlink_to(target / extension)
     return target
 
 

@@ -1,5 +1,8 @@
 """The message package that set-up builds is the one that every other ROS 2 has."""
 
+import ctypes
+
+import pytest
 import rclpy
 from geometry_msgs.msg import TransformStamped
 from rclpy.serialization import deserialize_message, serialize_message
@@ -34,3 +37,10 @@ def test_type_hash_is_that_of_other_installs() -> None:
     finally:
         node.destroy_node()
         context.shutdown()
+
+
+@pytest.mark.parametrize("kind", ["fastrtps_c", "introspection_c"])
+def test_type_supports_are_found_by_name(kind: str) -> None:
+    """Fast DDS needs the second to describe the type; without it everything works, but errors are printed at odd moments."""
+    library = ctypes.CDLL(f"libtf2_msgs__rosidl_typesupport_{kind}.so")
+    assert hasattr(library, f"rosidl_typesupport_{kind}__get_message_type_support_handle__tf2_msgs__msg__TFMessage")
