@@ -1,6 +1,5 @@
 """What is driven: a KITTI sequence from disk, or a street rendered for the occasion."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +41,7 @@ def open_drive(folder: Path, camera: int | None, frames: int | None, rendered: b
 
 def render_drive(folder: Path, log: Path, frames: int, size: str, seed: int, progress: Progress) -> Drive:
     """Render a drive into `folder`, replacing one rendered there before; ChildError when the renderer fails."""
-    if (folder / "calib.txt").is_file():
-        shutil.rmtree(folder)
-    arguments = ("--out", str(folder), "--frames", str(frames), "--seed", str(seed), "--size", size)
+    arguments = ("--out", str(folder), "--frames", str(frames), "--seed", str(seed), "--size", size, "--quiet")
     with Child("renderer", python_command("training.synthetic", *arguments), log, child_environment()) as renderer:
         while not renderer.wait(POLL_S):
             progress.count("rendering", _images_in(folder), frames)
@@ -54,4 +51,5 @@ def render_drive(folder: Path, log: Path, frames: int, size: str, seed: int, pro
 
 
 def _images_in(folder: Path) -> int:
-    return sum(1 for _ in folder.glob("image_[0-3]/*.png"))
+    """How far a renderer is, which works in a folder beside the final place."""
+    return sum(1 for _ in folder.glob(".rendering-*/image_2/*.png"))

@@ -52,11 +52,12 @@ def write_trajectory(folder: Path, track: Track) -> None:
         write_text(folder / KITTI, "".join(f"{frame} {row}\n" for frame, row in zip(track.frames, rows, strict=True)))
 
 
-def write_panel(folder: Path, frame: int, depth: np.ndarray, mask: np.ndarray) -> None:
-    """Sample panels of one frame: depth as float32 .npy in the odometry's unit and as a picture of inverse depth, the mask as 8-bit PNG."""
+def write_panel(folder: Path, frame: int, depth: np.ndarray, mask: np.ndarray | None) -> None:
+    """Sample panels of one frame: depth as float32 .npy in the odometry's unit and as a picture of inverse depth; the mask as 8-bit PNG."""
     np.save(folder / DEPTH / f"{frame:06d}.npy", depth.astype(np.float32))
     write_png(folder / DEPTH / f"{frame:06d}.png", depth_colours(depth))
-    write_png(folder / MASKS / f"{frame:06d}.png", mask)
+    if mask is not None:
+        write_png(folder / MASKS / f"{frame:06d}.png", mask)
 
 
 def write_metrics(folder: Path, measures: Measures, facts: dict[str, Any]) -> None:

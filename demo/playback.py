@@ -37,18 +37,15 @@ def play(drive: Drive, logs: Path, model: Path | None, rate_hz: float | None, pr
 
 
 def _node_command(model: Path | None) -> list[str]:
-    parameters = () if model is None else ("-p", f"model.path:={model}")
+    parameters = () if model is None else ("-p", f"model.path:={model.absolute()}")
     return python_command("sfm_odometry.nodes.odometry_node", "--ros-args", *parameters)
 
 
 def _player_command(drive: Drive, rate_hz: float | None, published: Path) -> list[str]:
-    parameters = {"sequence": drive.folder, "publish_log": published, "frames": drive.frames}
-    if drive.camera is not None:
-        parameters["camera"] = drive.camera
-    if rate_hz is not None:
-        parameters["rate"] = rate_hz
-    given = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    return python_command("sfm_odometry.nodes.kitti_player", "--ros-args", *given)
+    options = ["--frames", str(drive.frames), "--publish-log", str(published)]
+    options += [] if drive.camera is None else ["--camera", str(drive.camera)]
+    options += [] if rate_hz is None else ["--hz", str(rate_hz)]
+    return python_command("sfm_odometry.nodes.kitti_player", str(drive.folder), *options)
 
 
 def _wait_until_ready(recorder: Recorder, node: Child, progress: Progress) -> None:

@@ -112,13 +112,17 @@ def python_command(module: str, *arguments: str) -> list[str]:
 
 def ros_environment() -> dict[str, str]:
     """The variables that keep the demo's ROS graph on this machine, apart from others, and its images whole."""
-    return {
+    variables = {
         "ROS_DOMAIN_ID": str(domain_id()),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_LOCALHOST_ONLY": "1",  # the same for Humble, which does not know the line above
         "FASTDDS_DEFAULT_PROFILES_FILE": str(DDS_PROFILE),
-        "FASTRTPS_DEFAULT_PROFILES_FILE": str(DDS_PROFILE),
     }
+    distribution = os.environ.get("ROS_DISTRO", "")
+    if distribution in ("humble", "jazzy"):  # Fast DDS 2 knows the profile under its former name
+        variables["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(DDS_PROFILE)
+    if distribution == "humble":  # and Humble has no range of discovery
+        variables["ROS_LOCALHOST_ONLY"] = "1"
+    return variables
 
 
 def child_environment() -> dict[str, str]:

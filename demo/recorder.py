@@ -12,17 +12,16 @@ from cv_bridge import CvBridge
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, Quaternion, Vector3
 from nav_msgs.msg import Odometry
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 from tf2_ros import Buffer, TransformException, TransformListener
 
-from demo.recording import ImageSample, OdometrySample, Recording
-from sfm_odometry.nodes.spinning import make_executor
+from demo.recording import OdometrySample, Recording
 from sfm_odometry.pose_files import rotations_from_quaternions_xyzw
 
-ODOMETRY_NODE = "odometry_node"
+ODOMETRY_NODE = "sfm_odometry"
 TENTH_SECOND_NS = 100_000_000
 # Odometry whose transform has not come yet; more than a few mean that none will come.
 UNCHECKED_TRANSFORMS = 64
@@ -52,7 +51,7 @@ class Recorder:
         self._node.create_subscription(Image, "depth/image_rect", self._on_depth, 10)
         self._node.create_subscription(Image, "mask/image", self._on_mask, 10)
         self._node.create_subscription(DiagnosticArray, f"{ODOMETRY_NODE}/status", self._on_status, 10)
-        self._executor = make_executor()
+        self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, name="recorder", daemon=True)
         self._thread.start()
@@ -100,10 +99,10 @@ class Recorder:
         for status in message.status:
             self.recording.status.update({item.key: item.value for item in status.values})
 
-    def _keep(self, message: Image, samples: dict[int, ImageSample]) -> None:
+    def _keep(self, message: Image, samples: dict[int, np.ndarray]) -> None:
         stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
         if (stamp_ns // TENTH_SECOND_NS) % self._keep_every == 0:
-            samples[stamp_ns] = ImageSample(stamp_ns, self._bridge.imgmsg_to_cv2(message).copy())
+            samples[stamp_ns] = self._bridge.imgmsg_to_cv2(message).copy()
 
     def _check_transforms(self) -> None:
         """Compare each odometry message with the transform of the same instant, as soon as that is there."""

@@ -25,21 +25,17 @@ class OdometrySample:
     twist: np.ndarray
 
 
-@dataclass(frozen=True)
-class ImageSample:
-    """One depth or mask image: `values` (H, W) float32 depth along z (NaN unknown), or uint8 mask."""
-
-    stamp_ns: int
-    values: np.ndarray
-
-
 @dataclass
 class Recording:
-    """Everything heard of the node during one drive; images only of the stamps asked for, but all of them counted."""
+    """Everything heard of the node during one drive.
+
+    `depths` (H, W) float32 along z, NaN unknown, and `masks` (H, W) uint8 by stamp: a sample of those received, which are all counted.
+    `transform_error`: the largest difference of an entry between an odometry message's pose and the transform of the same instant.
+    """
 
     odometry: list[OdometrySample] = field(default_factory=list)
-    depths: dict[int, ImageSample] = field(default_factory=dict)
-    masks: dict[int, ImageSample] = field(default_factory=dict)
+    depths: dict[int, np.ndarray] = field(default_factory=dict)
+    masks: dict[int, np.ndarray] = field(default_factory=dict)
     depths_received: int = 0
     masks_received: int = 0
     base_from_camera: np.ndarray | None = None

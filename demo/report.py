@@ -13,18 +13,19 @@ from demo.pictures import as_rgb, css_gradient, depth_colours, mask_over_image, 
 from demo.recording import STARTUP_FRAMES, Track
 
 CSS = Path(__file__).with_name("report.css")
+MASK_NOTE = "Mask: red where the network does not expect the scene's rigid motion to explain the image, as with things that move or hide."
 UNKNOWN = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
 class PanelRow:
-    """Pictures of one frame: `image` (H, W[, 3]) uint8, `depth` (h, w) float, `mask` (h, w) uint8, `true_depth` (H, W) metres or None."""
+    """Pictures of one frame: `image` (H, W[, 3]) uint8, `depth` (h, w) float, `mask` (h, w) uint8 or None, `true_depth` (H, W) or None."""
 
     frame: int
     seconds: float
     image: np.ndarray
     depth: np.ndarray
-    mask: np.ndarray
+    mask: np.ndarray | None = None
     true_depth: np.ndarray | None = None
 
 
@@ -86,16 +87,13 @@ class Report:
     def _panels(self) -> str:
         if not self.panels:
             return ""
-        with_truth = any(row.true_depth is not None for row in self.panels)
-        columns = ["the camera's image", "depth <span>of this image</span>", "mask <span>of this image</span>"]
-        columns += ["true depth <span>as rendered</span>"] * with_truth
-        header = "".join(f"<th>{column}</th>" for column in columns)
-        body = "".join(_panel_row(row, len(columns)) for row in self.panels)
+        columns = {"image": "the camera's image", "depth": "depth <span>of this image</span>"}
+        columns |= {"mask": "mask <span>of this image</span>"} if any(row.mask is not None for row in self.panels) else {}
+        columns |= {"truth": "true depth <span>as rendered</span>"} if any(row.true_depth is not None for row in self.panels) else {}
+        header = "".join(f"<th>{column}</th>" for column in columns.values())
+        body = "".join(_panel_row(row, list(columns)) for row in self.panels)
         ramp = f'<span class="ramp" style="background: linear-gradient(90deg, {css_gradient()})"></span>'
-        note = (
-            f"Depth: inverse depth, far {ramp} near, each picture stretched by itself. "
-            "Mask: red where the network does not expect the scene's rigid motion to explain the image: things that move or are hidden."
-        )
+        note = f"Depth: inverse depth, far {ramp} near, each picture stretched by itself. " + MASK_NOTE * ("mask" in columns)
         table = f'<table class="panels"><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>'
         return f"<h2>What the node sees</h2>\n{_figure(table, note)}"
 
@@ -142,9 +140,11 @@ def _number(value: float | None, digits: int) -> str:
     return UNKNOWN if value is None else f"{value:.{digits}f}"
 
 
-def _panel_row(row: PanelRow, columns: int) -> str:
-    pictures = [as_rgb(row.image), depth_colours(row.depth), mask_over_image(row.mask, row.image)]
+def _panel_row(row: PanelRow, columns: Sequence[str]) -> str:
+    pictures = {"image": as_rgb(row.image), "depth": depth_colours(row.depth)}
+    if row.mask is not None:
+        pictures["mask"] = mask_over_image(row.mask, row.image)
     if row.true_depth is not None:
-        pictures.append(depth_colours(row.true_depth))
-    cells = "".join(f'<td><img alt="" src="{to_data_uri(picture)}"></td>' for picture in pictures)
-    return f'<tr>{cells}</tr>\n<tr><td class="when" colspan="{columns}">frame {row.frame}, {row.seconds:.1f} s</td></tr>\n'
+        pictures["truth"] = depth_colours(row.true_depth)
+    cells = "".join(f'<td><img alt="" src="{to_data_uri(pictures[name])}"></td>' if name in pictures else "<td></td>" for name in columns)
+    return f'<tr>{cells}</tr>\n<tr><td class="when" colspan="{len(columns)}">frame {row.frame}, {row.seconds:.1f} s</td></tr>\n'

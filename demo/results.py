@@ -32,10 +32,10 @@ def write_results(out: Path, drive: Drive, track: Track, recording: Recording, f
     stamps_ns = dict(zip(track.frames.tolist(), track.stamps_ns.tolist(), strict=True))
     frames = panel_frames(recording, stamps_ns)
     outputs.write_trajectory(out, track)
-    for frame in frames:
-        outputs.write_panel(out, frame, recording.depths[stamps_ns[frame]].values, recording.masks[stamps_ns[frame]].values)
-    outputs.write_metrics(out, measures, facts | stream_facts(recording) | {"startup_note": STARTUP_NOTE})
     panels = [panel_row(drive, recording, frame, stamps_ns[frame]) for frame in frames]
+    for panel in panels:
+        outputs.write_panel(out, panel.frame, panel.depth, panel.mask)
+    outputs.write_metrics(out, measures, facts | stream_facts(recording) | {"startup_note": STARTUP_NOTE})
     write_text(out / outputs.REPORT, build_report(drive, track, truth, measures, panels, facts | stream_facts(recording)).html())
     return measures
 
@@ -57,8 +57,9 @@ def stream_facts(recording: Recording) -> dict[str, Any]:
 
 
 def panel_frames(recording: Recording, stamps_ns: dict[int, int]) -> list[int]:
-    """Up to PANELS frames spread over the drive of which both depth and mask were kept."""
-    frames = [frame for frame, stamp_ns in stamps_ns.items() if stamp_ns in recording.depths and stamp_ns in recording.masks]
+    """Up to PANELS frames spread over the drive of which depth was kept, and the mask too where the model has masks."""
+    kept = recording.depths.keys() & (recording.masks.keys() or recording.depths.keys())
+    frames = [frame for frame, stamp_ns in stamps_ns.items() if stamp_ns in kept]
     chosen = np.unique(np.linspace(0, len(frames) - 1, PANELS).round().astype(int)) if frames else []
     return [frames[index] for index in chosen]
 
@@ -70,8 +71,8 @@ def panel_row(drive: Drive, recording: Recording, frame: int, stamp_ns: int) -> 
         frame=frame,
         seconds=float(sequence.stamps_s[frame] - sequence.stamps_s[0]),
         image=read_image(sequence.image_paths[frame]),
-        depth=recording.depths[stamp_ns].values,
-        mask=recording.masks[stamp_ns].values,
+        depth=recording.depths[stamp_ns],
+        mask=recording.masks.get(stamp_ns),
         true_depth=None if sequence.depth_paths is None else read_depth(sequence.depth_paths[frame]),
     )
 

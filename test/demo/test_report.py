@@ -105,3 +105,11 @@ def test_plots_take_their_colours_and_font_from_the_page():
 
 def test_the_same_report_is_the_same_file():
     assert report().html() == report().html()
+
+
+def test_a_model_without_masks_leaves_their_column_out():
+    whole = report()
+    text = Page(replace(whole, panels=[replace(whole.panels[0], mask=None)]).html()).text
+    assert "mask of this image" in Page(whole.html()).text
+    assert "mask of this image" not in text
+    assert "Mask:" not in text
