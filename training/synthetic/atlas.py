@@ -22,18 +22,17 @@ class Atlas:
         self.depth = max(len(p) for p in pyramids)
         tiles = [(t, level, image) for t, pyramid in enumerate(pyramids) for level, image in enumerate(pyramid)]
         tiles.sort(key=lambda tile: -tile[2].shape[0])
-        self.levels = np.zeros((len(textures), self.depth, 4), np.float32)
+        levels = np.zeros((len(textures), self.depth, 4), np.float32)
         places, height = _shelves([tile[2].shape for tile in tiles])
-        self.image = np.zeros((height, ATLAS_WIDTH, 4), np.uint8)
+        image_of_all = np.zeros((height, ATLAS_WIDTH, 4), np.uint8)
         for (t, level, image), (x, y) in zip(tiles, places, strict=True):
             padded = np.pad(image, ((PADDING, PADDING), (PADDING, PADDING), (0, 0)), mode="wrap")
-            self.image[y : y + padded.shape[0], x : x + padded.shape[1]] = padded
-            self.levels[t, level:] = x + PADDING, y + PADDING, image.shape[1], image.shape[0]
-        self.levels = self.levels.reshape(-1, 4)
+            image_of_all[y : y + padded.shape[0], x : x + padded.shape[1]] = padded
+            levels[t, level:] = x + PADDING, y + PADDING, image.shape[1], image.shape[0]
+        self.levels = levels.reshape(-1, 4)
         self._columns = [np.ascontiguousarray(self.levels[:, i] - (0.5 if i < 2 else 0.0)) for i in range(4)]
-        self.colour = np.ascontiguousarray(self.image[..., :3])
-        self.opacity = np.ascontiguousarray(self.image[..., 3])
-        del self.image
+        self.colour = np.ascontiguousarray(image_of_all[..., :3])
+        self.opacity = np.ascontiguousarray(image_of_all[..., 3])
 
     def alpha(self, texture: int, u: np.ndarray, v: np.ndarray, texels_per_sample: float) -> np.ndarray:
         """Opacity 0..255 at texture coordinates u, v, from the level that fits."""

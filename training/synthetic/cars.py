@@ -12,6 +12,7 @@ from training.synthetic import cutouts
 from training.synthetic.ego import body_rotations
 from training.synthetic.noise import opaque
 from training.synthetic.polygons import Mesh, Polygons
+from training.synthetic.surfaces import Colour, as_colour
 from training.synthetic.terrain import Terrain
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ SHAPES = (
         0.48,
     ),
 )
-PAINTS = ((200, 200, 202), (150, 154, 160), (110, 114, 120), (28, 30, 34), (16, 17, 20), (40, 44, 52), (30, 42, 80), (120, 18, 20), (225, 225, 222), (60, 70, 60))
+PAINTS = (
+    (200, 200, 202), (150, 154, 160), (110, 114, 120), (28, 30, 34), (16, 17, 20), (40, 44, 52), (30, 42, 80), (120, 18, 20),
+    (225, 225, 222), (60, 70, 60),
+)  # fmt: skip
 
 
 def draw_side(shape: Shape) -> np.ndarray:
@@ -126,24 +130,24 @@ def build(palette: Palette, rng: np.random.Generator, kinds: tuple[int, ...] = (
     kind = int(kinds[int(rng.integers(len(kinds)))])
     shape = SHAPES[kind]
     paint = np.array(PAINTS[int(rng.integers(len(PAINTS)))]) / 225 * rng.uniform(0.85, 1.15)
-    tint = tuple(float(c) for c in np.clip(paint, 0.03, 1.1))
+    tint = as_colour(np.clip(paint, 0.03, 1.1))
     mesh = Mesh()
     _sides(mesh, palette, kind, tint)
     _skin(mesh, palette, rng, kind, tint)
     return mesh.polygons(), shape
 
 
-def _sides(mesh: Mesh, palette: Palette, kind: int, tint: tuple[float, ...]) -> None:
+def _sides(mesh: Mesh, palette: Palette, kind: int, tint: Colour) -> None:
     shape = SHAPES[kind]
     back, front, half = -shape.length / 2, shape.length / 2, shape.width / 2
     texture = palette.variant("car_side", kind)
     left = np.array([[front, half, 0], [back, half, 0], [back, half, shape.height], [front, half, shape.height]])
     right = np.array([[back, -half, 0], [front, -half, 0], [front, -half, shape.height], [back, -half, shape.height]])
-    mesh.quad(right, texture, (1, 1), tint=tint, cutout=True)  # type: ignore[arg-type]
-    mesh.quad(left, texture, (-1, 1), (1.0, 0.0), tint=tint, cutout=True)  # type: ignore[arg-type]
+    mesh.quad(right, texture, (1, 1), tint=tint, cutout=True)
+    mesh.quad(left, texture, (-1, 1), (1.0, 0.0), tint=tint, cutout=True)
 
 
-def _skin(mesh: Mesh, palette: Palette, rng: np.random.Generator, kind: int, tint: tuple[float, ...]) -> None:
+def _skin(mesh: Mesh, palette: Palette, rng: np.random.Generator, kind: int, tint: Colour) -> None:
     """Quads across the width along the outline, and a dark floor."""
     shape = SHAPES[kind]
     half, middle = shape.width / 2, shape.length / 2
@@ -152,12 +156,12 @@ def _skin(mesh: Mesh, palette: Palette, rng: np.random.Generator, kind: int, tin
         corners = np.array([[x0 - middle, half, z0], [x0 - middle, -half, z0], [x1 - middle, -half, z1], [x1 - middle, half, z1]])
         if i in shape.glass:
             mesh.quad(corners, palette.variant("glass", 0))
-        elif i == 0 or i >= len(stretches) - 2 and z1 < z0 - 0.1 and x1 - x0 < 0.3:
+        elif i == 0 or (i >= len(stretches) - 2 and z1 < z0 - 0.1 and x1 - x0 < 0.3):
             name = "car_rear" if i == 0 else "car_front"
             upside = corners if i == 0 else corners[[2, 3, 0, 1]]
-            mesh.quad(upside, palette.variant(name, kind), tint=tint)  # type: ignore[arg-type]
+            mesh.quad(upside, palette.variant(name, kind), tint=tint)
         else:
-            mesh.quad(corners, palette.pick(rng, "plain"), (0.3, 0.3), tint=tint)  # type: ignore[arg-type]
+            mesh.quad(corners, palette.pick(rng, "plain"), (0.3, 0.3), tint=tint)
     floor = np.array([[-middle, half, 0.3], [-middle, -half, 0.3], [middle, -half, 0.3], [middle, half, 0.3]])
     mesh.quad(floor, palette.variant("plain", 0), tint=(0.05, 0.05, 0.05), two_sided=True)
 

@@ -15,7 +15,9 @@ def crown(rng: np.random.Generator, colour: Colour, slender: float, airy: float)
     """A tree's crown: blobs of leaves in an ellipse (slender 0) or a cone (1), with gaps of sky where `airy` (0..1)."""
     side = 256
     y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side
-    outline = 0.46 * ((1 - slender) * np.sqrt(np.maximum(1 - ((y - 0.5) / 0.47) ** 2, 0)) + slender * np.clip((y - 0.03) * 1.05, 0, 1) * (y < 0.97))
+    ellipse = np.sqrt(np.maximum(1 - ((y - 0.5) / 0.47) ** 2, 0))
+    cone = np.clip((y - 0.03) * 1.05, 0, 1) * (y < 0.97)
+    outline = 0.46 * ((1 - slender) * ellipse + slender * cone)
     depth = outline - np.abs(x - 0.5)
     ragged = 0.05 * fractal(rng, side, side, 6, 0.7, octaves=3) + 0.025 * fractal(rng, side, side, 32, 0.9)
     gaps = fractal(rng, side, side, 10, 0.85) > 2.6 - 2.2 * airy - 1.2 * np.exp(-np.maximum(depth, 0) * 14)

@@ -26,6 +26,7 @@ ENTRIES = ("image_2", "depth", "motion_mask", "calib.txt", "times.txt", "poses.t
 DEPTH_SCALE = 256.0
 FARTHEST_M = 65535 / DEPTH_SCALE
 FOCAL, CENTER_X, CENTER_Y = 0.581, 0.4908, 0.461  # of the width, width and height, as KITTI's
+PROGRESS_S = 1.0
 MIN_SIDE, MAX_SIDE, MAX_FRAMES = 32, 4096, 100_000
 
 
@@ -67,7 +68,7 @@ def write_drive(out: Path, spec: DriveSpec, workers: int = 2, overwrite: bool = 
         for name in ENTRIES:
             _replace(stage / name, out / name)
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror or error}), expected a folder with room and write permission") from error
+        raise OutputError(f"{out}: cannot be written ({error.strerror or error}), expected a writable folder with room") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -78,7 +79,7 @@ def _check_folder(out: Path, overwrite: bool) -> None:
     if out.is_dir() and not overwrite and not (out / MARKER).exists():
         others = [entry.name for entry in out.iterdir() if not entry.name.startswith(".rendering-")]
         if others:
-            raise InputError(f"{out}: holds other files ({sorted(others)[0]}), expected an empty folder, an earlier rendered drive, or --overwrite")
+            raise InputError(f"{out}: holds other files ({min(others)}), expected an empty folder, a rendered drive or --overwrite")
 
 
 def _replace(source: Path, target: Path) -> None:
@@ -95,7 +96,8 @@ def _write_texts(stage: Path, spec: DriveSpec) -> None:
     (stage / "times.txt").write_text("".join(f"{frame * FRAME_S:.6e}\n" for frame in range(spec.frames)))
     poses = camera0_from_camera(spec)[:, :3].reshape(-1, 12)
     (stage / "poses.txt").write_text("".join(" ".join(f"{value:.12e}" for value in pose) + "\n" for pose in poses))
-    (stage / MARKER).write_text(json.dumps({"format": 1, "frames": spec.frames, "seed": spec.seed, "size": [spec.width, spec.height]}) + "\n")
+    marker = {"format": 1, "frames": spec.frames, "seed": spec.seed, "size": [spec.width, spec.height]}
+    (stage / MARKER).write_text(json.dumps(marker) + "\n")
 
 
 def camera0_from_camera(spec: DriveSpec) -> np.ndarray:
@@ -115,16 +117,17 @@ def _render_all(stage: Path, spec: DriveSpec, workers: int, quiet: bool) -> None
     with context.Pool(workers, _start_worker, (spec, stage, done)) as pool:
         result = pool.starmap_async(_render_stretch, list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)), chunksize=1)
         while not result.ready():
-            result.wait(0.5)
+            result.wait(PROGRESS_S)
             if not quiet:
                 _report(done.value, spec.frames, time.monotonic() - started)
         result.get()
-    if not quiet:
+    if not quiet and sys.stderr.isatty():
         print(file=sys.stderr)
 
 
 def _report(done: int, total: int, elapsed_s: float) -> None:
-    print(f"\rrendered {done} of {total} frames, {done / max(elapsed_s, 1e-6):.1f} frames/s", end="", file=sys.stderr, flush=True)
+    end = "\r" if sys.stderr.isatty() else "\n"
+    print(f"rendered {done} of {total} frames, {done / max(elapsed_s, 1e-6):.1f} frames/s", end=end, file=sys.stderr, flush=True)
 
 
 _worker: tuple = ()

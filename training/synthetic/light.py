@@ -61,7 +61,8 @@ def _draw_sky(rng: np.random.Generator, to_sun: np.ndarray, overcast: float, haz
     clouds = fractal(rng, SKY_HEIGHT, SKY_WIDTH, 3, 0.65)
     cover = np.clip((clouds - rng.uniform(0.2, 2.2) + 2.5 * overcast) * 0.8, 0, 1)[..., None]
     sky += (np.array([1.05, 1.07, 1.1]) * (1.15 - 0.25 * overcast) - sky) * cover
-    toward_sun = np.cos(azimuth - np.arctan2(to_sun[1], to_sun[0])) * np.cos(elevation) * np.hypot(to_sun[0], to_sun[1]) + np.sin(elevation) * to_sun[2]
+    level = np.cos(azimuth - np.arctan2(to_sun[1], to_sun[0])) * np.hypot(to_sun[0], to_sun[1])
+    toward_sun = level * np.cos(elevation) + np.sin(elevation) * to_sun[2]
     sky += (1.6 * np.maximum(toward_sun, 0) ** 12)[..., None] * (1 - 0.7 * overcast)
     return _with_hills(rng, sky.astype(np.float32), elevation, haze)
 
@@ -120,5 +121,3 @@ class ShadowMap:
             index = (b + db).astype(np.int32) * side + (a + da).astype(np.int32)
             total += self._map.take(index) < height + BIAS_M
         return np.where(beyond, np.float32(1), total * 0.25)
-
-

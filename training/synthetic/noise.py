@@ -6,8 +6,13 @@ import cv2
 import numpy as np
 
 
-def fractal(rng: np.random.Generator, height: int, width: int, coarsest: int = 4, persistence: float = 0.6, octaves: int | None = None) -> np.ndarray:
-    """(height, width) float32 field of mean 0 and deviation 1 that repeats seamlessly; about `coarsest` cells along the shorter side; sides are powers of two."""
+def fractal(
+    rng: np.random.Generator, height: int, width: int, coarsest: int = 4, persistence: float = 0.6, octaves: int | None = None
+) -> np.ndarray:
+    """(height, width) float32 field of mean 0 and deviation 1 that repeats seamlessly; sides are powers of two.
+
+    The coarsest layer has about `coarsest` cells along the shorter side.
+    """
     field = np.zeros((height, width), np.float32)
     cells, weight = 2 ** round(np.log2(coarsest)), 1.0
     shorter = min(height, width)

@@ -28,7 +28,7 @@ class Optics:
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(height / width)
         exposed *= (1 - np.float32(self.vignette) * (x * x + y * y))[..., None]
         if self.blur > 0.2:
-            exposed = cv2.GaussianBlur(exposed, (0, 0), self.blur)
+            exposed = np.asarray(cv2.GaussianBlur(exposed, (0, 0), self.blur), np.float32)
         image = np.power(np.clip(exposed, 0, 1), np.float32(1 / self.gamma)) * 255
         rng = np.random.default_rng([self.seed, 15, frame])
         image += rng.standard_normal(image.shape, dtype=np.float32) * (np.float32(self.noise) * (0.5 + image / 255))
@@ -40,4 +40,5 @@ def draw_optics(seed: int, frames: int) -> Optics:
     time = np.arange(frames)
     drift = sum(rng.uniform(0.0, 0.07) * np.sin(time / rng.uniform(8, 90) + rng.uniform(0, 6)) for _ in range(3))
     gain = np.exp(drift + rng.normal(0.08, 0.12))
-    return Optics(seed, np.asarray(gain), rng.uniform(0.95, 1.3), rng.uniform(0.0, 0.3), float(rng.choice([0.0, 0.35, 0.5])), rng.uniform(0.8, 3.5))
+    gamma, vignette, blur = rng.uniform(0.95, 1.3), rng.uniform(0.0, 0.3), float(rng.choice([0.0, 0.35, 0.5]))
+    return Optics(seed, np.asarray(gain), gamma, vignette, blur, rng.uniform(0.8, 3.5))

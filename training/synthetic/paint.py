@@ -16,7 +16,8 @@ LEVELS = 6
 TILES_ACROSS = (3, 5, 8, 8, 8, 8)  # tiles that each level of the picture spans around the car
 SUBPIXEL_BITS = 4
 KEPT_TILES = 160
-HARD, SOFT = 255, 0
+HARD = 255  # asphalt, slabs; 0 is grass and soil
+MEADOWS = ((70, 84, 38), (86, 92, 46), (110, 104, 62), (150, 140, 88), (62, 70, 34))
 
 Colour = tuple[float, float, float]
 
@@ -50,7 +51,7 @@ class Paint:
         for _, _, points, width, colour in sorted((self._items[i] for i in np.flatnonzero(hit)), key=lambda item: item[:2]):
             texels = np.round(((points - origin) / TEXEL_M - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
             if width:
-                thickness = max(int(round(width / TEXEL_M)), 1)
+                thickness = max(round(width / TEXEL_M), 1)
                 cv2.polylines(image, [texels], False, colour, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
             else:
                 cv2.fillPoly(image, [texels], colour, cv2.LINE_AA, SUBPIXEL_BITS)
@@ -63,7 +64,7 @@ class GroundPicture:
         rng = np.random.default_rng([seed, 6])
         self._paint = paint
         self._tiles: OrderedDict[tuple[int, int], list[np.ndarray]] = OrderedDict()
-        self._meadow = np.array([[70, 84, 38], [86, 92, 46], [110, 104, 62], [150, 140, 88], [62, 70, 34]][int(rng.integers(5))]) * rng.uniform(0.8, 1.15)
+        self._meadow = np.array(MEADOWS[int(rng.integers(len(MEADOWS)))]) * rng.uniform(0.8, 1.15)
         self._soft_grain = 0.22 * fractal(rng, TILE_TEXELS, TILE_TEXELS, 16, 0.9)
         self._hard_grain = 0.035 * fractal(rng, TILE_TEXELS, TILE_TEXELS, 8, 0.95)
         self._broad = fractal(rng, TILE_TEXELS, TILE_TEXELS, 6, 0.75, octaves=6)
@@ -106,8 +107,9 @@ class GroundPicture:
         return colour
 
     def _assembled(self, level: int, first: np.ndarray, across: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = [np.concatenate([self._tile(int(first[0]) + i, int(first[1]) + j)[level] for i in range(across)], axis=1) for j in range(across)]
-        return np.concatenate(rows, axis=0), first * TILE_M
+        i, j = (int(v) for v in first)
+        rows = [[self._tile(i + column, j + row)[level] for column in range(across)] for row in range(across)]
+        return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0), first * TILE_M
 
     def _tile(self, i: int, j: int) -> list[np.ndarray]:
         if (i, j) in self._tiles:

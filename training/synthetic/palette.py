@@ -44,7 +44,7 @@ class Palette:
 
     def _green(self) -> surfaces.Colour:
         colour = np.array(self._greens[int(self._rng.integers(len(self._greens)))]) * self._rng.uniform(0.7, 1.2)
-        return tuple(float(c) for c in colour)  # type: ignore[return-value]
+        return surfaces.as_colour(colour)
 
     def _walls(self) -> None:
         self._add("rough", 1, surfaces.rough)

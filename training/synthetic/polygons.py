@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
 class Polygons:
     """M textured convex planar polygons of four corners (a triangle repeats its last corner).
 
-    Corners run counter-clockwise seen from the front. Texture coordinates are affine in the world point: u = texture_u[:3] . P + texture_u[3],
-    counted in repeats of the texture; v grows downwards in the texture.
+    Corners run counter-clockwise seen from the front. Texture coordinates are affine in the world point,
+    u = texture_u[:3] . P + texture_u[3], counted in repeats of the texture; v grows downwards in the texture.
     """
 
     corners: np.ndarray  # (M, 4, 3) float64
@@ -66,7 +67,7 @@ class Mesh:
 
     def quad(
         self,
-        corners: np.ndarray,
+        corners: ArrayLike,
         texture: int,
         repeats: tuple[float, float] = (1.0, 1.0),
         offset: tuple[float, float] = (0.0, 0.0),
@@ -75,15 +76,15 @@ class Mesh:
         two_sided: bool = False,
     ) -> None:
         """Corners (4, 3): bottom left, bottom right, top right, top left as seen from the front; `repeats` of the texture across and up."""
-        corners = np.asarray(corners, dtype=np.float64)
-        across = corners[1] - corners[0]
-        up = corners[3] - corners[0]
+        points = np.asarray(corners, dtype=np.float64)
+        across = points[1] - points[0]
+        up = points[3] - points[0]
         up = up - across * (up @ across) / max(across @ across, 1e-12)
         gradient_u = across * repeats[0] / max(across @ across, 1e-12)
         gradient_v = -up * repeats[1] / max(up @ up, 1e-12)
-        texture_u = (*gradient_u, offset[0] - gradient_u @ corners[0])
-        texture_v = (*gradient_v, offset[1] - gradient_v @ corners[0])
-        self._rows.append((corners, texture_u, texture_v, texture, tint, cutout, two_sided))
+        texture_u = (*gradient_u, offset[0] - gradient_u @ points[0])
+        texture_v = (*gradient_v, offset[1] - gradient_v @ points[0])
+        self._rows.append((points, texture_u, texture_v, texture, tint, cutout, two_sided))
 
     def box(
         self,
@@ -132,4 +133,4 @@ def footprint(center: np.ndarray, heading_rad: float, length: float, width: floa
     """(4, 3) corners of a rectangle on the ground, counter-clockwise from above, starting at the back right."""
     forward = np.array([np.cos(heading_rad), np.sin(heading_rad), 0.0]) * length / 2
     left = np.array([-np.sin(heading_rad), np.cos(heading_rad), 0.0]) * width / 2
-    return np.asarray(center) + np.array([-forward - left, forward - left, forward + left, -forward + left])
+    return np.asarray(center) + np.array([-forward - left, forward - left, forward + left, left - forward])

@@ -1,8 +1,8 @@
 """Which polygon is seen at each sample: exact half-plane tests and a buffer of an affine "nearness".
 
-For a plane seen in perspective, inverse depth is affine in the image; seen along parallel light, so is the height towards the light. Both fill
-the same buffer with the same loop. Edges are planes through the camera centre, so polygons that reach behind the camera need no clipping
-(Olano and Greer, Triangle scan conversion using 2D homogeneous coordinates, 1997).
+For a plane seen in perspective, inverse depth is affine in the image; seen along parallel light, so is the height towards the light. Both
+fill the same buffer with the same loop. Edges are planes through the camera centre, so polygons that reach behind the camera need no
+clipping (Olano and Greer, Triangle scan conversion using 2D homogeneous coordinates, 1997).
 """
 
 from __future__ import annotations
@@ -102,10 +102,13 @@ def project_parallel(polygons: Polygons, axes: np.ndarray, samples: Samples) -> 
         affine = gradient[:, 2:] * nearness
         affine[:, :2] += gradient[:, :2]
         textures.append(np.concatenate([affine, texture[:, 3:]], axis=1))
-    return Projected(rows, nearness, _slackened(edges), textures[0], textures[1], boxes[rows], corners[..., 2].max(axis=1) + 0.01, perspective=False)
+    nearest = corners[..., 2].max(axis=1) + 0.01
+    return Projected(rows, nearness, _slackened(edges), textures[0], textures[1], boxes[rows], nearest, perspective=False)
 
 
-def fill(projected: Projected, polygons: Polygons, atlas: Atlas, samples: Samples, texel_density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fill(
+    projected: Projected, polygons: Polygons, atlas: Atlas, samples: Samples, texel_density: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Resolve visibility: nearness (rows, columns) float32 and the row of `projected` seen there, int32, -1 where none.
 
     `texel_density` (K,): texels of the finest level per unit of image length at nearness 1, for choosing the level of cut-outs.
@@ -160,7 +163,10 @@ class _Occlusion:
         return bool(self._least[top // size : (bottom - 1) // size + 1, left // size : (right - 1) // size + 1].min() >= nearest)
 
 
-def _opaque(projected, k, x, y, nearness, texture, density, atlas):  # type: ignore[no-untyped-def]
+def _opaque(
+    projected: Projected, k: int, x: np.ndarray, y: np.ndarray, nearness: np.ndarray, texture: int, density: float, atlas: Atlas
+) -> np.ndarray:
+    """(rows, columns) bool: where polygon `k`'s texture is there."""
     coordinates = []
     scale = 1.0 / np.maximum(nearness, 1e-6) if projected.perspective else np.float32(1.0)
     for a, b, c, constant in (projected.texture_u[k].tolist(), projected.texture_v[k].tolist()):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from sfm_odometry.camera import Intrinsics
+from training.synthetic.atlas import Atlas
 from training.synthetic.ego import camera_poses
 from training.synthetic.light import SHADOW_REACH_M, SHADOW_STEP_M, ShadowMap, draw_light
 from training.synthetic.optics import draw_optics
@@ -15,12 +16,13 @@ from training.synthetic.paint import TEXEL_M, GroundPicture
 from training.synthetic.polygons import Polygons, concatenate
 from training.synthetic.raster import Projected, Samples, fill, project
 from training.synthetic.scene import Scene, draw_scene
-from training.synthetic.traffic import draw_traffic, moving_polygons
+from training.synthetic.traffic import Shadow, draw_traffic, moving_polygons
 
 REACH_M = 150.0
 GROUND_REACH_M = 170.0
 GROUND_TEXTURE_M = 1.5
-COLUMNS = ("ua", "ub", "uc", "u0", "va", "vb", "vc", "v0", "texture", "density", "offset", "sunlit", "skylit", "red", "green", "blue", "ground")
+TEXTURE_COLUMNS = ("ua", "ub", "uc", "u0", "va", "vb", "vc", "v0", "texture", "density", "offset")
+COLUMNS = (*TEXTURE_COLUMNS, "sunlit", "skylit", "red", "green", "blue", "ground")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Renderer:
         self._ground = GroundPicture(seed, self.scene.paint)
         self._shadows = ShadowMap(self._light.to_sun)
         self._intrinsics = intrinsics
-        # Two samples a pixel each way, every other one on a pixel centre: the truth is read there, and a tent over nine samples is the pixel.
+        # Two samples a pixel each way, every other one on a pixel centre: there the truth is read; a tent over nine samples is the pixel.
         self._samples = Samples((np.arange(2 * intrinsics.width + 1) - 1) / 2, (np.arange(2 * intrinsics.height + 1) - 1) / 2)
 
     @property
@@ -70,7 +72,7 @@ class Renderer:
         moving = np.append(polygons.moving[projected.source], False)[at_centers]
         return Frame(self._optics.develop(radiance, frame), depth, moving)
 
-    def _visible(self, frame: int, center: np.ndarray, forward: np.ndarray) -> tuple[Polygons, list]:
+    def _visible(self, frame: int, center: np.ndarray, forward: np.ndarray) -> tuple[Polygons, list[Shadow]]:
         static = self.scene.near(center + forward * REACH_M * 0.5, REACH_M * 0.62)
         movers, shadows = moving_polygons(self._movers, self.scene, frame, center)
         return concatenate([static, self._ground_polygons(center, forward), *movers]), shadows
@@ -84,7 +86,7 @@ class Renderer:
         texture = np.full(count, self.scene.palette.variant("rough", 0))
         return Polygons(corners, texture_u, texture_v, texture, np.ones((count, 3), np.float32), nowhere, everywhere, everywhere, nowhere)
 
-    def _casters(self, place: tuple[int, int]) -> tuple[Polygons, object, float]:
+    def _casters(self, place: tuple[int, int]) -> tuple[Polygons, Atlas, float]:
         middle = np.array(place) * SHADOW_STEP_M
         return self.scene.near(middle, SHADOW_REACH_M * 1.3), self.scene.palette.atlas, float(self.scene.terrain.smooth_height(middle))
 
@@ -101,7 +103,15 @@ class Renderer:
         inverse = planes[..., 0] * x + planes[..., 1] * y + planes[..., 2]
         return np.where(seen >= 0, 1.0 / np.where(seen >= 0, inverse, 1.0), 0.0)
 
-    def _shade(self, polygons: Polygons, projected: Projected, nearness: np.ndarray, seen: np.ndarray, world_from_camera: np.ndarray, movers: list) -> np.ndarray:
+    def _shade(
+        self,
+        polygons: Polygons,
+        projected: Projected,
+        nearness: np.ndarray,
+        seen: np.ndarray,
+        world_from_camera: np.ndarray,
+        movers: list[Shadow],
+    ) -> np.ndarray:
         table = self._table(polygons.take(projected.source), projected, world_from_camera[:3, 3])
         look = dict(zip(COLUMNS, (column.take(seen) for column in table), strict=True))
         depth = 1.0 / np.maximum(nearness, np.float32(1 / 2000))
@@ -128,7 +138,9 @@ class Renderer:
         columns += [sunlit, 0.75 + 0.25 * normals[:, 2], *(drawn.tint.T / 255), drawn.ground]
         return np.pad(np.stack(columns).astype(np.float32), ((0, 0), (0, 1)))
 
-    def _lit(self, colour: np.ndarray, look: dict[str, np.ndarray], sun: np.ndarray, depth: np.ndarray, sky: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    def _lit(
+        self, colour: np.ndarray, look: dict[str, np.ndarray], sun: np.ndarray, depth: np.ndarray, sky: np.ndarray, directions: np.ndarray
+    ) -> np.ndarray:
         """(rows, columns, 3) float32 radiance: reflected sun and sky light, haze, and the sky itself."""
         light = self._light
         veil = 1 - np.exp(-depth / np.float32(light.haze_m))
@@ -161,7 +173,7 @@ class Renderer:
             plane = colour[channel, span]
             np.multiply(plane, painted[channel] * np.float32(1 / 150), out=plane, where=ground[span])
 
-    def _apply_mover_shadows(self, sun: np.ndarray, place: list, ground: np.ndarray, movers: list) -> None:
+    def _apply_mover_shadows(self, sun: np.ndarray, place: list, ground: np.ndarray, movers: list[Shadow]) -> None:
         """Soft dark rectangles under moving cars, shifted away from the sun."""
         drift = self._light.to_sun[:2] / max(self._light.to_sun[2], 0.2) * 0.5
         for pose, (length, width) in movers:

@@ -125,7 +125,8 @@ def _wear(rng: np.random.Generator, paint: Paint, road: Road, grey: float) -> No
             a, b = forward * length / 2, left[i] * width / 2
             paint.area(7, np.array([middle - a - b, middle + a - b, middle + a + b, middle - a + b]), (tone,) * 3)
         if rng.random() < 0.12:
-            steps = rng.normal(0, 0.35, (int(rng.integers(5, 16)), 2)) + rng.choice([-1, 1]) * (forward if rng.random() < 0.6 else left[i]) * 0.55
+            along = rng.choice([-1, 1]) * (forward if rng.random() < 0.6 else left[i])
+            steps = rng.normal(0, 0.35, (int(rng.integers(5, 16)), 2)) + along * 0.55
             crack = road.points[i] + left[i] * rng.uniform(-0.9, 0.9) * road.half_width_m + np.cumsum(steps, axis=0)
             inside = np.abs((crack - road.points[i]) @ left[i]) < road.half_width_m
             if inside.sum() > 2:

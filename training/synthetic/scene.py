@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +105,7 @@ class _Stretch:
 
     def at(self, along_m: float, beyond_m: float) -> tuple[np.ndarray, float]:
         """A point `along_m` from the stretch's start and `beyond_m` outside the road's edge, and the road's heading there."""
-        index = min(self.first + int(round(along_m / 2.0)), len(self.road.points) - 1)
+        index = min(self.first + round(along_m / 2.0), len(self.road.points) - 1)
         heading = float(self.road.heading_rad[index])
         left = np.array([-np.sin(heading), np.cos(heading)])
         rest = along_m - (index - self.first) * 2.0
@@ -114,7 +115,7 @@ class _Stretch:
     def free(self, point: np.ndarray, radius_m: float) -> bool:
         return self.b.network.clearance(point) > radius_m
 
-    def spots(self, low: float, high: float, beyond: tuple[float, float], radius: float):  # type: ignore[no-untyped-def]
+    def spots(self, low: float, high: float, beyond: tuple[float, float], radius: float) -> Iterator[tuple[np.ndarray, float]]:
         """Free places every `low`..`high` metres: (point on the ground, heading)."""
         along = self.rng.uniform(0, high)
         while along < self.length:
@@ -131,7 +132,8 @@ class _Stretch:
             if self.rng.random() < gap or not all(self.free(p, 0.8) for p in [*ends, (ends[0] + ends[1]) / 2]):
                 continue
             ends = ends if self.side < 0 else ends[::-1]
-            things.barrier(self.b.mesh, self.b.palette, np.random.default_rng([self.b.seed, 11, self.first, self.side + 1]), *map(self.b.ground, ends), kind)
+            rng = np.random.default_rng([self.b.seed, 11, self.first, self.side + 1])  # the same look all along
+            things.barrier(self.b.mesh, self.b.palette, rng, self.b.ground(ends[0]), self.b.ground(ends[1]), kind)
 
     def trees(self, low: float, high: float, beyond: tuple[float, float], heights: tuple[float, float]) -> None:
         for point, _ in self.spots(low, high, beyond, 1.2):
@@ -158,8 +160,8 @@ class _Stretch:
         """Paved or planted ground between the road and the houses."""
         if self.rng.random() < 0.5:
             tone = self.rng.uniform(80, 150)
-            inner = [self.at(along, -0.2)[0] for along in np.arange(0, self.length, 4.0)]
-            outer = [self.at(along, width)[0] for along in np.arange(0, self.length, 4.0)]
+            inner = [self.at(along, -0.2)[0] for along in np.arange(0, self.length, 4.0).tolist()]
+            outer = [self.at(along, width)[0] for along in np.arange(0, self.length, 4.0).tolist()]
             if len(inner) > 1:
                 self.b.paint.area(0, np.array(inner + outer[::-1]), (tone, tone, tone * 0.95))
 
@@ -213,8 +215,8 @@ class _Stretch:
         if self.rng.random() < 0.5:
             self.run("meadow", 0.8, 0.05)
         tone = np.array([[150, 135, 85], [80, 92, 40], [120, 96, 70]][int(self.rng.integers(3))]) * self.rng.uniform(0.8, 1.1)
-        inner = [self.at(along, 3.5)[0] for along in np.arange(0, self.length, 6.0)]
-        outer = [self.at(along, 60.0)[0] for along in np.arange(0, self.length, 6.0)]
+        inner = [self.at(along, 3.5)[0] for along in np.arange(0, self.length, 6.0).tolist()]
+        outer = [self.at(along, 60.0)[0] for along in np.arange(0, self.length, 6.0).tolist()]
         if len(inner) > 1:
             self.b.paint.area(-1, np.array(inner + outer[::-1]), tuple(tone), 20)
         self.trees(18, 60, (1.5, 4), (5, 10))
@@ -228,17 +230,17 @@ class _Stretch:
         self._park()
         road = self.road
         inward = -road.pavement_m
-        towards = 0.0
         for point, heading in self.spots(25, 55, (inward + 0.3, inward + 0.5) if road.pavement_m else (0.8, 1.2), 0.2):
-            towards = heading - self.side * np.pi / 2
-            things.lamp(self.b.mesh, self.b.palette, self.rng, point, towards)
+            things.lamp(self.b.mesh, self.b.palette, self.rng, point, heading - self.side * np.pi / 2)
         for point, heading in self.spots(18, 70, (inward + 0.3, inward + 0.6) if road.pavement_m else (0.8, 1.6), 0.2):
-            things.sign(self.b.mesh, self.b.palette, self.rng, point, heading + (np.pi if self.side < 0 else 0.0) + self.rng.normal(0, 0.15))
+            facing = heading + (np.pi if self.side < 0 else 0.0) + self.rng.normal(0, 0.15)
+            things.sign(self.b.mesh, self.b.palette, self.rng, point, facing)
         if road.pavement_m and self.rng.random() < self.b.street_trees:
             self.trees(9, 16, (inward + 0.4, inward + 0.8), (5, 9))
         if not road.pavement_m:
             for point, _ in self.spots(24, 26, (0.6, 0.8), 0.3):
-                things.prism(self.b.mesh, self.b.palette.pick(self.rng, "plain"), point, point + things.UP, 0.08, 3, (0.95, 0.95, 0.95), (1, 1))
+                texture = self.b.palette.pick(self.rng, "plain")
+                things.prism(self.b.mesh, texture, point, point + things.UP, 0.08, 3, (0.95, 0.95, 0.95), (1, 1))
         elif self.rng.random() < 0.3:
             for point, _ in self.spots(15, 40, (inward + 0.2, -0.3), 0.3):
                 size = (self.rng.uniform(0.4, 1.4), self.rng.uniform(0.4, 0.7), self.rng.uniform(0.7, 1.4))

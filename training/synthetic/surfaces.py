@@ -8,6 +8,15 @@ import numpy as np
 from training.synthetic.noise import fractal, opaque, tinted
 
 Colour = tuple[float, float, float]
+WALLS = (
+    (205, 198, 180), (214, 205, 190), (222, 220, 214), (190, 160, 100), (165, 110, 80), (150, 150, 150), (196, 182, 150),
+    (120, 70, 55), (180, 190, 200),
+)  # fmt: skip
+
+
+def as_colour(values: np.ndarray) -> Colour:
+    """Three plain floats, as OpenCV wants them."""
+    return float(values[0]), float(values[1]), float(values[2])
 
 
 def plain(rng: np.random.Generator, contrast: float = 0.1) -> np.ndarray:
@@ -79,7 +88,7 @@ def facade(rng: np.random.Generator, storeys: int, shop: bool) -> np.ndarray:
         image = tinted(base, 0.05 * fractal(rng, height, width, 4, 0.8), 0.05 * fractal(rng, height, width, 64, 0.9))
     image *= (1 - 0.12 * np.abs(np.linspace(-1, 1, height, dtype=np.float32)) ** 4)[:, None, None]
     storey = height // storeys
-    trim = tuple(float(c) for c in np.clip(np.array(base) * rng.uniform(0.45, 1.35), 20, 245))
+    trim = as_colour(np.clip(np.array(base) * rng.uniform(0.45, 1.35), 20, 245))
     _plinth(rng, image, storey, trim)
     door = int(rng.integers(4))
     look = _WindowLook(rng, trim, storey)
@@ -102,9 +111,8 @@ def facade(rng: np.random.Generator, storeys: int, shop: bool) -> np.ndarray:
 
 
 def _wall_colour(rng: np.random.Generator) -> Colour:
-    palette = [(205, 198, 180), (214, 205, 190), (222, 220, 214), (190, 160, 100), (165, 110, 80), (150, 150, 150), (196, 182, 150), (120, 70, 55), (180, 190, 200)]
-    colour = np.array(palette[int(rng.integers(len(palette)))]) * rng.uniform(0.75, 1.1) + rng.uniform(-12, 12, 3)
-    return tuple(float(c) for c in np.clip(colour, 30, 245))  # type: ignore[return-value]
+    colour = np.array(WALLS[int(rng.integers(len(WALLS)))]) * rng.uniform(0.75, 1.1) + rng.uniform(-12, 12, 3)
+    return as_colour(np.clip(colour, 30, 245))
 
 
 def _plinth(rng: np.random.Generator, image: np.ndarray, storey: int, trim: Colour) -> None:
@@ -149,7 +157,8 @@ class _WindowLook:
         x, y = middle
         glass = (self.glass * 0.85, self.glass * 0.95, self.glass * 1.1)
         cv2.rectangle(image, (x - w, y - h), (x + w, y + h), glass, -1)
-        cv2.fillConvexPoly(image, np.array([[x - w, y + h], [x, y - h], [x + w, y - h], [x + w // 3, y + h]]), tuple(1.5 * g for g in glass))
+        reflection = np.array([[x - w, y + h], [x, y - h], [x + w, y - h], [x + w // 3, y + h]])
+        cv2.fillConvexPoly(image, reflection, tuple(1.5 * g for g in glass))
         cv2.rectangle(image, (x - w, y - h), (x + w, y + h), self.frame, 5)
         cv2.line(image, (x, y - h), (x, y + h), self.frame, 4)
 

@@ -44,7 +44,8 @@ class Terrain:
         i, j = (grid.ravel() for grid in np.meshgrid(np.arange(first[0], last[0]), np.arange(first[1], last[1]), indexing="ij"))
         to_cell = (np.stack([i, j], axis=1) + 0.5) * CELL_M - center
         ahead = to_cell @ forward
-        seen = (ahead > -1.5 * CELL_M) & (ahead < reach_m) & (np.abs(to_cell @ np.array([-forward[1], forward[0]])) < 1.05 * ahead + 3 * CELL_M)
+        beside = np.abs(to_cell @ np.array([-forward[1], forward[0]]))
+        seen = (ahead > -1.5 * CELL_M) & (ahead < reach_m) & (beside < 1.05 * ahead + 3 * CELL_M)
         corners = np.stack([i, j], axis=1)[seen, None] + np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
         points = corners * CELL_M
         points = np.concatenate([points, self.smooth_height(points)[..., None]], axis=-1)

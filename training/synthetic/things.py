@@ -6,18 +6,21 @@ import numpy as np
 
 from training.synthetic.palette import Palette
 from training.synthetic.polygons import Mesh, footprint
+from training.synthetic.surfaces import Colour, as_colour
 
 UP = np.array([0.0, 0.0, 1.0])
 SUNK_M = 0.6  # walls go this far below the ground, for slopes
 
 
-def grey(rng: np.random.Generator, low: float, high: float, hue: float = 0.06) -> tuple[float, float, float]:
+def grey(rng: np.random.Generator, low: float, high: float, hue: float = 0.06) -> Colour:
     """A random tint, nearly grey."""
     colour = rng.uniform(low, high) * (1 + rng.uniform(-hue, hue, 3))
-    return tuple(float(c) for c in colour)  # type: ignore[return-value]
+    return as_colour(colour)
 
 
-def house(mesh: Mesh, palette: Palette, rng: np.random.Generator, center: np.ndarray, heading_rad: float, size: tuple[float, float], storeys: int) -> None:
+def house(
+    mesh: Mesh, palette: Palette, rng: np.random.Generator, center: np.ndarray, heading_rad: float, size: tuple[float, float], storeys: int
+) -> None:
     """Walls and a gabled, hipped or flat roof; `heading_rad` runs along the front, `size` is length and depth in metres."""
     length, depth = size
     height = storeys * rng.uniform(2.7, 3.2) + 0.4
@@ -27,7 +30,14 @@ def house(mesh: Mesh, palette: Palette, rng: np.random.Generator, center: np.nda
     kind = rng.choice(["gable", "gable", "hip", "flat"])
     eaves = footprint(base + UP * (height + 0.3), heading_rad, length + 0.8, depth + 0.9)
     if kind == "flat":
-        mesh.box(base + UP * (height + 0.3), heading_rad, (length + 0.4, depth + 0.4, 0.5), palette.pick(rng, "plain"), (4.0, 4.0), grey(rng, 0.3, 0.6))
+        mesh.box(
+            base + UP * (height + 0.3),
+            heading_rad,
+            (length + 0.4, depth + 0.4, 0.5),
+            palette.pick(rng, "plain"),
+            (4.0, 4.0),
+            grey(rng, 0.3, 0.6),
+        )
         return
     _roof(mesh, palette, rng, eaves, depth * rng.uniform(0.3, 0.5), 0.0 if kind == "gable" else 0.25)
     if rng.random() < 0.7:
@@ -41,7 +51,7 @@ def _roof(mesh: Mesh, palette: Palette, rng: np.random.Generator, eaves: np.ndar
     ridge_back = back + (front - back) * hip + UP * rise
     ridge_front = front + (back - front) * hip + UP * rise
     tiles, tint = palette.pick(rng, "roof"), grey(rng, 0.7, 1.2)
-    repeats = (np.linalg.norm(front - back) / 5.0, np.linalg.norm(ridge_back - eaves[0]) / 5.0)
+    repeats = (float(np.linalg.norm(front - back)) / 5.0, float(np.linalg.norm(ridge_back - eaves[0])) / 5.0)
     mesh.quad([eaves[0], eaves[1], ridge_front, ridge_back], tiles, repeats, tint=tint, two_sided=True)
     mesh.quad([eaves[2], eaves[3], ridge_back, ridge_front], tiles, repeats, tint=tint, two_sided=True)
     end = tiles if hip else palette.pick(rng, "plain")
@@ -73,10 +83,21 @@ def tree(mesh: Mesh, palette: Palette, rng: np.random.Generator, base: np.ndarra
         middle = base + lean * trunk + np.array([*rng.uniform(-0.25, 0.25, 2) * width, (height - trunk) * rng.uniform(0.3, 0.7)])
         _leaf_plate(mesh, rng, texture, middle, width * rng.uniform(0.6, 0.85), tint)
     if rng.random() < 0.5:
-        _crossed(mesh, palette.pick(rng, "branches"), base + lean * trunk * 0.7, width * 0.8, (height - trunk) * 0.8, spin + 0.5, (0.8, 0.8, 0.8), 2)
+        _crossed(
+            mesh,
+            palette.pick(rng, "branches"),
+            base + lean * trunk * 0.7,
+            width * 0.8,
+            (height - trunk) * 0.8,
+            spin + 0.5,
+            (0.8, 0.8, 0.8),
+            2,
+        )
 
 
-def _crossed(mesh: Mesh, texture: int, base: np.ndarray, width: float, height: float, spin_rad: float, tint: tuple, planes: int = 3) -> None:
+def _crossed(
+    mesh: Mesh, texture: int, base: np.ndarray, width: float, height: float, spin_rad: float, tint: Colour, planes: int = 3
+) -> None:
     for i in range(planes):
         angle = spin_rad + i * np.pi / planes
         half = np.array([np.cos(angle), np.sin(angle), 0.0]) * width / 2
@@ -84,7 +105,7 @@ def _crossed(mesh: Mesh, texture: int, base: np.ndarray, width: float, height: f
         mesh.quad(corners, texture, ((-1.0, 1.0)[i % 2], 1.0), (0.0, 0.0), tint, cutout=True, two_sided=True)
 
 
-def _leaf_plate(mesh: Mesh, rng: np.random.Generator, texture: int, middle: np.ndarray, size: float, tint: tuple) -> None:
+def _leaf_plate(mesh: Mesh, rng: np.random.Generator, texture: int, middle: np.ndarray, size: float, tint: Colour) -> None:
     """A tilted cut-out that fills the crown between the upright ones."""
     a = rng.standard_normal(3)
     a[2] *= 0.3
@@ -97,10 +118,27 @@ def _leaf_plate(mesh: Mesh, rng: np.random.Generator, texture: int, middle: np.n
 
 def bush(mesh: Mesh, palette: Palette, rng: np.random.Generator, base: np.ndarray, size: float) -> None:
     """A crown that sits on the ground."""
-    _crossed(mesh, palette.pick(rng, "crown"), np.asarray(base) - UP * size * 0.25, size * rng.uniform(1.0, 1.6), size * 1.25, rng.uniform(0, 3), grey(rng, 0.6, 1.2))
+    _crossed(
+        mesh,
+        palette.pick(rng, "crown"),
+        np.asarray(base) - UP * size * 0.25,
+        size * rng.uniform(1.0, 1.6),
+        size * 1.25,
+        rng.uniform(0, 3),
+        grey(rng, 0.6, 1.2),
+    )
 
 
-def prism(mesh: Mesh, texture: int, bottom: np.ndarray, top: np.ndarray, radius: float, sides: int, tint: tuple, texture_size_m: tuple[float, float]) -> None:
+def prism(
+    mesh: Mesh,
+    texture: int,
+    bottom: np.ndarray,
+    top: np.ndarray,
+    radius: float,
+    sides: int,
+    tint: Colour,
+    texture_size_m: tuple[float, float],
+) -> None:
     """An upright post of 3 or 4 faces, slightly tapered."""
     angles = 0.4 + np.arange(sides) * 2 * np.pi / sides
     ring = np.stack([np.cos(angles), np.sin(angles), np.zeros(sides)], axis=1) * radius
@@ -121,7 +159,14 @@ def lamp(mesh: Mesh, palette: Palette, rng: np.random.Generator, base: np.ndarra
     height = rng.uniform(5, 9)
     pole(mesh, palette, rng, base, height, rng.uniform(0.06, 0.1))
     reach = np.array([np.cos(towards_road_rad), np.sin(towards_road_rad), 0.05])
-    mesh.box(np.asarray(base) + UP * height + reach * 0.8, towards_road_rad, (1.8, 0.18, 0.14), palette.pick(rng, "plain"), (2.0, 2.0), grey(rng, 0.3, 0.6))
+    mesh.box(
+        np.asarray(base) + UP * height + reach * 0.8,
+        towards_road_rad,
+        (1.8, 0.18, 0.14),
+        palette.pick(rng, "plain"),
+        (2.0, 2.0),
+        grey(rng, 0.3, 0.6),
+    )
 
 
 def sign(mesh: Mesh, palette: Palette, rng: np.random.Generator, base: np.ndarray, facing_rad: float) -> None:
@@ -141,7 +186,9 @@ def barrier(mesh: Mesh, palette: Palette, rng: np.random.Generator, start: np.nd
         height = {"fence": 1.1, "meadow": 0.6}[kind]
         length = float(np.linalg.norm(end - start))
         corners = [start, end, end + UP * height, start + UP * height]
-        mesh.quad(corners, palette.pick(rng, kind), (max(round(length / 1.6), 1), 1.0), tint=grey(rng, 0.7, 1.1), cutout=True, two_sided=True)
+        mesh.quad(
+            corners, palette.pick(rng, kind), (max(round(length / 1.6), 1), 1.0), tint=grey(rng, 0.7, 1.1), cutout=True, two_sided=True
+        )
         return
     texture, thickness, height, size = {
         "hedge": ("foliage", 0.9, rng.uniform(0.9, 2.2), (3.0, 3.0)),
@@ -151,7 +198,9 @@ def barrier(mesh: Mesh, palette: Palette, rng: np.random.Generator, start: np.nd
     ends_on(mesh, start, end, thickness, height, palette.pick(rng, texture), size, grey(rng, 0.6, 1.15))
 
 
-def ends_on(mesh: Mesh, start: np.ndarray, end: np.ndarray, thickness: float, height: float, texture: int, size_m: tuple[float, float], tint: tuple) -> None:
+def ends_on(
+    mesh: Mesh, start: np.ndarray, end: np.ndarray, thickness: float, height: float, texture: int, size_m: tuple[float, float], tint: Colour
+) -> None:
     """A box from `start` to `end` that follows their heights."""
     along = end - start
     length = float(np.linalg.norm(along))

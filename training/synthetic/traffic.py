@@ -42,7 +42,10 @@ def draw_traffic(scene: Scene, distances: np.ndarray) -> list[Mover]:
     return movers
 
 
-def moving_polygons(movers: list[Mover], scene: Scene, frame: int, center: np.ndarray) -> tuple[list[Polygons], list[tuple[np.ndarray, tuple[float, float]]]]:
+Shadow = tuple[np.ndarray, tuple[float, float]]
+
+
+def moving_polygons(movers: list[Mover], scene: Scene, frame: int, center: np.ndarray) -> tuple[list[Polygons], list[Shadow]]:
     """Polygons of what moves near `center` (2,) at a frame, and the (world_from_object, size) of each for its shadow."""
     parts, shadows = [], []
     for mover in movers:
@@ -133,10 +136,10 @@ def _walkers(rng: np.random.Generator, scene: Scene, distances: np.ndarray, busy
         beside = float(rng.choice([-1.0, 1.0])) * (road.half_width_m + road.bay_m + road.pavement_m * rng.uniform(0.4, 0.8))
         mesh, tall = Mesh(), rng.uniform(1.55, 1.95)
         for half in (np.array([0.4, 0, 0]), np.array([0, 0.4, 0])):
-            mesh.quad([-half, half, half + [0, 0, tall], -half + [0, 0, tall]], scene.palette.pick(rng, "pedestrian"), cutout=True, two_sided=True)
+            top = np.array([0, 0, tall])
+            mesh.quad([-half, half, half + top, top - half], scene.palette.pick(rng, "pedestrian"), cutout=True, two_sided=True)
         away = (at < 5) | (at > scene.route.length_m - 5)
         points, heading = scene.route.at(np.clip(at, 5, scene.route.length_m - 5), scene.network.lane_m + beside)
         movers.append(Mover(mesh.polygons(), np.where(away[:, None], np.nan, points), heading, (0.5, 0.5)))
         along += rng.uniform(15, 90) / busy
     return movers
-
