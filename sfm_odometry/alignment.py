@@ -12,14 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfm_odometry.photometric import TargetPoints, View, sample_points
+from sfm_odometry.photometric import TargetPoints, View, motion_jacobian, sample_points
 from sfm_odometry.refine_config import RefineConfig
 from sfm_odometry.trajectory import adjoint, invert_rigid, nearest_rotation, rotation_from_vector, rotation_vector
 
 FIRST_DAMPING = 1e-4
-RAISED_DAMPING = 3e-2
-"""The least damping after a step that did not help."""
+RAISED_DAMPING = 1.0
+"""The least damping after a step that did not help: half the step."""
 INLIER_DEVIATIONS = 3.0
+LONGEST_STRETCH = 4.0
+IMAGE_MOTION_STRIDE = 8
+"""One point in so many tells how far a step moves the image."""
 MEDIAN_TO_SIGMA = 1.4826
 """Standard deviation of a normal distribution over the median of its absolute values."""
 
@@ -97,8 +100,7 @@ class Alignment:
         # Rows of the normal equations: six of the motion, then gain, offset and the error itself, which change with every step.
         self._rows = [torch.cat([pair.target.jacobian, torch.ones_like(pair.target.jacobian[:3])]).double() for pair in pairs]
         self._given_weight = [float(pair.target.weights.sum()) for pair in pairs]
-        self._focal = max(pairs[0].source.camera[:2])
-        self._inverse_depth = float((1.0 / pairs[0].target.points[2]).mean())
+        self._image_motion = _image_motion(pairs[0])
         self._precision = [torch.ones_like(pair.target.values) for pair in pairs]
 
     @property
@@ -201,24 +203,47 @@ class Alignment:
 
     def minimise(self, state: State, errors: list[PairErrors], most: int) -> Outcome:
         """Steps from `state`, which has these `errors`, until they move the image by less than `stop_pixels`."""
-        cost, damping, pixels, steps = self.cost(state, errors), FIRST_DAMPING, np.inf, 0
+        cost, damping, stretch, pixels, steps = self.cost(state, errors), FIRST_DAMPING, 1.0, np.inf, 0
         information, gradient = self.normal_equations(state, errors)
+        last = None
         while steps < most and pixels >= self.config.stop_pixels:
             step = _damped_step(information, gradient, damping)
-            trial = state.moved(step)
+            stretch = self._stretch(step, last, stretch)
+            trial = state.moved(stretch * step)
             trial_errors = self.errors(trial)
             trial_cost = self.cost(trial, trial_errors)
-            pixels, steps = self._pixels(step), steps + 1
+            pixels, steps = stretch * self._pixels(step), steps + 1
             if trial_cost < cost:
-                state, errors, cost, damping = trial, trial_errors, trial_cost, damping / 10
+                state, errors, cost, damping, last = trial, trial_errors, trial_cost, damping / 10, step
                 information, gradient = self.normal_equations(state, errors)
+            elif stretch > 1.0:
+                last, stretch = None, 1.0
             else:
-                damping = max(30 * damping, RAISED_DAMPING)
+                damping = max(10 * damping, RAISED_DAMPING)
         return Outcome(state, errors, steps, pixels)
 
+    def _stretch(self, step: np.ndarray, last: np.ndarray | None, stretch: float) -> float:
+        """Factor on the next step. The robust norm makes Gauss-Newton's steps too short, each by about the same share of what is left.
+
+        Where the last step, stretched, left the share r of itself to be done, each step was (1 - r) / stretch of what it should have been.
+        """
+        if last is None:
+            return stretch
+        motion = self._image_motion
+        left = float(step[:6] @ motion @ last[:6]) / max(float(last[:6] @ motion @ last[:6]), 1e-12)
+        return min(max(stretch / max(1.0 - left, 1e-3), 1.0), LONGEST_STRETCH)
+
     def _pixels(self, step: np.ndarray) -> float:
-        """About how far a step moves the image, in this level's pixels, a bound for a point of mean inverse depth."""
-        return float(self._focal * (np.linalg.norm(step[3:6]) + np.linalg.norm(step[:3]) * self._inverse_depth))
+        """How far a step moves the image, in this level's pixels, root mean square."""
+        return float(np.sqrt(step[:6] @ self._image_motion @ step[:6]))
+
+
+def _image_motion(pair: Pair) -> np.ndarray:
+    """(6, 6) M such that xi^T M xi is the mean squared motion in pixels of the pair's points under a small motion xi."""
+    points = pair.target.points[:, ::IMAGE_MOTION_STRIDE]
+    along_u = torch.tensor([[1.0], [0.0]], device=points.device)
+    rows = torch.cat([motion_jacobian(axis, points, pair.source.camera) for axis in (along_u, 1 - along_u)], dim=1).double()
+    return (rows @ rows.T / points.shape[1]).cpu().numpy()
 
 
 def _damped_step(information: np.ndarray, gradient: np.ndarray, damping: float) -> np.ndarray:

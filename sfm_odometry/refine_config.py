@@ -31,13 +31,13 @@ class RefineConfig:
     """Standard deviation of the whole depth map's scale from frame to frame, as a share; no alignment of images can see it."""
     correlated_points: float = 20.0
     """So many points err together as one: the information of the images is divided by it."""
-    prior_length: float = 0.07
+    prior_length: float = 0.03
     """Standard deviation of the given translation along itself, as a share; 0 = the given length counts for nothing."""
     prior_direction: float = 0.03
     """The same across it; 0 = no prior."""
-    prior_rotation_deg: float = 0.1
+    prior_rotation_deg: float = 1.0
     """Standard deviation of each angle of the given rotation; 0 = no prior."""
-    prior_floor: float = 0.01
+    prior_floor: float = 0.002
     """Added to the standard deviations of the given translation."""
     min_points: int = 100
     """Fewer usable points are not aligned."""
