@@ -15,6 +15,7 @@ from training.synthetic.raster import Samples, fill, project_parallel
 SHADOW_TEXEL_M = 0.14
 SHADOW_REACH_M = 62.0
 SHADOW_STEP_M = 12.0
+KEPT_MAPS = 4
 BIAS_M = 0.22
 SKY_WIDTH, SKY_HEIGHT = 2048, 512  # all azimuths; elevations SKY_LOW_RAD..SKY_HIGH_RAD
 SKY_LOW_RAD, SKY_HIGH_RAD = -0.15, 0.6
@@ -86,38 +87,40 @@ class ShadowMap:
         across = np.cross([0.0, 0.0, 1.0], to_sun)
         across /= np.linalg.norm(across)
         self.axes = np.stack([across, np.cross(to_sun, across), to_sun])
-        self._key: tuple[int, int] | None = None
-        self._map = np.zeros((1, 1), np.float32)
-        self._origin = np.zeros(2)
+        self._maps: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
 
     def place_for(self, center: np.ndarray, forward: np.ndarray) -> tuple[int, int]:
         middle = (center + forward * SHADOW_REACH_M * 0.72) / SHADOW_STEP_M
         return int(np.round(middle[0])), int(np.round(middle[1]))
 
-    def update(self, place: tuple[int, int], polygons: Polygons, atlas: Atlas, height: float) -> None:
-        """Render the map around `place` unless it is there already; `height` is the ground's there."""
-        if place == self._key:
-            return
-        self._key = place
+    def has(self, place: tuple[int, int]) -> bool:
+        return place in self._maps
+
+    def add(self, place: tuple[int, int], polygons: Polygons, atlas: Atlas, height: float) -> None:
+        """Render the map around `place` and keep it; `height` is the ground's there."""
+        while len(self._maps) >= KEPT_MAPS:
+            del self._maps[next(iter(self._maps))]
         middle = self.axes[:2] @ np.array([place[0] * SHADOW_STEP_M, place[1] * SHADOW_STEP_M, height])
         count = int(2 * SHADOW_REACH_M / SHADOW_TEXEL_M)
         first = np.round(middle / SHADOW_TEXEL_M) - count // 2
-        self._origin = first * SHADOW_TEXEL_M
-        samples = Samples(self._origin[0] + np.arange(count) * SHADOW_TEXEL_M, self._origin[1] + np.arange(count) * SHADOW_TEXEL_M)
+        origin = first * SHADOW_TEXEL_M
+        samples = Samples(origin[0] + np.arange(count) * SHADOW_TEXEL_M, origin[1] + np.arange(count) * SHADOW_TEXEL_M)
         projected = project_parallel(polygons, self.axes, samples)
         density = np.full(len(projected.source), 8.0)
-        self._map, _ = fill(projected, polygons, atlas, samples, density)
+        heights, _ = fill(projected, polygons, atlas, samples, density)
+        self._maps[place] = heights, origin
 
-    def lit(self, points: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
-        """(H, W) float32 share of sunlight, 0..1, at world points given as three (H, W) arrays; 1 beyond the map."""
+    def lit(self, place: tuple[int, int], points: list[np.ndarray]) -> np.ndarray:
+        """(H, W) float32 share of sunlight, 0..1, at world points given as three (H, W) arrays, by one place's map; 1 beyond it."""
+        heights, origin = self._maps[place]
         axes = self.axes.astype(np.float32)
         a, b, height = (axis[0] * points[0] + axis[1] * points[1] + axis[2] * points[2] for axis in axes)
-        a, b = ((value - np.float32(first)) * np.float32(1 / SHADOW_TEXEL_M) for value, first in zip((a, b), self._origin, strict=True))
-        side = self._map.shape[0]
+        a, b = ((value - np.float32(first)) * np.float32(1 / SHADOW_TEXEL_M) for value, first in zip((a, b), origin, strict=True))
+        side = heights.shape[0]
         total = np.zeros(height.shape, np.float32)
         beyond = (a < 1) | (b < 1) | (a > side - 2) | (b > side - 2)
         a, b = np.clip(a, 1, side - 2), np.clip(b, 1, side - 2)
         for da, db in ((-0.25, -0.25), (0.75, -0.25), (-0.25, 0.75), (0.75, 0.75)):
             index = (b + db).astype(np.int32) * side + (a + da).astype(np.int32)
-            total += self._map.take(index) < height + BIAS_M
+            total += heights.take(index) < height + BIAS_M
         return np.where(beyond, np.float32(1), total * 0.25)

@@ -19,10 +19,9 @@ class Optics:
     blur: float  # pixels
     noise: float  # of 255
 
-    def develop(self, radiance: np.ndarray, frame: int) -> np.ndarray:
-        """uint8 RGB (H, W, 3) from linear radiance (H, W, 3) float32."""
+    def develop(self, radiance: np.ndarray, frame: int, metered: float) -> np.ndarray:
+        """uint8 RGB (H, W, 3) from linear radiance (H, W, 3) float32, exposed for a scene of mean radiance `metered`."""
         height, width = radiance.shape[:2]
-        metered = float(np.minimum(radiance[height // 4 :], 1.2).mean())
         exposed = radiance * np.float32(self.gain[frame] * 0.37 / max(metered, 0.03) ** 0.92)
         x = np.linspace(-1, 1, width, dtype=np.float32)[None]
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(height / width)
@@ -33,6 +32,11 @@ class Optics:
         rng = np.random.default_rng([self.seed, 15, frame])
         image += rng.standard_normal(image.shape, dtype=np.float32) * (np.float32(self.noise) * (0.5 + image / 255))
         return np.clip(np.round(image), 0, 255).astype(np.uint8)
+
+
+def meter(radiance: np.ndarray) -> float:
+    """Mean radiance of a picture's lower three quarters; the sky and lights count only up to a bright wall."""
+    return float(np.minimum(radiance[len(radiance) // 4 :], 1.2).mean())
 
 
 def draw_optics(seed: int, frames: int) -> Optics:

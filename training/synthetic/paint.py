@@ -16,6 +16,7 @@ LEVELS = 6
 TILES_ACROSS = (3, 5, 8, 8, 8, 8)  # tiles that each level of the picture spans around the car
 SUBPIXEL_BITS = 4
 KEPT_TILES = 160
+KEPT_PICTURES = 3
 HARD = 255  # asphalt, slabs; 0 is grass and soil
 MEADOWS = ((70, 84, 38), (86, 92, 46), (110, 104, 62), (150, 140, 88), (62, 70, 34))
 
@@ -70,7 +71,7 @@ class GroundPicture:
         self._broad = fractal(rng, TILE_TEXELS, TILE_TEXELS, 6, 0.75, octaves=6)
         self._dry = fractal(rng, TILE_TEXELS, TILE_TEXELS, 8, 0.8, octaves=6)
         self._contrast = rng.uniform(0.04, 0.11)
-        self._key: tuple[int, ...] | None = None
+        self._pictures: OrderedDict[tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]] = OrderedDict()
         self._levels: list[tuple[np.ndarray, np.ndarray]] = []
 
     def look_from(self, center: np.ndarray, forward: np.ndarray) -> None:
@@ -80,10 +81,11 @@ class GroundPicture:
             middle = center + forward * TILE_M * (0.45 * across - 0.6) * (0.55 if level < 2 else 0.8)
             firsts.append(np.round(middle / TILE_M - across / 2).astype(int))
         key = tuple(int(v) for first in firsts for v in first)
-        if key == self._key:
-            return
-        self._key = key
-        self._levels = [self._assembled(level, first, TILES_ACROSS[level]) for level, first in enumerate(firsts)]
+        if key not in self._pictures:
+            while len(self._pictures) >= KEPT_PICTURES:
+                self._pictures.popitem(last=False)
+            self._pictures[key] = [self._assembled(level, first, TILES_ACROSS[level]) for level, first in enumerate(firsts)]
+        self._levels = self._pictures[key]
 
     def sample(self, x: np.ndarray, y: np.ndarray, level: np.ndarray) -> np.ndarray:
         """(3, H, W) float32 colours at world points; `level` 0 is the finest, fractions blend."""

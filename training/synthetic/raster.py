@@ -39,6 +39,10 @@ class Samples:
     x: np.ndarray  # (columns,) ascending, evenly spaced
     y: np.ndarray  # (rows,)
 
+    @property
+    def step(self) -> float:
+        return float(self.x[1] - self.x[0])
+
     def boxes(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """(K, 4) sample ranges that cover the image rectangles low..high, each (K, 2)."""
         columns = []
