@@ -35,7 +35,7 @@ def convert(value: Any, kind: Any, where: str) -> Any:
     if is_dataclass(kind):
         return build_dataclass(kind, value, where)  # type: ignore[arg-type]
     if origin in (Union, types.UnionType):
-        return _convert_optional(value, kind, where)
+        return _convert_union(value, kind, where)
     if origin is Literal:
         return _one_of(value, get_args(kind), where)
     if origin is tuple and isinstance(value, list | tuple):
@@ -47,11 +47,16 @@ def convert(value: Any, kind: Any, where: str) -> Any:
     raise InputError(f"setting '{where}' must be {_name(kind)}, got {value!r}")
 
 
-def _convert_optional(value: Any, kind: Any, where: str) -> Any:
+def _convert_union(value: Any, kind: Any, where: str) -> Any:
+    """A value or None, or one of several dataclasses, told apart by their `kind`; without one it is the first."""
     if value is None and type(None) in get_args(kind):
         return None
-    (inner,) = (option for option in get_args(kind) if option is not type(None))
-    return convert(value, inner, where)
+    options = [option for option in get_args(kind) if option is not type(None)]
+    if len(options) == 1:
+        return convert(value, options[0], where)
+    by_kind = {get_args(get_type_hints(option)["kind"])[0]: option for option in options}
+    chosen = value.get("kind", next(iter(by_kind))) if isinstance(value, dict) else None
+    return convert(value, by_kind[_one_of(chosen, tuple(by_kind), _dotted(where, "kind"))], where)
 
 
 def _convert_tuple(values: Any, kinds: tuple[Any, ...], where: str) -> tuple[Any, ...]:

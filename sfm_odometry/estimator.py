@@ -11,7 +11,7 @@ from torch import Tensor
 from sfm_odometry.checkpoint import DEFAULT_MODEL, load_model
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.model import Model, channels_last
-from sfm_odometry.networks.pose_net import star_to_chain
+from sfm_odometry.networks.motion_network import star_to_chain, target_of
 
 
 def choose_device(name: str) -> torch.device:
@@ -57,7 +57,7 @@ class Estimator:
     @property
     def target(self) -> int:
         """Index in the window of the frame that the masks belong to."""
-        return self.model.config.pose.target
+        return target_of(self.window_length)
 
     @torch.inference_mode()
     def depth(self, frame: np.ndarray) -> np.ndarray:

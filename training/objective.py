@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfm_odometry.geometry import invert_transform
-from sfm_odometry.networks.pose_net import star_to_chain
+from sfm_odometry.networks.motion_network import star_to_chain
 from sfm_odometry.view_synthesis import scaled_intrinsics, synthesise_view
 from training.batch import Batch
 from training.losses import (

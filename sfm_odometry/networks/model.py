@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig
+from sfm_odometry.networks.matching_net import MatchingNet, MatchingNetConfig
+from sfm_odometry.networks.motion_network import MotionNetwork
 from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
 
 ResizeMode = Literal["crop", "stretch", "pad"]
@@ -25,7 +27,7 @@ class ModelConfig:
     image_std: float = 0.5
     """Networks see (image - mean) / std of an image in [0, 1]; 0.5 and 0.5 give [-1, 1]."""
     depth: DepthNetConfig = field(default_factory=DepthNetConfig)
-    pose: PoseNetConfig = field(default_factory=PoseNetConfig)
+    pose: PoseNetConfig | MatchingNetConfig = field(default_factory=PoseNetConfig)
 
     def __post_init__(self) -> None:
         if self.depth.image_channels != self.pose.image_channels:
@@ -48,7 +50,7 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         self.depth_net = DepthNet(config.depth)
-        self.pose_net = PoseNet(config.pose)
+        self.pose_net: MotionNetwork = PoseNet(config.pose) if isinstance(config.pose, PoseNetConfig) else MatchingNet(config.pose)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images in [0, 1] as the networks see them."""

@@ -44,3 +44,38 @@ def test_nested_values_are_converted():
 def test_wrong_settings_are_named(values, message):
     with pytest.raises(InputError, match=message):
         build_dataclass(Outer, values)
+
+
+@dataclass(frozen=True)
+class Square:
+    kind: Literal["square"] = "square"
+    side: float = 1.0
+
+
+@dataclass(frozen=True)
+class Circle:
+    kind: Literal["circle"] = "circle"
+    radius: float = 1.0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    shape: Square | Circle = field(default_factory=Square)
+
+
+def test_a_kind_tells_dataclasses_apart():
+    assert build_dataclass(Drawing, {"shape": {"kind": "circle", "radius": 2}}).shape == Circle(radius=2.0)
+    assert build_dataclass(Drawing, {"shape": {"side": 3}}).shape == Square(side=3.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"kind": "cirle"}, "'shape.kind' must be one of square, circle, got 'cirle': did you mean 'circle'"),
+        ({"kind": "circle", "side": 1.0}, "unknown setting 'shape.side'"),
+        (5, "'shape.kind' must be one of"),
+    ],
+)
+def test_a_wrong_kind_is_named(shape, message):
+    with pytest.raises(InputError, match=message):
+        build_dataclass(Drawing, {"shape": shape})

@@ -5,7 +5,9 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.geometry import invert_transform, transform_from_vector
 from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
-from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig, chain_to_star, star_to_chain
+from sfm_odometry.networks.matching_net import MatchingNet, MatchingNetConfig
+from sfm_odometry.networks.motion_network import chain_to_star, star_to_chain
+from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
 
 SMALL_DEPTH = DepthNetConfig(1, (4, 8, 8, 8), (3, 3, 3, 3), (8, 8, 8, 4))
 SMALL_POSE = PoseNetConfig(1, 5, (4, 8, 8, 8, 8), pose_widths=(8, 8), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3))
@@ -50,12 +52,45 @@ def test_motion_is_rigid_and_there_is_one_mask_a_source(frames):
     assert [tuple(scale.shape) for scale in logits] == [(2, frames - 1, 2, 64 >> level, 96 >> level) for level in range(4)]
 
 
-def test_results_do_not_depend_on_the_batch():
+@pytest.mark.parametrize("pose", [SMALL_POSE, MatchingNetConfig(feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4))])
+def test_results_do_not_depend_on_the_batch(pose):
     torch.manual_seed(0)
-    model = Model(ModelConfig(64, 32, depth=SMALL_DEPTH, pose=SMALL_POSE)).eval()
+    model = Model(ModelConfig(64, 32, depth=SMALL_DEPTH, pose=pose)).eval()
     frames = torch.rand(3, 5, 1, 32, 64)
     assert torch.allclose(model.inverse_depth(frames[:, 2])[0][1:2], model.inverse_depth(frames[1:2, 2])[0], atol=1e-5)
     assert torch.allclose(model.motion_and_masks(frames)[0][1:2], model.motion_and_masks(frames[1:2])[0], atol=1e-5)
+
+
+MATCHING = MatchingNetConfig(feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4))
+
+
+def test_matching_finds_where_a_shifted_texture_came_from():
+    """With descriptors that tell every cell apart, the flow is the shift in cells."""
+    net = MatchingNet(MATCHING)
+    with torch.no_grad():
+        net.log_sharpness.fill_(5.0)
+    earlier = torch.randn(1, 8, 6, 12)
+    queries = earlier.roll((1, 2), dims=(2, 3))[..., ::2, ::2]
+    flow, certainty = net._match(queries, earlier)
+    inside = flow[0, :, 1:, 1:]
+    assert torch.allclose(inside[0], torch.full_like(inside[0], -2.0), atol=0.02)
+    assert torch.allclose(inside[1], torch.full_like(inside[1], -1.0), atol=0.02)
+    assert certainty[..., 1:, 1:].min() > 0.95
+
+
+@pytest.mark.parametrize("frames", [3, 5])
+def test_the_matching_network_gives_motions_and_masks_of_the_same_shapes(frames):
+    net = MatchingNet(MatchingNetConfig(**{**MATCHING.__dict__, "frames": frames}))
+    motions, logits = net(torch.rand(2, frames, 1, 64, 96))
+    assert motions.shape == (2, frames - 1, 4, 4)
+    assert [tuple(scale.shape) for scale in logits] == [(2, frames - 1, 2, 64 >> level, 96 >> level) for level in (1, 2, 3)]
+
+
+def test_a_pair_of_frames_has_one_motion_wherever_it_stands_in_the_window():
+    torch.manual_seed(0)
+    net, frames = MatchingNet(MATCHING).eval(), torch.rand(1, 6, 1, 64, 96)
+    first, second = (net.vectors(net.encode(frames[:, start : start + 5])) for start in (0, 1))
+    assert torch.allclose(first[:, 1:], second[:, :-1], atol=1e-6)
 
 
 def random_poses(frames, seed=0):

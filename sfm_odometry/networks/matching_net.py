@@ -1,0 +1,126 @@
+"""The default motion network: neighbouring frames are matched against each other before the motion is read off."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sfm_odometry.networks.blocks import conv, init_weights, upconv
+from sfm_odometry.networks.motion_network import MotionNetwork
+
+
+@dataclass(frozen=True)
+class MatchingNetConfig:
+    """Widths of :class:`MatchingNet`."""
+
+    image_channels: int = 1
+    frames: int = 5
+    feature_widths: tuple[int, ...] = (16, 32, 48)
+    """Of the encoder that every frame passes alone; each layer halves the size. The last is what is matched."""
+    motion_widths: tuple[int, ...] = (64, 96, 128)
+    """Of the layers that read the motion off the matches; the first keeps the size, each further one halves it."""
+    translation_gain: float = 1.0
+    rotation_gain: float = 0.05
+    masks: bool = True
+    mask_widths: tuple[int, ...] = (32, 24, 16)
+    """Of the mask branch; each layer doubles the size, and each has a head."""
+    kind: Literal["matching"] = "matching"
+
+    @property
+    def motion(self) -> Literal["chain"]:
+        """Every vector is previous_from_current of two neighbours."""
+        return "chain"
+
+
+class MatchingNet(MotionNetwork[Tensor]):
+    """Global matching (the idea of GMFlow, Xu et al., CVPR 2022, without its transformer), then a small pose network.
+
+    Each cell of a grid (1/16 size) on the later frame of a pair is compared with all cells (1/8 size) of the earlier one; the softmax of the
+    similarities, less a learned penalty on distance, gives where it came from. Convolutions turn that flow, how sure it is, and its place in
+    the image into six numbers. A stack of frames, as the papers use it, has to discover matching by itself, which takes far more steps.
+    """
+
+    def __init__(self, config: MatchingNetConfig) -> None:
+        super().__init__(config)
+        self.config: MatchingNetConfig = config
+        features = (config.image_channels, *config.feature_widths)
+        self.encoder = nn.Sequential(
+            *(conv(before, width, 5 if index == 0 else 3, stride=2) for index, (before, width) in enumerate(_pairs(features))),
+            nn.Conv2d(features[-1], features[-1], 3, padding=1),
+        )
+        # From these values on, the random features of an untrained network match well enough to tell a left turn from a right one.
+        self.log_sharpness = nn.Parameter(torch.tensor(3.0))
+        self.locality = nn.Parameter(torch.tensor(-2.0))
+        first, *further = config.motion_widths
+        self.read = conv(5 + features[-1], first)
+        self.pose = nn.Sequential(*(conv(before, width, stride=2) for before, width in _pairs((first, *further))))
+        self.last = nn.Conv2d(config.motion_widths[-1], 6, 1)
+        if config.masks:
+            self.mask_up = nn.ModuleList(upconv(before, width) for before, width in _pairs((self.sources * first, *config.mask_widths)))
+            self.mask_heads = nn.ModuleList(nn.Conv2d(width, 2 * self.sources, 3, padding=1) for width in config.mask_widths)
+        init_weights(self)
+        with torch.no_grad():  # the first motions are small, so that the first views still overlap
+            self.last.weight.mul_(0.1)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """What is seen of each pair of neighbours (B, N - 1, F, h, w): its matches, read."""
+        count, length = frames.shape[:2]
+        features = self.encoder(frames.flatten(0, 1)).unflatten(0, (count, length))
+        earlier, later = features[:, :-1].flatten(0, 1), features[:, 1:].flatten(0, 1)
+        queries = later[..., ::2, ::2]
+        flow, certainty = self._match(queries, earlier)
+        place = _places(*queries.shape[-2:], queries.device).expand(len(queries), -1, -1, -1)
+        seen = self.read(torch.cat([flow, certainty, place, queries], dim=1))
+        return seen.unflatten(0, (count, length - 1))
+
+    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cuda", enabled=False)
+    def _match(self, queries: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
+        """Flow (M, 2, h, w), in cells, from the queries (M, C, h, w) to the earlier frames, and how sure it is (M, 1, h, w), 0 to 1."""
+        size = queries.shape[-2:]
+        cells = _cells(*earlier.shape[-2:], earlier.device)
+        origins = 2 * _cells(*size, queries.device)
+        penalty = F.softplus(self.locality) * torch.cdist(origins, cells) ** 2
+        # One fused product-and-add: the matrices of similarities are the network's largest tensors.
+        sharp = _unit(queries).transpose(1, 2) * torch.exp(self.log_sharpness)
+        match = torch.softmax(torch.baddbmm(-penalty, sharp, _unit(earlier)), dim=-1)
+        maps = torch.cat([match @ cells - origins, match.amax(-1, keepdim=True)], dim=-1).transpose(1, 2).unflatten(-1, size)
+        return maps[:, :2], maps[:, 2:]
+
+    def raw_vectors(self, features: Tensor) -> Tensor:
+        """The pose branch, averaged over the image."""
+        pairs = self.last(self.pose(features.flatten(0, 1))).float().mean(dim=(2, 3))
+        return pairs.unflatten(0, features.shape[:2])
+
+    def mask_logits(self, features: Tensor) -> list[Tensor]:
+        """The mask branch, from all pairs of the snippet together."""
+        x, logits = features.flatten(1, 2), []
+        for up, head in zip(self.mask_up, self.mask_heads, strict=True):
+            x = up(x)
+            logits.append(head(x).float().unflatten(1, (self.sources, 2)))
+        return logits[::-1]
+
+
+def _pairs(widths: tuple[int, ...]) -> list[tuple[int, int]]:
+    return list(zip(widths[:-1], widths[1:], strict=True))
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Features (M, C, h, w), less their mean over the image, as unit vectors (M, C, h w), float32: without the mean all cells look alike."""
+    features = features.float().flatten(2)
+    return F.normalize(features - features.mean(-1, keepdim=True), dim=1)
+
+
+def _cells(height: int, width: int, device: torch.device) -> Tensor:
+    """Column and row of each cell (h w, 2), row by row."""
+    rows, columns = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    return torch.stack([columns, rows], dim=-1).flatten(0, 1).float()
+
+
+def _places(height: int, width: int, device: torch.device) -> Tensor:
+    """Where each cell lies in the image (1, 2, h, w), -1 to 1."""
+    x = torch.linspace(-1, 1, width, device=device).expand(height, width)
+    y = torch.linspace(-1, 1, height, device=device)[:, None].expand(height, width)
+    return torch.stack([x, y])[None]
