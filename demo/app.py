@@ -16,8 +16,8 @@ from sfm_odometry.checkpoint import load_model
 from sfm_odometry.cli import run_cli
 
 RENDERED_FRAMES = 250
-RENDERED_SIZE = "1242x375"
-RENDERED_SEED = 7
+RENDERED_SIZE = "832x256"  # twice the network's input; KITTI's own size takes the renderer three times as long
+RENDERED_SEED = 9000  # 280 m with curves and a turn; none of the seeds that models are trained on
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import TextIO
 
-LOG_EVERY_S = 5.0
+LOG_EVERY_S = 10.0
 
 
 class Progress:
