@@ -25,7 +25,9 @@ def fractal(
 
 def _layer(rng: np.random.Generator, height: int, width: int, rows: int, columns: int) -> np.ndarray:
     """Random values on a grid, interpolated smoothly and periodically."""
-    grid = rng.standard_normal((rows, columns)).astype(np.float32)
+    grid = rng.standard_normal((rows, columns), dtype=np.float32)
+    if (rows, columns) == (height, width):
+        return grid
     margin = 2
     grid = np.pad(grid, margin, mode="wrap")
     scale_x, scale_y = width // columns, height // rows
