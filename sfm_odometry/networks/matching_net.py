@@ -1,6 +1,7 @@
 """The default motion network: neighbouring frames are matched against each other before the motion is read off."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -37,9 +38,10 @@ class MatchingNetConfig:
 class MatchingNet(MotionNetwork[Tensor]):
     """Global matching (the idea of GMFlow, Xu et al., CVPR 2022, without its transformer), then a small pose network.
 
-    Each cell of a grid (1/16 size) on the later frame of a pair is compared with all cells (1/8 size) of the earlier one; the softmax of the
-    similarities, less a learned penalty on distance, gives where it came from. Convolutions turn that flow, how sure it is, and its place in
-    the image into six numbers. A stack of frames, as the papers use it, has to discover matching by itself, which takes far more steps.
+    Each cell of a grid (1/16 size) on the later frame of a pair is compared with all cells (1/8 size) of the earlier one; the softmax
+    of the similarities, less a learned penalty on distance, gives where it came from. Convolutions turn that flow, how sure it is, and
+    its place in the image into six numbers. A stack of frames, as the papers use it, has to discover matching by itself, which takes far
+    more steps.
     """
 
     def __init__(self, config: MatchingNetConfig) -> None:
@@ -47,7 +49,7 @@ class MatchingNet(MotionNetwork[Tensor]):
         self.config: MatchingNetConfig = config
         features = (config.image_channels, *config.feature_widths)
         self.encoder = nn.Sequential(
-            *(conv(before, width, 5 if index == 0 else 3, stride=2) for index, (before, width) in enumerate(_pairs(features))),
+            *(conv(before, width, 5 if index == 0 else 3, stride=2) for index, (before, width) in enumerate(pairwise(features))),
             nn.Conv2d(features[-1], features[-1], 3, padding=1),
         )
         # From these values on, the random features of an untrained network match well enough to tell a left turn from a right one.
@@ -55,10 +57,10 @@ class MatchingNet(MotionNetwork[Tensor]):
         self.locality = nn.Parameter(torch.tensor(-2.0))
         first, *further = config.motion_widths
         self.read = conv(5 + features[-1], first)
-        self.pose = nn.Sequential(*(conv(before, width, stride=2) for before, width in _pairs((first, *further))))
+        self.pose = nn.Sequential(*(conv(before, width, stride=2) for before, width in pairwise((first, *further))))
         self.last = nn.Conv2d(config.motion_widths[-1], 6, 1)
         if config.masks:
-            self.mask_up = nn.ModuleList(upconv(before, width) for before, width in _pairs((self.sources * first, *config.mask_widths)))
+            self.mask_up = nn.ModuleList(upconv(before, width) for before, width in pairwise((self.sources * first, *config.mask_widths)))
             self.mask_heads = nn.ModuleList(nn.Conv2d(width, 2 * self.sources, 3, padding=1) for width in config.mask_widths)
         init_weights(self)
         with torch.no_grad():  # the first motions are small, so that the first views still overlap
@@ -71,7 +73,7 @@ class MatchingNet(MotionNetwork[Tensor]):
         earlier, later = features[:, :-1].flatten(0, 1), features[:, 1:].flatten(0, 1)
         queries = later[..., ::2, ::2]
         flow, certainty = self._match(queries, earlier)
-        place = _places(*queries.shape[-2:], queries.device).expand(len(queries), -1, -1, -1)
+        place = _places(queries).expand(len(queries), -1, -1, -1)
         seen = self.read(torch.cat([flow, certainty, place, queries], dim=1))
         return seen.unflatten(0, (count, length - 1))
 
@@ -80,8 +82,8 @@ class MatchingNet(MotionNetwork[Tensor]):
     def _match(self, queries: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """Flow (M, 2, h, w), in cells, from the queries (M, C, h, w) to the earlier frames, and how sure it is (M, 1, h, w), 0 to 1."""
         size = queries.shape[-2:]
-        cells = _cells(*earlier.shape[-2:], earlier.device)
-        origins = 2 * _cells(*size, queries.device)
+        cells = _cells(earlier)
+        origins = 2 * _cells(queries)
         penalty = F.softplus(self.locality) * torch.cdist(origins, cells) ** 2
         # One fused product-and-add: the matrices of similarities are the network's largest tensors.
         sharp = _unit(queries).transpose(1, 2) * torch.exp(self.log_sharpness)
@@ -103,24 +105,22 @@ class MatchingNet(MotionNetwork[Tensor]):
         return logits[::-1]
 
 
-def _pairs(widths: tuple[int, ...]) -> list[tuple[int, int]]:
-    return list(zip(widths[:-1], widths[1:], strict=True))
-
-
 def _unit(features: Tensor) -> Tensor:
-    """Features (M, C, h, w), less their mean over the image, as unit vectors (M, C, h w), float32: without the mean all cells look alike."""
+    """Features (M, C, h, w) as unit vectors (M, C, h w), float32; less their mean over the image, as else all cells would look alike."""
     features = features.float().flatten(2)
     return F.normalize(features - features.mean(-1, keepdim=True), dim=1)
 
 
-def _cells(height: int, width: int, device: torch.device) -> Tensor:
-    """Column and row of each cell (h w, 2), row by row."""
-    rows, columns = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
-    return torch.stack([columns, rows], dim=-1).flatten(0, 1).float()
+def _cells(features: Tensor) -> Tensor:
+    """Column and row of each cell (h w, 2) of features (M, C, h, w), row by row."""
+    height, width = features.shape[-2:]
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack([columns, rows], dim=-1).flatten(0, 1).to(features.device, torch.float32)
 
 
-def _places(height: int, width: int, device: torch.device) -> Tensor:
-    """Where each cell lies in the image (1, 2, h, w), -1 to 1."""
-    x = torch.linspace(-1, 1, width, device=device).expand(height, width)
-    y = torch.linspace(-1, 1, height, device=device)[:, None].expand(height, width)
+def _places(features: Tensor) -> Tensor:
+    """Where each cell of features (M, C, h, w) lies in the image (1, 2, h, w), -1 to 1."""
+    height, width = features.shape[-2:]
+    x = torch.linspace(-1, 1, width, device=features.device).expand(height, width)
+    y = torch.linspace(-1, 1, height, device=features.device)[:, None].expand(height, width)
     return torch.stack([x, y])[None]

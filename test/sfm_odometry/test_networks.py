@@ -4,8 +4,8 @@ import torch
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry import invert_transform, transform_from_vector
 from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig
-from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.matching_net import MatchingNet, MatchingNetConfig
+from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.motion_network import chain_to_star, star_to_chain
 from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
 
