@@ -21,7 +21,11 @@ class Drive:
     sequence: ImageSequence
     frames: int
     camera: int | None
-    rendered: bool
+
+    @property
+    def rendered(self) -> bool:
+        """Whether it is a rendered drive, which has true depth."""
+        return self.sequence.depth_paths is not None
 
     @property
     def truth(self) -> np.ndarray | None:
@@ -30,13 +34,13 @@ class Drive:
         return None if poses is None else np.linalg.inv(poses[0]) @ poses[: self.frames]
 
 
-def open_drive(folder: Path, camera: int | None, frames: int | None, rendered: bool = False) -> Drive:
+def open_drive(folder: Path, camera: int | None, frames: int | None) -> Drive:
     """Open a sequence folder; InputError, or its children, when it cannot be used or has fewer than `frames` frames."""
     sequence = open_sequence(folder, camera)
     count = len(sequence.image_paths)
     if frames is not None and frames > count:
         raise InputError(f"{folder}: has {count} frames, {frames} were asked for")
-    return Drive(folder.absolute(), sequence, frames or count, camera, rendered)
+    return Drive(folder.absolute(), sequence, frames or count, camera)
 
 
 def render_drive(folder: Path, log: Path, frames: int, size: str, seed: int, progress: Progress) -> Drive:
@@ -47,7 +51,7 @@ def render_drive(folder: Path, log: Path, frames: int, size: str, seed: int, pro
             progress.count("rendering", _images_in(folder), frames)
         renderer.check_success()
     progress.count("rendering", frames, frames)
-    return open_drive(folder, None, frames, rendered=True)
+    return open_drive(folder, None, frames)
 
 
 def _images_in(folder: Path) -> int:

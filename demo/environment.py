@@ -27,6 +27,7 @@ def machine_facts(load_before: float) -> dict[str, str | int | float]:
     """Versions and machine; `load_before` is the machine's load average when the demo began."""
     middleware = rclpy.get_rmw_implementation_identifier()
     return {
+        "sfm_odometry": _version("sfm-odometry", "sfm_odometry"),
         "python": platform.python_version(),
         "ros": f"{os.environ.get('ROS_DISTRO', '')} rclpy {_version('rclpy', 'ros-rclpy')}, {middleware}".strip(),
         "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
@@ -44,7 +45,7 @@ def _version(*names: str) -> str:
             return metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return "unknown"
+    return "from source"
 
 
 def _processor() -> str:

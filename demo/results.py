@@ -92,9 +92,22 @@ def build_report(
         motion=published_motion(track, measures.scale or 1.0),
         true_motion=None if truth is None else true_motion(track, truth),
         panels=panels,
-        facts=[(name.replace("_", " "), str(value)) for name, value in facts.items()],
+        facts=fact_lines(facts),
         files=FILES,
     )
+
+
+def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """What ran, as lines of the report."""
+    return [
+        ("model", f"{facts['model']}, sha256 {facts['model_sha256']}"),
+        ("device", f"{facts['device']}; {facts['cores']} cores of {facts['processor']}, load {facts['load_before']:.1f} before the start"),
+        ("software", f"sfm_odometry {facts['sfm_odometry']}, Python {facts['python']}, {facts['packages']}"),
+        ("ROS", facts["ros"]),
+        ("system", facts["system"]),
+        ("besides odometry", f"{facts['depth_images']} depth images and {facts['masks']} masks received"),
+        ("TF", f"{facts['transforms_checked']} transforms compared with the odometry, largest difference {facts['transform_error']:.1g}"),
+    ]
 
 
 def lead(drive: Drive, track: Track, measures: Measures) -> str:
