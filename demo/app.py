@@ -12,7 +12,6 @@ from demo.processes import ros_environment
 from demo.progress import Progress
 from demo.recording import track_of
 from demo.results import summary_lines, write_results
-from sfm_odometry.checkpoint import load_model
 from sfm_odometry.cli import run_cli
 
 RENDERED_FRAMES = 250
@@ -34,8 +33,7 @@ def run(arguments: argparse.Namespace, progress: Progress) -> None:
     load_before = os.getloadavg()[0]
     out = outputs.prepare(arguments.out)
     os.environ.update(ros_environment())
-    if arguments.model is not None:
-        load_model(arguments.model)  # a bad model is refused here, before there is anything to wait for
+    _check_model(arguments.model)
     drive = _drive(arguments, out, progress)
     # Imported late: these need ROS's environment, and the errors above do not need them.
     from demo.environment import facts_of
@@ -45,6 +43,14 @@ def run(arguments: argparse.Namespace, progress: Progress) -> None:
     measures = write_results(out, drive, track_of(recording, published), recording, facts_of(recording, load_before))
     for line in summary_lines(measures, out):
         progress.say(line)
+
+
+def _check_model(path: Path | None) -> None:
+    """Refuse a bad model before there is anything to wait for."""
+    if path is not None:
+        from sfm_odometry.checkpoint import load_model  # torch takes seconds to import, and nothing else here needs it
+
+        load_model(path)
 
 
 def _drive(arguments: argparse.Namespace, out: Path, progress: Progress) -> Drive:
