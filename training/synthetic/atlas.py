@@ -34,13 +34,25 @@ class Atlas:
         self.colour = np.ascontiguousarray(image_of_all[..., :3])
         self.opacity = np.ascontiguousarray(image_of_all[..., 3])
 
-    def alpha(self, texture: int, u: np.ndarray, v: np.ndarray, texels_per_sample: float) -> np.ndarray:
-        """Opacity 0..255 at texture coordinates u, v, from the level that fits."""
-        level = int(np.clip(np.round(np.log2(max(texels_per_sample, 1e-6))), 0, self.depth - 1))
-        x, y, width, height = (float(value) for value in self.levels[texture * self.depth + level])
+    def level_rows(self, textures: np.ndarray, texels_per_sample: np.ndarray) -> np.ndarray:
+        """(K,) rows of `levels` for textures (K,) whose finest level has so many texels per sample."""
+        level = np.clip(np.round(np.log2(np.maximum(texels_per_sample, 1e-6))), 0, self.depth - 1)
+        return textures * self.depth + level.astype(np.int64)
+
+    def alpha(self, row: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Opacity 0..255 at texture coordinates u, v, repeated, from one level."""
+        x, y, width, height = (float(value) for value in self.levels[row])
         map_x = (u - np.floor(u)) * np.float32(width) + np.float32(x - 0.5)
         map_y = (v - np.floor(v)) * np.float32(height) + np.float32(y - 0.5)
         return cv2.remap(self.opacity, map_x, map_y, cv2.INTER_LINEAR)
+
+    def alpha_once(self, row: int, texture_from_sample: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Opacity 0..255 of `shape` (rows, columns) under a homography to texture coordinates 0..1; nothing beyond them."""
+        x, y, width, height = self.levels[row].astype(int).tolist()
+        texels = texture_from_sample * ((width,), (height,), (1.0,))
+        texels[:2] -= 0.5 * texels[2]
+        source = self.opacity[y : y + height, x : x + width]
+        return cv2.warpPerspective(source, texels, shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
     def sample(self, texture: np.ndarray, u: np.ndarray, v: np.ndarray, level: np.ndarray) -> np.ndarray:
         """Trilinear colours (3, H, W) float32 0..255; `texture` int (H, W), `level` float (H, W) from 0, the finest."""

@@ -15,6 +15,7 @@ from training.synthetic.atlas import Atlas
 from training.synthetic.polygons import Polygons
 
 NEAR_M = 0.3
+SMALL_BOX = 6000  # samples up to which one call to OpenCV beats several to numpy
 EDGE_SLACK = 2e-3  # in pixels: neighbours overlap by this much, so that rounding opens no cracks
 
 
@@ -27,6 +28,7 @@ class Projected:
     edges: np.ndarray  # (K, 4, 3) float64, >= 0 inside
     texture_u: np.ndarray  # (K, 4): u = (a x + b y + c) / nearness + [3] in perspective, without the division for parallel light
     texture_v: np.ndarray  # (K, 4)
+    once: np.ndarray  # (K,) bool: the texture shows at most once, its coordinates start at 0
     boxes: np.ndarray  # (K, 4) int: first and one past the last sample column, then row
     nearest: np.ndarray  # (K,) an upper bound of the nearness anywhere on the polygon
     perspective: bool
@@ -73,16 +75,12 @@ def project(polygons: Polygons, camera_from_world: np.ndarray, matrix: np.ndarra
     corners, normal, offset = corners[rows], normal[rows], offset[rows]
     edges = np.cross(corners, np.roll(corners, -1, axis=1)) * np.sign(offset)[:, None, None] @ ray_from_image
     center = -rotation.T @ translation
-    return Projected(
-        rows,
-        normal / offset[:, None] @ ray_from_image,
-        _slackened(edges),
-        _texture_in_view(polygons.texture_u[rows], rotation, center, ray_from_image),
-        _texture_in_view(polygons.texture_v[rows], rotation, center, ray_from_image),
-        boxes[rows],
-        np.where(corners[:, :, 2].min(axis=1) > NEAR_M, 1.0 / np.maximum(corners[:, :, 2].min(axis=1), NEAR_M), np.inf) * 1.001,
-        perspective=True,
-    )
+    texture_u, once_u = _texture_in_view(polygons.texture_u[rows], polygons.corners[rows], rotation, center, ray_from_image)
+    texture_v, once_v = _texture_in_view(polygons.texture_v[rows], polygons.corners[rows], rotation, center, ray_from_image)
+    closest_m = corners[:, :, 2].min(axis=1)
+    nearest = np.where(closest_m > NEAR_M, 1.001 / np.maximum(closest_m, NEAR_M), np.inf)
+    nearness = normal / offset[:, None] @ ray_from_image
+    return Projected(rows, nearness, _slackened(edges), texture_u, texture_v, once_u & once_v, boxes[rows], nearest, perspective=True)
 
 
 def project_parallel(polygons: Polygons, axes: np.ndarray, samples: Samples) -> Projected:
@@ -100,14 +98,16 @@ def project_parallel(polygons: Polygons, axes: np.ndarray, samples: Samples) -> 
     edges = np.stack([a, b, -(a * corners[..., 0] + b * corners[..., 1])], axis=-1) * np.sign(normal[:, 2])[:, None, None]
     height = np.einsum("mi,mi->m", normal, corners[:, 0])
     nearness = np.stack([-normal[:, 0], -normal[:, 1], height], axis=1) / normal[:, 2:]
-    textures = []
+    textures, once = [], np.ones(len(rows), bool)
     for texture in (polygons.texture_u[rows], polygons.texture_v[rows]):
         gradient = texture[:, :3] @ axes.T  # along the map's axes and towards the light, where the point lies at `nearness`
         affine = gradient[:, 2:] * nearness
         affine[:, :2] += gradient[:, :2]
-        textures.append(np.concatenate([affine, texture[:, 3:]], axis=1))
+        first, single = _first_repeat(texture, polygons.corners[rows])
+        textures.append(np.concatenate([affine, (texture[:, 3] - np.where(single, first, 0.0))[:, None]], axis=1))
+        once &= single
     nearest = corners[..., 2].max(axis=1) + 0.01
-    return Projected(rows, nearness, _slackened(edges), textures[0], textures[1], boxes[rows], nearest, perspective=False)
+    return Projected(rows, nearness, _slackened(edges), textures[0], textures[1], once, boxes[rows], nearest, perspective=False)
 
 
 def fill(
@@ -121,7 +121,7 @@ def fill(
     seen = np.full(nearness.shape, -1, np.int32)
     x, y = samples.x.astype(np.float32), samples.y.astype(np.float32)[:, None]
     cutout = polygons.cutout[projected.source].tolist()
-    textures = polygons.texture[projected.source].tolist()
+    cutouts = _Cutouts(projected, polygons.texture[projected.source], texel_density, atlas, samples)
     nearest = projected.nearest.tolist()
     hidden = _Occlusion(nearness)
     slopes, steps = projected.edges[..., 0, None].astype(np.float32), projected.edges[..., 1, None, None].astype(np.float32)
@@ -140,7 +140,7 @@ def fill(
         if cutout[k]:
             if not inside.any():
                 continue
-            inside &= _opaque(projected, k, x_box, y_box, candidate, textures[k], float(texel_density[k]), atlas)
+            inside &= cutouts.opaque(k, x_box, y_box, candidate)
         np.copyto(buffer, candidate, where=inside)
         np.copyto(seen[top:bottom, left:right], k, where=inside)
     return nearness, seen
@@ -164,19 +164,39 @@ class _Occlusion:
             self._least[:-1, :-1] = part.reshape(self._rows, self._columns, size).min(axis=2)
         left, right, top, bottom = box
         size = self.BLOCK
+        if self._least[top // size, left // size] < nearest:  # mostly so, and cheap to see
+            return False
         return bool(self._least[top // size : (bottom - 1) // size + 1, left // size : (right - 1) // size + 1].min() >= nearest)
 
 
-def _opaque(
-    projected: Projected, k: int, x: np.ndarray, y: np.ndarray, nearness: np.ndarray, texture: int, density: float, atlas: Atlas
-) -> np.ndarray:
-    """(rows, columns) bool: where polygon `k`'s texture is there."""
-    coordinates = []
-    scale = 1.0 / np.maximum(nearness, 1e-6) if projected.perspective else np.float32(1.0)
-    for a, b, c, constant in (projected.texture_u[k].tolist(), projected.texture_v[k].tolist()):
-        coordinates.append(((a * x + c) + b * y) * scale + constant)
-    middle = float(nearness[nearness.shape[0] // 2, nearness.shape[1] // 2]) if projected.perspective else 1.0
-    return atlas.alpha(texture, coordinates[0], coordinates[1], density / max(middle, 1e-6)) > 127
+class _Cutouts:
+    """Where the cut-out polygons' textures are there; what can be known before the loop is computed for all of them at once."""
+
+    def __init__(self, projected: Projected, textures: np.ndarray, texel_density: np.ndarray, atlas: Atlas, samples: Samples) -> None:
+        self._projected, self._atlas = projected, atlas
+        left, right, top, bottom = projected.boxes.T
+        x, y = samples.x[(left + right - 1) // 2], samples.y[(top + bottom - 1) // 2]
+        parallel = np.tile([0.0, 0.0, 1.0], (len(left), 1))
+        below = projected.nearness if projected.perspective else parallel
+        middle = np.maximum(below[:, 0] * x + below[:, 1] * y + below[:, 2], 1e-6)
+        self._rows = atlas.level_rows(textures, texel_density / middle)
+        # Sample indices in the box -> image -> texture, for textures that show once.
+        start = np.zeros((len(left), 3, 3))
+        start[:, 0, 0] = start[:, 1, 1] = samples.step
+        start[:, 0, 2], start[:, 1, 2], start[:, 2, 2] = samples.x[left], samples.y[top], 1.0
+        coordinates = [texture[:, :3] + texture[:, 3:] * below for texture in (projected.texture_u, projected.texture_v)]
+        self._texture_from_sample = np.stack([*coordinates, below], axis=1) @ start
+
+    def opaque(self, k: int, x: np.ndarray, y: np.ndarray, nearness: np.ndarray) -> np.ndarray:
+        """(rows, columns) bool: where polygon `k`, with `nearness` in its box, is there."""
+        projected = self._projected
+        row = int(self._rows[k])
+        if projected.once[k] and nearness.size < SMALL_BOX:
+            return self._atlas.alpha_once(row, self._texture_from_sample[k], nearness.shape) > 127
+        scale = 1.0 / np.maximum(nearness, 1e-6) if projected.perspective else np.float32(1.0)
+        texture = (projected.texture_u[k].tolist(), projected.texture_v[k].tolist())
+        u, v = (((a * x + c) + b * y) * scale + constant for a, b, c, constant in texture)
+        return self._atlas.alpha(row, u, v) > 127
 
 
 def _image_box(corners: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -201,7 +221,21 @@ def _slackened(edges: np.ndarray) -> np.ndarray:
     return edges
 
 
-def _texture_in_view(texture: np.ndarray, rotation: np.ndarray, center: np.ndarray, ray_from_image: np.ndarray) -> np.ndarray:
-    """Texture rows (a, b, c, constant) for image coordinates; whole repeats are taken off the constant to keep float32 precise."""
-    constant = texture[:, :3] @ center + texture[:, 3]
-    return np.concatenate([texture[:, :3] @ rotation.T @ ray_from_image, (constant - np.floor(constant))[:, None]], axis=1)
+def _first_repeat(texture: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For polygons with world `corners` (K, 4, 3): the whole repeats at which their coordinates start, and whether they span just one."""
+    values = np.einsum("kci,ki->kc", corners, texture[:, :3]) + texture[:, 3:]
+    first = np.floor(values.min(axis=1) + 1e-6)
+    return first, values.max(axis=1) - first <= 1 + 1e-6
+
+
+def _texture_in_view(
+    texture: np.ndarray, corners: np.ndarray, rotation: np.ndarray, center: np.ndarray, ray_from_image: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Texture rows (a, b, c, constant) for image coordinates, and whether the texture shows only once.
+
+    Whole repeats are taken off the constant: to start at 0 where the texture shows once, else to keep float32 precise.
+    """
+    constant = np.einsum("ki,i->k", texture[:, :3], center) + texture[:, 3]
+    first, once = _first_repeat(texture, corners)
+    constant -= np.where(once, first, np.floor(constant))
+    return np.concatenate([texture[:, :3] @ rotation.T @ ray_from_image, constant[:, None]], axis=1), once
