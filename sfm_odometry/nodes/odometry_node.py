@@ -6,7 +6,7 @@ Callbacks only store what arrives; one worker thread decodes, infers and publish
 import argparse
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -20,11 +20,13 @@ from sfm_odometry.errors import InputError, SfmOdometryError
 from sfm_odometry.nodes.inputs import Inputs, StampedImage, stamped
 from sfm_odometry.nodes.mount import CameraMount
 from sfm_odometry.nodes.parameters import changed, declare, result
-from sfm_odometry.nodes.pipeline import Pipeline
 from sfm_odometry.nodes.reporter import Reporter, State
-from sfm_odometry.nodes.spinning import run_node
+from sfm_odometry.nodes.spinning import run_node, spin
 from sfm_odometry.nodes.status import Statistics, resident_memory_mib
 from sfm_odometry.nodes.worker import FrameQueue, Worker
+
+if TYPE_CHECKING:
+    from sfm_odometry.nodes.pipeline import Pipeline
 
 WATCH_PERIOD_S = 0.1
 """How often publishers and the camera's transform are looked for: ROS tells a Python node of neither."""
@@ -36,7 +38,7 @@ class OdometryNode(LifecycleNode):
     """configure loads the model and offers the topics, activate listens to the camera; deactivate, cleanup and shutdown release it all."""
 
     # Here, so that a node whose parameters were refused can be destroyed.
-    _pipeline: Pipeline | None = None
+    _pipeline: "Pipeline | None" = None
     _active: "_Active | None" = None
 
     def __init__(self, node_name: str = "sfm_odometry", **options: Any) -> None:
@@ -47,7 +49,7 @@ class OdometryNode(LifecycleNode):
         self._statistics = Statistics()
         self._reporter = Reporter(self)
         self._problem = ""
-        self._paused = False
+        self._autostarting = self._paused = False
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # a node that waits for /clock must be able to say so
         self._watch_timer = self.create_timer(WATCH_PERIOD_S, self._watch, clock=self._steady)
         self._report_timer = self.create_timer(self.parameters.diagnostics_period, self._report, clock=self._steady)
@@ -58,18 +60,24 @@ class OdometryNode(LifecycleNode):
         """Configure and activate where the parameter of that name says so; raises InputError when configuring fails."""
         if not self.parameters.autostart:
             return
+        self._autostarting = True
         if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
             raise InputError(self._problem)
+        self._autostarting = False
         self.trigger_activate()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm the model; FAILURE, with the reason in the log, when that cannot be done."""
         try:
+            # Here, as torch takes seconds to load: until then parameters are checked, signals end us well, and others see the node.
+            from sfm_odometry.nodes.pipeline import Pipeline
+
             self._statistics = Statistics()
             self._pipeline = Pipeline(self, self.parameters, self._statistics)
         except Exception as error:  # rclpy would swallow it without a word
             self._problem = str(error) if isinstance(error, SfmOdometryError) else f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"cannot be configured: {self._problem}")
+            if not self._autostarting:  # whoever starts the process reads it as the error that ends it
+                self.get_logger().error(f"cannot be configured: {self._problem}")
             return TransitionCallbackReturn.FAILURE
         self._problem = ""
         estimator = self._pipeline.estimator
@@ -192,7 +200,7 @@ class OdometryNode(LifecycleNode):
 class _Active:
     """What an active node has: subscriptions, the camera's mount, the queue and the worker behind it."""
 
-    def __init__(self, node: OdometryNode, pipeline: Pipeline, statistics: Statistics) -> None:
+    def __init__(self, node: OdometryNode, pipeline: "Pipeline", statistics: Statistics) -> None:
         parameters = node.parameters
         self._pipeline, self._statistics = pipeline, statistics
         self._paused = False
@@ -257,8 +265,7 @@ def _answer(response: Trigger.Response, success: bool, message: str) -> Trigger.
 
 def _run(node: OdometryNode) -> None:
     node.autostart()
-    assert node.executor is not None
-    node.executor.spin()
+    spin(node)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 
 from sfm_odometry.nodes.conversions import NANOSECONDS, ns_to_stamp
+from sfm_odometry.nodes.spinning import serve_once
 
 Item = TypeVar("Item")
 
@@ -65,20 +66,15 @@ def wait_for_subscribers(node: Node, publishers: list[Publisher], timeout_s: flo
     while not enough(publisher.get_subscription_count() > 0 for publisher in publishers):
         if time.monotonic() >= deadline:
             return False
-        _serve_once(node, 0.05)
+        serve_once(node, 0.05)
     serve_until(node, time.monotonic() + SETTLE_S)
     return True
 
 
 def serve_until(node: Node, deadline_s: float) -> None:
-    """Serve the node's callbacks until the monotonic clock shows `deadline_s`; raises ExternalShutdownException at the process's end."""
+    """Serve the node's callbacks until the monotonic clock shows `deadline_s`; raises StopRequested when the process is to end."""
     while (remaining_s := deadline_s - time.monotonic()) > 0:
-        _serve_once(node, min(remaining_s, 0.1))
-
-
-def _serve_once(node: Node, timeout_s: float) -> None:
-    assert node.executor is not None
-    node.executor.spin_once(timeout_sec=timeout_s)
+        serve_once(node, remaining_s)
 
 
 class Pacer:

@@ -119,11 +119,12 @@ class Pipeline:
             self._outputs.publish_mask(result.mask, frame_id)
 
     def _measure(self, frame: StampedImage, result: OdometryResult, decoded_ms: float, total_ms: float) -> None:
-        latency_ms = (self._node.get_clock().now().nanoseconds - frame.stamp_ns) / NANOSECONDS * 1e3
         self.statistics.count("frames_processed")
-        self.statistics.measure(
-            preprocess_ms=decoded_ms + result.preprocess_ms, inference_ms=result.inference_ms, total_ms=total_ms, latency_ms=latency_ms
-        )
+        preprocess_ms = decoded_ms + result.preprocess_ms
+        self.statistics.measure(preprocess_ms=preprocess_ms, inference_ms=result.inference_ms, total_ms=total_ms)
+        now_ns = self._node.get_clock().now().nanoseconds
+        if now_ns > 0:  # zero: simulated time that has not begun
+            self.statistics.measure(latency_ms=(now_ns - frame.stamp_ns) / NANOSECONDS * 1e3)
 
     def _note(self, event: str) -> None:
         """Count and log what happened besides the ordinary; `event` starts with its kind."""

@@ -1,18 +1,32 @@
-"""Start and stop of a node's process: signals end it with exit code 0, what the user can mend with one line and exit code 2."""
+"""Start and stop of a node's process: signals end it with exit code 0, what the user can mend with one line and exit code 2.
+
+rclpy's own handlers invalidate the context under whatever is being done, and everything that is being done then fails in its own way. Ours
+only note the signal; what runs looks at it between two callbacks, so that nothing is torn apart.
+"""
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import rclpy
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from sfm_odometry.cli import EXIT_BAD_INPUT
 from sfm_odometry.errors import SfmOdometryError
 
+POLL_S = 0.2
+"""The longest time until a signal is looked at while nothing happens."""
+
 AnyNode = TypeVar("AnyNode", bound=Node)
+_signalled = threading.Event()
+
+
+class StopRequested(Exception):
+    """The process was told to end."""
 
 
 def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], ros_arguments: Sequence[str] | None = None) -> int:
@@ -20,37 +34,42 @@ def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], 
 
     Returns the process's exit code: 0, also after a signal; 2, after one line on stderr, for what the user can mend.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: _signalled.set())
     node: AnyNode | None = None
+    rclpy.init(args=None if ros_arguments is None else list(ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
     try:
-        rclpy.init(args=None if ros_arguments is None else list(ros_arguments))
-        executor = make_executor()  # first of all: rclpy's executors cannot be made once a signal has come
         node = make_node()
+        executor = make_executor()  # held here: a node does not keep its executor alive
         executor.add_node(node)
         work(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except (StopRequested, ExternalShutdownException):
         pass
     except SfmOdometryError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except Exception:
-        # A signal invalidates the context under whatever is being done; the errors that follow from it are not the user's business.
-        if rclpy.ok():
-            raise
     finally:
-        _finish(node)
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
     return 0
+
+
+def spin(node: Node) -> None:
+    """Serve the node's callbacks until the process is told to end."""
+    while True:
+        serve_once(node, POLL_S)
+
+
+def serve_once(node: Node, timeout_s: float) -> None:
+    """Serve one callback of the node, or none within `timeout_s`; raises StopRequested when the process was told to end."""
+    assert node.executor is not None
+    node.executor.spin_once(timeout_sec=min(timeout_s, POLL_S))
+    if _signalled.is_set():
+        raise StopRequested
 
 
 def make_executor() -> Executor:
     """The executor of all our processes."""
     # Not rclpy.experimental.EventsExecutor: in Kilted's 9.1.2 it keeps a core busy, calls no timer and does not end on a signal.
     return SingleThreadedExecutor()
-
-
-def _finish(node: Node | None) -> None:
-    """A second Ctrl-C does not tear the clean-up apart."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    if node is not None:
-        node.destroy_node()
-    rclpy.try_shutdown()

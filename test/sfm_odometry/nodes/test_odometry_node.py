@@ -15,7 +15,7 @@ from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 from tf2_ros import StaticTransformBroadcaster
@@ -75,11 +75,12 @@ class Rig:
         self.info = self.camera.create_publisher(CameraInfo, "camera_info", qos)
         self.spinner.add(self.node)
         if self.node.state.name not in ("unconfigured", "inactive"):
-            self.wait_until_connected()
+            self.wait_until_connected(compressed=parameters.get("image_transport") == "compressed")
         return self.node
 
-    def wait_until_connected(self) -> None:
-        self.spinner.until(lambda: self.image.get_subscription_count() and self.info.get_subscription_count(), "the node's subscriptions")
+    def wait_until_connected(self, compressed: bool = False) -> None:
+        wanted = [self.info] if compressed else [self.image, self.info]
+        self.spinner.until(lambda: all(publisher.get_subscription_count() for publisher in wanted), "the node's subscriptions")
         self.spinner.until(lambda: self.listener.count_publishers("odom") == 1 and self.listener.count_publishers("/tf") == 1)
 
     def send(self, index: int, stamp_ns: int | None = None, info: bool = True, **changes: object) -> int:
@@ -260,6 +261,33 @@ def test_best_effort_cameras_are_heard(rig: Rig) -> None:
     for index in range(6):
         rig.send(index)
     rig.spinner.until(lambda: rig.count("frames_received") >= 1)
+
+
+def test_compressed_images_beside_the_image_topic(rig: Rig) -> None:
+    rig.start(image_transport="compressed")
+    assert rig.node._active.inputs.image.topic == "/image/compressed"
+    publisher = rig.camera.create_publisher(CompressedImage, "image/compressed", 50)
+    rig.spinner.until(lambda: publisher.get_subscription_count() == 1)
+    for index, shot in enumerate(Drive(rig.drive.sequence, MOUNTING, stop=6, compressed=True).shots()):
+        shot.stamp(START_NS + index * 100_000_000)
+        rig.info.publish(shot.camera_info)
+        publisher.publish(shot.image)
+    rig.spinner.until(lambda: len(rig.got.odom) == 6)
+    motion = rig.expected(6)[-1].motions[-1]
+    np.testing.assert_allclose(pose_of(rig.got.odom[-1]), frames.base_pose(MOUNTING.base_from_camera(), motion.start_from_camera), atol=1e-9)
+
+
+def test_two_cameras_in_one_process_keep_apart(rig: Rig) -> None:
+    rig.start()
+    other = OdometryNode(namespace="rear", parameter_overrides=[Parameter("model.path", value=str(rig.model_path))])
+    other.autostart()
+    rig.spinner.add(other)
+    for index in range(6):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 6)
+    assert other._statistics.counts["frames_received"] == 0
+    assert other.state.reason == "no image on /rear/image"
+    assert rig.listener.count_publishers("/rear/odom") == 1
 
 
 def test_unusable_frames_are_refused_counted_and_survived(rig: Rig) -> None:

@@ -42,7 +42,7 @@ def test_a_folder_is_tracked_from_process_to_process(spinner, processes, model_p
     assert all(abs(published - stamp) < 30e9 for stamp, published in rows)
     assert "base_link" in {transform.child_frame_id for message in transforms for transform in message.transforms}
     node.send_signal(signal.SIGINT)
-    output, _ = node.communicate(timeout=30)
+    output, _ = node.communicate(timeout=60)
     assert node.returncode == 0, output
     assert "Traceback" not in output
 
@@ -55,7 +55,7 @@ def test_signals_end_the_node_with_success(spinner, processes, model_path: Path,
     node = processes.start(NODE, *parameters(model_path))
     spinner.until(lambda: statuses, "a status")
     node.send_signal(number)
-    output, _ = node.communicate(timeout=30)
+    output, _ = node.communicate(timeout=60)
     assert (node.returncode, "Traceback" in output) == (0, False), output
 
 
@@ -64,7 +64,7 @@ def test_signal_ends_a_player_that_waits_for_listeners(spinner, processes, drive
     player = processes.start(PLAYER, drive_folder, "--wait", -1)
     spinner.until(lambda: listener.count_publishers("image") == 1, "the player")
     player.send_signal(signal.SIGTERM)
-    output, _ = player.communicate(timeout=30)
+    output, _ = player.communicate(timeout=60)
     assert (player.returncode, "Traceback" in output) == (0, False), output
 
 
@@ -85,7 +85,7 @@ def test_player_loops_sends_clock_and_true_poses(spinner, processes, drive_folde
     player = processes.start(PLAYER, drive_folder, "--rate", 10, "--loop", "--clock", "--start", 2, "--frames", 6, "--camera-frame", "eye")
     spinner.until(lambda: len(images) >= 8 and len(infos) >= 8 and paths and static and truth and clocks, "a second round")
     player.send_signal(signal.SIGINT)
-    output, _ = player.communicate(timeout=30)
+    output, _ = player.communicate(timeout=60)
     assert player.returncode == 0, output
     stamps = [stamp_to_ns(image.header.stamp) for image in images]
     assert all(later > earlier for earlier, later in itertools.pairwise(stamps))
