@@ -68,7 +68,9 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     ]
     if switch("rviz", given["rviz"]):
         layout = str(SHARE / "config" / "sfm_odometry.rviz")
-        actions.append(Node(package="rviz2", executable="rviz2", namespace=given["namespace"], arguments=["-d", layout]))
+        remappings = [("image", images)]
+        rviz = Node(package="rviz2", executable="rviz2", namespace=given["namespace"], arguments=["-d", layout], remappings=remappings)
+        actions.append(rviz)
     return actions
 
 
