@@ -97,7 +97,10 @@ class Recorder:
 
     def _on_status(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            self.recording.status.update({item.key: item.value for item in status.values})
+            values = {item.key: item.value for item in status.values}
+            self.recording.status.update(values)
+            if values.get("state") == "tracking":
+                self.recording.tracking_status = values
 
     def _keep(self, message: Image, samples: dict[int, np.ndarray]) -> None:
         stamp_ns = Time.from_msg(message.header.stamp).nanoseconds

@@ -30,6 +30,7 @@ class Recording:
     """Everything heard of the node during one drive.
 
     `depths` (H, W) float32 along z, NaN unknown, and `masks` (H, W) uint8 by stamp: a sample of those received, which are all counted.
+    `status`: what the node said of itself; `tracking_status`: the last time that it was tracking, when its rates and times are telling.
     `transform_error`: the largest difference of an entry between an odometry message's pose and the transform of the same instant.
     """
 
@@ -42,6 +43,7 @@ class Recording:
     transforms_checked: int = 0
     transform_error: float = 0.0
     status: dict[str, str] = field(default_factory=dict)
+    tracking_status: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

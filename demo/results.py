@@ -35,15 +35,15 @@ def write_results(out: Path, drive: Drive, track: Track, recording: Recording, f
     panels = [panel_row(drive, recording, frame, stamps_ns[frame]) for frame in frames]
     for panel in panels:
         outputs.write_panel(out, panel.frame, panel.depth, panel.mask)
-    outputs.write_metrics(out, measures, facts | stream_facts(recording) | {"startup_note": STARTUP_NOTE})
+    outputs.write_metrics(out, measures, facts | stream_facts(recording) | NOTES | {"node_status": recording.tracking_status})
     write_text(out / outputs.REPORT, build_report(drive, track, truth, measures, panels, facts | stream_facts(recording)).html())
     return measures
 
 
-STARTUP_NOTE = (
-    f"the motion of the first {STARTUP_FRAMES} frames is published when the window of five first fills; "
+NOTES = {
+    "startup_note": f"the motion of the first {STARTUP_FRAMES} frames is published when the window of five first fills; "
     "they wait for later frames and are left out of latency_ms_*"
-)
+}
 
 
 def stream_facts(recording: Recording) -> dict[str, Any]:
