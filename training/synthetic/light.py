@@ -16,7 +16,6 @@ SHADOW_TEXEL_M = 0.14
 SHADOW_REACH_M = 62.0
 SHADOW_STEP_M = 12.0
 KEPT_MAPS = 4
-BIAS_M = 0.22
 SKY_WIDTH, SKY_HEIGHT = 2048, 512  # all azimuths; elevations SKY_LOW_RAD..SKY_HIGH_RAD
 SKY_LOW_RAD, SKY_HIGH_RAD = -0.15, 0.6
 
@@ -80,6 +79,12 @@ def _with_hills(rng: np.random.Generator, sky: np.ndarray, elevation: np.ndarray
     return np.where((elevation < -0.004)[..., None], ground, sky).astype(np.float32)
 
 
+def shadow_bias(facing: np.ndarray, cutout: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """(K,) metres for surfaces that face the sun by a cosine `facing`: the flatter the light, the more a map's texel spans in depth."""
+    slope = np.sqrt(1 - np.clip(facing, 0, 1) ** 2) / np.maximum(facing, 0.05)
+    return np.where(ground, 0.08, np.where(cutout, 0.3, 0.08 + 1.3 * SHADOW_TEXEL_M * slope))  # the ground is not in the map
+
+
 class ShadowMap:
     """Heights towards the sun of what it hits first, on a grid fixed to the world, around a place that moves in steps."""
 
@@ -110,17 +115,23 @@ class ShadowMap:
         heights, _ = fill(projected, polygons, atlas, samples, density)
         self._maps[place] = heights, origin
 
-    def lit(self, place: tuple[int, int], points: list[np.ndarray]) -> np.ndarray:
-        """(H, W) float32 share of sunlight, 0..1, at world points given as three (H, W) arrays, by one place's map; 1 beyond it."""
+    def lit(self, place: tuple[int, int], points: list[np.ndarray], bias_m: np.ndarray) -> np.ndarray:
+        """(H, W) float32 share of sunlight, 0..1, at world points given as three (H, W) arrays, by one place's map; 1 beyond it.
+
+        A point counts as lit up to `bias_m` (H, W) behind what the map holds: its own surface, as coarsely as the map has it.
+        """
         heights, origin = self._maps[place]
         axes = self.axes.astype(np.float32)
         a, b, height = (axis[0] * points[0] + axis[1] * points[1] + axis[2] * points[2] for axis in axes)
         a, b = ((value - np.float32(first)) * np.float32(1 / SHADOW_TEXEL_M) for value, first in zip((a, b), origin, strict=True))
         side = heights.shape[0]
+        height = height + bias_m
         total = np.zeros(height.shape, np.float32)
         beyond = (a < 1) | (b < 1) | (a > side - 2) | (b > side - 2)
         a, b = np.clip(a, 1, side - 2), np.clip(b, 1, side - 2)
-        for da, db in ((-0.25, -0.25), (0.75, -0.25), (-0.25, 0.75), (0.75, 0.75)):
-            index = (b + db).astype(np.int32) * side + (a + da).astype(np.int32)
-            total += heights.take(index) < height + BIAS_M
-        return np.where(beyond, np.float32(1), total * 0.25)
+        column, row = a.astype(np.int32), b.astype(np.int32)
+        right, down = a - column, b - row
+        index = row * side + column
+        for step, weight in ((0, (1 - right) * (1 - down)), (1, right * (1 - down)), (side, (1 - right) * down), (side + 1, right * down)):
+            total += weight * (heights.take(index + step) < height)
+        return np.where(beyond, np.float32(1), total)

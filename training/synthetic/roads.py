@@ -12,7 +12,7 @@ from training.synthetic.route import Route
 SPACING_M = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Road:
     """A road's middle line every SPACING_M, and its cross-section to either side."""
 
@@ -40,16 +40,25 @@ class RoadNetwork:
     roads: tuple[Road, ...]
     lane_m: float  # the car's path lies this far to the right of the main road's middle
 
-    def clearance(self, point: np.ndarray) -> float:
-        """Metres from `point` (2,) to the edge of the nearest carriageway; negative on it."""
-        return float((np.linalg.norm(self._samples - point, axis=1) - self._half_widths).min())
-
     def __post_init__(self) -> None:
         object.__setattr__(self, "_samples", np.concatenate([road.points for road in self.roads]))
-        object.__setattr__(self, "_half_widths", np.concatenate([np.full(len(r.points), r.half_width_m + r.bay_m) for r in self.roads]))
+        object.__setattr__(self, "_half_m", np.concatenate([np.full(len(r.points), r.half_width_m) for r in self.roads]))
+        object.__setattr__(self, "_bay_m", np.concatenate([np.full(len(r.points), r.bay_m) for r in self.roads]))
+        object.__setattr__(self, "_owner", np.concatenate([np.full(len(r.points), i) for i, r in enumerate(self.roads)]))
 
     _samples = np.zeros((0, 2))
-    _half_widths = np.zeros(0)
+    _half_m = np.zeros(0)
+    _bay_m = np.zeros(0)
+    _owner = np.zeros(0, np.int64)
+
+    def clearance(self, point: np.ndarray) -> float:
+        """Metres from `point` (2,) to where the nearest carriageway, with its bays, ends; negative on it."""
+        return float((np.hypot(*(self._samples - point).T) - self._half_m - self._bay_m).min())
+
+    def clearance_of_others(self, road: Road, point: np.ndarray) -> float:
+        """Metres from `point` to the nearest carriageway that is not `road`'s."""
+        others = self._owner != self.roads.index(road)
+        return float((np.hypot(*(self._samples - point).T) - self._half_m)[others].min(initial=99.0))
 
 
 def draw_network(seed: int, route: Route) -> RoadNetwork:

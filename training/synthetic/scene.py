@@ -258,7 +258,7 @@ class _Stretch:
         while along < self.length:
             point, heading = self.at(along, middle)
             room = 5.6 if road.main else 4.0
-            clear = min((_distance_to(other, point) for other in self.b.network.roads if other is not road), default=99.0)
+            clear = self.b.network.clearance_of_others(road, point)
             if self.rng.random() < self.b.parking and clear > room and _distance_to(road, point) > -1.25:
                 self._set_car(point, heading + (0.0 if self.side < 0 or self.rng.random() < 0.3 else np.pi))
             along += self.rng.uniform(5.2, 6.8)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from sfm_odometry.camera import Intrinsics
-from training.synthetic.light import Light, ShadowMap
+from training.synthetic.light import Light, ShadowMap, shadow_bias
 from training.synthetic.paint import TEXEL_M, GroundPicture
 from training.synthetic.palette import Palette
 from training.synthetic.polygons import Polygons
@@ -20,7 +20,7 @@ from training.synthetic.traffic import Shadow
 
 FARTHEST_M = 2000.0
 TEXTURE_COLUMNS = ("ua", "ub", "uc", "u0", "va", "vb", "vc", "v0", "texture", "density", "offset")
-COLUMNS = (*TEXTURE_COLUMNS, "sunlit", "skylit", "red", "green", "blue", "ground")
+COLUMNS = (*TEXTURE_COLUMNS, "sunlit", "bias", "skylit", "red", "green", "blue", "ground")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Shader:
         points = [directions[i] * depth + np.float32(world_from_camera[i, 3]) for i in range(3)]
         ground = look["ground"] > 0.5
         self._apply_ground(colour, ground, points, stretched * np.float32(visible.samples.step / self._intrinsics.fx))
-        sun = look["sunlit"] * self._shadows.lit(place, points)
+        sun = look["sunlit"] * self._shadows.lit(place, points, look["bias"])
         self._apply_mover_shadows(sun, points, ground, movers)
         return self._lit(colour, look, sun, depth, visible.seen < 0, directions)
 
@@ -70,10 +70,12 @@ class Shader:
         """(COLUMNS, K + 1) float32: what shading needs to know of each drawn polygon; the last entry is the sky's."""
         drawn, projected = visible.drawn, visible.projected
         normals = drawn.normals()
-        sunlit = np.where(drawn.cutout & drawn.two_sided, 0.55, np.maximum(normals @ self._light.to_sun, 0.0))
+        facing = normals @ self._light.to_sun
+        leaves = drawn.cutout & drawn.two_sided
+        sunlit = np.where(leaves, 0.55, np.maximum(facing, 0.0))
         offset = np.abs(np.einsum("mi,mi->m", normals, drawn.corners[:, 0] - center))
         columns = [*projected.texture_u.T, *projected.texture_v.T, drawn.texture, visible.density, offset]
-        columns += [sunlit, 0.75 + 0.25 * normals[:, 2], *(drawn.tint.T / 255), drawn.ground]
+        columns += [sunlit, shadow_bias(facing, leaves, drawn.ground), 0.75 + 0.25 * normals[:, 2], *(drawn.tint.T / 255), drawn.ground]
         return np.pad(np.stack(columns).astype(np.float32), ((0, 0), (0, 1)))
 
     def _lit(
