@@ -91,7 +91,7 @@ def latency_plot(frames: np.ndarray, latencies_ms: np.ndarray, median_ms: float,
     over.set_xlabel("frame")
     over.set_ylabel("image to odometry (ms)")
     over.legend(loc="upper right", ncols=2)
-    beside.hist(latencies_ms, bins=40, orientation="horizontal", color=ESTIMATE, alpha=0.8)
+    beside.hist(latencies_ms, bins=30, orientation="horizontal", color=ESTIMATE, alpha=0.8)
     beside.set_xlabel("frames")
     return to_svg(figure)
 

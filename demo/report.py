@@ -93,7 +93,9 @@ class Report:
         header = "".join(f"<th>{column}</th>" for column in columns.values())
         body = "".join(_panel_row(row, list(columns)) for row in self.panels)
         ramp = f'<span class="ramp" style="background: linear-gradient(90deg, {css_gradient()})"></span>'
-        note = f"Depth: inverse depth, far {ramp} near, each picture stretched by itself. " + MASK_NOTE * ("mask" in columns)
+        note = f"Depth: inverse depth, far {ramp} near, each picture stretched by itself; grey is unknown or too far. " + MASK_NOTE * (
+            "mask" in columns
+        )
         table = f'<table class="panels"><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>'
         return f"<h2>What the node sees</h2>\n{_figure(table, note)}"
 
