@@ -64,11 +64,12 @@ def _zoom_and_flip(batch: Batch, config: AugmentConfig, generator: torch.Generat
     mirrored = (draws[3] < 0.5) & config.flip
     grid = _sampling_grid(zoom, offset_x, offset_y, mirrored, height, width)
     resampled = F.grid_sample(batch.frames.flatten(0, 1), grid.repeat_interleave(frames, dim=0), "bilinear", "border", align_corners=True)
-    depth = F.grid_sample(batch.depth, grid, "nearest", "border", align_corners=True)
+    truth = F.grid_sample(torch.cat([batch.depth, batch.moving], dim=1), grid, "nearest", "border", align_corners=True)
     return replace(
         batch,
         frames=resampled.view_as(batch.frames),
-        depth=depth,
+        depth=truth[:, :1],
+        moving=truth[:, 1:],
         intrinsics=_zoomed_intrinsics(batch.intrinsics, zoom, offset_x, offset_y, mirrored, width),
         camera_from_frame=torch.where(mirrored[:, None, None, None], mirror_motion(batch.camera_from_frame), batch.camera_from_frame),
     )

@@ -18,8 +18,10 @@ class Batch:
     """(B, 1, H, W) float32 true depth of the target, 0 = unknown, inf = the sky."""
     camera_from_frame: Tensor
     """(B, N, 4, 4) float32 true poses of the frames in one common camera frame, the identity where unknown."""
+    moving: Tensor
+    """(B, 1, H, W) float32, 1 where the target shows an independently moving object, 0 elsewhere; only where `has_depth`."""
     has_depth: Tensor
-    """(B,) bool."""
+    """(B,) bool: there is a true depth map and a true motion mask."""
     has_motion: Tensor
     """(B,) bool."""
 

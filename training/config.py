@@ -46,8 +46,8 @@ class TrainConfig:
                 raise InputError(f"setting '{name}' must be at least 1, got {getattr(self, name)}")
         if self.learning_rate <= 0:
             raise InputError(f"setting 'learning_rate' must be positive, got {self.learning_rate}")
-        if self.objective.explainability and not self.model.pose.masks:
-            raise InputError("setting 'objective.explainability' needs 'model.pose.masks: true'")
+        if self.objective.needs_masks and not self.model.pose.masks:
+            raise InputError("settings 'objective.explainability' and 'objective.mask_supervision' need 'model.pose.masks: true'")
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:

@@ -135,9 +135,10 @@ def collate(snippets: list[tuple[Scene, int]], length: int, channels: int) -> Ba
     return Batch(
         frames=frames.permute(0, 1, 4, 2, 3).float() / 255.0,
         intrinsics=torch.stack([torch.from_numpy(scene.intrinsics).float() for scene, _ in snippets]),
-        depth=torch.stack([_depth(scene, start + length // 2) for scene, start in snippets]),
+        depth=torch.stack([_map(scene.depth, scene, start + length // 2) for scene, start in snippets]),
+        moving=torch.stack([_map(scene.motion_mask, scene, start + length // 2) for scene, start in snippets]) / 255.0,
         camera_from_frame=torch.stack([_motions(scene, start, length) for scene, start in snippets]),
-        has_depth=torch.tensor([scene.depth is not None for scene, _ in snippets]),
+        has_depth=torch.tensor([scene.depth is not None and scene.motion_mask is not None for scene, _ in snippets]),
         has_motion=torch.tensor(supervised),
     )
 
@@ -152,10 +153,11 @@ def _channels(frames: np.ndarray, channels: int) -> np.ndarray:
     return np.rint(frames.astype(np.float32) @ weights)[..., None].astype(np.uint8)
 
 
-def _depth(scene: Scene, index: int) -> torch.Tensor:
-    if scene.depth is None:
+def _map(maps: np.ndarray | None, scene: Scene, index: int) -> torch.Tensor:
+    """One frame of true depth or motion (1, H, W), zeros where the scene has none."""
+    if maps is None:
         return torch.zeros(1, *scene.frames.shape[1:3])
-    return torch.from_numpy(np.array(scene.depth[index])).float()[None]
+    return torch.from_numpy(np.array(maps[index])).float()[None]
 
 
 def _motions(scene: Scene, start: int, length: int) -> torch.Tensor:

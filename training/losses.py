@@ -71,6 +71,12 @@ def explainability_regulariser(logits: Tensor) -> Tensor:
     return -torch.log_softmax(logits, dim=2)[:, :, 1].mean()
 
 
+def mask_error(logits: Tensor, moving: Tensor) -> Tensor:
+    """Cross-entropy of the masks (B, S, 2, H, W) against 1 where nothing moves by itself and 0 where something does (B, 1, H, W)."""
+    target = (moving < 0.5).long().expand(-1, logits.shape[1], -1, -1)
+    return F.cross_entropy(logits.transpose(1, 2), target)
+
+
 def log_depth_error(inverse_depth: Tensor, true_depth: Tensor, floor: float) -> Tensor:
     """Mean |log rho - log rho*| over the pixels whose true depth (B, 1, H, W) is known (> 0; infinite depth counts as rho* = floor)."""
     target = (1.0 / true_depth.clamp_min(1e-3)).clamp_min(floor)

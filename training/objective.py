@@ -15,6 +15,7 @@ from training.losses import (
     edge_aware_smoothness,
     explainability_regulariser,
     log_depth_error,
+    mask_error,
     masked_mean,
     motion_error,
     photometric_error,
@@ -44,6 +45,12 @@ class ObjectiveConfig:
     """For snippets with true depth: a warm start on rendered drives."""
     motion_supervision: float = 0.0
     rotation_weight: float = 50.0
+    mask_supervision: float = 0.0
+
+    @property
+    def needs_masks(self) -> bool:
+        """Whether any term looks at the masks."""
+        return bool(self.explainability or self.mask_supervision)
 
     @property
     def needs_depth(self) -> bool:
@@ -72,6 +79,8 @@ def objective(batch: Batch, predictions: Predictions, config: ObjectiveConfig) -
             terms[name] = terms.get(name, 0.0) + value
     if config.depth_supervision and batch.has_depth.any():
         terms["depth"] = config.depth_supervision * _depth_term(batch, predictions.inverse_depth)
+    if config.mask_supervision and predictions.mask_logits and batch.has_depth.any():
+        terms["mask"] = config.mask_supervision * _mask_term(batch, predictions.mask_logits)
     if config.motion_supervision and batch.has_motion.any():
         terms["motion"] = config.motion_supervision * _motion_term(batch, predictions.source_from_target, config.rotation_weight)
     return terms
@@ -138,6 +147,13 @@ def _depth_term(batch: Batch, predictions: list[Tensor]) -> Tensor:
         picked = F.interpolate(truth, size=inverse_depth.shape[-2:], mode="nearest-exact")
         total = total + log_depth_error(inverse_depth[batch.has_depth], picked, floor=0.005) / 2**scale
     return total
+
+
+def _mask_term(batch: Batch, mask_logits: list[Tensor]) -> Tensor:
+    """Supervised masks at the finest scale."""
+    logits = mask_logits[0][batch.has_depth]
+    moving = F.interpolate(batch.moving[batch.has_depth], size=logits.shape[-2:], mode="nearest-exact")
+    return mask_error(logits, moving)
 
 
 def _motion_term(batch: Batch, source_from_target: Tensor, rotation_weight: float) -> Tensor:

@@ -91,7 +91,7 @@ class Trainer:
         """Run the networks on `frames`, the batch's own or recoloured ones, in the configured precision."""
         with self._autocast():
             inverse_depth = self.model.inverse_depth(frames[:, batch.target]) if self.config.objective.needs_depth else []
-            source_from_target, mask_logits = self.model.motion_and_masks(frames, with_masks=self.config.objective.explainability > 0)
+            source_from_target, mask_logits = self.model.motion_and_masks(frames, with_masks=self.config.objective.needs_masks)
         return Predictions(inverse_depth, source_from_target, mask_logits)
 
     def _autocast(self) -> contextlib.AbstractContextManager:

@@ -34,6 +34,7 @@ def batch():
         frames=torch.stack([colour for _, colour in views]).expand(count, -1, -1, -1, -1),
         intrinsics=K.expand(count, 3, 3),
         depth=views[1][0].expand(count, -1, -1, -1),
+        moving=torch.zeros(count, 1, 48, 64),
         camera_from_frame=world_from_camera.expand(count, -1, -1, -1),
         has_depth=torch.ones(count, dtype=torch.bool),
         has_motion=torch.ones(count, dtype=torch.bool),

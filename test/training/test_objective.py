@@ -26,6 +26,7 @@ def batch():
         frames=torch.stack([wall(-2), wall(0), wall(2)])[None],
         intrinsics=K[None],
         depth=torch.full((1, 1, 32, 64), DEPTH),
+        moving=torch.zeros(1, 1, 32, 64),
         camera_from_frame=poses[None],
         has_depth=torch.tensor([True]),
         has_motion=torch.tensor([True]),
@@ -72,6 +73,15 @@ def test_snippets_without_truth_are_not_supervised(batch):
     blind = replace(batch, has_depth=torch.tensor([False]), has_motion=torch.tensor([False]))
     terms = objective(blind, predictions(batch), ObjectiveConfig(depth_supervision=1.0, motion_supervision=1.0))
     assert set(terms) == {"photometric", "explainability", "smoothness"}
+
+
+def test_masks_are_supervised_by_what_moves(batch):
+    config = ObjectiveConfig(mask_supervision=1.0)
+    moving = replace(batch, moving=torch.ones(1, 1, 32, 64))
+    still_error = objective(batch, predictions(batch), config)["mask"]
+    assert still_error < 0.05
+    assert objective(moving, predictions(batch), config)["mask"] > 3.9
+    assert objective(moving, predictions(batch, explainable=-4.0), config)["mask"] == pytest.approx(still_error)
 
 
 def test_weights_of_zero_leave_terms_out(batch):

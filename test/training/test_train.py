@@ -135,7 +135,9 @@ def test_a_pose_network_is_warmed_up_without_the_depth_network(data):
     before = ["objective.photometric=0", "objective.smoothness=0", "objective.explainability=0", "objective.motion_supervision=1"]
     assert main(arguments(data, "start", "steps=1", "learning_rate=1e-12")) == 0
     for path in (data / "data").glob("*/scene.json"):
-        path.write_text(path.read_text().replace('"has_poses": false, "poses_supervise": false', '"has_poses": true, "poses_supervise": true'))
+        path.write_text(
+            path.read_text().replace('"has_poses": false, "poses_supervise": false', '"has_poses": true, "poses_supervise": true')
+        )
         np.save(path.with_name("poses.npy"), np.stack([np.eye(4)] * 10))
     start = data / "start" / "latest.safetensors"
     assert main(arguments(data, "warm", *before, f"init_from={start}")) == 0
