@@ -25,13 +25,13 @@ class RefineConfig:
     """Cauchy's threshold in standard deviations of the error."""
     noise_floor: float = 0.004
     """Least standard deviation of a grey value."""
-    depth_error: float = 0.2
+    depth_error: float = 0.3
     """Standard deviation of the predicted depth of a pixel, as a share: errors that it explains weigh less. 0 = the depth is exact."""
     depth_scale_error: float = 0.03
     """Standard deviation of the whole depth map's scale from frame to frame, as a share; no alignment of images can see it."""
-    correlated_points: float = 20.0
+    correlated_points: float = 60.0
     """So many points err together as one: the information of the images is divided by it."""
-    prior_length: float = 0.03
+    prior_length: float = 0.06
     """Standard deviation of the given translation along itself, as a share; 0 = the given length counts for nothing."""
     prior_direction: float = 0.03
     """The same across it; 0 = no prior."""

@@ -25,7 +25,7 @@ class MotionRefiner:
     varying state, and only then held by the prior: lengths come out in the depth's unit, as steady as the network's.
     """
 
-    def __init__(self, config: RefineConfig = DEFAULT_CONFIG, gain: float = 0.1, settle: int = 5) -> None:
+    def __init__(self, config: RefineConfig = DEFAULT_CONFIG, gain: float = 0.2, settle: int = 5) -> None:
         """gain: share of a new step in the ratio; settle: steps without a prior on the length at the start."""
         self.config, self.gain, self.settle = config, gain, settle
         self._starting = replace(
