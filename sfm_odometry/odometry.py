@@ -10,6 +10,8 @@ from sfm_odometry.camera import Intrinsics
 from sfm_odometry.estimator import Estimator
 from sfm_odometry.params import OdometryParams
 from sfm_odometry.preprocess import Preprocessor
+from sfm_odometry.refiner import MotionRefiner
+from sfm_odometry.steps import SeenFrame, Step, network_step, refined_step
 from sfm_odometry.trajectory import Trajectory, rotation_from_vector, rotation_vector, twist_of
 from sfm_odometry.uncertainty import BRIDGE_INFLATION, motion_covariance
 from sfm_odometry.window import AddedFrame, Arrival, FrameWindow
@@ -39,6 +41,8 @@ class FrameMotion:
     """(6,): linear and angular velocity in the axes of this camera."""
     twist_covariance: np.ndarray
     """(6, 6) of the twist."""
+    unrefined: str = ""
+    """Why this step is the networks' own although refinement was asked for; empty otherwise."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,9 @@ class MonocularOdometry:
     def __init__(self, estimator: Estimator, params: OdometryParams | None = None) -> None:
         self.estimator = estimator
         self.params = params or OdometryParams()
-        self._window: FrameWindow[np.ndarray] = FrameWindow(estimator.window_length, round(self.params.max_gap_s * 1e9))
+        self._window: FrameWindow[SeenFrame] = FrameWindow(estimator.window_length, round(self.params.max_gap_s * 1e9))
         self._trajectory = Trajectory()
+        self._refiner = MotionRefiner()
         self._preprocessor: Preprocessor | None = None
         self.reset()
 
@@ -84,6 +89,7 @@ class MonocularOdometry:
         """Start a new trajectory at the next frame."""
         self._window.reset()
         self._trajectory.reset()
+        self._refiner.reset()
         self._newest_known_ns: int | None = None
         self._twist: np.ndarray | None = None
 
@@ -98,7 +104,7 @@ class MonocularOdometry:
         started = time.perf_counter()
         event = self._adapt_to(intrinsics)
         assert self._preprocessor is not None
-        frame = self._preprocessor(image)
+        frame = SeenFrame(self._preprocessor(image), self.estimator)
         added = self._window.add(frame, stamp_ns)
         if added.arrival is Arrival.REFUSED:
             return OdometryResult(self._state(), refused=added.reason)
@@ -128,6 +134,7 @@ class MonocularOdometry:
         resize_mode = self.params.resize_mode or config.resize_mode
         self._preprocessor = Preprocessor(intrinsics, config.width, config.height, config.image_channels, resize_mode)
         self._window.flush()
+        self._refiner.reset()
         return "" if first else "intrinsics changed"
 
     def _handle_arrival(self, added: AddedFrame) -> str:
@@ -141,9 +148,9 @@ class MonocularOdometry:
             return f"clock jumped back {-added.since_newest_ns / 1e9:.2f} s"
         return ""
 
-    def _depth_panel(self, frame: np.ndarray, stamp_ns: int) -> Panel:
+    def _depth_panel(self, frame: SeenFrame, stamp_ns: int) -> Panel:
         assert self._preprocessor is not None
-        depth = self.estimator.depth(frame) * np.float32(self.params.scale)
+        depth = frame.depth * np.float32(self.params.scale)
         known = (depth >= self.params.min_depth) & (depth <= self.params.max_depth)
         return Panel(stamp_ns, np.where(known, depth, np.float32(np.nan)), self._preprocessor.intrinsics)
 
@@ -151,8 +158,7 @@ class MonocularOdometry:
         if not self._window.full:
             return TrackingState.FILLING_WINDOW, "", (), None
         assert self._preprocessor is not None
-        chain, mask = self.estimator.motion(self._window.frames, want_mask)
-        chain[:, :3, 3] *= self.params.scale
+        chain, mask = self.estimator.motion([frame.image for frame in self._window.frames], want_mask)
         stamps_ns = self._window.stamps_ns
         reason = self._implausible(chain, stamps_ns)
         if reason:
@@ -166,7 +172,7 @@ class MonocularOdometry:
         if not np.isfinite(chain).all():
             return "lost: the motion is not finite"
         for step, dt_s in zip(chain, np.diff(stamps_ns) / 1e9, strict=True):
-            speed = np.linalg.norm(step[:3, 3]) / dt_s
+            speed = np.linalg.norm(step[:3, 3]) * self.params.scale / dt_s
             turn_rate_deg = np.degrees(np.linalg.norm(rotation_vector(step[:3, :3]))) / dt_s
             if speed > self.params.max_speed or turn_rate_deg > self.params.max_turn_rate_deg:
                 return f"lost: a motion of {speed:.1f} /s and {turn_rate_deg:.0f} deg/s is not plausible"
@@ -174,46 +180,58 @@ class MonocularOdometry:
 
     def _integrate(self, chain: np.ndarray, stamps_ns: list[int]) -> list[FrameMotion]:
         """Append the steps to the frames whose pose is not known yet; poses that were handed out are never moved."""
-        motions = []
         durations_s = np.diff(stamps_ns) / 1e9
-        if self._newest_known_ns is None or self._newest_known_ns < stamps_ns[0]:
-            motions.append(self._enter(stamps_ns[0], twist_of(chain[0], durations_s[0])))
-        for step, dt_s, stamp_ns in zip(chain, durations_s, stamps_ns[1:], strict=True):
-            if self._newest_known_ns is None or stamp_ns > self._newest_known_ns:
-                motions.append(self._append(step, self._covariance_of(step), stamp_ns, dt_s, twist_of(step, dt_s)))
+        known = [
+            index for index, stamp_ns in enumerate(stamps_ns) if self._newest_known_ns is not None and stamp_ns <= self._newest_known_ns
+        ]
+        first_new = known[-1] if known else 0
+        steps = [self._step(chain[index], index) for index in range(first_new, len(chain))]
+        motions = [] if known else [self._enter(stamps_ns[0], twist_of(steps[0].previous_from_current, durations_s[0]))]
+        for index, step in enumerate(steps, start=first_new):
+            dt_s = durations_s[index]
+            motions.append(self._append(step, stamps_ns[index + 1], dt_s, twist_of(step.previous_from_current, dt_s)))
         return motions
+
+    def _step(self, previous_from_current: np.ndarray, index: int) -> Step:
+        """The step from the window's frame `index` to the next, refined if that is asked for."""
+        assert self._preprocessor is not None
+        if not self.params.refine:
+            return network_step(previous_from_current, self.params.scale, self._scale_known)
+        previous, current = self._window.frames[index : index + 2]
+        intrinsics = self._preprocessor.intrinsics.matrix()
+        return refined_step(self._refiner, (previous, current), previous_from_current, intrinsics, self.params.scale, self._scale_known)
+
+    @property
+    def _scale_known(self) -> bool:
+        return self.params.scale_mode != "none"
 
     def _enter(self, stamp_ns: int, twist: np.ndarray) -> FrameMotion:
         """The oldest frame of a window that shares none with the known poses: the start, or the far side of a gap."""
-        step, covariance, dt_s = np.eye(4), self._covariance_of(np.eye(4)), 0.0
-        if self._newest_known_ns is not None:
-            dt_s = (stamp_ns - self._newest_known_ns) / 1e9
-            step, covariance = self._bridge(dt_s)
-        return self._append(step, covariance, stamp_ns, dt_s, twist)
+        if self._newest_known_ns is None:
+            return self._append(network_step(np.eye(4), 1.0, self._scale_known), stamp_ns, 0.0, twist)
+        dt_s = (stamp_ns - self._newest_known_ns) / 1e9
+        return self._append(self._bridge(dt_s), stamp_ns, dt_s, twist)
 
-    def _bridge(self, dt_s: float) -> tuple[np.ndarray, np.ndarray]:
+    def _bridge(self, dt_s: float) -> Step:
         """The unseen motion over a gap: constant velocity for a while, beyond that the pose is held; the covariance covers either."""
-        if self._twist is None:
-            return np.eye(4), self._covariance_of(np.eye(4)) * BRIDGE_INFLATION
         travelled = np.eye(4)
-        travelled[:3, :3] = rotation_from_vector(self._twist[3:] * dt_s)
-        travelled[:3, 3] = rotation_from_vector(self._twist[3:] * dt_s / 2) @ self._twist[:3] * dt_s
-        covariance = self._covariance_of(travelled) * BRIDGE_INFLATION
-        return (travelled if dt_s <= self.params.max_bridge_s else np.eye(4)), covariance
+        if self._twist is not None:
+            travelled[:3, :3] = rotation_from_vector(self._twist[3:] * dt_s)
+            travelled[:3, 3] = rotation_from_vector(self._twist[3:] * dt_s / 2) @ self._twist[:3] * dt_s
+        covariance = motion_covariance(travelled, self._scale_known) * BRIDGE_INFLATION
+        return Step(travelled if dt_s <= self.params.max_bridge_s else np.eye(4), covariance)
 
-    def _append(self, step: np.ndarray, covariance: np.ndarray, stamp_ns: int, dt_s: float, twist: np.ndarray) -> FrameMotion:
-        pose = self._trajectory.append(step, covariance)
+    def _append(self, step: Step, stamp_ns: int, dt_s: float, twist: np.ndarray) -> FrameMotion:
+        pose = self._trajectory.append(step.previous_from_current, step.covariance)
         self._newest_known_ns, self._twist = stamp_ns, twist
         return FrameMotion(
             stamp_ns=stamp_ns,
             start_from_camera=pose.start_from_camera,
             pose_covariance=pose.covariance,
-            previous_from_current=step,
+            previous_from_current=step.previous_from_current,
             dt_s=dt_s,
             twist=twist,
             # Over a step of no known duration (the first frame) the twist is its neighbour's; a nominal 0.1 s keeps it finite.
-            twist_covariance=covariance / (dt_s or 0.1) ** 2,
+            twist_covariance=step.covariance / (dt_s or 0.1) ** 2,
+            unrefined=step.unrefined,
         )
-
-    def _covariance_of(self, step: np.ndarray) -> np.ndarray:
-        return motion_covariance(step, scale_known=self.params.scale_mode != "none")

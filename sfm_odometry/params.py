@@ -16,6 +16,8 @@ class OdometryParams:
     """A longer pause between two frames flushes the window."""
     max_bridge_s: float = 2.0
     """A gap up to this long is bridged at constant velocity with inflated covariance; over a longer one the pose is held."""
+    refine: bool = True
+    """Whether the networks' motion is made more precise by aligning the images."""
     scale_mode: str = "none"
     """none: lengths are in the model's own unit; fixed: multiplied by `scale_value`."""
     scale_value: float = 1.0

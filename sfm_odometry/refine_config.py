@@ -31,7 +31,7 @@ class RefineConfig:
     """Standard deviation of the whole depth map's scale from frame to frame, as a share; no alignment of images can see it."""
     correlated_points: float = 60.0
     """So many points err together as one: the information of the images is divided by it."""
-    prior_length: float = 0.06
+    prior_length: float = 0.2
     """Standard deviation of the given translation along itself, as a share; 0 = the given length counts for nothing."""
     prior_direction: float = 0.03
     """The same across it; 0 = no prior."""

@@ -11,6 +11,8 @@ from sfm_odometry.refine_config import RefineConfig
 DEFAULT_CONFIG = RefineConfig()
 LARGEST_CHANGE = 0.5
 """Once settled, one frame changes the logarithm of the ratio by no more than this times the gain."""
+LARGEST_LOG_RATIO = float(np.log(4.0))
+"""Networks that were learned together do not differ by more: a larger ratio would be a state run away over depth that says nothing."""
 SURE_LENGTH = 4.0
 """A step must be so many standard deviations long to say anything about the ratio."""
 STARTING_MAX_TRANSLATION = 2.0
@@ -72,4 +74,5 @@ class MotionRefiner:
         if self._steps >= self.settle:
             change = min(max(change, -LARGEST_CHANGE), LARGEST_CHANGE)
         self._steps += 1
-        self._log_ratio += max(self.gain, 1.0 / self._steps) * change
+        ratio = self._log_ratio + max(self.gain, 1.0 / self._steps) * change
+        self._log_ratio = min(max(ratio, -LARGEST_LOG_RATIO), LARGEST_LOG_RATIO)

@@ -64,7 +64,8 @@ def command(arguments: argparse.Namespace) -> None:
     images = list_images(arguments.images)
     stamps_ns = _stamps_ns(images, arguments.times)
     intrinsics = _intrinsics(images[0], arguments)
-    params = OdometryParams(scale_mode="none" if arguments.scale is None else "fixed", scale_value=arguments.scale or 1.0)
+    scale_mode = "none" if arguments.scale is None else "fixed"
+    params = OdometryParams(refine=not arguments.no_refine, scale_mode=scale_mode, scale_value=arguments.scale or 1.0)
     estimator = Estimator.from_file(arguments.model, arguments.device)
     if len(images) < estimator.window_length:
         raise InputError(f"{arguments.images}: {len(images)} images, expected at least the {estimator.window_length} of one window")
@@ -152,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, help="a .safetensors model; default: the packaged one")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--scale", type=float, help="factor from the model's unit of length to metres; default: left as it is")
+    parser.add_argument("--no-refine", action="store_true", help="the networks' motions as they are, without aligning the images")
     parser.add_argument("--out", type=Path, required=True, help="file of poses, camera0_from_camera, one a frame")
     parser.add_argument("--format", choices=("kitti", "tum"), default="kitti")
     parser.add_argument(

@@ -1,6 +1,7 @@
-"""How sure a motion is: a first model, from the motion's own size.
+"""How sure the networks' own motions are: a first model, from the motion's size.
 
-The networks give no spread of their own, so the standard deviations grow with the motion and have a floor; they are never zero.
+The networks give no spread of their own, so the standard deviations grow with the motion and have a floor; they are never zero. A refined
+motion brings its own covariance (:mod:`sfm_odometry.refine`).
 """
 
 import numpy as np
@@ -16,11 +17,19 @@ BRIDGE_INFLATION = 25.0
 """Factor on the covariance of a motion that was extrapolated instead of seen."""
 
 
+def unknown_scale_covariance(previous_from_current: np.ndarray) -> np.ndarray:
+    """What an unknown scale adds to the covariance (6, 6) of a step (4, 4): its length, along its direction."""
+    along = previous_from_current[:3, :3].T @ previous_from_current[:3, 3]
+    covariance = np.zeros((6, 6))
+    covariance[:3, :3] = UNKNOWN_SCALE**2 * np.outer(along, along)
+    return covariance
+
+
 def motion_covariance(previous_from_current: np.ndarray, scale_known: bool) -> np.ndarray:
     """Covariance (6, 6) of a step (4, 4), translation then rotation in the current camera's axes."""
     length = float(np.linalg.norm(previous_from_current[:3, 3]))
     angle_rad = float(np.arccos(np.clip((np.trace(previous_from_current[:3, :3]) - 1) / 2, -1.0, 1.0)))
-    relative = RELATIVE_TRANSLATION if scale_known else UNKNOWN_SCALE
-    translation_sigma = TRANSLATION_FLOOR + relative * length
+    translation_sigma = TRANSLATION_FLOOR + RELATIVE_TRANSLATION * length
     rotation_sigma = ROTATION_FLOOR_RAD + RELATIVE_ROTATION * angle_rad
-    return np.diag([translation_sigma**2] * 3 + [rotation_sigma**2] * 3)
+    covariance = np.diag([translation_sigma**2] * 3 + [rotation_sigma**2] * 3)
+    return covariance if scale_known else covariance + unknown_scale_covariance(previous_from_current)

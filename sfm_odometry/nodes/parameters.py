@@ -71,6 +71,9 @@ class NodeParameters:
         "Stamps that jump back start a new trajectory at the origin; false: go on from the last pose",
         name="window.reset_on_clock_jump",
     )
+    refine: bool = _parameter(
+        _CORE.refine, "Make the networks' motion more precise by aligning the images; false: the networks' motion as it is, at less cost"
+    )
     scale_mode: str = _parameter(
         _CORE.scale_mode, "none: the model's own unit of length; fixed: multiplied by scale.value", name="scale.mode", choices=SCALE_MODES
     )
@@ -114,6 +117,7 @@ class NodeParameters:
         """The part that the core takes."""
         return OdometryParams(
             max_gap_s=self.window_max_gap,
+            refine=self.refine,
             scale_mode=self.scale_mode,
             scale_value=self.scale_value,
             min_depth=self.min_depth,

@@ -112,6 +112,7 @@ class Pipeline:
         for motion in result.motions:
             self._outputs.publish_motion(motion, base_from_camera, self.parameters)
         self.statistics.count("frames_published", len(result.motions))
+        self.statistics.count("frames_unrefined", sum(bool(motion.unrefined) for motion in result.motions))
         frame_id = frame.message.header.frame_id
         if result.depth is not None:
             self._outputs.publish_depth(result.depth, frame_id)

@@ -14,6 +14,7 @@ from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
 from sfm_odometry.odometry import MonocularOdometry, TrackingState
 from sfm_odometry.params import OdometryParams
+from sfm_odometry.preprocess import Preprocessor
 
 CAMERA = Intrinsics(110.0, 110.0, 95.5, 47.5, 192, 96)
 STEP_NS = 100_000_000
@@ -171,3 +172,29 @@ def test_a_device_that_is_not_there_is_refused_by_name(name):
 def test_parameters_out_of_range_are_refused_by_name(values):
     with pytest.raises(InputError, match=next(iter(values))):
         OdometryParams(**values)
+
+
+def test_without_texture_the_networks_motion_stays_and_the_reason_is_said(estimator):
+    odometry = MonocularOdometry(estimator)
+    flat = np.full((96, 192), 128, np.uint8)
+    motions = [motion for index in range(6) for motion in odometry.process(flat, CAMERA, index * STEP_NS).motions]
+    assert all("too few points" in motion.unrefined for motion in motions[1:])
+
+
+def test_refinement_can_be_switched_off(estimator):
+    chain, _ = estimator.motion([Preprocessor(CAMERA, 64, 32, 1)(image(index)) for index in range(5)])
+    motions = feed(MonocularOdometry(estimator, OdometryParams(refine=False)), range(5))[4].motions
+    for motion, step in zip(motions[1:], chain, strict=True):
+        assert motion.previous_from_current == pytest.approx(step)
+        assert motion.unrefined == ""
+
+
+def test_an_unknown_scale_makes_the_length_unsure(estimator):
+    unknown, known = (
+        feed(MonocularOdometry(estimator, OdometryParams(refine=False, scale_mode=mode)), range(5))[4].motions[3]
+        for mode in ("none", "fixed")
+    )
+    along = unknown.previous_from_current[:3, :3].T @ unknown.previous_from_current[:3, 3]
+    length = np.linalg.norm(along)
+    variances = [along @ (motion.twist_covariance[:3, :3] * motion.dt_s**2) @ along / length**2 for motion in (unknown, known)]
+    assert variances[0] - variances[1] == pytest.approx((0.25 * length) ** 2)

@@ -1,0 +1,80 @@
+"""One step of the odometry: the motion between two neighbouring frames and how sure it is."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+
+from sfm_odometry.estimator import Estimator
+from sfm_odometry.refiner import MotionRefiner
+from sfm_odometry.uncertainty import motion_covariance, unknown_scale_covariance
+
+
+class SeenFrame:
+    """A frame as the networks see it, uint8 (H, W, C); its depth is inferred once, when first asked for."""
+
+    def __init__(self, image: np.ndarray, estimator: Estimator) -> None:
+        self.image = image
+        self._estimator = estimator
+
+    @cached_property
+    def depth(self) -> np.ndarray:
+        """Depth along z (H, W), float32, in the model's unit of length."""
+        return self._estimator.depth(self.image)
+
+    @cached_property
+    def grey(self) -> np.ndarray:
+        """The image as uint8 (H, W)."""
+        return self.image[..., 0] if self.image.shape[2] == 1 else cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A motion (4, 4) with its covariance (6, 6), translation then rotation in the current camera's axes."""
+
+    previous_from_current: np.ndarray
+    covariance: np.ndarray
+    unrefined: str = ""
+    """Why the motion is the networks' own although refinement was asked for; empty otherwise."""
+
+
+def network_step(previous_from_current: np.ndarray, scale: float, scale_known: bool, unrefined: str = "") -> Step:
+    """The networks' own motion; `scale` is the factor from the model's unit of length to the published one."""
+    motion = _scaled(previous_from_current, scale)
+    return Step(motion, motion_covariance(motion, scale_known), unrefined)
+
+
+def refined_step(
+    refiner: MotionRefiner,
+    frames: tuple[SeenFrame, SeenFrame],
+    previous_from_current: np.ndarray,
+    intrinsics: np.ndarray,
+    scale: float,
+    scale_known: bool,
+) -> Step:
+    """The networks' motion between the previous and the current frame, made more precise by aligning the images over the predicted depth.
+
+    Where the images do not allow it the networks' motion stays, in the depth's unit of length.
+    """
+    previous, current = frames
+    refinement = refiner.refine(
+        torch.from_numpy(current.grey),
+        torch.from_numpy(previous.grey),
+        torch.from_numpy(current.depth),
+        intrinsics,
+        previous_from_current,
+    )
+    if not refinement.converged:
+        return network_step(refinement.previous_from_current, scale, scale_known, refinement.reason)
+    motion = _scaled(refinement.previous_from_current, scale)
+    units = np.diag([scale] * 3 + [1.0] * 3)
+    covariance = units @ refinement.covariance @ units
+    return Step(motion, covariance if scale_known else covariance + unknown_scale_covariance(motion))
+
+
+def _scaled(motion: np.ndarray, scale: float) -> np.ndarray:
+    result = motion.copy()
+    result[:3, 3] *= scale
+    return result
