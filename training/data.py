@@ -34,6 +34,8 @@ class Scene:
     """(N, 4, 4) camera0_from_camera; KITTI's are for validation alone, a rendered drive's may supervise a warm start."""
     poses_supervise: bool
     """Whether the poses may be used in training."""
+    resize_mode: str
+    """How the source's images became this size: crop, stretch or pad."""
 
     def snippet_starts(self, length: int) -> np.ndarray:
         """Indices of first frames of all snippets of `length` consecutive frame numbers."""
@@ -66,6 +68,7 @@ def _open_scene(folder: Path) -> Scene:
         frame_numbers=np.asarray(description["frame_numbers"]),
         intrinsics=np.asarray(description["intrinsics"], np.float64),
         poses_supervise=description["poses_supervise"],
+        resize_mode=description["resize_mode"],
         **optional,
     )
 

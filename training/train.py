@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sfm_odometry.cli import run_cli
+from sfm_odometry.errors import InputError
 from training.config import TrainConfig, load_config
 from training.data import Scene, SnippetSampler, open_data, split_scenes
 from training.run_folder import RunFolder
@@ -33,13 +34,27 @@ def command(arguments: argparse.Namespace) -> None:
 
 def _open_data(folders: Sequence[Path], config: TrainConfig) -> tuple[SnippetSampler, SnippetSampler | None]:
     """Samplers of the training scenes, grouped by data set, and of the validation scenes."""
-    splits = [split_scenes(open_data(folder), config.validation_scenes) for folder in folders]
+    groups = [open_data(folder) for folder in folders]
+    _check_fit([scene for scenes in groups for scene in scenes], config)
+    splits = [split_scenes(scenes, config.validation_scenes) for scenes in groups]
     training = _sampler([train for train, _ in splits], config, config.data_weights)
     held_out = [scene for _, validation in splits for scene in validation]
     if not held_out:
         print(f"no validation: no scene matches validation_scenes {list(config.validation_scenes)}")
         return training, None
     return training, _sampler([held_out], config)
+
+
+def _check_fit(scenes: list[Scene], config: TrainConfig) -> None:
+    """The model's input is made at run time as its training data was; a size that differs is refused, another way of resizing is said."""
+    model = config.model
+    for scene in scenes:
+        height, width = scene.frames.shape[1:3]
+        if (width, height) != (model.width, model.height):
+            raise InputError(f"scene {scene.name} is {width}x{height}, but the model's input is {model.width}x{model.height}")
+    others = sorted({scene.resize_mode for scene in scenes} - {model.resize_mode})
+    if others:
+        print(f"note: some data was prepared with --resize-mode {', '.join(others)}, but the model's resize_mode is {model.resize_mode}")
 
 
 def _sampler(groups: list[list[Scene]], config: TrainConfig, weights: tuple[float, ...] = ()) -> SnippetSampler:

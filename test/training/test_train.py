@@ -54,6 +54,7 @@ def write_scene(folder, seed):
         "has_motion_mask": False,
         "has_poses": False,
         "poses_supervise": False,
+        "resize_mode": "crop",
     }
     (folder / "scene.json").write_text(json.dumps(description))
 
@@ -177,6 +178,7 @@ def test_an_interrupted_run_keeps_its_state_and_resumes(data):
         (("device=cuda:7",), "cuda:7"),
         (("init_from=/nowhere.safetensors",), "no such model file"),
         (("data_weights=[1, 2]",), "data_weights"),
+        (("model.width=128",), "scene drive is 64x32, but the model's input is 128x32"),
     ],
 )
 def test_wrong_settings_are_one_line_and_exit_two(data, capsys, more, message):
