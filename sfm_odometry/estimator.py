@@ -1,6 +1,7 @@
 """Inference: a model on a device, from network input to depth, motion and masks as numpy arrays."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,15 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"device '{name}' is not there: torch sees {torch.cuda.device_count()} CUDA devices")
     return device
+
+
+def use_threads(count: int) -> None:
+    """Let this process compute on `count` threads; 0: on all cores but one, at most 4, so that the middleware and the camera have one too.
+
+    Threads that share their core with another process wait for each other: on two busy cores one thread is faster than two.
+    """
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(count or min(max(cores - 1, 1), 4))
 
 
 class Estimator:
@@ -66,14 +76,19 @@ class Estimator:
         return (1.0 / inverse_depth[0, 0]).cpu().numpy()
 
     @torch.inference_mode()
-    def motion(self, frames: list[np.ndarray], want_mask: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+    def motion(
+        self, frames: list[np.ndarray], want_mask: bool = True, memories: list[dict[str, Tensor]] | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Motions of a window's neighbours and the mask of its target frame.
 
         previous_from_current: (N - 1, 4, 4) float64, oldest first; mask: (H, W) float32, the explainability averaged over the sources,
-        or None where the model has no masks or they are not wanted.
+        or None where the model has no masks or they are not wanted. memories: a dictionary for each frame that stays with it while the
+        window slides, so that nothing is computed twice; its neighbours must stay the same.
         """
         net = self.model.pose_net
-        features = net.encode(self.model.normalise(torch.stack([self._tensor(frame) for frame in frames])[None]))
+        features = net.encode_sliding(
+            [self.model.normalise(self._tensor(frame)[None]) for frame in frames], memories or [{} for _ in frames]
+        )
         # float64 before the angles become a matrix, so that each step is a rotation to the last digit.
         chain = star_to_chain(net.source_from_target(net.vectors(features).double()))
         mask = None

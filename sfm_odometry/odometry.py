@@ -158,7 +158,8 @@ class MonocularOdometry:
         if not self._window.full:
             return TrackingState.FILLING_WINDOW, "", (), None
         assert self._preprocessor is not None
-        chain, mask = self.estimator.motion([frame.image for frame in self._window.frames], want_mask)
+        frames = self._window.frames
+        chain, mask = self.estimator.motion([frame.image for frame in frames], want_mask, [frame.memory for frame in frames])
         stamps_ns = self._window.stamps_ns
         reason = self._implausible(chain, stamps_ns)
         if reason:

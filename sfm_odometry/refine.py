@@ -209,9 +209,7 @@ def _limits(given: np.ndarray, config: RefineConfig) -> tuple[float, float]:
     return config.max_translation * length + config.max_translation_floor, float(np.radians(config.max_rotation_deg))
 
 
-def _share_length(
-    given: np.ndarray, difference: np.ndarray, covariance: np.ndarray, config: RefineConfig
-) -> tuple[np.ndarray, np.ndarray]:
+def _share_length(given: np.ndarray, difference: np.ndarray, covariance: np.ndarray, config: RefineConfig) -> tuple[np.ndarray, np.ndarray]:
     """The difference (6,) and covariance (6, 6) once the change of length is shared between a wrong given length and a wrong depth scale.
 
     With standard deviations p of the length and s of the depth's scale, p^2 / (p^2 + s^2) of the change is the length's, and

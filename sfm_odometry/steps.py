@@ -17,6 +17,8 @@ class SeenFrame:
 
     def __init__(self, image: np.ndarray, estimator: Estimator) -> None:
         self.image = image
+        self.memory: dict[str, torch.Tensor] = {}
+        """What the motion network keeps of this frame while the window slides."""
         self._estimator = estimator
 
     @cached_property

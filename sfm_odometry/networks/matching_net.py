@@ -70,12 +70,24 @@ class MatchingNet(MotionNetwork[Tensor]):
         """What is seen of each pair of neighbours (B, N - 1, F, h, w): its matches, read."""
         count, length = frames.shape[:2]
         features = self.encoder(frames.flatten(0, 1)).unflatten(0, (count, length))
-        earlier, later = features[:, :-1].flatten(0, 1), features[:, 1:].flatten(0, 1)
+        return self._see(features[:, :-1].flatten(0, 1), features[:, 1:].flatten(0, 1)).unflatten(0, (count, length - 1))
+
+    def encode_sliding(self, frames: list[Tensor], memories: list[dict[str, Tensor]]) -> Tensor:
+        """As `encode`; each frame is encoded once, each pair is matched once."""
+        for frame, memory in zip(frames, memories, strict=True):
+            if "features" not in memory:
+                memory["features"] = self.encoder(frame)
+        for earlier, later in pairwise(memories):
+            if "seen" not in later:
+                later["seen"] = self._see(earlier["features"], later["features"])
+        return torch.stack([memory["seen"] for memory in memories[1:]], dim=1)
+
+    def _see(self, earlier: Tensor, later: Tensor) -> Tensor:
+        """What is seen of pairs of frames (M, F, h, w), from the features of both (M, C, 2h, 2w)."""
         queries = later[..., ::2, ::2]
         flow, certainty = self._match(queries, earlier)
         place = _places(queries).expand(len(queries), -1, -1, -1)
-        seen = self.read(torch.cat([flow, certainty, place, queries], dim=1))
-        return seen.unflatten(0, (count, length - 1))
+        return self.read(torch.cat([flow, certainty, place, queries], dim=1))
 
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)

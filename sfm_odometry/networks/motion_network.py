@@ -51,6 +51,13 @@ class MotionNetwork(nn.Module, ABC, Generic[Features]):
     def encode(self, frames: Tensor) -> Features:
         """What motions and masks are both read from."""
 
+    def encode_sliding(self, frames: list[Tensor], memories: list[dict[str, Tensor]]) -> Features:
+        """As `encode`, of a window that slides: frames (1, C, H, W) and a memory for each.
+
+        What belongs to one frame, or to it and the one before, a network may keep in that frame's memory and find there the next time.
+        """
+        return self.encode(torch.stack(frames, dim=1))
+
     @abstractmethod
     def raw_vectors(self, features: Features) -> Tensor:
         """Six numbers a motion (B, N - 1, 6) before their gains."""

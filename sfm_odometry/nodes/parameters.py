@@ -63,6 +63,12 @@ class NodeParameters:
     queue_size: int = _parameter(200, "Frames that may wait when always_process_most_recent_frame is false", span=(1, 100_000))
     model_path: str = _parameter("", "Checkpoint (.safetensors); empty: the model in the package", name="model.path")
     model_device: str = _parameter("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one", name="model.device")
+    model_threads: int = _parameter(
+        0,
+        "Threads to compute on; 0: all cores but one, at most 4, as the camera and the middleware need theirs",
+        name="model.threads",
+        span=(0, 256),
+    )
     window_max_gap: float = _parameter(
         _CORE.max_gap_s, "Seconds; a longer pause between frames flushes the window", name="window.max_gap", span=(0.01, 60.0)
     )

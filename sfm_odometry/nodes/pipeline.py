@@ -8,7 +8,7 @@ import numpy as np
 from rclpy.node import Node
 
 from sfm_odometry.errors import CalibrationError, ImageError
-from sfm_odometry.estimator import Estimator
+from sfm_odometry.estimator import Estimator, use_threads
 from sfm_odometry.nodes.camera_info import Calibration, Rectifier
 from sfm_odometry.nodes.conversions import NANOSECONDS, RefusedImage, decode_image
 from sfm_odometry.nodes.inputs import StampedImage
@@ -32,6 +32,7 @@ class Pipeline:
     def __init__(self, node: Node, parameters: NodeParameters, statistics: Statistics) -> None:
         self.parameters, self.statistics = parameters, statistics
         self.generation = 0
+        use_threads(parameters.model_threads)
         self.estimator = Estimator.from_file(parameters.model_file(), parameters.model_device)
         self.estimator.warm_up()
         self._odometry = MonocularOdometry(self.estimator, parameters.odometry_params())

@@ -93,6 +93,17 @@ def test_a_pair_of_frames_has_one_motion_wherever_it_stands_in_the_window():
     assert torch.allclose(first[:, 1:], second[:, :-1], atol=1e-6)
 
 
+def test_a_sliding_window_computes_nothing_twice_and_the_same():
+    torch.manual_seed(0)
+    net, frames = MatchingNet(MATCHING).eval(), [torch.rand(1, 1, 64, 96) for _ in range(6)]
+    memories = [{} for _ in frames]
+    net.encode_sliding(frames[:5], memories[:5])
+    kept = memories[3]["seen"]
+    slid = net.encode_sliding(frames[1:], memories[1:])
+    assert memories[3]["seen"] is kept
+    assert torch.allclose(slid, net.encode(torch.stack(frames[1:], dim=1)), atol=1e-5)
+
+
 def random_poses(frames, seed=0):
     vectors = torch.randn(2, frames, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return transform_from_vector(vectors * 0.3)
