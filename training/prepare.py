@@ -16,17 +16,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError, OutputError
-from sfm_odometry.kitti import ImageSequence, check_image_size, open_sequence, read_image
+from sfm_odometry.kitti import ImageSequence, check_image_size, open_sequence, read_depth, read_image
 from sfm_odometry.preprocess import RESIZE_MODES, Preprocessor
 from training.data import FORMAT, VERSION
-
-DEPTH_UNITS_PER_METRE = 256.0
 
 
 @dataclass(frozen=True)
@@ -187,7 +184,7 @@ def _write_arrays(folder: Path, sequence: ImageSequence, preprocessor: Preproces
         if sequence.depth_paths is not None:
             np.save(folder / "depth.npy", np.stack([preprocessor.warp_nearest(_read_depth(path)) for path in sequence.depth_paths]))
         if sequence.mask_paths is not None:
-            np.save(folder / "motion_mask.npy", np.stack([preprocessor.warp_nearest(_read_map(path)) for path in sequence.mask_paths]))
+            np.save(folder / "motion_mask.npy", np.stack([preprocessor.warp_nearest(read_image(path)) for path in sequence.mask_paths]))
         if sequence.poses is not None:
             np.save(folder / "poses.npy", sequence.poses)
     except OSError as error:
@@ -195,16 +192,8 @@ def _write_arrays(folder: Path, sequence: ImageSequence, preprocessor: Preproces
 
 
 def _read_depth(path: Path) -> np.ndarray:
-    """A rendered depth map as float16 metres; its zeros are the sky, which is infinitely far."""
-    depth = _read_map(path).astype(np.float32) / DEPTH_UNITS_PER_METRE
-    return np.where(depth == 0, np.inf, depth).astype(np.float16)
-
-
-def _read_map(path: Path) -> np.ndarray:
-    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if values is None or values.ndim != 2:
-        raise InputError(f"{path}: cannot be read, expected a single-channel PNG")
-    return values
+    """A rendered depth map as float16 metres; where it is unknown there is sky, which is infinitely far."""
+    return np.nan_to_num(read_depth(path), nan=np.inf).astype(np.float16)
 
 
 def _parse_size(text: str) -> tuple[int, int]:

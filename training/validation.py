@@ -7,6 +7,7 @@ import torch
 
 from sfm_odometry.geometry import invert_transform, rotation_angle
 from training.batch import Batch
+from training.evaluate.snippets import squared_errors
 
 
 @torch.no_grad()
@@ -23,7 +24,7 @@ def validate(
         losses.append(float(sum(value for name, value in terms.items() if name not in ("depth", "motion"))))
         estimated = first_from_frame(source_from_target.cpu().double())
         true = invert_transform(batch.camera_from_frame[:, :1].double()) @ batch.camera_from_frame.double()
-        ates += [snippet_ate(t.numpy(), e.numpy()) for t, e in zip(true[..., :3, 3], estimated[..., :3, 3], strict=True)]
+        ates += list(np.sqrt(squared_errors(true[..., :3, 3].numpy(), estimated[..., :3, 3].numpy())) / true.shape[1])
         relative = true[:, -1, :3, :3].transpose(-1, -2) @ estimated[:, -1, :3, :3]
         angles_deg += torch.rad2deg(rotation_angle(relative)).tolist()
     return {"loss": float(np.mean(losses)), "ate_sfmlearner": float(np.mean(ates)), "rotation_deg": float(np.mean(angles_deg))}
@@ -35,9 +36,3 @@ def first_from_frame(source_from_target: torch.Tensor) -> torch.Tensor:
     identity = torch.eye(4, dtype=source_from_target.dtype, device=source_from_target.device).expand_as(source_from_target[:, :1])
     frame_from_target = torch.cat([source_from_target[:, :target], identity, source_from_target[:, target:]], dim=1)
     return frame_from_target[:, :1] @ invert_transform(frame_from_target)
-
-
-def snippet_ate(true: np.ndarray, estimated: np.ndarray) -> float:
-    """sqrt(sum |e|^2) / N of positions (N, 3) after the best scale s = sum(gt . pred) / sum(pred . pred) (SfMLearner's evaluation)."""
-    scale = float((true * estimated).sum() / max((estimated**2).sum(), 1e-12))
-    return float(np.sqrt(((scale * estimated - true) ** 2).sum()) / len(true))

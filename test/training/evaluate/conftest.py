@@ -1,17 +1,5 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-KITTI = Path(__file__).resolve().parents[3] / "../shared/data/kitti"
-
-
-@pytest.fixture
-def kitti():
-    """The folder of real KITTI data; skips where it is absent."""
-    if not KITTI.is_dir():
-        pytest.skip("the real KITTI data (../shared/data) are not on this machine")
-    return KITTI
 
 
 @pytest.fixture
