@@ -316,6 +316,8 @@ def test_images_that_do_not_fit_their_camera_info_are_refused(rig: Rig) -> None:
     rig.spinner.until(lambda: rig.node._active.inputs.calibration is not None)
     rig.send(0, info=False)
     rig.spinner.until(lambda: rig.count("refused_size") == 1)
+    assert rig.status().get("frames_processed", "0") == "0"
+    assert rig.got.odom == []
 
 
 def test_the_newest_frame_wins(rig: Rig) -> None:
