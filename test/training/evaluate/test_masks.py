@@ -1,0 +1,101 @@
+import cv2
+import numpy as np
+import pytest
+
+from sfm_odometry.errors import ImageError, InputError
+from training.evaluate.masks import evaluate_masks, mask_auc, read_explained, read_moving
+
+
+def area_by_all_pairs(explained, moving):
+    """The definition, pair by pair."""
+    wins = [(m < s) + 0.5 * (m == s) for m in explained[moving] for s in explained[~moving]]
+    return sum(wins) / len(wins)
+
+
+def area_under_the_curve(explained, moving):
+    """The same by the trapezoids of the ROC curve, a threshold at a time."""
+    thresholds = [-np.inf, *np.unique(explained)]
+    found = np.array([np.mean(explained[moving] <= t) for t in thresholds])
+    false = np.array([np.mean(explained[~moving] <= t) for t in thresholds])
+    return np.sum(np.diff(false) * (found[1:] + found[:-1]) / 2)
+
+
+def test_by_hand():
+    moving = np.array([True, True, False, False])
+    assert mask_auc(np.array([0.1, 0.2, 0.8, 0.9]), moving) == 1.0
+    assert mask_auc(np.array([0.8, 0.9, 0.1, 0.2]), moving) == 0.0
+    assert mask_auc(np.full(4, 0.5), moving) == 0.5
+    # Pairs: .3 < .3 (tie), .3 < .9, .6 > .3, .6 < .9.
+    assert mask_auc(np.array([0.3, 0.6, 0.3, 0.9]), moving) == 2.5 / 4
+
+
+@pytest.mark.parametrize("levels", [3, 20, 10**6])
+def test_agrees_with_two_other_computations(levels):
+    rng = np.random.default_rng(levels)
+    moving = rng.random((12, 40)) < 0.1
+    explained = (np.round((rng.random((12, 40)) - 0.3 * moving) * levels) / levels).astype(np.float32)
+    assert mask_auc(explained, moving) == pytest.approx(area_by_all_pairs(explained, moving), rel=1e-12)
+    assert mask_auc(explained, moving) == pytest.approx(area_under_the_curve(explained, moving), rel=1e-9)
+
+
+def test_order_alone_counts_and_turning_it_round_turns_the_area_round():
+    rng = np.random.default_rng(1)
+    explained, moving = rng.random(500), rng.random(500) < 0.3
+    area = mask_auc(explained, moving)
+    assert mask_auc(np.exp(5 * explained), moving) == area
+    assert mask_auc(-explained, moving) == pytest.approx(1 - area)
+    assert mask_auc(explained, ~moving) == pytest.approx(1 - area)
+
+
+def test_millions_of_pixels_do_not_overflow():
+    moving = np.arange(6_000_000) % 2 == 0
+    assert mask_auc(np.where(moving, 0, 1).astype(np.float32), moving) == 1.0
+
+
+def test_unknown_is_left_out_and_one_kind_alone_has_no_area():
+    assert mask_auc(np.array([0.1, np.nan, 0.9, np.nan]), np.array([True, True, False, False])) == 1.0
+    assert np.isnan(mask_auc(np.array([0.1, 0.2]), np.array([False, False])))
+    with pytest.raises(InputError, match=r"shape \(2,\) and moving of shape \(3,\)"):
+        mask_auc(np.zeros(2), np.zeros(3, bool))
+
+
+def write_pair(folder, name, moving, explained):
+    for kind in ("gt", "pred"):
+        (folder / kind).mkdir(exist_ok=True)
+    cv2.imwrite(str(folder / "gt" / f"{name}.png"), np.where(moving, 255, 0).astype(np.uint8))
+    np.save(folder / "pred" / f"{name}.npy", explained.astype(np.float32))
+    return folder / "gt" / f"{name}.png", folder / "pred" / f"{name}.npy"
+
+
+def test_pixels_of_all_images_count_together(tmp_path):
+    rng = np.random.default_rng(2)
+    moving, explained = rng.random((3, 20, 30)) < 0.2, rng.random((3, 20, 30))
+    explained[0] += 1  # an offset between images matters only to the pooled area
+    moving[1] = False
+    scores = evaluate_masks([write_pair(tmp_path, f"{k:06d}", moving[k], explained[k]) for k in range(3)])
+    assert scores == {
+        "auc": mask_auc(explained.astype(np.float32), moving),
+        "images": 3,
+        "moving_share": pytest.approx(moving.mean()),
+    }
+    still = write_pair(tmp_path, "7", moving[1], explained[1])
+    with pytest.raises(InputError, match="0 of 600 pixels move"):
+        evaluate_masks([still])
+
+
+def test_the_truth_takes_the_predictions_size(tmp_path):
+    moving = np.zeros((20, 40), bool)
+    moving[:, 10:20] = True
+    explained = np.ones((10, 20))
+    explained[:, 5:10] = 0
+    assert evaluate_masks([write_pair(tmp_path, "0", moving, explained)])["auc"] == 1.0
+
+
+def test_both_kinds_of_prediction_and_files_that_are_none(tmp_path):
+    cv2.imwrite(str(tmp_path / "pred.png"), np.array([[0, 51, 255]], np.uint8))
+    np.testing.assert_allclose(read_explained(tmp_path / "pred.png"), [[0, 0.2, 1]], rtol=1e-6)
+    with pytest.raises(ImageError, match=r"pred\.png: not a mask of true motion"):
+        read_moving(tmp_path / "pred.png")
+    cv2.imwrite(str(tmp_path / "colour.png"), np.full((2, 2, 3), (1, 2, 3), np.uint8))
+    with pytest.raises(ImageError, match=r"colour\.png: coloured image"):
+        read_explained(tmp_path / "colour.png")
