@@ -1,0 +1,72 @@
+"""Snippets of memory-mapped scenes copied into one batch, each byte once."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.batch import Batch
+from training.scenes import Scene
+
+Snippet = tuple[Scene, int]
+"""A scene and the index of the first frame in it."""
+
+
+def collate(snippets: Sequence[Snippet], cameras: np.ndarray, length: int, channels: int, with_truth: bool) -> Batch:
+    """B snippets of `length` frames with 1 (grey) or 3 (RGB) channels; all scenes must have one image size.
+
+    cameras: (B,) int64, for `Batch.camera`. with_truth: copy depth and motion masks where a scene has both. Frames lie in memory with the
+    channels last, as on disk and as convolutions like them best. The memory is pinned where there is CUDA, so that copies to the device
+    need not wait.
+    """
+    has_truth = [with_truth and scene.depth is not None and scene.motion_mask is not None for scene, _ in snippets]
+    return Batch(
+        frames=_copy_frames(snippets, length, channels).permute(0, 1, 4, 2, 3),
+        intrinsics=torch.from_numpy(np.stack([scene.intrinsics for scene, _ in snippets])).float(),
+        camera=torch.from_numpy(cameras),
+        depth=_copy_target_maps([scene.depth for scene, _ in snippets], snippets, length, has_truth, torch.float16),
+        moving=_copy_target_maps([scene.motion_mask for scene, _ in snippets], snippets, length, has_truth, torch.uint8),
+        camera_from_frame=_motions(snippets, length),
+        has_depth=torch.tensor(has_truth),
+        has_motion=torch.tensor([scene.poses is not None and scene.poses_supervise for scene, _ in snippets]),
+    )
+
+
+def _copy_frames(snippets: Sequence[Snippet], length: int, channels: int) -> Tensor:
+    """(B, N, H, W, C) uint8."""
+    height, width = snippets[0][0].frames.shape[1:3]
+    frames = torch.empty((len(snippets), length, height, width, channels), dtype=torch.uint8, pin_memory=torch.cuda.is_available())
+    for out, (scene, start) in zip(frames.numpy(), snippets, strict=True):
+        _copy_channels(scene.frames[start : start + length], out)
+    return frames
+
+
+def _copy_channels(frames: np.ndarray, out: np.ndarray) -> None:
+    """Copy frames (N, H, W, C) as the grey or RGB that the networks want; grey as the preprocessor makes it."""
+    if frames.shape == out.shape:
+        np.copyto(out, frames)
+        return
+    code = cv2.COLOR_GRAY2RGB if out.shape[-1] == 3 else cv2.COLOR_RGB2GRAY
+    rows, width = -1, frames.shape[2]  # one tall image
+    cv2.cvtColor(frames.reshape(rows, width, frames.shape[-1]), code, dst=out.reshape(rows, width, out.shape[-1]))
+
+
+def _copy_target_maps(
+    maps: Sequence[np.ndarray | None], snippets: Sequence[Snippet], length: int, wanted: Sequence[bool], dtype: torch.dtype
+) -> Tensor:
+    """True depth or motion (B, 1, H, W) of the target frames, zeros where there is none."""
+    height, width = snippets[0][0].frames.shape[1:3]
+    result = torch.zeros((len(snippets), 1, height, width), dtype=dtype, pin_memory=torch.cuda.is_available())
+    for out, values, (_, start), is_wanted in zip(result.numpy(), maps, snippets, wanted, strict=True):
+        if is_wanted and values is not None:
+            np.copyto(out[0], values[start + length // 2])
+    return result
+
+
+def _motions(snippets: Sequence[Snippet], length: int) -> Tensor:
+    """Poses (B, N, 4, 4) relative to each snippet's middle frame, so that float32 keeps their precision."""
+    unknown = np.broadcast_to(np.eye(4), (length, 4, 4))
+    poses = np.stack([unknown if scene.poses is None else scene.poses[start : start + length] for scene, start in snippets])
+    return torch.from_numpy(np.linalg.inv(poses[:, length // 2, None]) @ poses).float()
