@@ -16,7 +16,8 @@ class Preprocessor:
     """Resizes images of one camera to `width` x `height` with `channels` 1 (grey) or 3 (RGB).
 
     crop: the largest window of the wanted aspect, centred on the principal point as far as the image allows; stretch: each axis by
-    itself; pad: the whole image with black margins. `intrinsics` are those of the result.
+    itself; pad: the whole image with black margins. `intrinsics` are those of the result; `window` is the part of the image that it shows:
+    left, top, width, height in pixels, beyond the image for pad.
     """
 
     def __init__(self, camera: Intrinsics, width: int, height: int, channels: int, resize_mode: str = "crop") -> None:
@@ -24,8 +25,8 @@ class Preprocessor:
             raise InputError(f"resize_mode must be one of {', '.join(RESIZE_MODES)}, got '{resize_mode}'")
         self.camera = camera
         self.channels = channels
-        self._window = _window(camera, width / height, resize_mode)
-        self.intrinsics = camera.cropped(*self._window).resized(width, height)
+        self.window = _window(camera, width / height, resize_mode)
+        self.intrinsics = camera.cropped(*self.window).resized(width, height)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """uint8 (height, width, channels) of a uint8 image (H, W) grey or (H, W, 3) RGB; ImageError names what does not fit."""
@@ -51,7 +52,7 @@ class Preprocessor:
         return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if grey else image
 
     def _resize(self, image: np.ndarray, interpolation: int) -> np.ndarray:
-        left, top, width, height = self._window
+        left, top, width, height = self.window
         margins = (max(-top, 0), max(top + height - image.shape[0], 0), max(-left, 0), max(left + width - image.shape[1], 0))
         if any(margins):
             image = cv2.copyMakeBorder(image, *margins, cv2.BORDER_CONSTANT)

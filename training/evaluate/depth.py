@@ -1,13 +1,14 @@
 """Depth scores as Eigen et al. (NeurIPS 2014) and everyone since report them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.image_files import existing_folder, read_depth
+from sfm_odometry.image_files import read_depth
+from training.evaluate.files import Coverage
+from training.evaluate.predictions import DepthPrediction, read_prediction
 
 MIN_DEPTH_M = 1e-3
 METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "a1", "a2", "a3")
@@ -19,31 +20,49 @@ CROPS = {
     "none": (0.0, 1.0, 0.0, 1.0),
 }
 
+Comparison = tuple[str, np.ndarray, DepthPrediction]
+"""Name of the true depth, the true depth (H, W) in metres with NaN or 0 unknown, and the prediction."""
 
-def evaluate_depth(pairs: Iterable[tuple[Path, Path]], cap_m: float = 80.0, crop: str = "garg") -> tuple[dict[str, float | int], list[str]]:
-    """Mean scores over (true, predicted) depth files, and notes on what was left out.
+
+def score_images(
+    comparisons: Iterable[Comparison], cap_m: float = 80.0, crop: str = "garg", resize: str = "depth"
+) -> tuple[dict[str, float | int], list[str]]:
+    """Mean scores over images, and notes on what was left out.
 
     An image counts with the pixels whose truth lies between 1e-3 and `cap_m`, inside `crop`, where the prediction is known.
-    The prediction is brought to the truth's size by bilinear interpolation of depth (as SfMLearner does), scaled by the medians, then
-    clipped.
+    The prediction is brought to the truth's size by bilinear interpolation of `resize` (depth as SfMLearner does, or inverse_depth as
+    Monodepth does), scaled by the medians, then clipped.
     """
     scores, notes = [], []
-    for gt_path, pred_path in pairs:
-        gt = read_depth(gt_path).astype(np.float64)
-        pred = resized_depth(read_depth(pred_path), gt.shape).astype(np.float64)
+    for gt_name, gt, prediction in comparisons:
+        gt = gt.astype(np.float64)
+        pred = prediction.at_size(gt.shape, resize).astype(np.float64)
         true_pixels = valid_pixels(gt, cap_m, crop)
         mask = true_pixels & np.isfinite(pred)
         unknown = np.count_nonzero(true_pixels) - np.count_nonzero(mask)
         if unknown:
-            notes.append(f"{pred_path}: no prediction at {unknown} of {np.count_nonzero(true_pixels)} true pixels, left out")
+            notes.append(f"{prediction.name}: no prediction at {unknown} of {np.count_nonzero(true_pixels)} true pixels, left out")
         if not mask.any():
-            notes.append(f"{gt_path}: no pixel to compare (true depth within {MIN_DEPTH_M:g} to {cap_m:g} m, {crop} crop), left out")
+            notes.append(f"{gt_name}: no pixel to compare (true depth within {MIN_DEPTH_M:g} to {cap_m:g} m, {crop} crop), left out")
             continue
-        scores.append(depth_metrics(gt[mask], _median_scaled(gt[mask], pred[mask], cap_m, pred_path)))
+        scaled = median_scaled(gt[mask], pred[mask], prediction.name)
+        scores.append(depth_metrics(gt[mask], np.clip(scaled, MIN_DEPTH_M, cap_m)))
     if not scores:
         raise InputError(f"no pixel to compare in any image, expected true depth within {MIN_DEPTH_M:g} to {cap_m:g} m in the {crop} crop")
     means = np.mean(scores, axis=0)
     return {**{name: float(mean) for name, mean in zip(METRICS, means, strict=True)}, "images": len(scores)}, notes
+
+
+def evaluate_depth(
+    pairs: Iterable[tuple[Path, Path]],
+    cap_m: float = 80.0,
+    crop: str = "garg",
+    resize: str = "depth",
+    pred_is: str = "depth",
+    coverage: Coverage | None = None,
+) -> tuple[dict[str, float | int], list[str]]:
+    """`score_images` over (true, predicted) depth files; `pred_is`: what the predicted files hold, depth or inverse_depth."""
+    return score_images(_read(pairs, pred_is, coverage or Coverage()), cap_m, crop, resize)
 
 
 def depth_metrics(gt: np.ndarray, pred: np.ndarray) -> tuple[float, ...]:
@@ -77,37 +96,16 @@ def valid_pixels(gt: np.ndarray, cap_m: float, crop: str) -> np.ndarray:
         return inside & (gt > MIN_DEPTH_M) & (gt < cap_m)
 
 
-def resized_depth(depth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Depth (h, w) float32 at `shape` (H, W), interpolated bilinearly; unknown (NaN) spreads to its neighbours."""
-    return depth if depth.shape == shape else cv2.resize(depth, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
-
-
-def pairs_by_stem(gt_folder: Path, pred_folder: Path) -> list[tuple[Path, Path]]:
-    """(true, predicted) files of the same name but for the suffix, .npy or .png; raises InputError naming a prediction that is missing."""
-    gt, pred = _depth_files(gt_folder), _depth_files(pred_folder)
-    missing = sorted(set(gt) - set(pred))
-    if missing:
-        more = f" and of {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(f"{pred_folder}: no prediction of {gt[missing[0]].name}{more}, expected one for each of {len(gt)} in {gt_folder}")
-    return [(gt[stem], pred[stem]) for stem in sorted(gt)]
-
-
-def _depth_files(folder: Path) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for path in sorted(existing_folder(folder).iterdir()):
-        if path.suffix.lower() not in (".npy", ".png") or path.name.startswith("."):
-            continue
-        if path.stem in files:
-            raise InputError(f"{path}: {files[path.stem].name} is there too, expected one depth map for each name")
-        files[path.stem] = path
-    if not files:
-        raise InputError(f"{folder}: no depth maps in it, expected .npy or 16-bit .png files")
-    return files
-
-
-def _median_scaled(gt: np.ndarray, pred: np.ndarray, cap_m: float, pred_path: Path) -> np.ndarray:
-    """pred * median(gt) / median(pred), then clipped to 1e-3 .. cap: the order matters (Zhou et al., CVPR 2017)."""
+def median_scaled(gt: np.ndarray, pred: np.ndarray, pred_name: str) -> np.ndarray:
+    """(P,) pred * median(gt) / median(pred) (Zhou et al., CVPR 2017); to be clipped only after this. InputError where that median is 0."""
     median = float(np.median(pred))
     if not median > 0:
-        raise InputError(f"{pred_path}: median depth {median:g}, expected positive depths")
-    return np.clip(pred * (np.median(gt) / median), MIN_DEPTH_M, cap_m)
+        raise InputError(f"{pred_name}: median depth {median:g}, expected positive depths")
+    return pred * (np.median(gt) / median)
+
+
+def _read(pairs: Iterable[tuple[Path, Path]], pred_is: str, coverage: Coverage) -> Iterator[Comparison]:
+    for gt_path, pred_path in pairs:
+        gt, pred = read_depth(gt_path), read_prediction(pred_path, pred_is)
+        preprocessor = coverage.preprocessor(gt.shape, pred.shape)
+        yield str(gt_path), gt, DepthPrediction(str(pred_path), pred, preprocessor.window if preprocessor else None)

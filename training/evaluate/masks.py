@@ -8,6 +8,7 @@ import numpy as np
 
 from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.image_files import read_depth, read_image
+from training.evaluate.files import Coverage
 
 MOVING = 255  # in a mask of true motion
 
@@ -32,18 +33,19 @@ def mask_auc(explained: np.ndarray, moving: np.ndarray) -> float:
     return float(1 - (below + not_above) / (2 * pairs))
 
 
-def evaluate_masks(pairs: Iterable[tuple[Path, Path]]) -> dict[str, float | int]:
+def evaluate_masks(pairs: Iterable[tuple[Path, Path]], coverage: Coverage | None = None) -> dict[str, float | int]:
     """`mask_auc` over the pixels of all images together; (true motion mask, predicted explainability) files.
 
-    The truth is brought to the prediction's size by its nearest pixels. moving_share: of the pixels that count. Raises InputError where no
-    pixel moves, or all do.
+    The truth is brought to the prediction's size and coverage by its nearest pixels. moving_share: of the pixels that count. Raises
+    InputError where no pixel moves, or all do.
     """
     explained, moving = [], []
     for true_path, predicted_path in pairs:
         values = read_explained(predicted_path)
-        truth = resized_nearest(read_moving(true_path), values.shape)
-        explained.append(values[~np.isnan(values)])
-        moving.append(truth[~np.isnan(values)])
+        truth, seen = brought_to(read_moving(true_path), values.shape, coverage or Coverage())
+        known = seen & ~np.isnan(values)
+        explained.append(values[known])
+        moving.append(truth[known])
     pixels, truths = np.concatenate(explained), np.concatenate(moving)
     auc = mask_auc(pixels, truths)
     if np.isnan(auc):
@@ -69,8 +71,11 @@ def read_explained(path: Path) -> np.ndarray:
     return values.astype(np.float32) / 255
 
 
-def resized_nearest(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A bool mask (h, w) at `shape` (H, W): each pixel takes the nearest of the mask."""
-    if mask.shape == shape:
-        return mask
-    return cv2.resize(mask.astype(np.uint8), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST_EXACT) > 0
+def brought_to(mask: np.ndarray, shape: tuple[int, ...], coverage: Coverage) -> tuple[np.ndarray, np.ndarray]:
+    """A bool mask (H, W) at a prediction's `shape` (h, w), nearest pixels, and where the prediction shows the image at all (h, w)."""
+    preprocessor = coverage.preprocessor(mask.shape, shape)
+    if preprocessor is None:
+        resized = cv2.resize(mask.astype(np.uint8), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+        return resized > 0, np.ones(shape, bool)
+    labels = preprocessor.warp_nearest(np.where(mask, np.uint8(2), np.uint8(1)))  # 0 is padding
+    return labels == 2, labels > 0

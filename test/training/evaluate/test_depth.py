@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from sfm_odometry.errors import InputError
-from training.evaluate.depth import METRICS, depth_metrics, evaluate_depth, pairs_by_stem, resized_depth, valid_pixels
+from training.evaluate.depth import METRICS, depth_metrics, evaluate_depth, valid_pixels
+from training.evaluate.files import pairs_by_stem
 
 
 def scene(seed=0, shape=(40, 120)):
@@ -105,7 +106,7 @@ def test_only_true_depth_strictly_within_the_limits_counts():
 
 def test_a_smaller_prediction_is_resized_to_the_truth(tmp_path):
     ramp = np.tile(np.linspace(5, 45, 64, dtype=np.float32), (16, 1))
-    gt = save(tmp_path / "gt", resized_depth(ramp, (64, 256)))
+    gt = save(tmp_path / "gt", cv2.resize(ramp, (256, 64), interpolation=cv2.INTER_LINEAR))
     scores, _ = evaluate_depth(pairs_by_stem(gt, save(tmp_path / "pred", ramp)))
     assert scores["abs_rel"] == pytest.approx(0, abs=1e-6)
 

@@ -1,0 +1,115 @@
+"""Predicted depth: from a folder, from one stack, or from a model; and how it comes to the truth's size."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sfm_odometry.camera import Intrinsics
+from sfm_odometry.errors import InputError
+from sfm_odometry.estimator import Estimator
+from sfm_odometry.image_files import IMAGE_SUFFIXES, frame_number, read_depth
+from sfm_odometry.preprocess import Preprocessor
+from training.evaluate.files import files_by_stem
+
+QUANTITIES = ("depth", "inverse_depth")
+
+
+@dataclass(frozen=True, eq=False)
+class DepthPrediction:
+    """Depth along z of one image, any unit and size.
+
+    depth: (h, w) float32, NaN unknown. window: left, top, width, height in pixels of the part of the image that it shows; None: all.
+    name: of the file or image, for messages.
+    """
+
+    name: str
+    depth: np.ndarray
+    window: tuple[int, int, int, int] | None = None
+
+    def at_size(self, shape: tuple[int, ...], resize: str = "depth") -> np.ndarray:
+        """Depth (H, W) of the whole image, NaN outside the window; bilinear interpolation of `resize`: depth or inverse_depth.
+
+        Unknown spreads to its neighbours. SfMLearner's evaluation interpolates depth, Monodepth's inverse depth.
+        """
+        left, top, width, height = self.window or (0, 0, shape[1], shape[0])
+        shown = _resized(self.depth, (height, width), resize)
+        if (left, top, width, height) == (0, 0, shape[1], shape[0]):
+            return shown
+        whole = np.full(shape, np.nan, np.float32)
+        right, bottom = min(left + width, shape[1]), min(top + height, shape[0])
+        whole[max(top, 0) : bottom, max(left, 0) : right] = shown[max(-top, 0) : bottom - top, max(-left, 0) : right - left]
+        return whole
+
+
+def reciprocal(values: np.ndarray) -> np.ndarray:
+    """1 / values, float32: depth of inverse depth and back; 0 gives infinity and infinity 0, negative values are unknown."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(values >= 0, np.float32(1) / np.abs(values), np.float32(np.nan))
+
+
+def read_prediction(path: Path, pred_is: str = "depth") -> np.ndarray:
+    """Depth (h, w) float32 of a file that holds `pred_is`: depth or inverse_depth."""
+    values = read_depth(path)
+    return values if pred_is == "depth" else reciprocal(values)
+
+
+def read_predictions(path: Path, count: int, pred_is: str = "depth") -> Iterator[DepthPrediction]:
+    """`count` predictions in order: of a folder with one .npy or .png each, by the numbers in their names, or of one .npy (N, h, w).
+
+    Raises InputError, before the first is read, where there are more or fewer.
+    """
+    return _from_folder(path, count, pred_is) if path.is_dir() else _from_stack(path, count, pred_is)
+
+
+def predict_depth(
+    estimator: Estimator, name: str, image: np.ndarray, camera: Intrinsics, resize_mode: str | None = None
+) -> DepthPrediction:
+    """The model's depth of an image (H, W[, 3]) uint8, preprocessed as at run time; `resize_mode` overrides the model's own."""
+    width, height = estimator.input_size
+    config = estimator.model.config
+    preprocess = Preprocessor(camera, width, height, config.image_channels, resize_mode or config.resize_mode)
+    return DepthPrediction(name, estimator.depth(preprocess(image)), preprocess.window)
+
+
+def image_file(path_without_suffix: Path) -> Path:
+    """The PNG or JPEG of this name; InputError where there is none."""
+    for suffix in IMAGE_SUFFIXES:
+        path = path_without_suffix.with_name(path_without_suffix.name + suffix)
+        if path.is_file():
+            return path
+    raise InputError(f"{path_without_suffix}.png: no such file, nor with one of {', '.join(IMAGE_SUFFIXES[1:])}")
+
+
+def _from_folder(folder: Path, count: int, pred_is: str) -> Iterator[DepthPrediction]:
+    paths = sorted(files_by_stem(folder).values(), key=lambda path: (frame_number(path), path.name))
+    if len(paths) != count:
+        raise InputError(f"{folder}: {len(paths)} predictions, expected {count}, one for each image")
+    return (DepthPrediction(str(path), read_prediction(path, pred_is)) for path in paths)
+
+
+def _from_stack(path: Path, count: int, pred_is: str) -> Iterator[DepthPrediction]:
+    try:
+        stack = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file or folder") from None
+    except (ValueError, EOFError, OSError):
+        raise InputError(f"{path}: cannot be read as .npy, expected a float array (N, h, w)") from None
+    if not isinstance(stack, np.ndarray) or stack.ndim != 3 or not np.issubdtype(stack.dtype, np.floating):
+        found = f"{stack.dtype} array of shape {stack.shape}" if isinstance(stack, np.ndarray) else "an archive"
+        raise InputError(f"{path}: {found}, expected a float array (N, h, w)")
+    if len(stack) != count:
+        raise InputError(f"{path}: {len(stack)} predictions, expected {count}, one for each image")
+    convert = reciprocal if pred_is == "inverse_depth" else np.asarray
+    return (DepthPrediction(f"{path}[{index}]", convert(stack[index].astype(np.float32))) for index in range(count))
+
+
+def _resized(depth: np.ndarray, shape: tuple[int, int], resize: str) -> np.ndarray:
+    if depth.shape == shape:
+        return depth
+    size = (shape[1], shape[0])
+    if resize == "inverse_depth":
+        return reciprocal(cv2.resize(reciprocal(depth), size, interpolation=cv2.INTER_LINEAR))
+    return cv2.resize(depth, size, interpolation=cv2.INTER_LINEAR)
