@@ -61,8 +61,8 @@ class VelodyneTruth:
         """None: every image needs its scan. Raises InputError naming the first that is not there."""
         missing = [image for image in images if not (self._root / image.scan_path).is_file()]
         if missing:
-            others = f", nor {len(missing) - 1} others of {len(images)} scans" if len(missing) > 1 else ""
-            raise InputError(f"{self._root / missing[0].scan_path}: no such file{others}")
+            of_all = f"{len(missing)} of {len(images)} scans are missing"
+            raise InputError(f"{self._root / missing[0].scan_path}: no such file; {of_all}")
         return set()
 
     def depth(self, image: RawImage) -> np.ndarray:

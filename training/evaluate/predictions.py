@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import InputError
-from sfm_odometry.estimator import Estimator
 from sfm_odometry.image_files import IMAGE_SUFFIXES, frame_number, read_depth
 from sfm_odometry.preprocess import Preprocessor
 from training.evaluate.files import files_by_stem
+
+if TYPE_CHECKING:  # torch takes a second to import, and only those who predict need it
+    from sfm_odometry.estimator import Estimator
 
 QUANTITIES = ("depth", "inverse_depth")
 
@@ -65,7 +68,7 @@ def read_predictions(path: Path, count: int, pred_is: str = "depth") -> Iterator
 
 
 def predict_depth(
-    estimator: Estimator, name: str, image: np.ndarray, camera: Intrinsics, resize_mode: str | None = None
+    estimator: "Estimator", name: str, image: np.ndarray, camera: Intrinsics, resize_mode: str | None = None
 ) -> DepthPrediction:
     """The model's depth of an image (H, W[, 3]) uint8, preprocessed as at run time; `resize_mode` overrides the model's own."""
     width, height = estimator.input_size

@@ -1,5 +1,13 @@
+import math
+
 import numpy as np
 import pytest
+import torch
+
+from sfm_odometry.checkpoint import save_model
+from sfm_odometry.networks.depth_net import DepthNetConfig
+from sfm_odometry.networks.model import Model, ModelConfig
+from sfm_odometry.networks.pose_net import PoseNetConfig
 
 
 @pytest.fixture
@@ -14,3 +22,48 @@ def winding():
         step[:3, :3], step[:3, 3] = turn @ climb, [0.01, -0.005, 1.2]
         poses[index] = poses[index - 1] @ step
     return poses
+
+
+def _second_computation(gt, pred, cap, crop):
+    rows, columns = gt.shape
+    bounds = {"garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229), "eigen": (0.3324324, 0.91351351, 0.0359477, 0.96405229)}
+    top, bottom, left, right = bounds.get(crop, (0, 1, 0, 1))
+    pixels = [
+        (float(gt[y, x]), float(pred[y, x]))
+        for y in range(rows)
+        for x in range(columns)
+        if int(top * rows) <= y < int(bottom * rows) and int(left * columns) <= x < int(right * columns) and 1e-3 < gt[y, x] < cap
+    ]
+
+    def median(values):
+        values, half = sorted(values), len(values) // 2
+        return values[half] if len(values) % 2 else (values[half - 1] + values[half]) / 2
+
+    ratio = median([true for true, _ in pixels]) / median([guess for _, guess in pixels])
+    pixels = [(true, min(max(guess * ratio, 1e-3), cap)) for true, guess in pixels]
+    n = len(pixels)
+    return (
+        sum(abs(t - p) / t for t, p in pixels) / n,
+        sum((t - p) ** 2 / t for t, p in pixels) / n,
+        math.sqrt(sum((t - p) ** 2 for t, p in pixels) / n),
+        math.sqrt(sum((math.log(t) - math.log(p)) ** 2 for t, p in pixels) / n),
+        *(sum(max(t / p, p / t) < 1.25**k for t, p in pixels) / n for k in (1, 2, 3)),
+    )
+
+
+@pytest.fixture(scope="session")
+def second_computation():
+    """All seven depth scores of one image once more, pixel by pixel in plain Python: shares no line with the product."""
+    return _second_computation
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """A file with an untrained model for colour images of 64x32, cropped."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    torch.manual_seed(1)
+    depth = DepthNetConfig(encoder_widths=(8, 16, 16, 32, 32, 32, 32), decoder_widths=(32, 32, 32, 16, 16, 16, 8))
+    pose = PoseNetConfig(encoder_widths=(8, 16, 16, 32, 32), pose_widths=(32, 32), mask_widths=(32, 16, 16, 16, 8))
+    config = ModelConfig(width=64, height=32, depth=depth, pose=pose)
+    save_model(path, Model(config), {})
+    return path

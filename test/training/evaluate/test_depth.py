@@ -4,9 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import InputError
+from sfm_odometry.preprocess import Preprocessor
 from training.evaluate.depth import METRICS, depth_metrics, evaluate_depth, valid_pixels
-from training.evaluate.files import pairs_by_stem
+from training.evaluate.files import Coverage, pairs_by_stem
 
 
 def scene(seed=0, shape=(40, 120)):
@@ -24,37 +26,9 @@ def save(folder, *maps):
     return folder
 
 
-def second_computation(gt, pred, cap, crop):
-    """All seven scores once more, pixel by pixel in plain Python: shares no line with the product."""
-    rows, columns = gt.shape
-    bounds = {"garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229), "eigen": (0.3324324, 0.91351351, 0.0359477, 0.96405229)}
-    top, bottom, left, right = bounds.get(crop, (0, 1, 0, 1))
-    pixels = [
-        (float(gt[y, x]), float(pred[y, x]))
-        for y in range(rows)
-        for x in range(columns)
-        if int(top * rows) <= y < int(bottom * rows) and int(left * columns) <= x < int(right * columns) and 1e-3 < gt[y, x] < cap
-    ]
-
-    def median(values):
-        values, half = sorted(values), len(values) // 2
-        return values[half] if len(values) % 2 else (values[half - 1] + values[half]) / 2
-
-    ratio = median([true for true, _ in pixels]) / median([guess for _, guess in pixels])
-    pixels = [(true, min(max(guess * ratio, 1e-3), cap)) for true, guess in pixels]
-    n = len(pixels)
-    return (
-        sum(abs(t - p) / t for t, p in pixels) / n,
-        sum((t - p) ** 2 / t for t, p in pixels) / n,
-        math.sqrt(sum((t - p) ** 2 for t, p in pixels) / n),
-        math.sqrt(sum((math.log(t) - math.log(p)) ** 2 for t, p in pixels) / n),
-        *(sum(max(t / p, p / t) < 1.25**k for t, p in pixels) / n for k in (1, 2, 3)),
-    )
-
-
 @pytest.mark.parametrize("crop", ["garg", "eigen", "none"])
 @pytest.mark.parametrize("cap", [80.0, 50.0])
-def test_agrees_with_a_second_computation_to_six_digits(tmp_path, cap, crop):
+def test_agrees_with_a_second_computation_to_six_digits(tmp_path, second_computation, cap, crop):
     truths = [scene(seed) for seed in range(3)]
     rng = np.random.default_rng(9)
     guesses = [(0.03 * np.nan_to_num(gt, nan=20.0) * np.exp(rng.normal(size=gt.shape) * 0.3)).astype(np.float32) for gt in truths]
@@ -109,6 +83,26 @@ def test_a_smaller_prediction_is_resized_to_the_truth(tmp_path):
     gt = save(tmp_path / "gt", cv2.resize(ramp, (256, 64), interpolation=cv2.INTER_LINEAR))
     scores, _ = evaluate_depth(pairs_by_stem(gt, save(tmp_path / "pred", ramp)))
     assert scores["abs_rel"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_prediction_that_shows_a_part_of_the_image_is_compared_there(tmp_path):
+    camera = Intrinsics(70, 70, 50, 21, 124, 40)
+    (tmp_path / "calib.txt").write_text("70 0 50\n0 70 21\n0 0 1\n")
+    ramp = np.tile(np.linspace(5, 45, 124, dtype=np.float32), (40, 1))
+    preprocess = Preprocessor(camera, 62, 40, 1)
+    left, top, width, height = preprocess.window
+    shown = cv2.resize(ramp[top : top + height, left : left + width], (62, 40))
+    pairs = pairs_by_stem(save(tmp_path / "gt", ramp), save(tmp_path / "pred", shown))
+    scores, notes = evaluate_depth(pairs, crop="none", coverage=Coverage(tmp_path / "calib.txt"))
+    assert scores["abs_rel"] < 1e-3 and f"no prediction at {40 * (124 - width)} of {40 * 124} true pixels" in notes[0]
+    assert evaluate_depth(pairs, crop="none")[0]["abs_rel"] > 0.05
+
+
+def test_inverse_depth_is_turned_over(tmp_path):
+    gt = save(tmp_path / "gt", np.array([[2.0, 4.0, 8.0, 5.0]]))
+    pred = save(tmp_path / "pred", np.array([[0.5, 0.25, 0.125, 0.0]]))
+    scores, notes = evaluate_depth(pairs_by_stem(gt, pred), crop="none", pred_is="inverse_depth")
+    assert scores["abs_rel"] == 0 and "no prediction at 1 of 4" in notes[0]  # inverse depth 0: at no finite depth
 
 
 def test_png_of_either_side_is_metres_times_256(tmp_path):

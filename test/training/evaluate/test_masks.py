@@ -1,8 +1,13 @@
+import json
+
 import cv2
 import numpy as np
 import pytest
 
+from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import ImageError, InputError
+from sfm_odometry.preprocess import Preprocessor
+from training.evaluate.__main__ import main
 from training.evaluate.masks import evaluate_masks, mask_auc, read_explained, read_moving
 
 
@@ -99,3 +104,45 @@ def test_both_kinds_of_prediction_and_files_that_are_none(tmp_path):
     cv2.imwrite(str(tmp_path / "colour.png"), np.full((2, 2, 3), (1, 2, 3), np.uint8))
     with pytest.raises(ImageError, match=r"colour\.png: coloured image"):
         read_explained(tmp_path / "colour.png")
+
+
+def command(capsys, folder, *options):
+    code = main(["masks", "--gt", str(folder / "gt"), "--pred", str(folder / "pred"), *map(str, options)])
+    return code, *capsys.readouterr()
+
+
+def test_the_command_scores_what_has_a_truth(tmp_path, capsys):
+    rng = np.random.default_rng(5)
+    moving, explained = rng.random((4, 10, 20)) < 0.3, rng.random((4, 10, 20)).astype(np.float32)
+    for index in range(4):
+        write_pair(tmp_path, f"{index:06d}", moving[index], explained[index])
+    (tmp_path / "pred/000003.npy").unlink()
+    code, out, notes = command(capsys, tmp_path, "--json")
+    expected = {"auc": mask_auc(explained[:3], moving[:3]), "images": 3, "moving_share": pytest.approx(moving[:3].mean())}
+    assert code == 0 and json.loads(out) == expected
+    assert "no prediction of 1 of 4 true masks" in notes
+    assert command(capsys, tmp_path)[1].splitlines()[0].split()[0] == "auc"
+
+
+@pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
+def test_a_prediction_that_shows_a_part_of_the_image_meets_that_part_of_the_truth(tmp_path, capsys, mode):
+    (tmp_path / "calib.txt").write_text("70 0 50\n0 70 21\n0 0 1\n")
+    moving = np.zeros((40, 124), bool)
+    moving[10:30, 48:76] = True
+    preprocess = Preprocessor(Intrinsics(70, 70, 50, 21, 124, 40), 62, 40, 1, mode)
+    explained = 1 - preprocess.warp_nearest(moving.astype(np.float32))
+    write_pair(tmp_path, "0", moving, explained)
+    code, out, _ = command(capsys, tmp_path, "--calib", tmp_path / "calib.txt", "--resize-mode", mode, "--json")
+    scores = json.loads(out)
+    left, top, width, height = preprocess.window
+    shown = moving[max(top, 0) : top + height, max(left, 0) : left + width]
+    assert code == 0 and scores["auc"] == 1.0 and scores["moving_share"] == pytest.approx(shown.mean(), abs=0.02)
+    if mode == "crop":
+        assert json.loads(command(capsys, tmp_path, "--json")[1])["auc"] < 0.98  # as though it showed the whole image
+
+
+def test_folders_without_a_name_in_common(tmp_path, capsys):
+    write_pair(tmp_path, "0", np.zeros((2, 2), bool), np.ones((2, 2)))
+    (tmp_path / "pred/0.npy").rename(tmp_path / "pred/1.npy")
+    code, out, message = command(capsys, tmp_path)
+    assert (code, out) == (2, "") and "no file is named as one in" in message and message.count("\n") == 1

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from sfm_odometry.estimator import Estimator
 from sfm_odometry.image_files import existing_folder, read_image
 from sfm_odometry.kitti_text import read_calibration
 from training.evaluate.commands.shared import (
@@ -64,6 +63,8 @@ def _comparisons(
 
 
 def _from_model(arguments: argparse.Namespace, images: list[RawImage]) -> Iterator[DepthPrediction]:
+    from sfm_odometry.estimator import Estimator  # torch takes a second to import, and only here is it needed
+
     root = existing_folder(arguments.kitti_raw)
     paths = [image_file(root / image.path) for image in images]
     estimator = Estimator.from_file(arguments.model, arguments.device)
