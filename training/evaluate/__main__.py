@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 
 from sfm_odometry.cli import run_cli
-from training.evaluate.commands import depth, eigen, masks, odometry, snippets
+from training.evaluate.commands import depth, eigen, make3d, masks, odometry, snippets
 
-COMMANDS = (odometry, snippets, depth, eigen, masks)
+COMMANDS = (odometry, snippets, depth, eigen, make3d, masks)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sfm_odometry.image_files import existing_folder, read_image
 from sfm_odometry.kitti_text import read_calibration
+from sfm_odometry.preprocess import RESIZE_MODES
 from training.evaluate.commands.shared import (
     add_crop,
     add_json,
@@ -33,6 +34,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     depth_of = "whose depth a laser point has: the laser's forward axis, as in all published numbers, or the camera's (default: velodyne)"
     parser.add_argument("--depth-of", choices=DEPTHS, default="velodyne", help=depth_of)
     add_prediction_or_model(parser, "all images of the list, in its order")
+    parser.add_argument("--resize-mode", choices=RESIZE_MODES, help="with --model: how images are resized (default: as the model does)")
     add_crop(parser)
     add_quantity(parser)
     add_json(parser)

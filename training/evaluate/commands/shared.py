@@ -77,12 +77,11 @@ def coverage_of(arguments: argparse.Namespace) -> Coverage:
 
 
 def add_prediction_or_model(parser: argparse.ArgumentParser, made_of: str) -> None:
-    """--pred, or --model with --resize-mode and --device."""
+    """--pred, or --model with --device."""
     source = parser.add_mutually_exclusive_group(required=True)
     pred = f"predictions of {made_of}: a folder with one .npy each, by number, or one .npy (N, h, w)"
     source.add_argument("--pred", type=Path, help=pred)
     source.add_argument("--model", type=Path, help="a .safetensors model that makes the predictions now")
-    parser.add_argument("--resize-mode", choices=RESIZE_MODES, help="with --model: how images are resized (default: as the model does)")
     parser.add_argument("--device", default="auto", help="with --model: auto, cpu or cuda:N")
 
 
