@@ -10,6 +10,30 @@ from training.batch import Batch
 
 
 @dataclass(frozen=True)
+class SnippetRandom:
+    """Random numbers for the snippets of a batch, on the generator's device.
+
+    Where `ranks` processes share a batch, each draws for all of it and takes its own part: what a snippet meets does not depend on
+    how many processes there are.
+    """
+
+    generator: torch.Generator
+    rank: int = 0
+    ranks: int = 1
+
+    def uniform(self, count: int, *shape: int) -> Tensor:
+        """(count, *shape) numbers in [0, 1) for this process's `count` snippets."""
+        return self._own(torch.rand(self.ranks * count, *shape, device=self.generator.device, generator=self.generator))
+
+    def normal(self, count: int, *shape: int) -> Tensor:
+        """(count, *shape) normal numbers for this process's `count` snippets."""
+        return self._own(torch.randn(self.ranks * count, *shape, device=self.generator.device, generator=self.generator))
+
+    def _own(self, numbers: Tensor) -> Tensor:
+        return numbers.chunk(self.ranks)[self.rank]
+
+
+@dataclass(frozen=True)
 class AugmentConfig:
     """What is varied, and how much."""
 
@@ -27,37 +51,36 @@ class AugmentConfig:
     """Standard deviation, up to this, of noise on the networks' input."""
 
 
-def augment(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
-    """A batch with its geometry varied; `generator` is on the batch's device."""
-    batch = _zoom_and_flip(batch, config, generator)
-    return _reverse(batch, generator) if config.reverse else batch
+def augment(batch: Batch, config: AugmentConfig, random: SnippetRandom) -> Batch:
+    """A batch, already on the device of `random`, with its geometry varied."""
+    batch = _zoom_and_flip(batch, config, random)
+    return _reverse(batch, random) if config.reverse else batch
 
 
-def vary_colour(frames: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+def vary_colour(frames: Tensor, config: AugmentConfig, random: SnippetRandom) -> Tensor:
     """Frames (B, N, C, H, W) in [0, 1] with brightness, contrast, gamma and noise varied, alike within a snippet but for the noise."""
     count = frames.shape[0]
     if config.gamma:
-        frames = frames.clamp_min(1e-4) ** _factors(count, config.gamma, frames, generator)
+        frames = frames.clamp_min(1e-4) ** _factors(count, config.gamma, random)
     if config.contrast:
         mean = frames.mean(dim=(1, 2, 3, 4), keepdim=True)
-        frames = (frames - mean) * _factors(count, config.contrast, frames, generator) + mean
+        frames = (frames - mean) * _factors(count, config.contrast, random) + mean
     if config.brightness:
-        frames = frames * _factors(count, config.brightness, frames, generator)
+        frames = frames * _factors(count, config.brightness, random)
     if config.noise:
-        sigma = torch.rand(count, 1, 1, 1, 1, device=frames.device, generator=generator) * config.noise
-        frames = frames + sigma * torch.randn(frames.shape, device=frames.device, generator=generator)
+        sigma = random.uniform(count, 1, 1, 1, 1) * config.noise
+        frames = frames + sigma * random.normal(*frames.shape)
     return frames.clamp(0, 1)
 
 
-def _factors(count: int, spread: float, like: Tensor, generator: torch.Generator) -> Tensor:
-    draw = torch.rand(count, 1, 1, 1, 1, device=like.device, generator=generator)
-    return 1 + spread * (2 * draw - 1)
+def _factors(count: int, spread: float, random: SnippetRandom) -> Tensor:
+    return 1 + spread * (2 * random.uniform(count, 1, 1, 1, 1) - 1)
 
 
-def _zoom_and_flip(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
+def _zoom_and_flip(batch: Batch, config: AugmentConfig, random: SnippetRandom) -> Batch:
     """One resampling: u_in = u_out / zoom + offset, mirrored first where flipped."""
     count, frames, _, height, width = batch.frames.shape
-    draws = torch.rand(4, count, device=batch.frames.device, generator=generator)
+    draws = random.uniform(count, 4).T
     zoom = 1 + (config.max_zoom - 1) * draws[0]
     offset_x = draws[1] * (width - 1) * (1 - 1 / zoom)
     offset_y = draws[2] * (height - 1) * (1 - 1 / zoom)
@@ -102,9 +125,9 @@ def mirror_motion(b_from_a: Tensor) -> Tensor:
     return mirror @ b_from_a @ mirror
 
 
-def _reverse(batch: Batch, generator: torch.Generator) -> Batch:
+def _reverse(batch: Batch, random: SnippetRandom) -> Batch:
     """Backwards, the middle frame, whose depth is known, stays the target."""
-    backwards = torch.rand(len(batch.frames), device=batch.frames.device, generator=generator) < 0.5
+    backwards = random.uniform(len(batch.frames)) < 0.5
     turned = {
         name: torch.where(backwards.view(-1, *[1] * (value.dim() - 1)), value.flip(1), value)
         for name, value in (("frames", batch.frames), ("camera_from_frame", batch.camera_from_frame))

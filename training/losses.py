@@ -1,6 +1,7 @@
 """The terms of the objectives, each a pure function of tensors.
 
-Images are (B, C, H, W), maps (B, 1, H, W). A masked mean divides by the mask's own sum, so that a smaller mask is not a smaller loss.
+Images are (B, C, H, W), maps (B, 1, H, W); every term is (B,): one value for each item of the batch, which the others do not touch.
+A masked mean divides by the mask's own sum, so that a smaller mask is not a smaller loss.
 """
 
 import torch
@@ -11,10 +12,15 @@ SSIM_C1 = 0.01**2
 SSIM_C2 = 0.03**2
 
 
+def item_mean(values: Tensor) -> Tensor:
+    """Mean of each item (B,) of values (B, ...)."""
+    return values.reshape(len(values), -1).mean(1)
+
+
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """sum(m v) / sum(m) over all elements; 0 where the mask is empty. `mask` broadcasts against `values`."""
+    """sum(m v) / sum(m) of each item, (B,); 0 where an item's mask is empty. `mask` broadcasts against `values` (B, ...)."""
     weights = mask.to(values.dtype).expand_as(values)
-    return (values * weights).sum() / weights.sum().clamp_min(1e-6)
+    return (values * weights).flatten(1).sum(1) / weights.flatten(1).sum(1).clamp_min(1e-6)
 
 
 def l1_error(image: Tensor, other: Tensor) -> Tensor:
@@ -37,7 +43,7 @@ def ssim_error(image: Tensor, other: Tensor) -> Tensor:
 
 
 def photometric_error(image: Tensor, other: Tensor, ssim_weight: float) -> Tensor:
-    """(1 - w) |I - J| + w (1 - SSIM) / 2 a pixel, (B, 1, H, W); w = 0 is SfMLearner's L1."""
+    """(1 - w) |I - J| + w (1 - SSIM) / 2 a pixel, (B, 1, H, W); w = 0 is SfMLearner's L1, w = 0.15 vid2depth's alpha and omega."""
     error = l1_error(image, other)
     if ssim_weight == 0.0:
         return error
@@ -45,16 +51,16 @@ def photometric_error(image: Tensor, other: Tensor, ssim_weight: float) -> Tenso
 
 
 def second_order_smoothness(inverse_depth: Tensor) -> Tensor:
-    """Mean L1 of all four second derivatives of inverse depth (Zhou et al. 2017, section 3.2)."""
+    """Mean L1 (B,) of all four second derivatives of inverse depth (Zhou et al. 2017, section 3.2)."""
     dx = inverse_depth[..., :, 1:] - inverse_depth[..., :, :-1]
     dy = inverse_depth[..., 1:, :] - inverse_depth[..., :-1, :]
     dxx, dxy = dx[..., :, 1:] - dx[..., :, :-1], dx[..., 1:, :] - dx[..., :-1, :]
-    dyx, dyy = dy[..., :, 1:] - dy[..., :, :-1], dy[..., 1:, :] - dy[..., :-1, :]
-    return dxx.abs().mean() + dxy.abs().mean() + dyx.abs().mean() + dyy.abs().mean()
+    dyy = dy[..., 1:, :] - dy[..., :-1, :]
+    return item_mean(dxx.abs()) + 2 * item_mean(dxy.abs()) + item_mean(dyy.abs())  # d/dy d/dx is d/dx d/dy
 
 
 def edge_aware_smoothness(inverse_depth: Tensor, image: Tensor, normalise: bool) -> Tensor:
-    """Mean of |d_x rho| exp(-|d_x I|) + |d_y rho| exp(-|d_y I|) (Mahjourian et al. 2018, equation 10).
+    """Mean (B,) of |d_x rho| exp(-|d_x I|) + |d_y rho| exp(-|d_y I|) (Mahjourian et al. 2018, equation 10).
 
     normalise: rho is inverse depth divided by its mean over the image, so that shrinking the scene does not pay (Wang et al. 2018).
     """
@@ -63,30 +69,38 @@ def edge_aware_smoothness(inverse_depth: Tensor, image: Tensor, normalise: bool)
     image_dy = (image[..., 1:, :] - image[..., :-1, :]).abs().mean(dim=1, keepdim=True)
     rho_dx = (rho[..., :, 1:] - rho[..., :, :-1]).abs()
     rho_dy = (rho[..., 1:, :] - rho[..., :-1, :]).abs()
-    return (rho_dx * torch.exp(-image_dx)).mean() + (rho_dy * torch.exp(-image_dy)).mean()
+    return item_mean(rho_dx * torch.exp(-image_dx)) + item_mean(rho_dy * torch.exp(-image_dy))
 
 
 def explainability_regulariser(logits: Tensor) -> Tensor:
-    """Cross-entropy of the masks (B, S, 2, H, W) against 1: without it the network would explain nothing (Zhou et al., section 3.3)."""
-    return -torch.log_softmax(logits, dim=2)[:, :, 1].mean()
+    """Cross-entropy (B,) of the masks (B, S, 2, H, W) against 1: without it nothing would be explained (Zhou et al., section 3.3)."""
+    return -item_mean(torch.log_softmax(logits, dim=2)[:, :, 1])
+
+
+def depth_inconsistency(transformed: Tensor, sampled: Tensor) -> Tensor:
+    """|z' - D_s(p')| / (z' + D_s(p')) a pixel, 0 to 1 (Bian et al. 2019, equation 5).
+
+    transformed z' (B, 1, H, W): depth of the target's points as seen from the source camera; sampled D_s(p'): the source's own depth there.
+    """
+    return (transformed - sampled).abs() / (transformed + sampled)
 
 
 def mask_error(logits: Tensor, moving: Tensor) -> Tensor:
-    """Cross-entropy of the masks (B, S, 2, H, W) against 1 where nothing moves by itself and 0 where something does (B, 1, H, W)."""
+    """Cross-entropy (B,) of the masks (B, S, 2, H, W) against 1 where nothing moves by itself and 0 where something does (B, 1, H, W)."""
     target = (moving < 0.5).long().expand(-1, logits.shape[1], -1, -1)
-    return F.cross_entropy(logits.transpose(1, 2), target)
+    return item_mean(F.cross_entropy(logits.transpose(1, 2), target, reduction="none"))
 
 
 def log_depth_error(inverse_depth: Tensor, true_depth: Tensor, floor: float) -> Tensor:
-    """Mean |log rho - log rho*| over the pixels whose true depth (B, 1, H, W) is known (> 0; infinite depth counts as rho* = floor)."""
+    """Mean (B,) |log rho - log rho*| where the true depth (B, 1, H, W) is known (> 0); infinite depth counts as rho* = floor."""
     target = (1.0 / true_depth.clamp_min(1e-3)).clamp_min(floor)
     return masked_mean((inverse_depth.log() - target.log()).abs(), true_depth > 0)
 
 
 def motion_error(estimated: Tensor, true: Tensor, rotation_weight: float) -> Tensor:
-    """Mean over motions (..., 4, 4) of |t - t*|_1 + w |vee(R*^T R - R^T R*) / 2|_1, lengths in the data's unit, angles in radians."""
+    """Mean (B,) over motions (B, ..., 4, 4) of |t - t*|_1 + w |vee(R*^T R - R^T R*) / 2|_1; lengths in the data's unit, radians."""
     translation = (estimated[..., :3, 3] - true[..., :3, 3]).abs().sum(-1)
     relative = true[..., :3, :3].transpose(-1, -2) @ estimated[..., :3, :3]
     skew = (relative - relative.transpose(-1, -2)) / 2
     rotation = skew[..., 2, 1].abs() + skew[..., 0, 2].abs() + skew[..., 1, 0].abs()
-    return (translation + rotation_weight * rotation).mean()
+    return item_mean(translation + rotation_weight * rotation)

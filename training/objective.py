@@ -1,17 +1,20 @@
-"""The objective of a training step: which terms, on which views, with which weights."""
+"""The objective of a training step: view synthesis and what goes with it, over pairs of views and scales.
 
-from dataclasses import dataclass
-from typing import Literal
+Every term is a mean over snippets of one value a snippet: it does not matter how snippets are grouped into batches or spread over devices.
+"""
+
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfm_odometry.geometry import invert_transform
-from sfm_odometry.networks.motion_network import star_to_chain
-from sfm_odometry.view_synthesis import scaled_intrinsics, synthesise_view
+from sfm_odometry.geometry import MIN_PROJECTION_DEPTH, backproject, invert_transform, project, transform_points
+from sfm_odometry.view_synthesis import SynthesisedView, inside_image, sample_at, scaled_intrinsics, synthesise_view
 from training.batch import Batch
+from training.icp import alignment_loss
 from training.losses import (
+    depth_inconsistency,
     edge_aware_smoothness,
     explainability_regulariser,
     log_depth_error,
@@ -21,146 +24,229 @@ from training.losses import (
     photometric_error,
     second_order_smoothness,
 )
+from training.objective_config import ObjectiveConfig
+from training.pairs import ViewPairs, view_pairs
+from training.predictions import Predictions
 
-
-@dataclass(frozen=True)
-class ObjectiveConfig:
-    """Weights of the terms; zero leaves a term out. The defaults are SfMLearner's."""
-
-    scales: int = 4
-    photometric: float = 1.0
-    ssim_weight: float = 0.0
-    """Share of SSIM in the photometric error; the rest is L1."""
-    minimum_over_sources: bool = False
-    """Each pixel counts with its best source alone, instead of with all."""
-    auto_mask: bool = False
-    """Leave out pixels that the source explains better without any motion."""
-    explainability: float = 0.2
-    """Weight of the masks' regulariser; zero trains without masks."""
-    smoothness: float = 0.5
-    """Divided by 2^scale."""
-    smoothness_kind: Literal["second_order", "edge_aware"] = "second_order"
-    normalised_smoothness: bool = False
-    depth_supervision: float = 0.0
-    """For snippets with true depth: a warm start on rendered drives."""
-    motion_supervision: float = 0.0
-    rotation_weight: float = 50.0
-    mask_supervision: float = 0.0
-
-    @property
-    def needs_masks(self) -> bool:
-        """Whether any term looks at the masks."""
-        return bool(self.explainability or self.mask_supervision)
-
-    @property
-    def needs_depth(self) -> bool:
-        """Whether any term looks at the depth; a warm start of the pose network alone is many times faster without."""
-        return bool(self.photometric or self.smoothness or self.depth_supervision)
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What the networks say of a batch of B snippets with S sources."""
-
-    inverse_depth: list[Tensor]
-    """Of the target, (B, 1, h, w), finest first; empty where no term needs depth."""
-    source_from_target: Tensor
-    """(B, S, 4, 4)."""
-    mask_logits: list[Tensor]
-    """(B, S, 2, h, w), finest first; empty without masks."""
+FARTHEST = 0.005
+"""Inverse depth that a true depth of infinity counts as: 200 m."""
 
 
 def objective(batch: Batch, predictions: Predictions, config: ObjectiveConfig) -> dict[str, Tensor]:
     """Every term with its weight applied; their sum is what training minimises."""
-    terms: dict[str, Tensor] = {}
+    levels = _levels(batch, predictions, config)
+    terms = _Sum(len(batch.frames))
+    for level in [_at_full_size(levels, batch)] if config.full_size and levels else levels:
+        terms.add(_view_terms(level, config))
+    for scale, level in enumerate(levels):
+        terms.add(_depth_map_terms(level, config), 1 / 2**scale)
+    terms.add(_motion_terms(predictions, config))
+    terms.add(_truth_terms(batch, predictions, config))
+    return terms.values
+
+
+class _Sum:
+    """Adds up terms by name, each a mean over the snippets."""
+
+    def __init__(self, snippets: int) -> None:
+        self.snippets = snippets
+        self.values: dict[str, Tensor] = {}
+
+    def add(self, terms: dict[str, Tensor], weight: float = 1.0) -> None:
+        """Terms of values (K,); K is a multiple of the number of snippets where several scales were folded into one."""
+        for name, values in terms.items():
+            mean = weight * values.sum() / self.snippets
+            self.values[name] = self.values[name] + mean if name in self.values else mean
+
+
+@dataclass(frozen=True)
+class _Level:
+    """The pairs of views of K snippets at one size of image."""
+
+    pairs: ViewPairs
+    frames: Tensor
+    """(K, N, C, h, w)."""
+    inverse_depth: Tensor
+    """(K, D, 1, h, w)."""
+    source_from_target: Tensor
+    """(K, P, 4, 4)."""
+    intrinsics: Tensor
+    """(K, 3, 3)."""
+    mask_logits: Tensor | None
+    """(K, S, 2, h, w)."""
+
+    def depth(self, frames: tuple[int, ...]) -> Tensor:
+        """Depth (K P, 1, h, w) of the frame of each pair."""
+        inverse_depth = self.inverse_depth
+        if inverse_depth.shape[1] == 1:
+            return (1.0 / inverse_depth).expand(-1, len(frames), -1, -1, -1).flatten(0, 1)
+        return (1.0 / inverse_depth)[:, list(frames)].flatten(0, 1)
+
+    def images(self, frames: tuple[int, ...]) -> Tensor:
+        """Images (K P, C, h, w) of the frame of each pair."""
+        return self.frames[:, list(frames)].flatten(0, 1)
+
+    def pair_intrinsics(self) -> Tensor:
+        """(K P, 3, 3)."""
+        return self.intrinsics.repeat_interleave(len(self.pairs.targets), dim=0)
+
+    def by_pair(self, values: Tensor) -> Tensor:
+        """(K P, ...) as (K, P, ...)."""
+        return values.unflatten(0, (-1, len(self.pairs.targets)))
+
+
+def _levels(batch: Batch, predictions: Predictions, config: ObjectiveConfig) -> list[_Level]:
+    """One level a scale, finest first; the images of coarser ones are area-resized, as the papers' pyramids are."""
+    pairs = view_pairs(batch.frames.shape[1], config.pairs)
+    motions = predictions.frame_from_target
+    source_from_target = motions[:, list(pairs.sources)] @ invert_transform(motions[:, list(pairs.targets)])
+    logits = predictions.mask_logits if config.explainability else []
+    levels = []
     for scale, inverse_depth in enumerate(predictions.inverse_depth[: config.scales]):
-        logits = predictions.mask_logits[scale] if config.explainability and predictions.mask_logits else None
-        for name, value in _scale_terms(batch, predictions.source_from_target, inverse_depth, logits, scale, config).items():
-            terms[name] = terms.get(name, 0.0) + value
-    if config.depth_supervision and batch.has_depth.any():
-        terms["depth"] = config.depth_supervision * _depth_term(batch, predictions.inverse_depth)
-    if config.mask_supervision and predictions.mask_logits and batch.has_depth.any():
-        terms["mask"] = config.mask_supervision * _mask_term(batch, predictions.mask_logits)
-    if config.motion_supervision and batch.has_motion.any():
-        terms["motion"] = config.motion_supervision * _motion_term(batch, predictions.source_from_target, config.rotation_weight)
-    return terms
-
-
-def _scale_terms(
-    batch: Batch, source_from_target: Tensor, inverse_depth: Tensor, logits: Tensor | None, scale: int, config: ObjectiveConfig
-) -> dict[str, Tensor]:
-    size = inverse_depth.shape[-2:]
-    frames = _resize_frames(batch.frames, size)
-    target = frames[:, batch.target]
-    terms = {}
-    if config.photometric:
+        size = inverse_depth.shape[-2:]
         intrinsics = scaled_intrinsics(batch.intrinsics, size[1] / batch.frames.shape[-1], size[0] / batch.frames.shape[-2])
-        terms["photometric"] = config.photometric * _photometric_term(frames, inverse_depth, source_from_target, intrinsics, logits, config)
-        if logits is not None:
-            terms["explainability"] = config.explainability * logits.shape[1] * explainability_regulariser(logits)
-    if config.smoothness:
-        terms["smoothness"] = config.smoothness / 2**scale * _smoothness_term(inverse_depth, target, config)
+        masks = logits[scale] if logits else None
+        levels.append(_Level(pairs, _reduced(batch.frames, size), inverse_depth, source_from_target, intrinsics, masks))
+    return levels
+
+
+def _at_full_size(levels: list[_Level], batch: Batch) -> _Level:
+    """All scales enlarged and folded into the snippets of one level: K = scales x B, one warp for all."""
+    size, count = batch.frames.shape[-2:], len(levels)
+    return _Level(
+        levels[0].pairs,
+        batch.frames.repeat(count, 1, 1, 1, 1),
+        torch.cat([_enlarged(level.inverse_depth, size) for level in levels]),
+        levels[0].source_from_target.repeat(count, 1, 1, 1),
+        batch.intrinsics.repeat(count, 1, 1),
+        None if levels[0].mask_logits is None else torch.cat([_enlarged(level.mask_logits, size) for level in levels]),
+    )
+
+
+def _view_terms(level: _Level, config: ObjectiveConfig) -> dict[str, Tensor]:
+    """What is seen by moving pixels from one view into another: view synthesis, and whether the depths agree."""
+    terms: dict[str, Tensor] = {}
+    if not config.needs_views:
+        return terms
+    view = synthesise_view(
+        level.images(level.pairs.sources), level.depth(level.pairs.targets), level.source_from_target.flatten(0, 1), level.pair_intrinsics()
+    )
+    if config.photometric:
+        terms["photometric"] = config.photometric * _photometric_term(level, view, config)
+        if level.mask_logits is not None:
+            terms["explainability"] = config.explainability * level.mask_logits.shape[1] * explainability_regulariser(level.mask_logits)
+    if config.geometry_consistency:
+        sampled = sample_at(level.depth(level.pairs.sources), view.pixels)
+        inconsistency = depth_inconsistency(view.depth.clamp_min(MIN_PROJECTION_DEPTH), sampled)
+        terms["geometry"] = config.geometry_consistency * masked_mean(level.by_pair(inconsistency), level.by_pair(view.valid))
     return terms
 
 
-def _photometric_term(
-    frames: Tensor, inverse_depth: Tensor, source_from_target: Tensor, intrinsics: Tensor, logits: Tensor | None, config: ObjectiveConfig
-) -> Tensor:
-    """View synthesis from all sources at once: the sources are folded into the batch; their mean errors are summed, as the paper does."""
-    middle = frames.shape[1] // 2
-    sources = torch.cat([frames[:, :middle], frames[:, middle + 1 :]], dim=1)
-    count = sources.shape[1]
-    targets = frames[:, middle : middle + 1].expand_as(sources).flatten(0, 1)
-    depth = (1.0 / inverse_depth).repeat_interleave(count, dim=0)
-    view = synthesise_view(sources.flatten(0, 1), depth, source_from_target.flatten(0, 1), intrinsics.repeat_interleave(count, dim=0))
-    error = photometric_error(targets, view.image, config.ssim_weight).unflatten(0, (-1, count))
-    counted = view.valid.unflatten(0, (-1, count))
+def _photometric_term(level: _Level, view: SynthesisedView, config: ObjectiveConfig) -> Tensor:
+    """Each re-synthesised view against the true one: (K,), summed over pairs, as both papers do, or, of the best sources, over views."""
+    targets = level.images(level.pairs.targets)
+    error = level.by_pair(photometric_error(targets, view.image, config.ssim_weight))
+    counted = level.by_pair(view.valid)
     if config.auto_mask:
-        unmoved = photometric_error(targets, sources.flatten(0, 1), config.ssim_weight).unflatten(0, (-1, count))
+        unmoved = level.by_pair(photometric_error(targets, level.images(level.pairs.sources), config.ssim_weight))
         counted = counted & (error.detach() < unmoved)
-    if logits is not None:
-        error = error * torch.softmax(logits, dim=2)[:, :, 1:]
-    if config.minimum_over_sources:
-        best = torch.where(counted, error, torch.inf).amin(dim=1)
-        return masked_mean(torch.where(best.isfinite(), best, 0.0), best.isfinite())
-    return count * masked_mean(error, counted)
+    if level.mask_logits is not None:
+        error = error * torch.softmax(level.mask_logits, dim=2)[:, :, 1:]
+    if not config.minimum_over_sources:
+        return error.shape[1] * masked_mean(error, counted)
+    total = error.new_zeros(len(error))
+    for pairs in level.pairs.by_target():
+        best = torch.where(counted[:, pairs], error[:, pairs], torch.inf).amin(dim=1)
+        total = total + masked_mean(torch.where(best.isfinite(), best, 0.0), best.isfinite())
+    return total
 
 
-def _smoothness_term(inverse_depth: Tensor, image: Tensor, config: ObjectiveConfig) -> Tensor:
+def _depth_map_terms(level: _Level, config: ObjectiveConfig) -> dict[str, Tensor]:
+    """What the depth maps of one scale are held to at their own size: smoothness, and 3D alignment, summed over frames and over pairs."""
+    terms: dict[str, Tensor] = {}
+    if config.smoothness:
+        maps, depth_frames = level.inverse_depth.flatten(0, 1), level.inverse_depth.shape[1]
+        middle = level.frames.shape[1] // 2
+        images = level.frames if depth_frames > 1 else level.frames[:, middle : middle + 1]
+        terms["smoothness"] = config.smoothness * _smoothness(maps, images.flatten(0, 1), config).view(-1, depth_frames).sum(1)
+    if config.alignment_3d:
+        terms["alignment_3d"] = config.alignment_3d * _alignment_term(level)
+    return terms
+
+
+def _smoothness(inverse_depth: Tensor, images: Tensor, config: ObjectiveConfig) -> Tensor:
     if config.smoothness_kind == "edge_aware":
-        return edge_aware_smoothness(inverse_depth, image, config.normalised_smoothness)
+        return edge_aware_smoothness(inverse_depth, images, config.normalised_smoothness)
     return second_order_smoothness(inverse_depth)
 
 
-def _resize_frames(frames: Tensor, size: torch.Size) -> Tensor:
-    """Frames (B, N, C, H, W) area-resized, as the paper's pyramid is."""
+def _alignment_term(level: _Level) -> Tensor:
+    """3D alignment (Mahjourian et al. 2018, section 3.2), (K,): of the points of each pair's target that project into its source."""
+    intrinsics = level.pair_intrinsics()
+    target_points, source_points = (backproject(level.depth(frames), intrinsics) for frames in (level.pairs.targets, level.pairs.sources))
+    source_from_target = level.source_from_target.flatten(0, 1)
+    with torch.no_grad():
+        points = transform_points(source_from_target, target_points)
+        valid = inside_image(project(points, intrinsics), *points.shape[-2:]) & (points[:, 2:] > MIN_PROJECTION_DEPTH)
+    return level.by_pair(alignment_loss(target_points, source_from_target, source_points, intrinsics, valid)).sum(1)
+
+
+def _motion_terms(predictions: Predictions, config: ObjectiveConfig) -> dict[str, Tensor]:
+    """What motions are held to among themselves."""
+    terms: dict[str, Tensor] = {}
+    chain = predictions.previous_from_current()
+    if predictions.reversed_frame_from_target is not None:
+        backwards = replace(predictions, frame_from_target=predictions.reversed_frame_from_target).previous_from_current()
+        terms["forward_backward"] = config.forward_backward * motion_error(chain, backwards, config.rotation_weight)
+    if predictions.two_steps is not None:
+        composed = chain[:, :-1] @ chain[:, 1:]
+        terms["composed_motion"] = config.composed_motion * motion_error(predictions.two_steps, composed, config.rotation_weight)
+    return terms
+
+
+def _truth_terms(batch: Batch, predictions: Predictions, config: ObjectiveConfig) -> dict[str, Tensor]:
+    """Supervision by the truth of rendered drives; snippets without truth count as free of error."""
+    terms: dict[str, Tensor] = {}
+    if config.depth_supervision:
+        terms["depth"] = config.depth_supervision * batch.has_depth * _depth_term(batch, predictions.inverse_depth)
+    if config.mask_supervision and predictions.mask_logits:
+        terms["mask"] = config.mask_supervision * batch.has_depth * _mask_term(batch, predictions.mask_logits[0])
+    if config.motion_supervision:
+        terms["motion"] = config.motion_supervision * batch.has_motion * _motion_term(batch, predictions, config.rotation_weight)
+    return terms
+
+
+def _depth_term(batch: Batch, predictions: list[Tensor]) -> Tensor:
+    """Supervised depth of the target at the two finest scales; a coarser truth is picked, not averaged: averages of depth are no depth."""
+    total = batch.depth.new_zeros(len(batch.depth))
+    for scale, inverse_depth in enumerate(predictions[:2]):
+        target = inverse_depth[:, inverse_depth.shape[1] // 2]
+        picked = F.interpolate(batch.depth, size=target.shape[-2:], mode="nearest-exact")
+        total = total + log_depth_error(target, picked, FARTHEST) / 2**scale
+    return total
+
+
+def _mask_term(batch: Batch, logits: Tensor) -> Tensor:
+    """Supervised masks at the finest scale."""
+    return mask_error(logits, F.interpolate(batch.moving, size=logits.shape[-2:], mode="nearest-exact"))
+
+
+def _motion_term(batch: Batch, predictions: Predictions, rotation_weight: float) -> Tensor:
+    """Supervised motion: of every source against the target, and of the neighbours, which odometry chains."""
+    true = replace(predictions, frame_from_target=invert_transform(batch.camera_from_frame) @ batch.camera_from_frame[:, [batch.target]])
+    of_sources = motion_error(predictions.source_from_target(), true.source_from_target(), rotation_weight)
+    return of_sources + motion_error(predictions.previous_from_current(), true.previous_from_current(), rotation_weight)
+
+
+def _reduced(frames: Tensor, size: torch.Size) -> Tensor:
+    """Frames (B, N, C, H, W) area-resized to a smaller size."""
     if frames.shape[-2:] == size:
         return frames
     return F.interpolate(frames.flatten(0, 1), size=tuple(size), mode="area").unflatten(0, frames.shape[:2])
 
 
-def _depth_term(batch: Batch, predictions: list[Tensor]) -> Tensor:
-    """Supervised depth at the two finest scales; a coarser truth is picked, not averaged, as averages of depth are no depth."""
-    truth = batch.depth[batch.has_depth]
-    total = truth.new_zeros(())
-    for scale, inverse_depth in enumerate(predictions[:2]):
-        picked = F.interpolate(truth, size=inverse_depth.shape[-2:], mode="nearest-exact")
-        total = total + log_depth_error(inverse_depth[batch.has_depth], picked, floor=0.005) / 2**scale
-    return total
-
-
-def _mask_term(batch: Batch, mask_logits: list[Tensor]) -> Tensor:
-    """Supervised masks at the finest scale."""
-    logits = mask_logits[0][batch.has_depth]
-    moving = F.interpolate(batch.moving[batch.has_depth], size=logits.shape[-2:], mode="nearest-exact")
-    return mask_error(logits, moving)
-
-
-def _motion_term(batch: Batch, source_from_target: Tensor, rotation_weight: float) -> Tensor:
-    """Supervised motion: of every source against the target, and of the neighbours, which odometry chains."""
-    poses = batch.camera_from_frame[batch.has_motion]
-    middle = batch.target
-    sources = torch.cat([poses[:, :middle], poses[:, middle + 1 :]], dim=1)
-    true = invert_transform(sources) @ poses[:, middle : middle + 1]
-    estimated = source_from_target[batch.has_motion]
-    return motion_error(estimated, true, rotation_weight) + motion_error(star_to_chain(estimated), star_to_chain(true), rotation_weight)
+def _enlarged(maps: Tensor, size: torch.Size) -> Tensor:
+    """Maps (B, N, C, h, w) brought to a larger size, bilinearly."""
+    if maps.shape[-2:] == size:
+        return maps
+    return F.interpolate(maps.flatten(0, 1), size=tuple(size), mode="bilinear", align_corners=False).unflatten(0, maps.shape[:2])

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sfm_odometry.geometry import transform_from_vector
 from sfm_odometry.networks.blocks import conv, init_weights, upconv
 from sfm_odometry.networks.motion_network import MotionNetwork
 
@@ -81,6 +82,13 @@ class MatchingNet(MotionNetwork[Tensor]):
             if "seen" not in later:
                 later["seen"] = self._see(earlier["features"], later["features"])
         return torch.stack([memory["seen"] for memory in memories[1:]], dim=1)
+
+    def two_steps(self, frames: Tensor) -> Tensor:
+        """Motions (B, N - 2, 4, 4) of frames matched with the ones two before: entry i maps frame i + 2 into frame i."""
+        count, length = frames.shape[:2]
+        features = self.encoder(frames.flatten(0, 1)).unflatten(0, (count, length))
+        seen = self._see(features[:, :-2].flatten(0, 1), features[:, 2:].flatten(0, 1)).unflatten(0, (count, length - 2))
+        return transform_from_vector(self.vectors(seen))
 
     def _see(self, earlier: Tensor, later: Tensor) -> Tensor:
         """What is seen of pairs of frames (M, F, h, w), from the features of both (M, C, 2h, 2w)."""

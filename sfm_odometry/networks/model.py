@@ -64,6 +64,10 @@ class Model(nn.Module):
         """source_from_target (B, N - 1, 4, 4) and mask logits of snippets (B, N, C, H, W) in [0, 1]."""
         return self.pose_net(self.normalise(frames), with_masks)
 
+    def motion_over_two_steps(self, frames: Tensor) -> Tensor:
+        """Motions (B, N - 2, 4, 4) over two frames of snippets (B, N, C, H, W) in [0, 1]; InputError where the network sees no pairs."""
+        return self.pose_net.two_steps(self.normalise(frames))
+
 
 def channels_last(model: Model, device: torch.device) -> Model:
     """The model on `device` with its weights in the memory layout that convolutions are fastest with."""

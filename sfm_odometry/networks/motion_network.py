@@ -6,6 +6,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from sfm_odometry.errors import InputError
 from sfm_odometry.geometry import invert_transform, transform_from_vector
 
 Features = TypeVar("Features")
@@ -75,6 +76,13 @@ class MotionNetwork(nn.Module, ABC, Generic[Features]):
         """Motions (B, N - 1, 4, 4) that map target-camera points into each source camera, sources in order of time, from `vectors`."""
         motions = transform_from_vector(vectors)
         return motions if self.config.motion == "star" else chain_to_star(motions)
+
+    def two_steps(self, frames: Tensor) -> Tensor:
+        """Motions (B, N - 2, 4, 4) over two frames, seen directly: entry i maps frame i + 2 into frame i.
+
+        Raises InputError where the network sees snippets as a whole only.
+        """
+        raise InputError(f"{type(self).__name__} sees a snippet as a whole, not frames in pairs: it has no motion over two frames")
 
     def forward(self, frames: Tensor, with_masks: bool = True) -> tuple[Tensor, list[Tensor]]:
         """source_from_target (B, N - 1, 4, 4) and mask logits, finest first; these are empty without masks, or where none are wanted."""

@@ -5,11 +5,15 @@ import torch
 
 from sfm_odometry.geometry import invert_transform, transform_from_vector
 from sfm_odometry.view_synthesis import synthesise_view
-from training.augment import AugmentConfig, augment, mirror_motion, vary_colour
+from training.augment import AugmentConfig, SnippetRandom, augment, mirror_motion, vary_colour
 from training.batch import Batch
 
 K = torch.tensor([[40.0, 0.0, 31.0], [0.0, 40.0, 22.0], [0.0, 0.0, 1.0]])
 NORMAL, DISTANCE = torch.tensor([0.05, -0.1, 1.0]), 6.0
+
+
+def seeded(seed=0, rank=0, ranks=1):
+    return SnippetRandom(torch.Generator().manual_seed(seed), rank, ranks)
 
 
 def plane_view(camera_from_world):
@@ -33,6 +37,7 @@ def batch():
     return Batch(
         frames=torch.stack([colour for _, colour in views]).expand(count, -1, -1, -1, -1),
         intrinsics=K.expand(count, 3, 3),
+        camera=torch.zeros(count, dtype=torch.int64),
         depth=views[1][0].expand(count, -1, -1, -1),
         moving=torch.zeros(count, 1, 48, 64),
         camera_from_frame=world_from_camera.expand(count, -1, -1, -1),
@@ -51,13 +56,13 @@ def residual(batch, source):
 @pytest.mark.parametrize("source", [0, 2])
 def test_the_augmented_snippet_is_still_explained(batch, source):
     config = AugmentConfig(max_zoom=1.3, flip=True, reverse=True)
-    varied = augment(batch, config, torch.Generator().manual_seed(0))
+    varied = augment(batch, config, seeded())
     assert (residual(varied, source) < 0.01).all()
     assert not torch.allclose(varied.frames[0], varied.frames[1])
 
 
 def test_ignoring_the_mirror_in_the_motion_would_show(batch):
-    varied = augment(batch, AugmentConfig(max_zoom=1.0, flip=True), torch.Generator().manual_seed(0))
+    varied = augment(batch, AugmentConfig(max_zoom=1.0, flip=True), seeded())
     wrong = Batch(**{**varied.__dict__, "camera_from_frame": batch.camera_from_frame})
     assert residual(wrong, 0).max() > 3 * residual(varied, 0).max()
 
@@ -70,7 +75,7 @@ def test_mirroring_twice_is_the_identity():
 def test_colour_is_alike_within_a_snippet(batch):
     config = AugmentConfig(brightness=0.3, contrast=0.3, gamma=0.3)
     still = batch.frames[:, 1:2].expand(-1, 3, -1, -1, -1)
-    varied = vary_colour(still, config, torch.Generator().manual_seed(0))
+    varied = vary_colour(still, config, seeded())
     assert torch.allclose(varied[:, 0], varied[:, 2])
     assert (varied[0] - varied[1]).abs().max() > 0.02
     assert ((varied >= 0) & (varied <= 1)).all()
@@ -78,5 +83,5 @@ def test_colour_is_alike_within_a_snippet(batch):
 
 def test_the_same_generator_gives_the_same_variation(batch):
     config = AugmentConfig(max_zoom=1.2, noise=0.02)
-    first, second = (augment(batch, config, torch.Generator().manual_seed(3)) for _ in range(2))
+    first, second = (augment(batch, config, seeded(3)) for _ in range(2))
     assert torch.equal(first.frames, second.frames)

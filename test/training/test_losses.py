@@ -5,10 +5,12 @@ import torch
 
 from sfm_odometry.geometry import transform_from_vector
 from training.losses import (
+    depth_inconsistency,
     edge_aware_smoothness,
     explainability_regulariser,
     l1_error,
     log_depth_error,
+    mask_error,
     masked_mean,
     motion_error,
     photometric_error,
@@ -80,8 +82,35 @@ def test_depth_error_is_the_mean_log_ratio_of_known_pixels():
 def test_motion_error_counts_lengths_and_angles():
     true = transform_from_vector(torch.tensor([0.1, 0.0, 1.0, 0.0, 0.02, 0.0]))
     estimated = transform_from_vector(torch.tensor([0.1, 0.0, 1.3, 0.0, 0.03, 0.0]))
-    assert motion_error(estimated, true, rotation_weight=10.0).item() == pytest.approx(0.3 + 10 * math.sin(0.01), rel=1e-4)
-    assert motion_error(true, true, 10.0).item() == pytest.approx(0.0, abs=1e-6)
+    assert motion_error(estimated[None], true[None], rotation_weight=10.0).item() == pytest.approx(0.3 + 10 * math.sin(0.01), rel=1e-4)
+    assert motion_error(true[None], true[None], 10.0).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_depths_of_one_scene_agree_and_others_disagree_by_their_ratio():
+    near, far = torch.full((1, 1, 2, 2), 2.0), torch.full((1, 1, 2, 2), 6.0)
+    assert depth_inconsistency(near, near).max() == 0
+    assert depth_inconsistency(near, far)[0, 0, 0, 0].item() == pytest.approx(0.5)
+    assert torch.equal(depth_inconsistency(near * 7, far * 7), depth_inconsistency(far, near))
+
+
+def test_every_term_is_one_value_an_item_that_the_others_do_not_touch():
+    x, other = images(3, (3, 1, 6, 7)) + 0.5, images(6, (3, 1, 6, 7))
+    logits = torch.stack([x, other], dim=2)
+    motions = transform_from_vector(torch.randn(3, 2, 6, generator=torch.Generator().manual_seed(0)))
+    terms = [
+        (masked_mean, (x, other > 0.5)),
+        (second_order_smoothness, (x,)),
+        (lambda a, b: edge_aware_smoothness(a, b, True), (x, other)),
+        (explainability_regulariser, (logits,)),
+        (mask_error, (logits, (other > 0.5).float())),
+        (lambda a, b: log_depth_error(a, b, 0.01), (x, other)),
+        (lambda a, b: motion_error(a, b, 10.0), (motions, motions.flip(0))),
+    ]
+    for term, inputs in terms:
+        together = term(*inputs)
+        alone = torch.cat([term(*(value[index : index + 1] for value in inputs)) for index in range(3)])
+        assert together.shape == (3,)
+        assert torch.allclose(together, alone)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sfm_odometry.errors import InputError
 from sfm_odometry.geometry import invert_transform, transform_from_vector
 from training.batch import Batch
-from training.objective import ObjectiveConfig, Predictions, objective
+from training.objective import objective
+from training.objective_config import ObjectiveConfig
+from training.predictions import Predictions, with_target
 
 K = torch.tensor([[40.0, 0.0, 31.5], [0.0, 40.0, 15.5], [0.0, 0.0, 1.0]])
 DEPTH = 8.0
@@ -25,6 +28,7 @@ def batch():
     return Batch(
         frames=torch.stack([wall(-2), wall(0), wall(2)])[None],
         intrinsics=K[None],
+        camera=torch.zeros(1, dtype=torch.int64),
         depth=torch.full((1, 1, 32, 64), DEPTH),
         moving=torch.zeros(1, 1, 32, 64),
         camera_from_frame=poses[None],
@@ -33,13 +37,13 @@ def batch():
     )
 
 
-def predictions(batch, depth=DEPTH, motion_factor=1.0, explainable=4.0):
+def predictions(batch, depth=DEPTH, motion_factor=1.0, explainable=4.0, all_frames=False):
     poses = batch.camera_from_frame
-    star = invert_transform(poses[:, [0, 2]]) @ poses[:, 1:2]
-    star[..., :3, 3] *= motion_factor
+    motions = invert_transform(poses) @ poses[:, 1:2]
+    motions[..., :3, 3] *= motion_factor
     sizes = [(32 >> level, 64 >> level) for level in range(4)]
     logits = [torch.stack([torch.zeros(1, 2, *size), torch.full((1, 2, *size), explainable)], dim=2) for size in sizes]
-    return Predictions([torch.full((1, 1, *size), 1 / depth) for size in sizes], star, logits)
+    return Predictions([torch.full((1, 3 if all_frames else 1, 1, *size), 1 / depth) for size in sizes], motions, logits)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ def test_truth_supervises_without_error(batch):
 def test_snippets_without_truth_are_not_supervised(batch):
     blind = replace(batch, has_depth=torch.tensor([False]), has_motion=torch.tensor([False]))
     terms = objective(blind, predictions(batch), ObjectiveConfig(depth_supervision=1.0, motion_supervision=1.0))
-    assert set(terms) == {"photometric", "explainability", "smoothness"}
+    assert terms["depth"] == terms["motion"] == 0
 
 
 def test_masks_are_supervised_by_what_moves(batch):
@@ -96,8 +100,113 @@ def test_descending_the_objective_finds_the_motion(batch):
     fixed, config = predictions(batch), ObjectiveConfig(scales=1, explainability=0.0)
     for _ in range(120):
         optimiser.zero_grad()
-        terms = objective(batch, replace(fixed, source_from_target=transform_from_vector(vectors)), config)
+        terms = objective(batch, replace(fixed, frame_from_target=with_target(transform_from_vector(vectors))), config)
         terms["photometric"].backward()
         optimiser.step()
-    truth = fixed.source_from_target[0, :, 0, 3]
+    truth = fixed.source_from_target()[0, :, 0, 3]
     assert vectors.detach()[0, :, 0].tolist() == pytest.approx(truth.tolist(), abs=0.05)
+
+
+VID2DEPTH = ObjectiveConfig(
+    pairs="adjacent",
+    depth_frames="all",
+    ssim_weight=0.15,
+    explainability=0.0,
+    smoothness=0.05,
+    smoothness_kind="edge_aware",
+    alignment_3d=0.1,
+)
+
+
+def test_adjacent_views_explain_each_other_both_ways(batch):
+    config = replace(VID2DEPTH, scales=1)  # the stripes of this wall are too fine for coarser images
+    truth = objective(batch, predictions(batch, all_frames=True), config)
+    for wrong in ({"depth": DEPTH * 2}, {"motion_factor": -1.0}):
+        other = objective(batch, predictions(batch, all_frames=True, **wrong), config)
+        assert other["photometric"] > 2 * truth["photometric"]
+    assert set(truth) == {"photometric", "smoothness", "alignment_3d"}
+
+
+def test_point_clouds_that_differ_are_not_aligned(batch):
+    """A wall that stands at another distance in each view, though the camera only moved sideways."""
+    truth = predictions(batch, all_frames=True)
+    growing = torch.tensor([1.0, 1.1, 1.2]).view(1, 3, 1, 1, 1)
+    wrong = replace(truth, inverse_depth=[maps * growing for maps in truth.inverse_depth])
+    assert objective(batch, truth, VID2DEPTH)["alignment_3d"] < 1e-4
+    assert objective(batch, wrong, VID2DEPTH)["alignment_3d"] > 0.01
+
+
+def test_depths_of_different_scale_are_inconsistent(batch):
+    config = ObjectiveConfig(depth_frames="all", geometry_consistency=0.5, scales=1)
+    truth = predictions(batch, all_frames=True)
+    growing = torch.tensor([1.0, 1.0, 3.0]).view(1, 3, 1, 1, 1)
+    wrong = replace(truth, inverse_depth=[maps * growing for maps in truth.inverse_depth])
+    assert objective(batch, truth, config)["geometry"] == pytest.approx(0.0, abs=1e-6)
+    # One of two sources is three times as near: |1 - 1/3| / (1 + 1/3) = 1/2, averaged over both.
+    assert objective(batch, wrong, config)["geometry"].item() == pytest.approx(0.5 * 0.5 / 2, abs=0.01)
+
+
+def test_full_size_compares_every_scale_with_the_full_images(batch):
+    config = ObjectiveConfig(full_size=True, explainability=0.0)
+    pyramid = objective(batch, predictions(batch), ObjectiveConfig(explainability=0.0))["photometric"]
+    one = objective(batch, predictions(batch), ObjectiveConfig(scales=1, explainability=0.0))["photometric"]
+    assert objective(batch, predictions(batch), config)["photometric"].item() == pytest.approx(4 * one.item(), rel=1e-4)
+    assert pyramid != pytest.approx(4 * one.item(), rel=0.05)
+
+
+def test_the_best_source_explains_what_another_does_not_see(batch):
+    spoilt = replace(batch, frames=torch.cat([torch.rand(1, 1, 1, 32, 64), batch.frames[:, 1:]], dim=1))
+    every, best = (ObjectiveConfig(scales=1, explainability=0.0, minimum_over_sources=minimum) for minimum in (False, True))
+    assert objective(spoilt, predictions(batch), every)["photometric"] > 0.1
+    assert objective(spoilt, predictions(batch), best)["photometric"] < 0.02
+
+
+def test_motions_are_held_to_each_other(batch):
+    config = ObjectiveConfig(forward_backward=1.0, composed_motion=1.0, photometric=0.0, smoothness=0.0, explainability=0.0)
+    truth = predictions(batch)
+    two_steps = (invert_transform(batch.camera_from_frame[:, 0]) @ batch.camera_from_frame[:, 2])[:, None]
+    agreeing = replace(truth, reversed_frame_from_target=truth.frame_from_target, two_steps=two_steps)
+    terms = objective(batch, agreeing, config)
+    assert terms["forward_backward"] == pytest.approx(0.0, abs=1e-6)
+    assert terms["composed_motion"] == pytest.approx(0.0, abs=1e-6)
+    step = 2 * DEPTH / 40
+    mirrored, standing = invert_transform(truth.frame_from_target), torch.eye(4).expand_as(two_steps)
+    contradicting = replace(agreeing, reversed_frame_from_target=mirrored, two_steps=standing)
+    terms = objective(batch, contradicting, config)
+    assert terms["forward_backward"].item() == pytest.approx(2 * step, rel=1e-4)
+    assert terms["composed_motion"].item() == pytest.approx(2 * step, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "config", [ObjectiveConfig(), VID2DEPTH, ObjectiveConfig(full_size=True, minimum_over_sources=True, auto_mask=True)]
+)
+def test_a_snippet_counts_the_same_in_any_batch(batch, config):
+    """What makes data-parallel training exact: terms are means over snippets."""
+    first = predictions(batch, depth=7.0, all_frames=config.depth_frames == "all")
+    second = predictions(batch, depth=9.0, motion_factor=0.5, all_frames=config.depth_frames == "all")
+    both_batches = Batch(*(torch.cat([getattr(batch, name)] * 2) for name in Batch.__dataclass_fields__))
+    both = Predictions(
+        [torch.cat(pair) for pair in zip(first.inverse_depth, second.inverse_depth, strict=True)],
+        torch.cat([first.frame_from_target, second.frame_from_target]),
+        [torch.cat(pair) for pair in zip(first.mask_logits, second.mask_logits, strict=True)],
+    )
+    together = objective(both_batches, both, config)
+    alone = [objective(batch, each, config) for each in (first, second)]
+    for name, value in together.items():
+        assert value.item() == pytest.approx(sum(terms[name].item() for terms in alone) / 2, rel=1e-4), name
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"alignment_3d": 0.1}, "alignment_3d"),
+        ({"geometry_consistency": 0.1}, "geometry_consistency"),
+        ({"pairs": "adjacent", "explainability": 0.0}, "depth_frames"),
+        ({"pairs": "adjacent", "depth_frames": "all"}, "explainability"),
+        ({"scales": 0}, "scales"),
+        ({"ssim_weight": 1.5}, "ssim_weight"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        ObjectiveConfig(**settings)
