@@ -11,7 +11,7 @@ from sfm_odometry.config import build_dataclass
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.model import ModelConfig
 from training.augment import AugmentConfig
-from training.objective import ObjectiveConfig
+from training.objective_config import ObjectiveConfig
 
 
 @dataclass(frozen=True)
@@ -22,32 +22,55 @@ class TrainConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     init_from: str | None = None
-    """A model file whose weights the run starts from."""
+    """A model file whose weights the run starts from; its images may have another size."""
+    learn_intrinsics: bool = False
+    """Learn the cameras' intrinsics too, for video of cameras that nobody calibrated."""
+    intrinsics_rate: float = 1.0
+    """Learning rate of the intrinsics, as a multiple of the networks'."""
     steps: int = 200_000
     batch_size: int = 4
+    """Snippets a step of each process."""
     learning_rate: float = 2e-4
     schedule: Literal["constant", "cosine"] = "constant"
     adam_betas: tuple[float, float] = (0.9, 0.999)
+    gradient_clip: float = 0.0
+    """Longest gradient that is not shortened; 0: any."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the networks' layers; geometry is always float32."""
+    compile: bool = False
+    """Let torch.compile fuse the networks' layers: a minute or more at the start, faster steps."""
     data_weights: tuple[float, ...] = ()
     """How often each data set is drawn; by its number of snippets where empty."""
     validation_scenes: tuple[str, ...] = ()
     """Patterns of scene names that are kept for validation."""
+    validation_fraction: float = 0.0
+    """Share of the scenes kept for validation where no pattern says which."""
+    prefetch: int = 2
+    """Batches that are drawn ahead in the background."""
     seed: int = 0
     device: str = "auto"
     log_every: int = 20
+    tensorboard: bool = False
+    """Write the log for TensorBoard too."""
+    pictures_every: int = 1000
+    """Steps from one picture of what the networks see to the next; 0: none."""
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "log_every", "checkpoint_every", "keep_checkpoints"):
-            if getattr(self, name) < 1:
-                raise InputError(f"setting '{name}' must be at least 1, got {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise InputError(f"setting 'learning_rate' must be positive, got {self.learning_rate}")
+            _check(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        for name in ("pictures_every", "gradient_clip", "prefetch", "intrinsics_rate"):
+            _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        _check("learning_rate", self.learning_rate, self.learning_rate > 0, "positive")
+        _check("validation_fraction", self.validation_fraction, 0 <= self.validation_fraction < 1, "0 or more and less than 1")
         if self.objective.needs_masks and not self.model.pose.masks:
             raise InputError("settings 'objective.explainability' and 'objective.mask_supervision' need 'model.pose.masks: true'")
+
+
+def _check(name: str, value: float, right: bool, expected: str) -> None:
+    if not right:
+        raise InputError(f"setting '{name}' must be {expected}, got {value}")
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:

@@ -1,13 +1,13 @@
-"""A run's folder: its configuration, its log, its states to resume from and its models.
+"""A run's folder: its configuration, its states to resume from and its models.
 
 Everything is written beside its final name and renamed, so that a crash or a full disk leaves the last good file.
 """
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +20,42 @@ from training.config import TrainConfig
 
 
 class RunFolder:
-    """Layout: config.json, log.jsonl, states/step_00000500.pt, latest.safetensors, best.safetensors."""
+    """Layout: config.json, log.jsonl, states/step_00000500.pt, latest.safetensors, best.safetensors, pictures/, tensorboard/."""
 
-    def __init__(self, path: Path, config: TrainConfig, resume: bool) -> None:
+    def __init__(self, path: Path, config: TrainConfig) -> None:
         self.path, self.config = path, config
         self.states = path / "states"
-        if not resume and self.state_paths():
-            raise InputError(f"{path}: holds a run already; say --resume to go on with it, or choose another folder")
+
+    def prepare(self) -> None:
+        """Make the folder and write its configuration; what a killed process left half written goes."""
         try:
             self.states.mkdir(parents=True, exist_ok=True)
+            for torn in (*self.path.glob(".*.tmp"), *self.states.glob(".*.tmp")):
+                torn.unlink()
         except OSError as error:
-            raise OutputError(f"{path}: folder cannot be made: {error.strerror}") from error
-        self._write(path / "config.json", lambda file: file.write_text(json.dumps(dataclasses.asdict(config), indent=1)))
+            raise OutputError(f"{self.path}: folder cannot be made: {error.strerror}") from error
+        self.write("config.json", json.dumps(dataclasses.asdict(self.config), indent=1).encode())
 
     def state_paths(self) -> list[Path]:
         """States to resume from, oldest first."""
         return sorted(self.states.glob("step_*.pt"))
 
-    def log(self, entry: dict[str, Any]) -> None:
-        """Append one line to log.jsonl."""
-        with (self.path / "log.jsonl").open("a") as file:
-            file.write(json.dumps(entry) + "\n")
-
     def save_state(self, step: int, state: dict[str, Any]) -> None:
         """Keep the state of a step and drop all but the last few."""
-        self._write(self.states / f"step_{step:08d}.pt", lambda file: torch.save({"step": step, **state}, file))
+        content = io.BytesIO()
+        torch.save({"step": step, **state}, content)  # into memory first: torch does not say why a file cannot be written
+        self.write(f"states/step_{step:08d}.pt", content.getbuffer())
         for old in self.state_paths()[: -self.config.keep_checkpoints]:
             old.unlink()
 
-    def load_newest_state(self) -> dict[str, Any] | None:
-        """The newest state that can be read, or None in a fresh folder; InputError when there are states and none can be read."""
+    def find_state(self, resume: bool) -> dict[str, Any] | None:
+        """The newest state that can be read, or None in a fresh folder.
+
+        InputError when there are states that are not to be resumed from, or when none can be read.
+        """
         paths = self.state_paths()
+        if paths and not resume:
+            raise InputError(f"{self.path}: holds a run already; say --resume to go on with it, or choose another folder")
         for path in reversed(paths):
             try:
                 return torch.load(path, map_location="cpu", weights_only=True)
@@ -64,12 +69,18 @@ class RunFolder:
         """Write the model as <name>.safetensors."""
         save_model(self.path / f"{name}.safetensors", model, provenance)
 
-    def _write(self, path: Path, write: Callable[[Path], Any]) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Write a file of the run as a whole or not at all; OutputError names it and says why, as that the disk is full."""
+        path = self.path / name
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            write(temporary)
+            path.parent.mkdir(exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(temporary, path)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise OutputError(f"{path}: cannot be written: {error}") from error
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,15 +1,30 @@
-"""Train: `python -m training.train --config config/training/default.yaml --data D [D ...] --out RUN [--resume] [key=value ...]`."""
+"""Train: `python -m training.train --config config/training/default.yaml --data D [D ...] --out RUN [--resume] [key=value ...]`.
+
+On several GPUs, one process each: `torchrun --nproc_per_node=N -m training.train ...`.
+"""
 
 import argparse
-import signal
+import contextlib
+import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from sfm_odometry.cli import run_cli
-from sfm_odometry.errors import InputError
-from training.config import TrainConfig, load_config
-from training.data import Scene, SnippetSampler, open_data, split_scenes
+import torch
+from torch import nn
+
+from sfm_odometry.cli import EXIT_BAD_INPUT, run_cli
+from training.config import load_config
+from training.initial_model import initial_model
+from training.interruption import Interruption
+from training.keeper import Keeper, RunKeeper
+from training.learner import Learner
+from training.parallel import PeerFailedError, Processes, open_processes
+from training.resume import check_resumable, identity_of_run
+from training.run_data import RunData, open_run_data
 from training.run_folder import RunFolder
+from training.run_log import Board, RunLog, TensorBoard
 from training.trainer import Trainer
 
 
@@ -20,45 +35,56 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command(arguments: argparse.Namespace) -> None:
+    """Train in this process, alone or with those that torchrun has started beside it; only the first one speaks."""
+    processes = open_processes()
+    try:
+        with contextlib.ExitStack() as stack:
+            if not processes.first:
+                stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
+            train(arguments, processes, stack.enter_context(Interruption()))
+    except PeerFailedError:
+        raise SystemExit(EXIT_BAD_INPUT) from None
+    finally:
+        processes.close()
+
+
+def train(arguments: argparse.Namespace, processes: Processes, interruption: Interruption) -> None:
     """Open everything that can be wrong first, then train."""
-    config = load_config(arguments.config, arguments.overrides)
-    training, validation = _open_data(arguments.data, config)
-    folder = RunFolder(arguments.out, config, arguments.resume)
-    trainer = Trainer(config, training, validation.in_order(config.batch_size) if validation else [], folder)
-    if arguments.resume:
-        trainer.resume()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    trainer.run()
+    with processes.together():
+        trainer = _open_run(arguments, processes)
+    trainer.run(interruption)
     print(f"{arguments.out}: done; the model is {arguments.out / 'latest.safetensors'}")
 
 
-def _open_data(folders: Sequence[Path], config: TrainConfig) -> tuple[SnippetSampler, SnippetSampler | None]:
-    """Samplers of the training scenes, grouped by data set, and of the validation scenes."""
-    groups = [open_data(folder) for folder in folders]
-    _check_fit([scene for scenes in groups for scene in scenes], config)
-    splits = [split_scenes(scenes, config.validation_scenes) for scenes in groups]
-    training = _sampler([train for train, _ in splits], config, config.data_weights)
-    held_out = [scene for _, validation in splits for scene in validation]
-    if not held_out:
-        print(f"no validation: no scene matches validation_scenes {list(config.validation_scenes)}")
-        return training, None
-    return training, _sampler([held_out], config)
+def _open_run(arguments: argparse.Namespace, processes: Processes) -> Trainer:
+    config = load_config(arguments.config, arguments.overrides)
+    data = open_run_data(arguments.data, config, processes.ranks)
+    identity = identity_of_run(dataclasses.asdict(config), len(data.training), processes.ranks)
+    torch.manual_seed(config.seed)
+    learner = Learner(initial_model(config.model, config.init_from), nn.Identity(), config, processes.device(config.device))
+    folder = RunFolder(arguments.out, config)
+    state = folder.find_state(arguments.resume)
+    if state is not None:
+        for change in check_resumable(state["identity"], identity):
+            print(f"note: {change}")
+    keeper = _open_keeper(learner, folder, data, identity, state) if processes.first else Keeper()
+    trainer = Trainer(config, learner, data.training, keeper, processes)
+    if state is not None:
+        trainer.resume(state)
+    parameters = sum(parameter.numel() for parameter in learner.parameters())
+    places = f"{learner.device}" if processes.ranks == 1 else f"{processes.ranks} processes, each on {learner.device.type}"
+    print(f"{len(data.training)} snippets to learn from, {parameters:,} parameters, on {places}", flush=True)
+    return trainer
 
 
-def _check_fit(scenes: list[Scene], config: TrainConfig) -> None:
-    """The model's input is made at run time as its training data was; a size that differs is refused, another way of resizing is said."""
-    model = config.model
-    for scene in scenes:
-        height, width = scene.frames.shape[1:3]
-        if (width, height) != (model.width, model.height):
-            raise InputError(f"scene {scene.name} is {width}x{height}, but the model's input is {model.width}x{model.height}")
-    others = sorted({scene.resize_mode for scene in scenes} - {model.resize_mode})
-    if others:
-        print(f"note: some data was prepared with --resize-mode {', '.join(others)}, but the model's resize_mode is {model.resize_mode}")
-
-
-def _sampler(groups: list[list[Scene]], config: TrainConfig, weights: tuple[float, ...] = ()) -> SnippetSampler:
-    return SnippetSampler(groups, config.model.pose.frames, config.model.image_channels, config.batch_size, config.seed, weights)
+def _open_keeper(learner: Learner, folder: RunFolder, data: RunData, identity: dict[str, Any], state: dict[str, Any] | None) -> RunKeeper:
+    folder.prepare()
+    step = state["step"] if state else 0
+    board = TensorBoard(folder.path / "tensorboard", step) if learner.config.tensorboard else Board()
+    keeper = RunKeeper(learner, folder, RunLog(folder, board, step), data.validation, data.examples, identity)
+    if state is not None:
+        keeper.resume(state)
+    return keeper
 
 
 def _parser() -> argparse.ArgumentParser:

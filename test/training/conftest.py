@@ -1,7 +1,40 @@
-"""Small networks train faster on one thread, the more so where another process has the other core."""
+"""Small networks train faster on one thread, the more so where another process has the other core; and real runs of a small one."""
 
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+
+from sfm_odometry.checkpoint import load_model
+from training.data import FORMAT, VERSION
+from training.train import main
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+RECIPE = """
+model:
+  width: 64
+  height: 32
+  depth: {image_channels: 1, encoder_widths: [4, 8, 8], encoder_kernels: [3, 3, 3], decoder_widths: [8, 8, 4], scales: 2}
+  pose:
+    {image_channels: 1, encoder_widths: [4, 8, 8, 8, 8], pose_widths: [8],
+     mask_widths: [8, 8, 8, 4, 4], mask_kernels: [3, 3, 3, 3, 3], mask_scales: 2}
+objective: {scales: 2}
+augment: {flip: true, noise: 0.01, brightness: 0.1}
+steps: 6
+batch_size: 2
+log_every: 2
+pictures_every: 0
+checkpoint_every: 3
+validation_scenes: ["held_out*"]
+device: cpu
+"""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -11,3 +44,79 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+class TinyRuns:
+    """Runs of a small network on two prepared scenes, `drive` and `held_out`, each in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.data, self.recipe = folder, folder / "data", folder / "recipe.yaml"
+        for seed, name in enumerate(("drive", "held_out")):
+            write_scene(self.data / name, seed)
+        (self.data / "index.json").write_text(json.dumps({"format": FORMAT, "version": VERSION, "scenes": ["drive", "held_out"]}))
+        self.recipe.write_text(RECIPE)
+
+    def arguments(self, run: str, *more: str) -> list[str]:
+        """What `python -m training.train` is given."""
+        return ["--config", str(self.recipe), "--data", str(self.data), "--out", str(self.folder / run), *more]
+
+    def train(self, run: str, *more: str) -> int:
+        """Train in this process; the exit code."""
+        return main(self.arguments(run, *more))
+
+    def start(self, run: str, *more: str, launcher: tuple[str, ...] = (), file_limit: int | None = None) -> subprocess.Popen:
+        """Train in a process of its own, on one thread as this one does, its files of no more than `file_limit` bytes."""
+        command = [sys.executable, "-m", *launcher, *(["-m"] if launcher else []), "training.train", *self.arguments(run, *more)]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if file_limit is not None:
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_limit, file_limit))
+        return process
+
+    def log(self, run: str) -> list[dict]:
+        """The entries of a run's log."""
+        return [json.loads(line) for line in (self.folder / run / "log.jsonl").read_text().splitlines()]
+
+    def losses(self, run: str) -> dict[int, float]:
+        """The loss by step."""
+        return {entry["step"]: entry["loss"] for entry in self.log(run) if "loss" in entry}
+
+    def weights(self, run: str, name: str = "latest") -> dict[str, torch.Tensor]:
+        """The weights of a run's model."""
+        return load_model(self.folder / run / f"{name}.safetensors").state_dict()
+
+    def add_truth(self, depth: np.ndarray, poses: np.ndarray) -> None:
+        """Give every scene the same true depth, of all its frames or broadcast to them, no moving objects, and poses that supervise."""
+        for path in self.data.glob("*/scene.json"):
+            description = json.loads(path.read_text())
+            count = len(description["frame_numbers"])
+            names = ("has_depth", "has_motion_mask", "has_poses", "poses_supervise")
+            path.write_text(json.dumps({**description, **dict.fromkeys(names, True)}))
+            np.save(path.with_name("depth.npy"), np.broadcast_to(depth, (count, 32, 64)).astype(np.float16))
+            np.save(path.with_name("motion_mask.npy"), np.zeros((count, 32, 64), np.uint8))
+            np.save(path.with_name("poses.npy"), np.broadcast_to(poses, (count, 4, 4)).astype(np.float64))
+
+
+def write_scene(folder: Path, seed: int) -> None:
+    """A texture that slides two pixels a frame, in prepared form."""
+    texture = np.random.default_rng(seed).integers(0, 256, (32, 96, 1), np.uint8)
+    folder.mkdir(parents=True)
+    np.save(folder / "frames.npy", np.stack([texture[:, 2 * index : 2 * index + 64] for index in range(10)]))
+    description = {
+        "frame_numbers": list(range(10)),
+        "width": 64,
+        "height": 32,
+        "channels": 1,
+        "intrinsics": [[40.0, 0.0, 31.5], [0.0, 40.0, 15.5], [0.0, 0.0, 1.0]],
+        "has_depth": False,
+        "has_motion_mask": False,
+        "has_poses": False,
+        "poses_supervise": False,
+        "resize_mode": "crop",
+    }
+    (folder / "scene.json").write_text(json.dumps(description))
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> TinyRuns:
+    return TinyRuns(tmp_path)

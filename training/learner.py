@@ -1,0 +1,49 @@
+"""What learns in a run, behind one forward, as data-parallel training wants it."""
+
+import contextlib
+
+import torch
+from torch import Tensor, nn
+
+from sfm_odometry.networks.model import Model, channels_last
+from training.augment import SnippetRandom, augment, vary_colour
+from training.batch import Batch
+from training.config import TrainConfig
+from training.objective import objective
+from training.predictions import Predictions, predict
+
+
+class Learner(nn.Module):
+    """The networks and the cameras of a run, and the objective that they are judged by."""
+
+    def __init__(self, model: Model, cameras: nn.Module, config: TrainConfig, device: torch.device) -> None:
+        """cameras: from a batch to one with their intrinsics in it, such as :class:`training.cameras.LearnedCameras`."""
+        super().__init__()
+        self.model = channels_last(model, device)
+        self.cameras = cameras.to(device)
+        self.config, self.device = config, device
+        if config.compile:
+            self.model.depth_net.compile()
+            self.model.pose_net.compile()
+
+    def forward(self, batch: Batch, random: SnippetRandom) -> dict[str, Tensor]:
+        """The objective's terms of a batch on the device, which is varied first."""
+        batch = augment(self.cameras(batch), self.config.augment, random)
+        predictions = self.predict(vary_colour(batch.frames, self.config.augment, random))
+        return objective(batch, predictions, self.config.objective)
+
+    def judge(self, batch: Batch) -> tuple[Batch, Predictions, dict[str, Tensor]]:
+        """A batch on the device as it is, with the cameras' intrinsics; what the networks say of it, and the objective's terms."""
+        batch = self.cameras(batch)
+        predictions = self.predict(batch.frames)
+        return batch, predictions, objective(batch, predictions, self.config.objective)
+
+    def predict(self, frames: Tensor) -> Predictions:
+        """Run the networks on frames (B, N, C, H, W) in [0, 1], in the configured precision."""
+        with self._autocast(frames.device):
+            return predict(self.model, frames, self.config.objective)
+
+    def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager:
+        if self.config.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, dtype=torch.bfloat16)
