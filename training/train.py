@@ -30,7 +30,7 @@ from training.trainer import Trainer
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_intermixed_args(argv)
     return run_cli(lambda: command(arguments))
 
 

@@ -57,6 +57,7 @@ class Trainer:
             with meter.paused():
                 self._look_after(interrupted)
             if interrupted:
+                print(f"interrupted at step {self.step}; --resume goes on from there", flush=True)
                 raise KeyboardInterrupt
 
     def _random(self) -> SnippetRandom:
