@@ -1,0 +1,169 @@
+"""Bags of ROS 1 and ROS 2: a topic of images, raw or compressed, with its CameraInfo, a calibration or a field of view."""
+
+import argparse
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.interfaces import Connection
+from rosbags.rosbag1 import ReaderError as Reader1Error
+from rosbags.rosbag2 import ReaderError as Reader2Error
+from rosbags.typesys import Stores, get_typestore
+
+from sfm_odometry.errors import InputError
+from training.prepare.calibration import add_camera_arguments, given_intrinsics
+from training.prepare.camera_info import Camera, camera_of_info
+from training.prepare.image_messages import COMPRESSED, RAW, decode_image
+from training.prepare.rate import SAMPLE, FrameCounter, add_rate_arguments, typical_period_s
+from training.prepare.recording import Frame, Recording, View
+
+HELP = "a bag of ROS 2 (a folder with metadata.yaml, an .mcap or .db3 file) or ROS 1 (.bag), or a folder of them"
+SUFFIXES = (".mcap", ".db3", ".bag")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this source alone."""
+    add_camera_arguments(parser)
+    add_rate_arguments(parser)
+    parser.add_argument("--topics", nargs="*", default=[], help="image topics, each a scene; by default the only one that a bag has")
+    parser.add_argument("--camera-info", help="the topic of the CameraInfo; by default camera_info beside the images")
+    parser.add_argument("--rectified", action="store_true", help="the images are rectified, though their topic is not called image_rect")
+
+
+@dataclass(frozen=True)
+class _Topic:
+    """A topic of images in a bag, and what its first messages show."""
+
+    bag: Path
+    name: str
+    size: tuple[int, int]
+    """Height and width."""
+    channels: int
+    period_s: float
+    count: int
+
+
+def find(arguments: argparse.Namespace) -> list[Recording]:
+    """A recording of each chosen topic of each bag; the drives are the bags."""
+    return [_recording(bag, name, arguments) for bag in _bag_paths(arguments.root) for name in _topic_names(bag, arguments.topics)]
+
+
+def _bag_paths(root: Path) -> list[Path]:
+    if not root.exists():
+        raise InputError(f"{root}: no such file or folder, expected a bag")
+    if root.is_file() or (root / "metadata.yaml").is_file():
+        return [root]
+    bags = sorted(path for path in root.iterdir() if path.suffix in SUFFIXES or (path / "metadata.yaml").is_file())
+    if not bags:
+        raise InputError(f"{root}: no bag in it, expected folders with metadata.yaml or files that end in {', '.join(SUFFIXES)}")
+    return bags
+
+
+def _topic_names(bag: Path, wanted: list[str]) -> list[str]:
+    with _opened(bag) as reader:
+        present = sorted({connection.topic for connection in reader.connections if connection.msgtype in (RAW, COMPRESSED)})
+    missing = sorted(set(wanted) - set(present))
+    if missing or not present:
+        raise InputError(f"{bag}: no images on {', '.join(missing) or 'any topic'}, its topics of images: {', '.join(present) or 'none'}")
+    if not wanted and len(present) > 1:
+        raise InputError(f"{bag}: images on {', '.join(present)}, expected --topics to say which")
+    return wanted or present
+
+
+def _recording(bag: Path, name: str, arguments: argparse.Namespace) -> Recording:
+    topic = _look_into(bag, name)
+    camera = _camera(topic, arguments)
+    every = FrameCounter(topic.period_s, arguments.every, arguments.rate).every
+    return Recording(
+        drive=bag.stem,
+        views=(View(f"{bag.stem}_{name.strip('/').replace('/', '_')}", name),),
+        intrinsics=camera.intrinsics,
+        channels=topic.channels,
+        frames=partial(_frames, topic, camera, every),
+        count=max(topic.count // every, 1),
+        origin=f"{bag.name}:{_bytes(bag)} {name} every {every} {camera.origin}",
+        intrinsics_known=camera.known,
+    )
+
+
+def _look_into(bag: Path, name: str) -> _Topic:
+    with _opened(bag) as reader:
+        messages = list(itertools.islice(_messages(reader, [name]), SAMPLE))
+        if not messages:
+            raise InputError(f"{bag}: no messages on {name}, expected images")
+        first, kind, _ = messages[0]
+        image = decode_image(first, kind, f"{bag}, {name}, first image")
+        period_s = typical_period_s([stamp_ns * 1e-9 for _, _, stamp_ns in messages], bag)
+        count = reader.topics[name].msgcount
+    return _Topic(bag, name, image.shape[:2], 1 if image.ndim == 2 else 3, period_s, count)
+
+
+def _camera(topic: _Topic, arguments: argparse.Namespace) -> Camera:
+    height, width = topic.size
+    given = given_intrinsics(arguments, width, height)
+    if given is not None:
+        return Camera(*given)
+    name = arguments.camera_info or _info_topic(topic.name)
+    with _opened(topic.bag) as reader:
+        found = next(_messages(reader, [name]), None)
+    if found is None:
+        raise InputError(f"{topic.bag}: no CameraInfo on {name}, expected one, or --camera-info, --calib or --fov")
+    rectified = arguments.rectified or "image_rect" in topic.name  # image_proc's image_rect and image_rect_color
+    return camera_of_info(found[0], width, height, rectified, f"{topic.bag}, {name}")
+
+
+def _info_topic(name: str) -> str:
+    """/camera/camera_info of /camera/image_raw, and of /camera/image_raw/compressed."""
+    return name.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
+
+
+def _frames(topic: _Topic, camera: Camera, every: int, wanted: Callable[[int], bool]) -> Iterator[Frame]:
+    counter = FrameCounter(topic.period_s, every, 1.0)
+    index = 0
+    with _opened(topic.bag) as reader:
+        for message, kind, stamp_ns in _messages(reader, [topic.name]):
+            number = counter.next(stamp_ns * 1e-9)
+            if number is None:
+                continue
+            where = f"{topic.bag}, {topic.name}, image stamped {stamp_ns}"
+            yield Frame(number, partial(_image, message, kind, topic.size, camera, where) if wanted(index) else None)
+            index += 1
+
+
+def _image(message: Any, kind: str, size: tuple[int, int], camera: Camera, where: str) -> np.ndarray:
+    image = decode_image(message, kind, where)
+    if image.shape[:2] != size:
+        raise InputError(f"{where}: {image.shape[1]}x{image.shape[0]} pixels, expected {size[1]}x{size[0]} as of the first")
+    return image if camera.maps is None else cv2.remap(image, *camera.maps, interpolation=cv2.INTER_LINEAR)
+
+
+def _messages(reader: AnyReader, topics: list[str]) -> Iterator[tuple[Any, str, int]]:
+    """Message, type and stamp in nanoseconds, of the header or, where that is not filled, of reception."""
+    connections: list[Connection] = [connection for connection in reader.connections if connection.topic in topics]
+    for connection, received_ns, data in reader.messages(connections) if connections else ():
+        message: Any = reader.deserialize(data, connection.msgtype)
+        stamp = message.header.stamp
+        yield message, connection.msgtype, (stamp.sec * 10**9 + stamp.nanosec) or received_ns
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[AnyReader]:
+    try:
+        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
+            yield reader
+    except (AnyReaderError, Reader1Error, Reader2Error, sqlite3.Error, OSError, AssertionError) as error:
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: cannot be read, expected a whole bag of ROS: {what}") from error
+
+
+def _bytes(bag: Path) -> int:
+    files = [bag] if bag.is_file() else [path for path in bag.iterdir() if path.is_file()]
+    return sum(path.stat().st_size for path in files)
