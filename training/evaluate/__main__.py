@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 
 from sfm_odometry.cli import run_cli
-from training.evaluate.commands import depth, eigen, make3d, masks, odometry, snippets
+from training.evaluate.commands import compare, depth, eigen, make3d, masks, odometry, snippets, table
 
-COMMANDS = (odometry, snippets, depth, eigen, make3d, masks)
+COMMANDS = (odometry, snippets, depth, eigen, make3d, masks, compare, table)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,9 +14,7 @@ def evaluate_odometry(gt: np.ndarray, pred: np.ndarray, align: str = "7dof") -> 
     Both are first expressed in their own first camera's frame; then pred is aligned by `align` (none, scale, 6dof, 7dof) and everything
     below is measured on the aligned trajectory. t_err_percent and r_err_deg_per_100m are NaN where the path is shorter than 100 m.
     """
-    gt, pred = relative_to_first(gt), relative_to_first(pred)
-    similarity = alignment(gt[:, :3, 3], pred[:, :3, 3], align)
-    aligned = similarity.apply(pred)
+    gt, aligned, scale = aligned_to_gt(gt, pred, align)
     t_err, r_err = segment_errors(gt, aligned)
     rpe_m, rpe_rad = frame_to_frame_errors(gt, aligned)
     return {
@@ -25,29 +23,50 @@ def evaluate_odometry(gt: np.ndarray, pred: np.ndarray, align: str = "7dof") -> 
         "ate_m": absolute_trajectory_error(gt, aligned),
         "rpe_m": float(rpe_m.mean()),
         "rpe_deg": float(np.degrees(rpe_rad.mean())),
-        "scale": similarity.scale,
+        "scale": scale,
         "frames": len(gt),
     }
 
 
-def segment_errors(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Translation error per metre and rotation error in rad per metre, (K,) each, over all segments (Geiger et al., CVPR 2012, devkit).
+def aligned_to_gt(gt: np.ndarray, pred: np.ndarray, align: str) -> tuple[np.ndarray, np.ndarray, float]:
+    """gt in its first camera's frame, pred aligned to that by `align`, both (N, 4, 4), and the alignment's scale."""
+    gt, pred = relative_to_first(gt), relative_to_first(pred)
+    similarity = alignment(gt[:, :3, 3], pred[:, :3, 3], align)
+    return gt, similarity.apply(pred), similarity.scale
 
-    For every 10th start i and length L in 100..800 m, the segment ends at the first frame j whose driven distance passes that of i by L;
-    E = (pred_i^-1 pred_j)^-1 (gt_i^-1 gt_j); the errors are |t(E)| / L and angle(E) / L. Segments beyond the end are left out.
+
+def segment_errors(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Translation error per metre and rotation error in rad per metre, (K,) each, over all `segments` (Geiger et al., CVPR 2012, devkit).
+
+    E = (pred_i^-1 pred_j)^-1 (gt_i^-1 gt_j); the errors are |t(E)| / L and angle(E) / L.
+    """
+    starts, ends, lengths_m = segments(gt)
+    error = _motion_errors(gt, pred, starts, ends)
+    return np.linalg.norm(error[:, :3, 3], axis=1) / lengths_m, rotation_angles_rad(error[:, :3, :3]) / lengths_m
+
+
+def segments(gt: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Start and end frames and nominal lengths in metres, (K,) each, for every 10th start i and length L in 100..800 m.
+
+    A segment ends at the first frame j whose driven distance passes that of i by L; segments beyond the end are left out.
     """
     driven = driven_distances(gt)
-    starts, ends, lengths = [], [], []
+    found = []
     for start in range(0, len(gt), START_STEP):
         for length in SEGMENT_LENGTHS_M:
             end = int(np.searchsorted(driven, driven[start] + length, side="right"))
             if end < len(gt):
-                starts.append(start)
-                ends.append(end)
-                lengths.append(float(length))
-    distances = np.array(lengths)
-    error = _motion_errors(gt, pred, np.array(starts, dtype=int), np.array(ends, dtype=int))
-    return np.linalg.norm(error[:, :3, 3], axis=1) / distances, rotation_angles_rad(error[:, :3, :3]) / distances
+                found.append((start, end, length))
+    starts, ends, lengths = np.array(found, dtype=int).reshape(-1, 3).T
+    return starts, ends, lengths.astype(np.float64)
+
+
+def translation_error_by_length(gt: np.ndarray, pred: np.ndarray) -> np.ndarray:
+    """(8,) mean translation error in % of the segments of each of SEGMENT_LENGTHS_M, NaN where the path holds none."""
+    t_err, _ = segment_errors(gt, pred)
+    _, _, lengths_m = segments(gt)
+    of_length = [t_err[lengths_m == length] for length in SEGMENT_LENGTHS_M]
+    return np.array([100 * errors.mean() if errors.size else np.nan for errors in of_length])
 
 
 def frame_to_frame_errors(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

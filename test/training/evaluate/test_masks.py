@@ -52,8 +52,8 @@ def test_order_alone_counts_and_turning_it_round_turns_the_area_round():
     assert mask_auc(explained, ~moving) == pytest.approx(1 - area)
 
 
-def test_millions_of_pixels_do_not_overflow():
-    moving = np.arange(6_000_000) % 2 == 0
+def test_pairs_beyond_32_bits_do_not_overflow():
+    moving = np.arange(200_000) % 2 == 0
     assert mask_auc(np.where(moving, 0, 1).astype(np.float32), moving) == 1.0
 
 
