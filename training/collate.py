@@ -24,7 +24,7 @@ def collate(snippets: Sequence[Snippet], cameras: np.ndarray, length: int, chann
     has_truth = [with_truth and scene.depth is not None and scene.motion_mask is not None for scene, _ in snippets]
     return Batch(
         frames=_copy_frames(snippets, length, channels).permute(0, 1, 4, 2, 3),
-        intrinsics=torch.from_numpy(np.stack([scene.intrinsics for scene, _ in snippets])).float(),
+        intrinsics=torch.from_numpy(np.array([scene.intrinsics for scene, _ in snippets], np.float32)),
         camera=torch.from_numpy(cameras),
         depth=_copy_target_maps([scene.depth for scene, _ in snippets], snippets, length, has_truth, torch.float16),
         moving=_copy_target_maps([scene.motion_mask for scene, _ in snippets], snippets, length, has_truth, torch.uint8),
@@ -66,7 +66,9 @@ def _copy_target_maps(
 
 
 def _motions(snippets: Sequence[Snippet], length: int) -> Tensor:
-    """Poses (B, N, 4, 4) relative to each snippet's middle frame, so that float32 keeps their precision."""
-    unknown = np.broadcast_to(np.eye(4), (length, 4, 4))
-    poses = np.stack([unknown if scene.poses is None else scene.poses[start : start + length] for scene, start in snippets])
-    return torch.from_numpy(np.linalg.inv(poses[:, length // 2, None]) @ poses).float()
+    """Poses (B, N, 4, 4) relative to each snippet's middle frame, so that float32 keeps their precision; the identity where unknown."""
+    motions = torch.eye(4).repeat(len(snippets), length, 1, 1)
+    for out, (scene, start) in zip(motions.numpy(), snippets, strict=True):
+        if scene.poses is not None:
+            out[:] = np.linalg.inv(scene.poses[start + length // 2]) @ scene.poses[start : start + length]
+    return motions
