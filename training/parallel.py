@@ -81,8 +81,9 @@ class TorchrunProcesses(Processes):
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """The module with its weights as in the first process and its gradients averaged."""
-        # Which parameters take part depends on the objective: a pose network alone, no masks, fewer scales than heads.
-        return DistributedDataParallel(module, find_unused_parameters=True)
+        # Which parameters take part depends on the objective (a pose network alone, no masks, fewer scales than heads) and on nothing
+        # else: it is found out in the first step.
+        return DistributedDataParallel(module, static_graph=True)
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
         sums = torch.tensor(list(values.values()), dtype=torch.float64)
