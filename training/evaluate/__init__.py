@@ -1,1 +1,1 @@
-"""Scores as published: odometry over segments, 5-frame snippets, and depth. `python -m training.evaluate odometry|snippets|depth ...`."""
+"""Scores as published: trajectories, 5-frame snippets, depth (Eigen's split, Make3D), masks. `python -m training.evaluate COMMAND ...`."""
