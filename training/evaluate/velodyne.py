@@ -54,7 +54,7 @@ def scan_depth(points: np.ndarray, camera: VelodyneCamera, depth_of: str = "velo
 
     As published (Monodepth's and SfMLearner's evaluation): points behind the laser are left out, pixel = round(projection) - 1 (the
     development kit's MATLAB counts from 1), halves to even, and of several points in one pixel the nearest counts.
-    depth_of: velodyne, the laser's own forward coordinate x, as the published numbers have it, or camera, along the camera's z, which is
+    depth_of: velodyne, the laser's own forward coordinate x, as those evaluations have it, or camera, along the camera's z, which is
     about 0.27 m less.
     """
     if depth_of not in DEPTHS:
