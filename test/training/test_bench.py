@@ -1,0 +1,76 @@
+"""The benchmark compares like with like."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from training.bench import contenders
+from training.bench.__main__ import main
+from training.bench.contenders import compact_config, our_learner, papers_config, plain_step, random_batch
+from training.bench.data import random_sampler
+from training.bench.gpu import data_wait
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Images of a quarter of the size: the networks take any."""
+    monkeypatch.setattr(contenders, "WIDTH", 208)
+    monkeypatch.setattr(contenders, "HEIGHT", 64)
+
+
+@pytest.mark.parametrize("frames", [3, 5])
+def test_the_plain_step_has_the_same_loss_and_gradients_as_ours(frames):
+    config = replace(papers_config(frames), precision="float32")
+    learner, _ = our_learner(config, CPU)
+    plain = plain_step(config, CPU, 2).step
+    plain.copy_weights(learner.model)
+    ours = sum(learner.judge(random_batch(config, 2).to(CPU))[2].values())
+    theirs = plain.loss()
+    assert float(ours.detach()) == pytest.approx(float(theirs.detach()), rel=1e-5)
+    ours.backward()
+    theirs.backward()
+    for mine, other in ((learner.model.depth_net, plain.depth_net), (learner.model.pose_net, plain.pose_net)):
+        for parameter, same in zip(mine.parameters(), other.parameters(), strict=True):
+            assert float((parameter.grad - same.grad).norm()) <= 0.02 * float(same.grad.norm())
+
+
+def test_both_learn():
+    config = replace(papers_config(3), learning_rate=1e-4)
+    plain = plain_step(config, CPU, 1).step
+    first, *_, last = [plain() for _ in range(4)]
+    assert last < first
+    learner, optimiser = our_learner(config, CPU)
+    batch, losses = random_batch(config, 1).to(CPU), []
+    for step in range(4):
+        losses.append(sum(learner.judge(batch)[2].values()))
+        optimiser.descend(losses[-1], step)
+    assert losses[-1] < losses[0]
+
+
+def test_all_contenders_have_the_same_objective():
+    assert papers_config(5).objective == compact_config(5).objective
+    assert papers_config(5).model.pose.frames == compact_config(5).model.pose.frames == 5
+
+
+def test_it_prints_samples_a_second_and_ratios(capsys):
+    assert main(["--frames", "3", "--steps", "1", "--rounds", "1", "--device", "cpu", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    steps = result["3 frames"]["steps"]
+    assert len(steps) == 3
+    assert steps["plain eager step"]["times_plain"] == 1.0
+    assert all(figures["samples_per_s"] > 0 for figures in steps.values())
+    assert result["3 frames"]["data_snippets_per_s"] > 0
+
+
+def test_data_wait_is_a_share():
+    config = compact_config(3)
+    assert 0 <= data_wait(config, CPU, steps=3) <= 1
+
+
+def test_random_data_is_drawn_as_prepared_data_is():
+    with random_sampler(5, 1, 2) as sampler:
+        assert sampler.batch(0).frames.shape == (2, 5, 1, 128, 416)

@@ -1,0 +1,37 @@
+"""Contenders timed in turns, so that whatever else the machine does disturbs all of them alike."""
+
+import statistics
+import time
+
+import torch
+
+from training.bench.contenders import Contender
+
+
+def compare(contenders: list[Contender], device: torch.device, batch: int, steps: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Of each contender the median samples a second, and the median over the rounds of how many times the first one's that is."""
+    for contender in contenders:
+        seconds_a_step(contender, device, 2)
+    times = [[seconds_a_step(contender, device, steps) for contender in contenders] for _ in range(rounds)]
+    return {
+        contender.name: {
+            "samples_per_s": batch / statistics.median(seconds[index] for seconds in times),
+            "times_plain": statistics.median(seconds[0] / seconds[index] for seconds in times),
+        }
+        for index, contender in enumerate(contenders)
+    }
+
+
+def seconds_a_step(contender: Contender, device: torch.device, steps: int) -> float:
+    """Mean time of so many steps in a row."""
+    _wait_for(device)
+    started = time.perf_counter()
+    for _ in range(steps):
+        contender.step()
+    _wait_for(device)
+    return (time.perf_counter() - started) / steps
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
