@@ -31,7 +31,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--list", type=Path, required=True, metavar="FILE", help=f"the test images, lines like {lines}")
     annotated = "take the truth from KITTI's annotated depth (16-bit PNG) below this folder, not from the laser scans"
     parser.add_argument("--annotated", type=Path, metavar="ROOT", help=annotated)
-    depth_of = "whose depth a laser point has: the laser's forward axis, as SfMLearner's evaluation has it, or the camera's (default: velodyne)"
+    depth_of = "whose depth a laser point has: the laser's forward axis, as SfMLearner has it, or the camera's (default: velodyne)"
     parser.add_argument("--depth-of", choices=DEPTHS, default="velodyne", help=depth_of)
     add_prediction_or_model(parser, "all images of the list, in its order")
     parser.add_argument("--resize-mode", choices=RESIZE_MODES, help="with --model: how images are resized (default: as the model does)")
