@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
 
 SMALL_DEPTH = DepthNetConfig(1, (4, 8, 8, 8), (3, 3, 3, 3), (8, 8, 8, 4))
 SMALL_POSE = PoseNetConfig(1, 5, (4, 8, 8, 8, 8), pose_widths=(8, 8), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3))
+MATCHING = MatchingNetConfig(feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4))
 
 
 def parameters(module):
@@ -52,16 +55,13 @@ def test_motion_is_rigid_and_there_is_one_mask_a_source(frames):
     assert [tuple(scale.shape) for scale in logits] == [(2, frames - 1, 2, 64 >> level, 96 >> level) for level in range(4)]
 
 
-@pytest.mark.parametrize("pose", [SMALL_POSE, MatchingNetConfig(feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4))])
+@pytest.mark.parametrize("pose", [SMALL_POSE, MATCHING])
 def test_results_do_not_depend_on_the_batch(pose):
     torch.manual_seed(0)
     model = Model(ModelConfig(64, 32, depth=SMALL_DEPTH, pose=pose)).eval()
     frames = torch.rand(3, 5, 1, 32, 64)
     assert torch.allclose(model.inverse_depth(frames[:, 2])[0][1:2], model.inverse_depth(frames[1:2, 2])[0], atol=1e-5)
     assert torch.allclose(model.motion_and_masks(frames)[0][1:2], model.motion_and_masks(frames[1:2])[0], atol=1e-5)
-
-
-MATCHING = MatchingNetConfig(feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4))
 
 
 def test_matching_finds_where_a_shifted_texture_came_from():
@@ -91,6 +91,27 @@ def test_a_pair_of_frames_has_one_motion_wherever_it_stands_in_the_window():
     net, frames = MatchingNet(MATCHING).eval(), torch.rand(1, 6, 1, 64, 96)
     first, second = (net.vectors(net.encode(frames[:, start : start + 5])) for start in (0, 1))
     assert torch.allclose(first[:, 1:], second[:, :-1], atol=1e-6)
+
+
+def test_a_motion_over_two_frames_is_that_of_the_pair_side_by_side():
+    torch.manual_seed(0)
+    net, frames = MatchingNet(MATCHING).eval(), torch.rand(2, 5, 1, 64, 96)
+    two_steps = net.two_steps(frames)
+    assert two_steps.shape == (2, 3, 4, 4)
+    for first in range(3):
+        side_by_side = frames[:, [first, first + 2, 0, 1, 2]]
+        assert torch.allclose(two_steps[:, first], star_to_chain(net(side_by_side)[0])[:, 0], atol=1e-5)
+    with pytest.raises(InputError, match="PoseNet"):
+        PoseNet(SMALL_POSE).two_steps(frames)
+
+
+@pytest.mark.parametrize("size", [(127, 401), (50, 97)])
+@pytest.mark.parametrize("pose", [SMALL_POSE, MATCHING])
+def test_motion_and_masks_of_any_image_size(pose, size):
+    model = Model(ModelConfig(depth=SMALL_DEPTH, pose=pose)).eval()
+    motions, logits = model.motion_and_masks(torch.rand(1, 5, 1, *size))
+    assert motions.isfinite().all()
+    assert all(coarser.shape[-1] < finer.shape[-1] <= size[1] + 15 for finer, coarser in pairwise(logits))
 
 
 def test_a_sliding_window_computes_nothing_twice_and_the_same():
