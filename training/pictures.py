@@ -20,6 +20,8 @@ from training.predictions import Predictions
 DEPTH_COLOURS, ERROR_COLOURS = "magma", "inferno"
 PANEL_INCHES, LABEL_INCHES, DPI = 3.4, 1.15, 110
 RED = np.array([235.0, 60.0, 50.0])
+GREY = 96
+"""Where nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def draw_pictures(batch: Batch, predictions: Predictions, title: str, ssim_weigh
 
     batch: float32, on a device. The view is re-synthesised from the frame before the target. ssim_weight: as in the objective.
     """
-    columns = [_panels(batch, predictions, index, ssim_weight) for index in range(len(batch.frames))]
+    columns = [panels_of(batch, predictions, index, ssim_weight) for index in range(len(batch.frames))]
     return _compose(columns, title)
 
 
@@ -47,7 +49,7 @@ def encode_png(picture: np.ndarray) -> bytes:
     return cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
 
 
-def _panels(batch: Batch, predictions: Predictions, index: int, ssim_weight: float) -> dict[str, Panel]:
+def panels_of(batch: Batch, predictions: Predictions, index: int, ssim_weight: float) -> dict[str, Panel]:
     """Rows of one snippet, by label."""
     frames, target, source = batch.frames[index], batch.target, batch.target - 1
     panels = {"target": Panel(_rgb(frames[target]))}
@@ -57,14 +59,14 @@ def _panels(batch: Batch, predictions: Predictions, index: int, ssim_weight: flo
     panels["inverse depth"] = _inverse_depth_panel(inverse_depth)
     if batch.has_depth[index]:
         truth = batch.depth[index]
-        panels["true inverse\ndepth"] = _inverse_depth_panel(torch.where(truth > 0, 1.0 / truth, 0.0))
+        panels["true inverse\ndepth"] = _inverse_depth_panel(torch.where(truth > 0, 1.0 / truth, torch.nan))
     source_from_target = predictions.frame_from_target[index, source][None]
     view = synthesise_view(frames[source][None], 1.0 / inverse_depth[None], source_from_target, batch.intrinsics[index][None])
     error = photometric_error(frames[target][None], view.image, ssim_weight)
     if predictions.mask_logits:
         explained = torch.softmax(predictions.mask_logits[0][index, source], dim=0)[1]
         panels["explained by\nrigid motion"] = _mask_panel(explained, frames[target])
-    panels["frame before,\nre-synthesised"] = Panel(_rgb(torch.where(view.valid, view.image, 0.0)[0]), _motion_note(source_from_target[0]))
+    panels["frame before,\nre-synthesised"] = Panel(_rgb(torch.where(view.valid, view.image, GREY / 255)[0]), _motion_note(source_from_target[0]))
     panels["photometric\nerror"] = _error_panel(error[0, 0], view.valid[0, 0])
     return panels
 
@@ -76,10 +78,10 @@ def _target_inverse_depth(predictions: Predictions, index: int, size: torch.Size
 
 
 def _inverse_depth_panel(inverse_depth: Tensor) -> Panel:
-    """Bright is near; stretched between the picture's 1st and 99th percentile; grey where unknown (0)."""
+    """Bright is near; stretched between the picture's 1st and 99th percentile; grey where unknown (NaN)."""
     values = inverse_depth[0].cpu().numpy()
-    known = values > 0
-    picture = np.full((*values.shape, 3), 96, np.uint8)
+    known = np.isfinite(values)
+    picture = np.full((*values.shape, 3), GREY, np.uint8)
     if not known.any():
         return Panel(picture, "unknown")
     low, high = np.percentile(values[known], (1, 99))
@@ -98,7 +100,7 @@ def _mask_panel(explained: Tensor, image: Tensor) -> Panel:
 def _error_panel(error: Tensor, valid: Tensor) -> Panel:
     """Black is no error; white is the 99th percentile of the pixels that count; grey ones do not."""
     values, counted = error.cpu().numpy(), valid.cpu().numpy()
-    picture = np.full((*values.shape, 3), 96, np.uint8)
+    picture = np.full((*values.shape, 3), GREY, np.uint8)
     if not counted.any():
         return Panel(picture, "nothing in view")
     high = float(np.percentile(values[counted], 99))

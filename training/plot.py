@@ -149,7 +149,9 @@ def _widen(axes: Axes) -> None:
 
 def smoothed(values: np.ndarray) -> np.ndarray:
     """Means over a window of about a twentieth of the values (N,) around each; up to FEW values stay as they are."""
-    half = len(values) // FEW if len(values) > FEW else 0
+    if len(values) <= FEW:
+        return values
+    half = len(values) // FEW
     sums = np.concatenate([[0.0], np.cumsum(values)])
     middle = np.arange(len(values))
     first, after = np.maximum(middle - half, 0), np.minimum(middle + half + 1, len(values))
