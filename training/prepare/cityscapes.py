@@ -39,7 +39,8 @@ def find(arguments: argparse.Namespace) -> list[Recording]:
         raise InputError(f"{base}: no <split>/<city> folders in it, expected Cityscapes sequences")
     if arguments.every < 1:
         raise InputError(f"--every {arguments.every}: expected 1 or more")
-    return [recording for city in _chosen(base, cities, arguments.sequences) for recording in _city_recordings(city, arguments.root, arguments.every)]
+    chosen = _chosen(base, cities, arguments.sequences)
+    return [recording for city in chosen for recording in _city_recordings(city, arguments.root, arguments.every)]
 
 
 def _chosen(base: Path, cities: list[Path], names: list[str]) -> list[Path]:

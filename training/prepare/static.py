@@ -76,8 +76,9 @@ def mean_flows(frames: np.ndarray) -> np.ndarray:
     """(N - 1,) mean length in pixels of the optical flow from each of the frames (N, H, W, C) to the next."""
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     greys = list(_greys(frames))
-    fields = [flow.calc(first, second, None) for first, second in itertools.pairwise(greys)]
-    return np.array([np.hypot(field[..., 0], field[..., 1]).mean() for field in fields])
+    still = np.zeros((*frames.shape[1:3], 2), np.float32)
+    fields = [flow.calc(first, second, still.copy()) for first, second in itertools.pairwise(greys)]
+    return np.array([np.linalg.norm(field, axis=-1).mean() for field in fields])
 
 
 def _greys(frames: np.ndarray) -> Iterator[np.ndarray]:
