@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sfm_odometry.checkpoint import load_model
+from sfm_odometry.geometry import backproject, transform_points
 from training.data import FORMAT, VERSION
 from training.train import main
 
@@ -120,3 +121,39 @@ def write_scene(folder: Path, seed: int) -> None:
 @pytest.fixture
 def runs(tmp_path: Path) -> TinyRuns:
     return TinyRuns(tmp_path)
+
+
+class Street:
+    """A street of planes, painted all over, seen by intersecting every pixel's ray with every plane."""
+
+    height, width = 36, 112
+    intrinsics = torch.tensor([[65.0, 0.0, 55.0], [0.0, 65.0, 16.0], [0.0, 0.0, 1.0]])
+    planes = ((0.0, 1.0, 0.0, 1.6), (1.0, 0.0, 0.0, -4.0), (1.0, 0.0, 0.0, 5.5), (0.0, 0.0, 1.0, 28.0), (0.6, 0.0, 0.8, 14.0))
+    """n . x = d of the ground, two house fronts, one across the end of the street and one askew."""
+
+    def depth(self, world_from_camera: torch.Tensor) -> torch.Tensor:
+        """(M, 1, H, W) from poses (M, 4, 4)."""
+        count = len(world_from_camera)
+        rays = backproject(torch.ones(count, 1, self.height, self.width), self.intrinsics.expand(count, 3, 3))
+        directions = torch.einsum("mij,mjhw->mihw", world_from_camera[:, :3, :3], rays)
+        hits = []
+        for *normal, distance in self.planes:
+            across = torch.tensor(normal)
+            along = (distance - world_from_camera[:, :3, 3] @ across)[:, None, None] / torch.einsum("i,mihw->mhw", across, directions)
+            hits.append(torch.where(along > 0, along, torch.inf))
+        return torch.stack(hits).amin(dim=0)[:, None]
+
+    def cloud(self, world_from_camera: torch.Tensor) -> torch.Tensor:
+        """(M, 3, H, W) in the camera's frame."""
+        return backproject(self.depth(world_from_camera), self.intrinsics.expand(len(world_from_camera), 3, 3))
+
+    def image(self, world_from_camera: torch.Tensor) -> torch.Tensor:
+        """(M, 1, H, W) in [0, 1]: waves of paint, as long as the camera at the origin can see."""
+        x, y, z = transform_points(world_from_camera, self.cloud(world_from_camera)).unbind(1)
+        paint = torch.sin(1.1 * x + 0.7 * z) + torch.sin(2.3 * y - 0.5 * x) + torch.sin(0.9 * z - 1.3 * y)
+        return (0.5 + paint / 6)[:, None]
+
+
+@pytest.fixture(scope="session")
+def street() -> Street:
+    return Street()

@@ -20,7 +20,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from sfm_odometry.errors import InputError
 from training.prepare.calibration import add_camera_arguments, given_intrinsics
-from training.prepare.camera_info import Camera, camera_of_info
+from training.prepare.camera_info import INFO, Camera, camera_of_info
 from training.prepare.image_messages import COMPRESSED, RAW, decode_image
 from training.prepare.rate import SAMPLE, FrameCounter, add_rate_arguments, typical_period_s
 from training.prepare.recording import Frame, Recording, View
@@ -53,7 +53,12 @@ class _Topic:
 
 def find(arguments: argparse.Namespace) -> list[Recording]:
     """A recording of each chosen topic of each bag; the drives are the bags."""
-    return [_recording(bag, name, arguments) for bag in _bag_paths(arguments.root) for name in _topic_names(bag, arguments.topics)]
+    return [recording for bag in _bag_paths(arguments.root) for recording in _bag_recordings(bag, arguments)]
+
+
+def _bag_recordings(bag: Path, arguments: argparse.Namespace) -> list[Recording]:
+    with _opened(bag) as reader:
+        return [_recording(reader, bag, name, arguments) for name in _topic_names(reader, bag, arguments.topics)]
 
 
 def _bag_paths(root: Path) -> list[Path]:
@@ -67,9 +72,8 @@ def _bag_paths(root: Path) -> list[Path]:
     return bags
 
 
-def _topic_names(bag: Path, wanted: list[str]) -> list[str]:
-    with _opened(bag) as reader:
-        present = sorted({connection.topic for connection in reader.connections if connection.msgtype in (RAW, COMPRESSED)})
+def _topic_names(reader: AnyReader, bag: Path, wanted: list[str]) -> list[str]:
+    present = sorted({connection.topic for connection in reader.connections if connection.msgtype in (RAW, COMPRESSED)})
     missing = sorted(set(wanted) - set(present))
     if missing or not present:
         raise InputError(f"{bag}: no images on {', '.join(missing) or 'any topic'}, its topics of images: {', '.join(present) or 'none'}")
@@ -78,9 +82,9 @@ def _topic_names(bag: Path, wanted: list[str]) -> list[str]:
     return wanted or present
 
 
-def _recording(bag: Path, name: str, arguments: argparse.Namespace) -> Recording:
-    topic = _look_into(bag, name)
-    camera = _camera(topic, arguments)
+def _recording(reader: AnyReader, bag: Path, name: str, arguments: argparse.Namespace) -> Recording:
+    topic = _look_into(reader, bag, name)
+    camera = _camera(reader, topic, arguments)
     every = FrameCounter(topic.period_s, arguments.every, arguments.rate).every
     return Recording(
         drive=bag.stem,
@@ -94,26 +98,23 @@ def _recording(bag: Path, name: str, arguments: argparse.Namespace) -> Recording
     )
 
 
-def _look_into(bag: Path, name: str) -> _Topic:
-    with _opened(bag) as reader:
-        messages = list(itertools.islice(_messages(reader, [name]), SAMPLE))
-        if not messages:
-            raise InputError(f"{bag}: no messages on {name}, expected images")
-        first, kind, _ = messages[0]
-        image = decode_image(first, kind, f"{bag}, {name}, first image")
-        period_s = typical_period_s([stamp_ns * 1e-9 for _, _, stamp_ns in messages], bag)
-        count = reader.topics[name].msgcount
-    return _Topic(bag, name, image.shape[:2], 1 if image.ndim == 2 else 3, period_s, count)
+def _look_into(reader: AnyReader, bag: Path, name: str) -> _Topic:
+    messages = itertools.islice(_messages(reader, name, (RAW, COMPRESSED)), SAMPLE)
+    first, kind, first_ns = next(messages, (None, "", 0))
+    if first is None:
+        raise InputError(f"{bag}: no messages on {name}, expected images")
+    image = decode_image(first, kind, f"{bag}, {name}, first image")
+    period_s = typical_period_s([first_ns * 1e-9, *(stamp_ns * 1e-9 for _, _, stamp_ns in messages)], bag)
+    return _Topic(bag, name, image.shape[:2], 1 if image.ndim == 2 else 3, period_s, reader.topics[name].msgcount)
 
 
-def _camera(topic: _Topic, arguments: argparse.Namespace) -> Camera:
+def _camera(reader: AnyReader, topic: _Topic, arguments: argparse.Namespace) -> Camera:
     height, width = topic.size
     given = given_intrinsics(arguments, width, height)
     if given is not None:
         return Camera(*given)
     name = arguments.camera_info or _info_topic(topic.name)
-    with _opened(topic.bag) as reader:
-        found = next(_messages(reader, [name]), None)
+    found = next(_messages(reader, name, (INFO,)), None)
     if found is None:
         raise InputError(f"{topic.bag}: no CameraInfo on {name}, expected one, or --camera-info, --calib or --fov")
     rectified = arguments.rectified or "image_rect" in topic.name  # image_proc's image_rect and image_rect_color
@@ -129,7 +130,7 @@ def _frames(topic: _Topic, camera: Camera, every: int, wanted: Callable[[int], b
     counter = FrameCounter(topic.period_s, every, 1.0)
     index = 0
     with _opened(topic.bag) as reader:
-        for message, kind, stamp_ns in _messages(reader, [topic.name]):
+        for message, kind, stamp_ns in _messages(reader, topic.name, (RAW, COMPRESSED)):
             number = counter.next(stamp_ns * 1e-9)
             if number is None:
                 continue
@@ -145,9 +146,9 @@ def _image(message: Any, kind: str, size: tuple[int, int], camera: Camera, where
     return image if camera.maps is None else cv2.remap(image, *camera.maps, interpolation=cv2.INTER_LINEAR)
 
 
-def _messages(reader: AnyReader, topics: list[str]) -> Iterator[tuple[Any, str, int]]:
+def _messages(reader: AnyReader, topic: str, kinds: tuple[str, ...]) -> Iterator[tuple[Any, str, int]]:
     """Message, type and stamp in nanoseconds, of the header or, where that is not filled, of reception."""
-    connections: list[Connection] = [connection for connection in reader.connections if connection.topic in topics]
+    connections: list[Connection] = [each for each in reader.connections if each.topic == topic and each.msgtype in kinds]
     for connection, received_ns, data in reader.messages(connections) if connections else ():
         message: Any = reader.deserialize(data, connection.msgtype)
         stamp = message.header.stamp

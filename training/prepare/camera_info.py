@@ -9,6 +9,7 @@ import numpy as np
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import CalibrationError
 
+INFO = "sensor_msgs/msg/CameraInfo"
 POLYNOMIAL_MODELS = ("", "plumb_bob", "rational_polynomial")
 FISHEYE_MODELS = ("equidistant", "fisheye")
 
