@@ -34,7 +34,7 @@ setup(
         (f"share/{NAME}/config", files("config")),
     ],
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest"]},
+    extras_require={"test": ["pytest"], "tensorboard": ["tensorboard"]},
     zip_safe=False,
     entry_points={"console_scripts": [f"{node} = {NAME}.nodes.{node}:main" for node in NODES]},
 )

@@ -66,7 +66,8 @@ def panels_of(batch: Batch, predictions: Predictions, index: int, ssim_weight: f
     if predictions.mask_logits:
         explained = torch.softmax(predictions.mask_logits[0][index, source], dim=0)[1]
         panels["explained by\nrigid motion"] = _mask_panel(explained, frames[target])
-    panels["frame before,\nre-synthesised"] = Panel(_rgb(torch.where(view.valid, view.image, GREY / 255)[0]), _motion_note(source_from_target[0]))
+    seen = torch.where(view.valid, view.image, GREY / 255)[0]
+    panels["frame before,\nre-synthesised"] = Panel(_rgb(seen), _motion_note(source_from_target[0]))
     panels["photometric\nerror"] = _error_panel(error[0, 0], view.valid[0, 0])
     return panels
 

@@ -1,12 +1,16 @@
 """The training loop: draw, learn, report, keep."""
 
+import contextlib
 import math
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from sfm_odometry.errors import SfmOdometryError
 from training.augment import SnippetRandom
+from training.batch import Batch
 from training.config import TrainConfig
 from training.data import SnippetSampler
 from training.interruption import Interruption
@@ -15,6 +19,7 @@ from training.learner import Learner
 from training.meter import Meter
 from training.optimiser import Optimiser, learning_rate
 from training.parallel import Processes
+from training.prefetch import Prefetcher
 
 
 class DivergedError(SfmOdometryError):
@@ -43,22 +48,36 @@ class Trainer:
         """Train to the configured number of steps; an interruption keeps the state and is a KeyboardInterrupt."""
         learner = self.processes.wrap(self.learner)
         meter = Meter()
-        while self.step < self.config.steps:
-            with meter.waiting():
-                batch = self.sampler.batch(self.step, self.processes.rank, self.processes.ranks)
-            terms = learner(batch.to(self.learner.device), self._random())
-            self.optimiser.descend(torch.stack(list(terms.values())).sum(), self.step)
-            meter.add(terms)
-            self.step += 1
-            interrupted = self.processes.any(interruption.requested) and self.step < self.config.steps
-            if self._due(self.config.log_every):
-                self._report(meter)
-                meter = Meter()
-            with meter.paused():
-                self._look_after(interrupted)
-            if interrupted:
-                print(f"interrupted at step {self.step}; --resume goes on from there", flush=True)
-                raise KeyboardInterrupt
+        with contextlib.closing(self._draw_ahead()) as batches:
+            while self.step < self.config.steps:
+                with meter.waiting():
+                    batch = next(batches)
+                meter.add(self._learn(learner, batch))
+                interrupted = self.processes.any(interruption.requested) and self.step < self.config.steps
+                if self._due(self.config.log_every):
+                    self._report(meter)
+                    meter = Meter()
+                with meter.paused():
+                    self._look_after(interrupted)
+                if interrupted:
+                    print(f"interrupted at step {self.step}; --resume goes on from there", flush=True)
+                    raise KeyboardInterrupt
+
+    def _learn(self, learner: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """One step; `learner` is the own one, perhaps wrapped. The terms are not waited for."""
+        terms = learner(batch.to(self.learner.device), self._random())
+        self.optimiser.descend(torch.stack(list(terms.values())).sum(), self.step)
+        self.step += 1
+        return terms
+
+    def _draw_ahead(self) -> Generator[Batch, None, None]:
+        """The batches from this step on."""
+        steps, ranks = (self.step, self.config.steps), (self.processes.rank, self.processes.ranks)
+        if self.config.prefetch:
+            batches: Iterable[Batch] = (batch for _, batch in Prefetcher(self.sampler, *steps, *ranks, ahead=self.config.prefetch))
+        else:
+            batches = (self.sampler.batch(step, *ranks) for step in range(*steps))
+        yield from batches
 
     def _random(self) -> SnippetRandom:
         """What varies this step's snippets: a matter of the seed and the step alone."""

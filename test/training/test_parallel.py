@@ -13,7 +13,7 @@ SETTINGS = ("log_every=1", "learning_rate=0.002", "augment.max_zoom=1.2", "augme
 
 def test_two_processes_learn_as_one_with_twice_the_batch(runs):
     process = runs.start("two", *SETTINGS, "steps=12", "batch_size=2", "pictures_every=6", launcher=TORCHRUN)
-    output, error = process.communicate(timeout=120)
+    output, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
     assert output.count("step     12 of 12") == 1, "only the first process speaks"
     assert runs.train("one", *SETTINGS, "steps=12", "batch_size=4", "pictures_every=6") == 0
@@ -32,7 +32,7 @@ def test_an_interrupt_ends_all_processes_and_the_run_goes_on(runs):
     while "loss" not in (line := process.stdout.readline()):
         assert line, process.stderr.read()
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode != 0
     assert output.count("--resume goes on from there") == 1
     (state,) = (runs.folder / "run" / "states").iterdir()
@@ -43,7 +43,7 @@ def test_an_interrupt_ends_all_processes_and_the_run_goes_on(runs):
 
 def test_what_one_process_fails_at_ends_all_with_one_word(runs):
     process = runs.start("run", "steps=40", "learning_rate=1e30", launcher=TORCHRUN)
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate(timeout=300)
     assert process.returncode != 0
     assert error.count("error: training diverged by step 2") == 1
     assert "Traceback" not in error.split("torch/distributed/")[0]
