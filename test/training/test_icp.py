@@ -223,7 +223,7 @@ def test_larger_grids_are_thinned_out(street, pair):
     target, source, source_from_target = pair
     finer = F.interpolate(target, scale_factor=2, mode="bilinear", align_corners=True).requires_grad_()
     motion = vector(*MOTIONS["everything"]) @ source_from_target
-    loss = alignment_loss(finer, motion, source, street.intrinsics[None], torch.ones_like(finer[:, :1], dtype=torch.bool))
+    loss = alignment_loss(finer, motion, source, street.intrinsics[None], torch.ones_like(finer[:, :1], dtype=torch.bool)).sum()
     torch.testing.assert_close(loss, loss_of(street, target, motion, source), rtol=0.1, atol=0)
-    loss.sum().backward()
+    loss.backward()
     assert 0 < finer.grad.any(dim=1).float().mean() < 0.2
