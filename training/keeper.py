@@ -10,6 +10,7 @@ import torch
 
 import sfm_odometry
 from training.batch import Batch
+from training.cameras import LearnedCameras, write_calibrations
 from training.learner import Learner
 from training.pictures import draw_pictures, encode_png
 from training.run_folder import RunFolder
@@ -86,9 +87,11 @@ class RunKeeper(Keeper):
             self._save_model("best", step, scores)
 
     def keep(self, state: dict[str, Any]) -> None:
-        """latest.safetensors, and the state."""
+        """latest.safetensors, its cameras.json where intrinsics are learned, and the state."""
         self.seconds, self._since = self.seconds + time.monotonic() - self._since, time.monotonic()
         self._save_model("latest", state["step"], {})
+        if isinstance(self.learner.cameras, LearnedCameras):
+            write_calibrations(self.folder.path, self.learner.cameras)
         self.folder.save_state(state["step"], {**state, "best": self.best, "seconds": self.seconds, "identity": self.identity})
 
     def last_good(self) -> str:
@@ -106,4 +109,6 @@ class RunKeeper(Keeper):
             "validation": scores,
             "config": dataclasses.asdict(self.learner.config),
         }
+        if isinstance(self.learner.cameras, LearnedCameras):
+            provenance["cameras"] = {name: dataclasses.asdict(intrinsics) for name, intrinsics in self.learner.cameras.calibrations()}
         self.folder.save_model(name, self.learner.model, provenance)

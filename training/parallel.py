@@ -83,7 +83,7 @@ class TorchrunProcesses(Processes):
         """The module with its weights as in the first process and its gradients averaged."""
         # Which parameters take part depends on the objective (a pose network alone, no masks, fewer scales than heads) and on nothing
         # else: it is found out in the first step.
-        return DistributedDataParallel(module, static_graph=True)
+        return DistributedDataParallel(module, static_graph=True, broadcast_buffers=False)
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
         sums = torch.tensor(list(values.values()), dtype=torch.float64)

@@ -1,18 +1,27 @@
 """Whether a state belongs to the run that wants to go on from it."""
 
+import dataclasses
 import json
 from typing import Any
 
 from sfm_odometry.errors import InputError
+from training.config import TrainConfig
 from training.differences import differences
+from training.run_data import RunData
 
-FIXED = ("model.", "learn_intrinsics")
+FIXED = ("model.", "learn_intrinsics", "learned cameras")
 """Settings that decide which weights there are: with others a state cannot be gone on from."""
 
 
-def identity_of_run(config: dict[str, Any], snippets: int, processes: int) -> dict[str, Any]:
-    """What a state says of the run that it is of: its settings, how many snippets it learns from, in how many processes."""
-    return json.loads(json.dumps({"config": config, "snippets": snippets, "processes": processes}))
+def identity_of_run(config: TrainConfig, data: RunData, processes: int) -> dict[str, Any]:
+    """What a state says of the run that it is of, as JSON has it: settings, data, and in how many processes it learns."""
+    identity = {
+        "config": dataclasses.asdict(config),
+        "learned cameras": [camera.name for camera in data.cameras if not camera.known] if config.learn_intrinsics else [],
+        "snippets": len(data.training),
+        "processes": processes,
+    }
+    return json.loads(json.dumps(identity))
 
 
 def check_resumable(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -5,7 +5,6 @@ On several GPUs, one process each: `torchrun --nproc_per_node=N -m training.trai
 
 import argparse
 import contextlib
-import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from sfm_odometry.cli import EXIT_BAD_INPUT, run_cli
+from training.cameras import LearnedCameras
 from training.config import load_config
 from training.initial_model import initial_model
 from training.interruption import Interruption
@@ -59,9 +59,10 @@ def train(arguments: argparse.Namespace, processes: Processes, interruption: Int
 def _open_run(arguments: argparse.Namespace, processes: Processes) -> Trainer:
     config = load_config(arguments.config, arguments.overrides)
     data = open_run_data(arguments.data, config, processes.ranks)
-    identity = identity_of_run(dataclasses.asdict(config), len(data.training), processes.ranks)
     torch.manual_seed(config.seed)
-    learner = Learner(initial_model(config.model, config.init_from), nn.Identity(), config, processes.device(config.device))
+    cameras = LearnedCameras(data.cameras, config.model.width, config.model.height) if config.learn_intrinsics else nn.Identity()
+    learner = Learner(initial_model(config.model, config.init_from), cameras, config, processes.device(config.device))
+    identity = identity_of_run(config, data, processes.ranks)
     folder = RunFolder(arguments.out, config)
     state = folder.find_state(arguments.resume)
     if state is not None:

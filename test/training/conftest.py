@@ -5,7 +5,9 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -65,11 +67,18 @@ class TinyRuns:
         """Train in this process; the exit code."""
         return main(self.arguments(run, *more))
 
-    def start(self, run: str, *more: str, launcher: tuple[str, ...] = (), file_limit: int | None = None) -> subprocess.Popen:
+    def start(
+        self,
+        run: str,
+        *more: str,
+        launcher: tuple[str, ...] = (),
+        file_limit: int | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> subprocess.Popen:
         """Train in a process of its own, on one thread as this one does, its files of no more than `file_limit` bytes."""
         command = [sys.executable, "-m", *launcher, *(["-m"] if launcher else []), "training.train", *self.arguments(run, *more)]
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        variables = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", **environment}
+        process = subprocess.Popen(command, cwd=REPOSITORY, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if file_limit is not None:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_limit, file_limit))
         return process

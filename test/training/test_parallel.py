@@ -1,6 +1,7 @@
 """Two real processes of torchrun with gloo on the CPU against one process with twice the batch."""
 
 import signal
+import socket
 
 import pytest
 import torch
@@ -41,12 +42,21 @@ def test_an_interrupt_ends_all_processes_and_the_run_goes_on(runs):
     assert max(runs.losses("run")) == reached + 2
 
 
-def test_what_one_process_fails_at_ends_all_with_one_word(runs):
-    process = runs.start("run", "steps=40", "learning_rate=1e30", launcher=TORCHRUN)
-    _, error = process.communicate(timeout=300)
-    assert process.returncode != 0
-    assert error.count("error: training diverged by step 2") == 1
-    assert "Traceback" not in error.split("torch/distributed/")[0]
+def test_what_one_process_fails_at_ends_all_and_only_that_one_says_so(runs):
+    """Started as torchrun starts them, but each with an output of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test"}
+    processes = []
+    for rank in (0, 1):
+        # Only the second one cannot open its data.
+        data = [] if rank == 0 else ["--data", str(runs.folder / "nowhere")]
+        environment = {**meeting, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        processes.append(runs.start("run", *data, environment=environment))
+    outputs = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [2, 2], outputs
+    assert "nowhere" in outputs[1][1] and len(outputs[1][1].splitlines()) == 1
+    assert outputs[0][1] == ""
 
 
 def test_one_process_has_nobody_to_ask():
