@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfm_odometry.geometry import MIN_PROJECTION_DEPTH, backproject, project, transform_points
+from sfm_odometry.geometry import MIN_PROJECTION_DEPTH, backproject_into
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,11 @@ def sample_at(image: Tensor, pixels: Tensor) -> Tensor:
     """
     height, width = image.shape[-2:]
     scale = pixels.new_tensor([2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1)])
-    # A coordinate that is not a number would be an address out of bounds in grid_sample: it samples the corner, and is never valid.
-    grid = (pixels.permute(0, 2, 3, 1) * scale - 1.0).nan_to_num(nan=-1.0)
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    grid = torch.addcmul(pixels.new_tensor(-1.0), pixels, scale[:, None, None])
+    with torch.no_grad():
+        # A coordinate that is not a number would be an address out of bounds in grid_sample: it samples the corner, and is never valid.
+        grid.nan_to_num_(nan=-1.0)
+    return F.grid_sample(image, grid.permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=True)
 
 
 def inside_image(pixels: Tensor, height: int, width: int) -> Tensor:
@@ -49,9 +51,10 @@ def synthesise_view(source: Tensor, target_depth: Tensor, source_from_target: Te
 
     source: (B, C, H, W); target_depth: (B, 1, H, W); source_from_target: (B, 4, 4); intrinsics: (B, 3, 3) of both views.
     """
-    points = transform_points(source_from_target, backproject(target_depth, intrinsics))
-    pixels = project(points, intrinsics)
-    depth = points[:, 2:]
+    # With K in front, z stays what it is, and one division projects.
+    homogeneous = backproject_into(intrinsics @ source_from_target[:, :3], target_depth, intrinsics)
+    scaled_pixels, depth = homogeneous.split([2, 1], dim=1)
+    pixels = scaled_pixels / depth.clamp_min(MIN_PROJECTION_DEPTH)
     valid = inside_image(pixels, *source.shape[-2:]) & (depth > MIN_PROJECTION_DEPTH)
     return SynthesisedView(sample_at(source, pixels), valid, pixels, depth)
 
