@@ -37,7 +37,7 @@ def collate(snippets: Sequence[Snippet], cameras: np.ndarray, length: int, chann
 def _copy_frames(snippets: Sequence[Snippet], length: int, channels: int) -> Tensor:
     """(B, N, H, W, C) uint8."""
     height, width = snippets[0][0].frames.shape[1:3]
-    frames = torch.empty((len(snippets), length, height, width, channels), dtype=torch.uint8, pin_memory=torch.cuda.is_available())
+    frames = _host_tensor((len(snippets), length, height, width, channels), torch.uint8)
     for out, (scene, start) in zip(frames.numpy(), snippets, strict=True):
         _copy_channels(scene.frames[start : start + length], out)
     return frames
@@ -58,11 +58,15 @@ def _copy_target_maps(
 ) -> Tensor:
     """True depth or motion (B, 1, H, W) of the target frames, zeros where there is none."""
     height, width = snippets[0][0].frames.shape[1:3]
-    result = torch.zeros((len(snippets), 1, height, width), dtype=dtype, pin_memory=torch.cuda.is_available())
+    result = _host_tensor((len(snippets), 1, height, width), dtype)
     for out, values, (_, start), is_wanted in zip(result.numpy(), maps, snippets, wanted, strict=True):
-        if is_wanted and values is not None:
-            np.copyto(out[0], values[start + length // 2])
+        out[0] = values[start + length // 2] if is_wanted and values is not None else 0
     return result
+
+
+def _host_tensor(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Memory to be filled through numpy: torch would wake its threads even to write zeros, and these are at work on the training step."""
+    return torch.empty(shape, dtype=dtype, pin_memory=torch.cuda.is_available())
 
 
 def _motions(snippets: Sequence[Snippet], length: int) -> Tensor:
