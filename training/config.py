@@ -44,7 +44,9 @@ class TrainConfig:
     validation_scenes: tuple[str, ...] = ()
     """Patterns of scene names that are kept for validation."""
     validation_fraction: float = 0.0
-    """Share of the scenes kept for validation where no pattern says which."""
+    """Share of the drives kept for validation where no pattern says which."""
+    validation_snippets: int = 1000
+    """At most so many of their snippets are looked at, spread evenly."""
     prefetch: int = 2
     """Batches that are drawn ahead in the background."""
     seed: int = 0
@@ -58,7 +60,7 @@ class TrainConfig:
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "log_every", "checkpoint_every", "keep_checkpoints"):
+        for name in ("steps", "batch_size", "validation_snippets", "log_every", "checkpoint_every", "keep_checkpoints"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in ("pictures_every", "gradient_clip", "prefetch", "intrinsics_rate"):
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
@@ -75,18 +77,25 @@ def _check(name: str, value: float, right: bool, expected: str) -> None:
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     """The configuration of a YAML file with overrides such as `objective.smoothness=0.1`; InputError names file, key and value."""
-    try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except OSError as error:
-        raise InputError(f"{path}: configuration cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    values = _read(path)
     for override in overrides:
         _apply(values, override)
     try:
         return build_dataclass(TrainConfig, values)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except OSError as error:
+        raise InputError(f"{path}: configuration cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected settings such as 'steps: 20000', found {type(values).__name__}")
+    return values
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -98,7 +107,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
             raise InputError(f"'{override}': '{section}' is not a group of settings")
-    values[last] = _parse_value(text)
+    try:
+        values[last] = _parse_value(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"'{override}': the value is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _parse_value(text: str) -> Any:

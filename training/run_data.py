@@ -39,7 +39,7 @@ def open_run_data(folders: Sequence[Path], config: TrainConfig, processes: int) 
         print(f"no validation: no scene matches validation_scenes {list(config.validation_scenes)}, and validation_fraction is 0")
         return RunData(training, (), _examples(training), cameras)
     validation = _sampler([held_out], config, config.batch_size, (), True, cameras)
-    return RunData(training, validation.in_order(config.batch_size), _examples(validation), cameras)
+    return RunData(training, validation.in_order(config.batch_size, config.validation_snippets), _examples(validation), cameras)
 
 
 def _examples(sampler: SnippetSampler) -> Batch:

@@ -140,6 +140,8 @@ def test_without_held_out_scenes_there_is_no_validation(runs, capsys):
         (("model.width=128",), "scene drive is 64x32, but the model's input is 128x32"),
         (("validation_fraction=1.5",), "'validation_fraction' must be 0 or more and less than 1, got 1.5"),
         (("gradient_clip=-1",), "'gradient_clip' must be 0 or more, got -1"),
+        (("data_weights=[1",), "'data_weights=[1': the value is not YAML"),
+        (("steps.more=3",), "'steps' is not a group of settings"),
         (("precision=float16",), "'precision' must be one of float32, bfloat16, got 'float16': did you mean 'bfloat16'?"),
     ],
 )
@@ -148,6 +150,22 @@ def test_wrong_settings_are_one_line_and_exit_two(runs, capsys, more, message):
     error = capsys.readouterr().err.strip()
     assert message in error
     assert "\n" not in error
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"- steps", "expected settings"), (b"steps: [", "not YAML"), (b"steps: \xff", "not YAML")]
+)
+def test_a_recipe_that_is_none_is_named(tmp_path, content, message):
+    (tmp_path / "recipe.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=rf"recipe\.yaml: .*{message}"):
+        load_config(tmp_path / "recipe.yaml", ["steps=3"])
+
+
+def test_validation_looks_at_no_more_snippets_than_wanted(runs):
+    assert runs.train("all", "steps=1") == 0
+    assert runs.train("some", "steps=1", "validation_snippets=2") == 0
+    everything, some = (runs.log(run)[-1]["validation"]["loss"] for run in ("all", "some"))
+    assert some != everything
 
 
 def test_missing_data_is_named(runs, capsys):
