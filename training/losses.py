@@ -1,6 +1,7 @@
 """The terms of the objectives, each a pure function of tensors.
 
-Images are (B, C, H, W), maps (B, 1, H, W); every term is (B,): one value for each item of the batch, which the others do not touch.
+Images are (B, C, H, W), maps (B, 1, H, W); what is compared may broadcast. Every term is (B,): one value for each item of the batch, which
+the others do not touch.
 A masked mean divides by the mask's own sum, so that a smaller mask is not a smaller loss.
 """
 
@@ -24,26 +25,31 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def l1_error(image: Tensor, other: Tensor) -> Tensor:
-    """|I - J| averaged over the channels, (B, 1, H, W)."""
-    return (image - other).abs().mean(dim=1, keepdim=True)
+    """|I - J| averaged over the channels, (..., 1, H, W)."""
+    return (image - other).abs().mean(dim=-3, keepdim=True)
 
 
 def ssim_error(image: Tensor, other: Tensor) -> Tensor:
-    """clip((1 - SSIM) / 2, 0, 1) averaged over the channels, (B, 1, H, W); 3x3 box means, images in [0, 1] (Wang et al. 2004).
+    """clip((1 - SSIM) / 2, 0, 1) averaged over the channels, (..., 1, H, W); 3x3 box means, images in [0, 1] (Wang et al. 2004).
 
     SSIM = (2 mu_x mu_y + C1)(2 cov_xy + C2) / ((mu_x^2 + mu_y^2 + C1)(var_x + var_y + C2)). Borders are reflected.
     """
-    channels = image.shape[1]
-    moments = torch.cat([image, other, image * image, other * other, image * other], dim=1)
-    means = F.avg_pool2d(F.pad(moments, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
-    mu_x, mu_y, xx, yy, xy = means.split(channels, dim=1)
-    numerator = (2 * mu_x * mu_y + SSIM_C1) * (2 * (xy - mu_x * mu_y) + SSIM_C2)
-    denominator = (mu_x**2 + mu_y**2 + SSIM_C1) * (xx - mu_x**2 + yy - mu_y**2 + SSIM_C2)
-    return ((1 - numerator / denominator) / 2).clamp(0, 1).mean(dim=1, keepdim=True)
+    mu_x, mu_y = _box_mean(image), _box_mean(other)
+    mu_xx, mu_yy, mu_xy = mu_x * mu_x, mu_y * mu_y, mu_x * mu_y
+    variances = (_box_mean(image * image) - mu_xx) + (_box_mean(other * other) - mu_yy)
+    numerator = (2 * mu_xy + SSIM_C1) * (2 * (_box_mean(image * other) - mu_xy) + SSIM_C2)
+    denominator = (mu_xx + mu_yy + SSIM_C1) * (variances + SSIM_C2)
+    return ((1 - numerator / denominator) / 2).clamp(0, 1).mean(dim=-3, keepdim=True)
+
+
+def _box_mean(values: Tensor) -> Tensor:
+    """3x3 means of images (..., C, H, W), reflected at the border."""
+    padded = F.pad(values.flatten(0, -4), (1, 1, 1, 1), mode="reflect")
+    return F.avg_pool2d(padded, 3, stride=1).unflatten(0, values.shape[:-3])
 
 
 def photometric_error(image: Tensor, other: Tensor, ssim_weight: float) -> Tensor:
-    """(1 - w) |I - J| + w (1 - SSIM) / 2 a pixel, (B, 1, H, W); w = 0 is SfMLearner's L1, w = 0.15 vid2depth's alpha and omega."""
+    """(1 - w) |I - J| + w (1 - SSIM) / 2 a pixel, (..., 1, H, W); w = 0 is SfMLearner's L1, w = 0.15 vid2depth's alpha and omega."""
     error = l1_error(image, other)
     if ssim_weight == 0.0:
         return error
@@ -72,9 +78,15 @@ def edge_aware_smoothness(inverse_depth: Tensor, image: Tensor, normalise: bool)
     return item_mean(rho_dx * torch.exp(-image_dx)) + item_mean(rho_dy * torch.exp(-image_dy))
 
 
-def explainability_regulariser(logits: Tensor) -> Tensor:
-    """Cross-entropy (B,) of the masks (B, S, 2, H, W) against 1: without it nothing would be explained (Zhou et al., section 3.3)."""
-    return -item_mean(torch.log_softmax(logits, dim=2)[:, :, 1])
+def mask_log_odds(logits: Tensor) -> Tensor:
+    """Log odds (B, S, 1, H, W) that a pixel is explainable, of masks (B, S, 2, H, W): softmax over two is sigmoid of the difference."""
+    unexplainable, explainable = logits.split(1, dim=2)
+    return (explainable - unexplainable).contiguous()
+
+
+def explainability_regulariser(log_odds: Tensor) -> Tensor:
+    """Cross-entropy (B,) of the masks (B, S, 1, H, W) against 1: without it nothing would be explained (Zhou et al., section 3.3)."""
+    return item_mean(F.softplus(-log_odds))
 
 
 def depth_inconsistency(transformed: Tensor, sampled: Tensor) -> Tensor:

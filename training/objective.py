@@ -19,6 +19,7 @@ from training.losses import (
     explainability_regulariser,
     log_depth_error,
     mask_error,
+    mask_log_odds,
     masked_mean,
     motion_error,
     photometric_error,
@@ -72,19 +73,19 @@ class _Level:
     """(K, P, 4, 4)."""
     intrinsics: Tensor
     """(K, 3, 3)."""
-    mask_logits: Tensor | None
-    """(K, S, 2, h, w)."""
+    mask_log_odds: Tensor | None
+    """(K, S, 1, h, w)."""
 
     def depth(self, frames: tuple[int, ...]) -> Tensor:
         """Depth (K P, 1, h, w) of the frame of each pair."""
         inverse_depth = self.inverse_depth
         if inverse_depth.shape[1] == 1:
             return (1.0 / inverse_depth).expand(-1, len(frames), -1, -1, -1).flatten(0, 1)
-        return (1.0 / inverse_depth)[:, list(frames)].flatten(0, 1)
+        return _pick(1.0 / inverse_depth, frames).flatten(0, 1)
 
     def images(self, frames: tuple[int, ...]) -> Tensor:
-        """Images (K P, C, h, w) of the frame of each pair."""
-        return self.frames[:, list(frames)].flatten(0, 1)
+        """Images (K, P, C, h, w) of the frame of each pair; (K, 1, C, h, w) where it is the same of all."""
+        return self.frames[:, frames[0], None] if len(set(frames)) == 1 else _pick(self.frames, frames)
 
     def pair_intrinsics(self) -> Tensor:
         """(K P, 3, 3)."""
@@ -101,25 +102,28 @@ def _levels(batch: Batch, predictions: Predictions, config: ObjectiveConfig) -> 
     motions = predictions.frame_from_target
     source_from_target = motions[:, list(pairs.sources)] @ invert_transform(motions[:, list(pairs.targets)])
     logits = predictions.mask_logits if config.explainability else []
-    levels = []
+    levels: list[_Level] = []
+    frames = batch.frames.contiguous()
     for scale, inverse_depth in enumerate(predictions.inverse_depth[: config.scales]):
         size = inverse_depth.shape[-2:]
         intrinsics = scaled_intrinsics(batch.intrinsics, size[1] / batch.frames.shape[-1], size[0] / batch.frames.shape[-2])
-        masks = logits[scale] if logits else None
-        levels.append(_Level(pairs, _reduced(batch.frames, size), inverse_depth, source_from_target, intrinsics, masks))
+        log_odds = mask_log_odds(logits[scale]) if logits else None
+        frames = _reduced(frames if _divides(frames, size) else batch.frames, size)
+        levels.append(_Level(pairs, frames, inverse_depth, source_from_target, intrinsics, log_odds))
     return levels
 
 
 def _at_full_size(levels: list[_Level], batch: Batch) -> _Level:
     """All scales enlarged and folded into the snippets of one level: K = scales x B, one warp for all."""
     size, count = batch.frames.shape[-2:], len(levels)
+    log_odds = [level.mask_log_odds for level in levels if level.mask_log_odds is not None]
     return _Level(
         levels[0].pairs,
         batch.frames.repeat(count, 1, 1, 1, 1),
         torch.cat([_enlarged(level.inverse_depth, size) for level in levels]),
         levels[0].source_from_target.repeat(count, 1, 1, 1),
         batch.intrinsics.repeat(count, 1, 1),
-        None if levels[0].mask_logits is None else torch.cat([_enlarged(level.mask_logits, size) for level in levels]),
+        torch.cat([_enlarged(maps, size) for maps in log_odds]) if log_odds else None,
     )
 
 
@@ -129,12 +133,16 @@ def _view_terms(level: _Level, config: ObjectiveConfig) -> dict[str, Tensor]:
     if not config.needs_views:
         return terms
     view = synthesise_view(
-        level.images(level.pairs.sources), level.depth(level.pairs.targets), level.source_from_target.flatten(0, 1), level.pair_intrinsics()
+        level.images(level.pairs.sources).flatten(0, 1),
+        level.depth(level.pairs.targets),
+        level.source_from_target.flatten(0, 1),
+        level.pair_intrinsics(),
     )
     if config.photometric:
         terms["photometric"] = config.photometric * _photometric_term(level, view, config)
-        if level.mask_logits is not None:
-            terms["explainability"] = config.explainability * level.mask_logits.shape[1] * explainability_regulariser(level.mask_logits)
+        if level.mask_log_odds is not None:
+            regulariser = explainability_regulariser(level.mask_log_odds)
+            terms["explainability"] = config.explainability * level.mask_log_odds.shape[1] * regulariser
     if config.geometry_consistency:
         sampled = sample_at(level.depth(level.pairs.sources), view.pixels)
         inconsistency = depth_inconsistency(view.depth.clamp_min(MIN_PROJECTION_DEPTH), sampled)
@@ -145,13 +153,13 @@ def _view_terms(level: _Level, config: ObjectiveConfig) -> dict[str, Tensor]:
 def _photometric_term(level: _Level, view: SynthesisedView, config: ObjectiveConfig) -> Tensor:
     """Each re-synthesised view against the true one: (K,), summed over pairs, as both papers do, or, of the best sources, over views."""
     targets = level.images(level.pairs.targets)
-    error = level.by_pair(photometric_error(targets, view.image, config.ssim_weight))
+    error = photometric_error(level.by_pair(view.image), targets, config.ssim_weight)
     counted = level.by_pair(view.valid)
     if config.auto_mask:
-        unmoved = level.by_pair(photometric_error(targets, level.images(level.pairs.sources), config.ssim_weight))
+        unmoved = photometric_error(level.images(level.pairs.sources), targets, config.ssim_weight)
         counted = counted & (error.detach() < unmoved)
-    if level.mask_logits is not None:
-        error = error * torch.softmax(level.mask_logits, dim=2)[:, :, 1:]
+    if level.mask_log_odds is not None:
+        error = error * torch.sigmoid(level.mask_log_odds)
     if not config.minimum_over_sources:
         return error.shape[1] * masked_mean(error, counted)
     total = error.new_zeros(len(error))
@@ -236,6 +244,16 @@ def _motion_term(batch: Batch, predictions: Predictions, rotation_weight: float)
     true = replace(predictions, frame_from_target=invert_transform(batch.camera_from_frame) @ batch.camera_from_frame[:, [batch.target]])
     of_sources = motion_error(predictions.source_from_target(), true.source_from_target(), rotation_weight)
     return of_sources + motion_error(predictions.previous_from_current(), true.previous_from_current(), rotation_weight)
+
+
+def _pick(frames: Tensor, indices: tuple[int, ...]) -> Tensor:
+    """Some of frames (K, N, ...): (K, P, ...). Indexing by a list would take several times as long."""
+    return torch.stack([frames[:, index] for index in indices], dim=1)
+
+
+def _divides(frames: Tensor, size: torch.Size) -> bool:
+    """Whether every pixel of the smaller size is a whole number of pixels of the frames: then areas of areas are areas."""
+    return all(large % small == 0 for large, small in zip(frames.shape[-2:], size, strict=True))
 
 
 def _reduced(frames: Tensor, size: torch.Size) -> Tensor:

@@ -11,6 +11,7 @@ from training.losses import (
     l1_error,
     log_depth_error,
     mask_error,
+    mask_log_odds,
     masked_mean,
     motion_error,
     photometric_error,
@@ -69,7 +70,7 @@ def test_depth_edges_are_cheap_at_image_edges_and_scale_is_free():
 
 def test_the_regulariser_is_cross_entropy_against_one():
     logits = torch.tensor([0.0, math.log(3.0)]).view(1, 1, 2, 1, 1)
-    assert explainability_regulariser(logits).item() == pytest.approx(-math.log(0.75))
+    assert explainability_regulariser(mask_log_odds(logits)).item() == pytest.approx(-math.log(0.75))
 
 
 def test_depth_error_is_the_mean_log_ratio_of_known_pixels():
@@ -101,7 +102,7 @@ def test_every_term_is_one_value_an_item_that_the_others_do_not_touch():
         (masked_mean, (x, other > 0.5)),
         (second_order_smoothness, (x,)),
         (lambda a, b: edge_aware_smoothness(a, b, True), (x, other)),
-        (explainability_regulariser, (logits,)),
+        (lambda a: explainability_regulariser(mask_log_odds(a)), (logits,)),
         (mask_error, (logits, (other > 0.5).float())),
         (lambda a, b: log_depth_error(a, b, 0.01), (x, other)),
         (lambda a, b: motion_error(a, b, 10.0), (motions, motions.flip(0))),
