@@ -24,7 +24,7 @@ from training.prepare import main as prepare
 
 WIDTH, HEIGHT = 416, 128
 LENGTH = 5
-REPEATS = 3
+SNIPPETS = 512
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,20 +39,20 @@ def command(arguments: argparse.Namespace) -> None:
         folder = Path(name)
         images = list_images(arguments.images)[: arguments.frames] if arguments.images else _draw_images(folder, arguments.frames)
         _link_scene(folder / "scene", images)
-        ours = _rate(len(images), lambda: _prepare(folder, arguments.workers))
+        ours = _rate(len(images), arguments.repeats, lambda: _prepare(folder, arguments.workers))
         print(f"prepare     {ours:8.0f} frames/s   {images[0].suffix[1:]}, {arguments.workers} workers")
-        known = _skimage_rate(images, folder)
+        known = _rate(len(images), arguments.repeats, _skimage_worker(images, folder / "small.jpg"))
         print(f"skimage     {known:8.0f} frames/s   one worker; prepare is {ours / known:.1f} times as fast")
         for batch_size in (4, 32):
             for threads, how in ((0, "drawn as they are asked for"), (2, "drawn ahead on 2 threads")):
-                rate = _snippet_rate(folder / "data", batch_size, threads)
+                rate = _snippet_rate(folder / "data", batch_size, threads, arguments.repeats)
                 print(f"snippets    {rate:8.0f} /s         batch {batch_size}, {how}")
 
 
-def _rate(count: int, work: Callable[[], None]) -> float:
+def _rate(count: int, repeats: int, work: Callable[[], None]) -> float:
     """Items a second where each call of `work` does `count` of them."""
     seconds = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         started = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - started)
@@ -88,8 +88,8 @@ def _prepare(folder: Path, workers: int) -> None:
         raise InputError(f"{folder / 'scene'}: could not be prepared, expected images of one size")
 
 
-def _skimage_rate(images: Sequence[Path], folder: Path) -> float:
-    """Frames a second of a single worker that reads, resizes and saves as the ports of SfMLearner do."""
+def _skimage_worker(images: Sequence[Path], out: Path) -> Callable[[], None]:
+    """What a single worker of SfMLearner's ports does: read, resize, save."""
     try:
         from skimage.io import imread, imsave
         from skimage.transform import resize
@@ -99,14 +99,14 @@ def _skimage_rate(images: Sequence[Path], folder: Path) -> float:
     def work() -> None:
         for path in images:
             small = resize(imread(path), (HEIGHT, WIDTH))
-            imsave(folder / "small.jpg", (small * 255).astype(np.uint8), check_contrast=False)
+            imsave(out, (small * 255).astype(np.uint8), check_contrast=False)
 
-    return _rate(len(images), work)
+    return work
 
 
-def _snippet_rate(data: Path, batch_size: int, threads: int) -> float:
+def _snippet_rate(data: Path, batch_size: int, threads: int, repeats: int) -> float:
     sampler = SnippetSampler([open_data(data)], LENGTH, 3, batch_size, seed=0)
-    steps = max(1024 // batch_size, 8)
+    steps = SNIPPETS // batch_size
 
     def work() -> None:
         batches = Prefetcher(sampler, 0, steps, threads=threads) if threads else ((step, sampler.batch(step)) for step in range(steps))
@@ -114,7 +114,7 @@ def _snippet_rate(data: Path, batch_size: int, threads: int) -> float:
             pass
 
     work()
-    return _rate(steps * batch_size, work)
+    return _rate(steps * batch_size, repeats, work)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=Path, help="a folder of real images, as KITTI's; drawn ones by default")
     parser.add_argument("--frames", type=int, default=96, help="how many images (default %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="of the preparation (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="how often everything is measured (default %(default)s)")
     return parser
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -15,6 +17,10 @@ from sfm_odometry.errors import InputError
 
 FORMAT = "sfm_odometry prepared data"
 VERSION = 1
+ARRAYS = 4
+"""A scene has at most these: frames, depth, motion mask, poses."""
+SPARE_FILES = 256
+"""Files that the rest of a run may want open."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +81,16 @@ def open_data(folder: Path) -> list[Scene]:
     index = _read_json(index_path)
     if index.get("format") != FORMAT or index.get("version") != VERSION or not isinstance(index.get("scenes"), list):
         raise InputError(f"{index_path}: not an index of version {VERSION} written by training.prepare")
+    _allow_open_files(ARRAYS * len(index["scenes"]))
     return [_open_scene(folder / str(name)) for name in index["scenes"]]
+
+
+def _allow_open_files(count: int) -> None:
+    """Each mapped array holds a file open, and the usual limit of 1024 is soft."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = len(os.listdir("/proc/self/fd")) + count + SPARE_FILES
+    if soft < wanted and soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
 def _open_scene(folder: Path) -> Scene:
@@ -94,7 +109,7 @@ def _described_scene(folder: Path, description: dict[str, Any]) -> Scene:
         raise ValueError("frame_numbers do not increase")
     size = (len(numbers), description["height"], description["width"])
     intrinsics = np.array(description["intrinsics"], np.float64).reshape(3, 3)
-    drive = description.get("drive", folder.name)
+    drive = description.get("drive") or description.get("source", folder.name)  # data of release 0.1 names no drive
     return Scene(
         name=folder.name,
         drive=drive,

@@ -159,6 +159,21 @@ def test_scenes_of_the_port_know_their_drive_and_lists_of_them_are_read(tmp_path
     assert scenes[0].intrinsics == pytest.approx(np.array([[60, 0, 51.5], [0, 60, 15.5], [0, 0, 1]]))
 
 
+def test_both_cameras_of_a_sequence_are_scenes_of_one_drive(tmp_path):
+    write_drive(tmp_path / "sequences" / "03", rendered=False)
+    (tmp_path / "sequences" / "03" / "image_3").symlink_to(tmp_path / "sequences" / "03" / "image_2")
+    assert prepare(tmp_path, tmp_path / "out", "--camera", "2", "3") == 0
+    scenes = open_data(tmp_path / "out")
+    assert [(scene.name, scene.drive, scene.camera.name) for scene in scenes] == [("03_02", "03", "image_2"), ("03_03", "03", "image_3")]
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path, capsys):
+    write_drive(tmp_path / "a" / "x")
+    write_drive(tmp_path / "a_x")
+    assert prepare(tmp_path, tmp_path / "out", "--sequences", "a/x", "a_x") == 2
+    assert "'a_x'" in capsys.readouterr().err
+
+
 def test_grey_is_stored_where_it_is_asked_for(tmp_path):
     write_drive(tmp_path / "a")
     prepare(tmp_path / "a", tmp_path / "out", "--grey")

@@ -40,9 +40,10 @@ def arguments(port, out):
     return ["kitti-odometry", "--root", str(port), "--out", str(out), "--workers", "2"]
 
 
-def start(port, out, **options):
-    command = [sys.executable, "-m", "training.prepare", *arguments(port, out)]
-    return subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, **options)
+def start(command, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "training.prepare", *command], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, **options
+    )
 
 
 def kill_after(process, journal, lines):
@@ -56,7 +57,7 @@ def kill_after(process, journal, lines):
 
 def test_a_killed_run_goes_on_and_what_was_done_is_not_done_again(port, tmp_path):
     part = tmp_path / "out" / ".scene.part"
-    done = [int(line) for line in kill_after(start(port, tmp_path / "out"), part / "progress.txt", 4)[1:]]
+    done = [int(line) for line in kill_after(start(arguments(port, tmp_path / "out")), part / "progress.txt", 4)[1:]]
     assert 3 <= len(done) < COUNT // CHUNK
     assert not (tmp_path / "out" / "scene").exists()
     assert not (tmp_path / "out" / "index.json").exists()
@@ -77,22 +78,42 @@ def test_a_killed_run_goes_on_and_what_was_done_is_not_done_again(port, tmp_path
 
 def test_what_was_done_with_other_options_is_done_again(port, tmp_path):
     part = tmp_path / "out" / ".scene.part"
-    kill_after(start(port, tmp_path / "out"), part / "progress.txt", 3)
+    kill_after(start(arguments(port, tmp_path / "out")), part / "progress.txt", 3)
     assert main([*arguments(port, tmp_path / "out"), "--grey"]) == 0
     assert open_data(tmp_path / "out")[0].frames.shape == (COUNT, 128, 416, 1)
 
 
-def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(port, tmp_path):
-    limit = HEADER_BYTES + 3 * CHUNK * 128 * 416 * 3
-    process = start(port, tmp_path / "out", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-    _, error = process.communicate(timeout=60)
+def run_with_room_for(frames, command):
+    """The last lines on stderr of a run that may not write files longer than so many frames."""
+    limit = HEADER_BYTES + frames * 128 * 416 * 3
+    process = start(command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 2
-    lines = [line for line in error.replace("\r", "\n").splitlines() if line.startswith("error:")]
-    assert len(lines) == 1
-    assert "scene: cannot be written" in lines[0]
-    assert "Traceback" not in error
+    return [line for line in error.replace("\r", "\n").splitlines() if line.startswith(("error:", "Traceback"))]
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(port, tmp_path):
+    (error,) = run_with_room_for(3 * CHUNK, arguments(port, tmp_path / "out"))
+    assert "scene: cannot be written" in error
     assert main(arguments(port, tmp_path / "out")) == 0
     assert len(open_data(tmp_path / "out")[0].frames) == COUNT
+
+
+def test_a_video_that_was_interrupted_goes_on(tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "ride.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (416, 128))
+    for index in range(6 * CHUNK):
+        writer.write(np.full((128, 416, 3), 5 * index, np.uint8))
+    writer.release()
+    command = ["video", "--root", str(tmp_path / "ride.avi"), "--fov", "60", "--every", "1", "--workers", "1"]
+    run_with_room_for(3 * CHUNK, [*command, "--out", str(tmp_path / "out")])
+    done = (tmp_path / "out" / ".ride.part" / "progress.txt").read_text().splitlines()[1:]
+    assert done == ["0", "1", "2"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert main([*command, "--out", str(tmp_path / "whole")]) == 0
+    (resumed,), (whole,) = open_data(tmp_path / "out"), open_data(tmp_path / "whole")
+    assert len(whole.frames) == 6 * CHUNK
+    assert np.array_equal(resumed.frames, whole.frames)
+    assert np.array_equal(resumed.frame_numbers, whole.frame_numbers)
 
 
 def test_other_images_under_the_same_names_are_prepared_anew(port, tmp_path):

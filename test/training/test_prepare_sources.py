@@ -147,6 +147,15 @@ def test_crops_of_a_tall_video_are_scenes_with_their_own_intrinsics(tmp_path):
     assert video(tmp_path, tmp_path / "wide", "--fov", "60", "--crops", "3", "--size", "96x160") == 2
 
 
+def test_three_crops_of_a_bike_video_are_the_papers(tmp_path):
+    write_video(tmp_path / "bike.avi", 4, size=(1280, 720))
+    command = ["video", "--root", str(tmp_path / "bike.avi"), "--out", str(tmp_path / "out"), "--fov", "50.9", "--every", "1"]
+    assert main([*command, "--crops", "3"]) == 0
+    scale = 128 / 394
+    tops = [359.5 - (scene.intrinsics[1, 2] + 0.5) / scale + 0.5 for scene in open_data(tmp_path / "out")]
+    assert tops == pytest.approx([109, 163, 217], abs=1.0)
+
+
 def test_videos_of_one_camera_share_it(tmp_path):
     for name in ("a.avi", "b.avi"):
         write_video(tmp_path / name, 12)
