@@ -3,7 +3,7 @@
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -26,10 +26,7 @@ def prepare(recordings: Sequence[Recording], out: Path, options: Options, worker
     """
     total = sum(recording.count for recording in recordings)
     with _one_opencv_thread(), tqdm(total=total, unit="frame") as bar, ThreadPoolExecutor(workers) as pool:
-        try:
-            return [scene for recording in recordings for scene in _prepare_recording(recording, out, options, pool, workers, bar)]
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return [scene for recording in recordings for scene in _prepare_recording(recording, out, options, pool, workers, bar)]
 
 
 @contextmanager
@@ -59,9 +56,7 @@ def _prepare_recording(
     return [view.summary() for view in views]
 
 
-def _write_frames(
-    recording: Recording, views: Sequence[SceneInWork], pool: ThreadPoolExecutor, workers: int, bar: tqdm
-) -> np.ndarray:
+def _write_frames(recording: Recording, views: Sequence[SceneInWork], pool: ThreadPoolExecutor, workers: int, bar: tqdm) -> np.ndarray:
     """Give out chunks of frames, a few ahead of the workers, and return all frame numbers."""
 
     def is_done(chunk: int) -> bool:
@@ -69,16 +64,21 @@ def _write_frames(
 
     numbers: list[int] = []
     waiting: deque[Future[int]] = deque()
-    for chunk, frames in enumerate(_chunks(recording.frames(lambda index: not is_done(index // CHUNK)))):
-        numbers += [frame.number for frame in frames]
-        if is_done(chunk):
-            bar.update(len(frames))
-            continue
-        waiting.append(pool.submit(_prepare_chunk, chunk, frames, recording, views))
-        while len(waiting) > 2 * workers:
-            bar.update(waiting.popleft().result())
-    for future in waiting:
-        bar.update(future.result())
+    try:
+        for chunk, frames in enumerate(_chunks(recording.frames(lambda index: not is_done(index // CHUNK)))):
+            numbers += [frame.number for frame in frames]
+            if is_done(chunk):
+                bar.update(len(frames))
+                continue
+            waiting.append(pool.submit(_prepare_chunk, chunk, frames, recording, views))
+            while len(waiting) > 2 * workers:
+                bar.update(waiting.popleft().result())
+        for future in waiting:
+            bar.update(future.result())
+    finally:  # the writers' files are closed after this, so nobody may be at work any more
+        for future in waiting:
+            future.cancel()
+        wait(waiting)
     return np.array(numbers)
 
 
