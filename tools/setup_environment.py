@@ -47,6 +47,8 @@ REQUIREMENTS = {
     "rosbags": "rosbags",
 }
 TEST_REQUIREMENTS = ("pytest", "hypothesis", "safetensors", "ruff", "mypy", "types-PyYAML", "colcon-common-extensions", "setuptools")
+# Second computations to test against. Not beside a sourced ROS 2: they want a newer NumPy than Humble's cv_bridge is compiled for.
+ORACLES = ("kornia", "scikit-image")
 
 
 class SetupError(Exception):
@@ -186,7 +188,7 @@ def install_packages(with_ros: bool) -> None:
         requirements = [name for module, name in REQUIREMENTS.items() if not importable(module)]
         constraints = constraints_beside_ros()
     else:
-        requirements += ROS_REQUIREMENTS
+        requirements += ROS_REQUIREMENTS + ORACLES
     print("setup: installing the packages of constraints.txt")
     pip_install = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--use-pep517", "--constraint", constraints)
     run(*pip_install, *requirements, *TEST_REQUIREMENTS)
