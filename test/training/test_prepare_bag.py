@@ -119,6 +119,9 @@ def test_missing_messages_break_snippets_and_fast_cameras_are_thinned_out(tmp_pa
     fast, gap = open_data(tmp_path / "out")
     assert gap.frame_numbers.tolist() == [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]
     assert np.array_equal(fast.frames, FRAMES[::3])
+    assert prepare(tmp_path, tmp_path / "one", "--fov", "80", "--sequences", "gap") == 0
+    assert [scene.drive for scene in open_data(tmp_path / "one")] == ["gap"]
+    assert prepare(tmp_path, tmp_path / "one", "--fov", "80", "--sequences", "slow") == 2
 
 
 def test_headers_that_were_not_filled_go_by_the_time_of_reception(tmp_path):

@@ -24,6 +24,7 @@ from training.prepare.camera_info import INFO, Camera, camera_of_info
 from training.prepare.image_messages import COMPRESSED, RAW, decode_image
 from training.prepare.rate import SAMPLE, FrameCounter, add_rate_arguments, typical_period_s
 from training.prepare.recording import Frame, Recording, View
+from training.prepare.sequences import chosen_paths
 
 HELP = "a bag of ROS 2 (a folder with metadata.yaml, an .mcap or .db3 file) or ROS 1 (.bag), or a folder of them"
 SUFFIXES = (".mcap", ".db3", ".bag")
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this source alone."""
     add_camera_arguments(parser)
     add_rate_arguments(parser)
+    parser.add_argument("--sequences", nargs="*", default=[], help="names of the bags to take out of a folder, without their endings")
     parser.add_argument("--topics", nargs="*", default=[], help="image topics, each a scene; by default the only one that a bag has")
     parser.add_argument("--camera-info", help="the topic of the CameraInfo; by default camera_info beside the images")
     parser.add_argument("--rectified", action="store_true", help="the images are rectified, though their topic is not called image_rect")
@@ -53,7 +55,8 @@ class _Topic:
 
 def find(arguments: argparse.Namespace) -> list[Recording]:
     """A recording of each chosen topic of each bag; the drives are the bags."""
-    return [recording for bag in _bag_paths(arguments.root) for recording in _bag_recordings(bag, arguments)]
+    bags = chosen_paths(arguments.root, _bag_paths(arguments.root), arguments.sequences)
+    return [recording for bag in bags for recording in _bag_recordings(bag, arguments)]
 
 
 def _bag_recordings(bag: Path, arguments: argparse.Namespace) -> list[Recording]:

@@ -74,6 +74,14 @@ def cut_sequence(sequence: ImageSequence, first: int, last: int | None) -> Image
     )
 
 
+def chosen_paths(root: Path, paths: list[Path], names: list[str]) -> list[Path]:
+    """The paths that --sequences names, without their endings, or all; raises InputError for a name that none of them has."""
+    missing = sorted(set(names) - {path.stem for path in paths})
+    if missing:
+        raise InputError(f"{root}: nothing called {', '.join(missing)}, expected some of {', '.join(path.stem for path in paths)}")
+    return [path for path in paths if not names or path.stem in names]
+
+
 def named_sequences(names: list[str]) -> list[str]:
     """The names of --sequences; one that starts with @ is a file with a name on each line, as train.txt of SfMLearner's port."""
     return [each for name in names for each in (read_text(Path(name[1:])).split() if name.startswith("@") else [name])]

@@ -14,6 +14,7 @@ from sfm_odometry.errors import InputError
 from training.prepare.calibration import add_camera_arguments, given_intrinsics
 from training.prepare.rate import SAMPLE, FrameCounter, add_rate_arguments, typical_period_s
 from training.prepare.recording import Frame, Recording, View, Window
+from training.prepare.sequences import chosen_paths
 
 HELP = "a video file or a folder of them, with --calib or --fov; portrait video of a phone with --crops 3"
 SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".3gp")
@@ -32,13 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def find(arguments: argparse.Namespace) -> list[Recording]:
     """A recording of every video, which is a drive of its own."""
-    paths = _video_paths(arguments.root)
-    if arguments.sequences:
-        missing = set(arguments.sequences) - {path.stem for path in paths}
-        if missing:
-            present = ", ".join(path.stem for path in paths)
-            raise InputError(f"{arguments.root}: no video called {', '.join(sorted(missing))}, expected some of {present}")
-        paths = [path for path in paths if path.stem in arguments.sequences]
+    paths = chosen_paths(arguments.root, _video_paths(arguments.root), arguments.sequences)
     return [_recording(path, arguments) for path in paths]
 
 
