@@ -51,10 +51,10 @@ def test_learning_lowers_the_loss(runs):
 
 
 def test_bfloat16_learns_as_float32_does_but_for_rounding(runs):
-    settings = ["steps=20", "log_every=20", "learning_rate=0.002"]
+    settings = ["steps=8", "log_every=8", "learning_rate=0.002"]
     assert runs.train("full", *settings) == 0
     assert runs.train("half", *settings, "precision=bfloat16") == 0
-    full, half = runs.losses("full")[20], runs.losses("half")[20]
+    full, half = runs.losses("full")[8], runs.losses("half")[8]
     assert half != full
     assert half == pytest.approx(full, rel=0.02)
 
