@@ -1,4 +1,4 @@
-"""How fast data is prepared and drawn: `python -m training.bench_data [--images FOLDER] [--frames N] [--workers 2]`.
+"""How fast data is prepared and drawn: `python -m training.bench_data [--images FOLDER] [--frames N] [--repeats N]`.
 
 Prepared frames a second are set against one worker of the well-known kind, which reads, resizes with skimage and saves a JPEG; snippets a
 second are of 5 frames of 416x128 in colour, from a warm page cache. Everything is measured several times and the median is printed.
@@ -39,8 +39,8 @@ def command(arguments: argparse.Namespace) -> None:
         folder = Path(name)
         images = list_images(arguments.images)[: arguments.frames] if arguments.images else _draw_images(folder, arguments.frames)
         _link_scene(folder / "scene", images)
-        ours = _rate(len(images), arguments.repeats, lambda: _prepare(folder, arguments.workers))
-        print(f"prepare     {ours:8.0f} frames/s   {images[0].suffix[1:]}, {arguments.workers} workers")
+        ours = _rate(len(images), arguments.repeats, lambda: _prepare(folder))
+        print(f"prepare     {ours:8.0f} frames/s   from {images[0].suffix[1:]}, on {len(os.sched_getaffinity(0))} cores")
         known = _rate(len(images), arguments.repeats, _skimage_worker(images, folder / "small.jpg"))
         print(f"skimage     {known:8.0f} frames/s   one worker; prepare is {ours / known:.1f} times as fast")
         for batch_size in (4, 32):
@@ -78,10 +78,10 @@ def _link_scene(scene: Path, images: Sequence[Path]) -> None:
     (scene / "cam.txt").write_text("721.5377 0 609.5593\n0 721.5377 172.854\n0 0 1\n")
 
 
-def _prepare(folder: Path, workers: int) -> None:
+def _prepare(folder: Path) -> None:
     data = folder / "data"
     (data / "scene" / "scene.json").unlink(missing_ok=True)
-    command = ["kitti-odometry", "--root", str(folder / "scene"), "--out", str(data), "--workers", str(workers)]
+    command = ["kitti-odometry", "--root", str(folder / "scene"), "--out", str(data)]
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         code = prepare([*command, "--size", f"{WIDTH}x{HEIGHT}"])
     if code:
@@ -121,7 +121,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.bench_data", description=__doc__)
     parser.add_argument("--images", type=Path, help="a folder of real images, as KITTI's; drawn ones by default")
     parser.add_argument("--frames", type=int, default=96, help="how many images (default %(default)s)")
-    parser.add_argument("--workers", type=int, default=2, help="of the preparation (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="how often everything is measured (default %(default)s)")
     return parser
 

@@ -90,4 +90,5 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help="frames in which the camera stands still are left out of snippets: those with a mean optical flow under 1 pixel (flow), "
         "or those of a file with lines 'date drive frame', as static_frames.txt (default keep)",
     )
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="frames in work at a time (default: one a core)")
+    workers = len(os.sched_getaffinity(0)) + 1  # one more than cores, for while one waits for the disk the others decode
+    parser.add_argument("--workers", type=int, default=workers, help="threads that decode and resize (default here: %(default)s)")
