@@ -2,15 +2,17 @@
 
 from torch import Tensor, nn
 
+from sfm_odometry.networks.convolutions import Convolution, UpConvolution
+
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution and ReLU; the output has ceil(size / stride) rows and columns."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2), nn.ReLU(inplace=True))
+    return nn.Sequential(Convolution(inputs, outputs, kernel, stride, padding=kernel // 2), nn.ReLU(inplace=True))
 
 
 def upconv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     """Transposed convolution of stride 2 and ReLU; the output has twice the rows and columns."""
-    transposed = nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, output_padding=1)
+    transposed = UpConvolution(inputs, outputs, kernel, stride=2, padding=kernel // 2, output_padding=1)
     return nn.Sequential(transposed, nn.ReLU(inplace=True))
 
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfm_odometry.networks.blocks import conv, init_weights, match_size, upconv
+from sfm_odometry.networks.convolutions import Head
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class DepthNet(nn.Module):
         self.merge = nn.ModuleList(
             conv(width + skip + extra, width) for width, skip, extra in zip(config.decoder_widths, skips, coarser, strict=True)
         )
-        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in config.decoder_widths[first_head:])
+        self.heads = nn.ModuleList(Head(width, 1, 3, padding=1) for width in config.decoder_widths[first_head:])
         init_weights(self)
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -68,7 +69,8 @@ class DepthNet(nn.Module):
             parts = [x] if skip is features[0] else [x, skip]  # at full size the skip would be the image itself
             if stage > first_head:
                 coarser = F.interpolate(predictions[-1], size=x.shape[-2:], mode="bilinear", align_corners=False)
-                parts.append(coarser.to(x.dtype))
+                # One channel fits every memory format; said to be channels-last, it lets the result of cat be so too.
+                parts.append(coarser.to(x.dtype, memory_format=torch.channels_last))
             x = merge(torch.cat(parts, dim=1))
             if stage >= first_head:
                 predictions.append(self._inverse_depth(self.heads[stage - first_head](x)))

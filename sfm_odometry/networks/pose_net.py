@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sfm_odometry.networks.blocks import conv, init_weights, match_size, upconv
+from sfm_odometry.networks.convolutions import Head
 from sfm_odometry.networks.motion_network import MotionNetwork, target_of
 
 
@@ -58,7 +59,7 @@ class PoseNet(MotionNetwork[list[Tensor]]):
                 for before, width, kernel in zip(mask_inputs, config.mask_widths, config.mask_kernels, strict=True)
             )
             headed = list(zip(config.mask_widths, config.mask_kernels, strict=True))[-config.mask_scales :]
-            self.mask_heads = nn.ModuleList(nn.Conv2d(width, 2 * self.sources, kernel, padding=kernel // 2) for width, kernel in headed)
+            self.mask_heads = nn.ModuleList(Head(width, 2 * self.sources, kernel, padding=kernel // 2) for width, kernel in headed)
         init_weights(self)
         with torch.no_grad():  # the first motions are small, so that the first views still overlap
             last.weight.mul_(0.1)
@@ -67,7 +68,7 @@ class PoseNet(MotionNetwork[list[Tensor]]):
         """Features from the input to the coarsest."""
         target = target_of(self.config.frames)
         order = [target, *(index for index in range(self.config.frames) if index != target)]
-        features = [frames[:, order].flatten(1, 2)]
+        features = [torch.cat([frames[:, index] for index in order], dim=1)]
         for layer in self.encoder:
             features.append(layer(features[-1]))
         return features
