@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/theory.md into docs/images: `python docs/make_pictures.py [NAME ...]`, about a minute on one core."""
+"""Draws the pictures of docs/theory.md into docs/images: `python docs/make_pictures.py [NAME ...]`, less than a minute on one core."""
 
 import argparse
 import sys
