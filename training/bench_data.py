@@ -44,8 +44,8 @@ def command(arguments: argparse.Namespace) -> None:
         known = _rate(len(images), arguments.repeats, _skimage_worker(images, folder / "small.jpg"))
         print(f"skimage     {known:8.0f} frames/s   one worker; prepare is {ours / known:.1f} times as fast")
         for batch_size in (4, 32):
-            for threads, how in ((0, "drawn as they are asked for"), (2, "drawn ahead on 2 threads")):
-                rate = _snippet_rate(folder / "data", batch_size, threads, arguments.repeats)
+            for ahead, how in ((0, "drawn as they are asked for"), (3, "drawn ahead on another thread")):
+                rate = _snippet_rate(folder / "data", batch_size, ahead, arguments.repeats)
                 print(f"snippets    {rate:8.0f} /s         batch {batch_size}, {how}")
 
 
@@ -104,12 +104,12 @@ def _skimage_worker(images: Sequence[Path], out: Path) -> Callable[[], None]:
     return work
 
 
-def _snippet_rate(data: Path, batch_size: int, threads: int, repeats: int) -> float:
+def _snippet_rate(data: Path, batch_size: int, ahead: int, repeats: int) -> float:
     sampler = SnippetSampler([open_data(data)], LENGTH, 3, batch_size, seed=0)
     steps = SNIPPETS // batch_size
 
     def work() -> None:
-        batches = Prefetcher(sampler, 0, steps, threads=threads) if threads else ((step, sampler.batch(step)) for step in range(steps))
+        batches = Prefetcher(sampler, 0, steps, ahead=ahead) if ahead else ((step, sampler.batch(step)) for step in range(steps))
         for _ in batches:
             pass
 

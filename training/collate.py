@@ -26,8 +26,8 @@ def collate(snippets: Sequence[Snippet], cameras: np.ndarray, length: int, chann
         frames=_copy_frames(snippets, length, channels).permute(0, 1, 4, 2, 3),
         intrinsics=torch.from_numpy(np.array([scene.intrinsics for scene, _ in snippets], np.float32)),
         camera=torch.from_numpy(cameras),
-        depth=_copy_target_maps([scene.depth for scene, _ in snippets], snippets, length, has_truth, torch.float16),
-        moving=_copy_target_maps([scene.motion_mask for scene, _ in snippets], snippets, length, has_truth, torch.uint8),
+        depth=_copy_target_maps([scene.depth for scene, _ in snippets], snippets, length, has_truth, np.float16),
+        moving=_copy_target_maps([scene.motion_mask for scene, _ in snippets], snippets, length, has_truth, np.uint8),
         camera_from_frame=_motions(snippets, length),
         has_depth=torch.tensor(has_truth),
         has_motion=torch.tensor([scene.poses is not None and scene.poses_supervise for scene, _ in snippets]),
@@ -37,7 +37,7 @@ def collate(snippets: Sequence[Snippet], cameras: np.ndarray, length: int, chann
 def _copy_frames(snippets: Sequence[Snippet], length: int, channels: int) -> Tensor:
     """(B, N, H, W, C) uint8."""
     height, width = snippets[0][0].frames.shape[1:3]
-    frames = _host_tensor((len(snippets), length, height, width, channels), torch.uint8)
+    frames = _host_tensor((len(snippets), length, height, width, channels), np.uint8)
     for out, (scene, start) in zip(frames.numpy(), snippets, strict=True):
         _copy_channels(scene.frames[start : start + length], out)
     return frames
@@ -54,7 +54,7 @@ def _copy_channels(frames: np.ndarray, out: np.ndarray) -> None:
 
 
 def _copy_target_maps(
-    maps: Sequence[np.ndarray | None], snippets: Sequence[Snippet], length: int, wanted: Sequence[bool], dtype: torch.dtype
+    maps: Sequence[np.ndarray | None], snippets: Sequence[Snippet], length: int, wanted: Sequence[bool], dtype: type[np.generic]
 ) -> Tensor:
     """True depth or motion (B, 1, H, W) of the target frames, zeros where there is none."""
     height, width = snippets[0][0].frames.shape[1:3]
@@ -64,9 +64,14 @@ def _copy_target_maps(
     return result
 
 
-def _host_tensor(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Memory to be filled through numpy: torch would wake its threads even to write zeros, and these are at work on the training step."""
-    return torch.empty(shape, dtype=dtype, pin_memory=torch.cuda.is_available())
+def _host_tensor(shape: tuple[int, ...], dtype: type[np.generic]) -> Tensor:
+    """Memory to be filled through numpy: torch would wake its threads even to write zeros, and these are at work on the training step.
+
+    numpy asks the system for large pages, whose first touch is far cheaper.
+    """
+    if torch.cuda.is_available():
+        return torch.empty(shape, dtype=torch.from_numpy(np.empty(0, dtype)).dtype, pin_memory=True)
+    return torch.from_numpy(np.empty(shape, dtype))
 
 
 def _motions(snippets: Sequence[Snippet], length: int) -> Tensor:
