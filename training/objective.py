@@ -189,7 +189,7 @@ def _smoothness(inverse_depth: Tensor, images: Tensor, config: ObjectiveConfig) 
 
 
 def _alignment_term(level: _Level) -> Tensor:
-    """3D alignment (Mahjourian et al. 2018, section 3.2), (K,): of the points of each pair's target that project into its source."""
+    """3D alignment (Mahjourian et al. 2018, section 3.3), (K,): of the points of each pair's target that project into its source."""
     intrinsics = level.pair_intrinsics()
     target_points, source_points = (backproject(level.depth(frames), intrinsics) for frames in (level.pairs.targets, level.pairs.sources))
     source_from_target = level.source_from_target.flatten(0, 1)
