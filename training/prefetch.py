@@ -11,11 +11,12 @@ from training.data import SnippetSampler
 
 
 class Prefetcher:
-    """`for step, batch in Prefetcher(sampler, first_step, last_step + 1): ...` gives every step with exactly `sampler.batch(step, rank, ranks)`.
+    """Gives each step with its batch: `for step, batch in Prefetcher(sampler, first_step, stop_step): ...`
 
-    stop_step: the first step that is not given any more; without end where None. `ahead` batches are drawn or ready while one is in use.
-    Copying out of memory maps happens outside of Python's lock, so that `threads` go on while the main thread trains. What fails on a
-    thread is raised where that step's batch is asked for. The threads end with the loop, also when it is left by break or an error.
+    Order and content are exactly those of `sampler.batch(step, rank, ranks)`. stop_step: the first step that is not given any more; None
+    goes on without end. ahead: how many batches are drawn or ready while one is in use. Copying out of memory maps happens outside of
+    Python's lock, so that `threads` go on while the main thread trains. What fails on a thread is raised where its step is asked for. The
+    threads end with the loop, also when it is left by break or an error.
     """
 
     def __init__(
