@@ -15,19 +15,23 @@ class Optimiser:
 
     def __init__(self, networks: Iterable[nn.Parameter], cameras: Iterable[nn.Parameter], config: TrainConfig) -> None:
         self._config = config
-        groups = [{"params": list(networks), "share": 1.0}, {"params": list(cameras), "share": config.intrinsics_rate}]
-        groups = [group for group in groups if group["params"]]
-        self._adam = torch.optim.Adam(groups, lr=config.learning_rate, betas=config.adam_betas, fused=True)
+        shares = ((networks, 1.0), (cameras, config.intrinsics_rate))
+        groups = [([_Stepped(parameter) for parameter in parameters], share) for parameters, share in shares]
+        self._stepped = [stepped for group, _ in groups for stepped in group]
+        adam_groups = [{"params": [stepped.memory for stepped in group], "share": share} for group, share in groups if group]
+        self._adam = torch.optim.Adam(adam_groups, lr=config.learning_rate, betas=config.adam_betas, fused=True)
 
     def descend(self, loss: Tensor, step: int) -> None:
         """Change the parameters by one step against the gradient of `loss` (a scalar)."""
         for group in self._adam.param_groups:
             group["lr"] = group["share"] * learning_rate(self._config, step)
-        self._adam.zero_grad(set_to_none=True)
+        for stepped in self._stepped:
+            stepped.parameter.grad = None
         loss.backward()
         if self._config.gradient_clip:
-            parameters = [parameter for group in self._adam.param_groups for parameter in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, self._config.gradient_clip)
+            nn.utils.clip_grad_norm_([stepped.parameter for stepped in self._stepped], self._config.gradient_clip)
+        for stepped in self._stepped:
+            stepped.take_gradient()
         self._adam.step()
 
     def state_dict(self) -> dict[str, Any]:
@@ -37,6 +41,20 @@ class Optimiser:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self._adam.load_state_dict(state)
+
+
+class _Stepped:
+    """A parameter and its memory in the order in which it lies: fused Adam copies parameters, gradients and moments of any other order."""
+
+    def __init__(self, parameter: nn.Parameter) -> None:
+        self.parameter = parameter
+        self._order = sorted(range(parameter.dim()), key=lambda dimension: -parameter.stride(dimension))
+        self.memory = nn.Parameter(parameter.detach().permute(self._order))
+
+    def take_gradient(self) -> None:
+        """The parameter's gradient is its memory's."""
+        gradient = self.parameter.grad
+        self.memory.grad = None if gradient is None else gradient.permute(self._order)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
