@@ -48,7 +48,7 @@ class _Stepped:
 
     def __init__(self, parameter: nn.Parameter) -> None:
         self.parameter = parameter
-        self._order = sorted(range(parameter.dim()), key=lambda dimension: -parameter.stride(dimension))
+        self._order = sorted(range(parameter.dim()), key=parameter.stride().__getitem__, reverse=True)
         self.memory = nn.Parameter(parameter.detach().permute(self._order))
 
     def take_gradient(self) -> None:
