@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfm_odometry.networks.blocks import conv, init_weights, match_size, upconv
+from sfm_odometry.networks.blocks import conv, init_xavier, match_size, upconv
 from sfm_odometry.networks.convolutions import Head
 
 
@@ -50,7 +50,7 @@ class DepthNet(nn.Module):
             conv(width + skip + extra, width) for width, skip, extra in zip(config.decoder_widths, skips, coarser, strict=True)
         )
         self.heads = nn.ModuleList(Head(width, 1, 3, padding=1) for width in config.decoder_widths[first_head:])
-        init_weights(self)
+        init_xavier(self)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Inverse depth, finest first, each (B, 1, h, w) half as fine as the one before, of a normalised image (B, C, H, W) of any size."""

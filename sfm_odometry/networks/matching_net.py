@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfm_odometry.geometry import transform_from_vector
-from sfm_odometry.networks.blocks import conv, init_weights, upconv
+from sfm_odometry.networks.blocks import conv, init_he, upconv
 from sfm_odometry.networks.convolutions import Head
 from sfm_odometry.networks.motion_network import MotionNetwork
 
@@ -64,7 +64,7 @@ class MatchingNet(MotionNetwork[Tensor]):
         if config.masks:
             self.mask_up = nn.ModuleList(upconv(before, width) for before, width in pairwise((self.sources * first, *config.mask_widths)))
             self.mask_heads = nn.ModuleList(Head(width, 2 * self.sources, 3, padding=1) for width in config.mask_widths)
-        init_weights(self)
+        init_he(self)
         with torch.no_grad():  # the first motions are small, so that the first views still overlap
             self.last.weight.mul_(0.1)
 

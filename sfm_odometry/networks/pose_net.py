@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sfm_odometry.networks.blocks import conv, init_weights, match_size, upconv
+from sfm_odometry.networks.blocks import conv, init_xavier, match_size, upconv
 from sfm_odometry.networks.convolutions import Head
 from sfm_odometry.networks.motion_network import MotionNetwork, target_of
 
@@ -47,10 +47,9 @@ class PoseNet(MotionNetwork[list[Tensor]]):
             for before, width, kernel in zip(inputs, config.encoder_widths, config.encoder_kernels, strict=True)
         )
         pose_inputs = (config.encoder_widths[-1], *config.pose_widths[:-1])
-        last = nn.Conv2d(config.pose_widths[-1], 6 * self.sources, 1)
         self.pose = nn.Sequential(
             *(conv(before, width, stride=2) for before, width in zip(pose_inputs, config.pose_widths, strict=True)),
-            last,
+            nn.Conv2d(config.pose_widths[-1], 6 * self.sources, 1),
         )
         if config.masks:
             mask_inputs = (config.encoder_widths[-1], *config.mask_widths[:-1])
@@ -60,9 +59,7 @@ class PoseNet(MotionNetwork[list[Tensor]]):
             )
             headed = list(zip(config.mask_widths, config.mask_kernels, strict=True))[-config.mask_scales :]
             self.mask_heads = nn.ModuleList(Head(width, 2 * self.sources, kernel, padding=kernel // 2) for width, kernel in headed)
-        init_weights(self)
-        with torch.no_grad():  # the first motions are small, so that the first views still overlap
-            last.weight.mul_(0.1)
+        init_xavier(self)
 
     def encode(self, frames: Tensor) -> list[Tensor]:
         """Features from the input to the coarsest."""

@@ -25,6 +25,16 @@ def test_the_papers_networks_have_the_papers_size():
     assert parameters(PoseNet(PoseNetConfig())) == 2_660_232
 
 
+@pytest.mark.parametrize("network", [DepthNet(SMALL_DEPTH), PoseNet(SMALL_POSE)])
+def test_the_papers_networks_start_as_the_papers_code_does(network):
+    """Glorot's uniform distribution: bounded by sqrt(6 / (fan in + fan out)), and nearly reaching it; zero biases."""
+    for layer in (layer for layer in network.modules() if hasattr(layer, "kernel_size")):
+        outputs, inputs, height, width = layer.weight.shape
+        bound = (6 / ((inputs + outputs) * height * width)) ** 0.5
+        assert 0.7 * bound < layer.weight.abs().max() <= bound
+        assert not layer.bias.any()
+
+
 @pytest.mark.parametrize("size", [(128, 416), (127, 401), (64, 97)])
 def test_depth_of_any_image_size(size):
     predictions = DepthNet(SMALL_DEPTH)(torch.rand(2, 1, *size))
