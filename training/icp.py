@@ -16,8 +16,7 @@ from sfm_odometry.geometry import MIN_PROJECTION_DEPTH, transform_from_vector, t
 MOST_POINTS = 4096
 """Points of a cloud that the loss looks at; a larger grid is thinned out evenly."""
 THIN_POINTS = 1024
-"""Points that the first iterations look at; the last ones see all."""
-LAST_ITERATIONS = 2
+"""Points that the first iterations look at; the last one sees all."""
 TRIM = 3.0
 """Matches farther than this many times the cloud's median, both by their depth, are left out."""
 LARGEST_REACH = 4
@@ -93,7 +92,7 @@ def align_clouds(
     motion = torch.eye(4, device=points.device, dtype=points.dtype).repeat(len(points), 1, 1)
     for iteration in range(iterations):
         reach = min(2 ** max(iterations // 2 - iteration, 0), LARGEST_REACH)
-        step = thin if iteration < iterations - LAST_ITERATIONS else 1
+        step = thin if iteration < iterations - 1 else 1
         moved = _moved(motion, cloud[..., ::step, ::step])
         motion = _step(moved, surface.match(moved, counted[..., ::step, ::step].flatten(1), window, reach), unit) @ motion
     matches = surface.match(_moved(motion, cloud), counted.flatten(1), window, 1)
@@ -129,8 +128,8 @@ class _Surface:
     def __init__(self, reference: Tensor, valid: Tensor, intrinsics: Tensor) -> None:
         self.height, self.width = reference.shape[-2:]
         # A missing point is infinitely far away, so that it is never the nearest, and its neighbours' normals are not finite.
-        self.coordinates = torch.where(valid, reference, torch.inf).flatten()
-        self.first = torch.arange(3 * len(reference), device=reference.device).view(-1, 3, 1) * (self.height * self.width)
+        self.coordinates = [torch.where(valid[:, 0], values, torch.inf).flatten() for values in reference.unbind(1)]
+        self.first = torch.arange(len(reference), device=reference.device)[:, None] * (self.height * self.width)
         self.focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], dim=1)[..., None]
         self.centre = intrinsics[:, :2, 2:]
 
@@ -150,9 +149,8 @@ class _Surface:
 
     def _at(self, u: Tensor, v: Tensor) -> Tensor:
         """Points (..., M, 3, n) at pixels (..., M, n), clamped to the grid."""
-        pixel = v.clamp(0, self.height - 1) * self.width + u.clamp(0, self.width - 1)
-        index = pixel.unsqueeze(-2) + self.first
-        return self.coordinates.index_select(0, index.flatten()).view(index.shape)
+        index = self.first + v.clamp(0, self.height - 1) * self.width + u.clamp(0, self.width - 1)
+        return torch.stack([values.index_select(0, index.flatten()).view(index.shape) for values in self.coordinates], dim=-2)
 
     def _nearest(self, moved: Tensor, u: Tensor, v: Tensor, window: int, reach: int) -> tuple[Tensor, Tensor, Tensor]:
         """The pixel of the window around (u, v) whose point is nearest, and its squared distance, each (M, n)."""
