@@ -94,7 +94,7 @@ def backproject_into(projection: Tensor, depth: Tensor, intrinsics: Tensor) -> T
     v = torch.arange(depth.shape[-2], device=depth.device, dtype=depth.dtype)
     columns = rotation[:, :, 0, None] * u + rotation[:, :, 2, None]
     rows = rotation[:, :, 1, None] * v
-    return torch.addcmul(projection[:, :, 3, None, None], depth, columns[:, :, None, :] + rows[..., None])
+    return (depth * (columns[:, :, None, :] + rows[..., None])).add_(projection[:, :, 3, None, None])
 
 
 def transform_points(b_from_a: Tensor, points_a: Tensor) -> Tensor:

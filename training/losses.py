@@ -26,7 +26,7 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 def l1_error(image: Tensor, other: Tensor) -> Tensor:
     """|I - J| averaged over the channels, (..., 1, H, W)."""
-    return (image - other).abs().mean(dim=-3, keepdim=True)
+    return (image - other).abs().sum(dim=-3, keepdim=True) / image.shape[-3]
 
 
 def ssim_error(image: Tensor, other: Tensor) -> Tensor:
