@@ -1,11 +1,14 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from sfm_odometry.geometry import backproject, invert_transform, rotation_angle, transform_from_vector, transform_points
 from training.icp import Alignment, align_clouds, alignment_loss
+from training.synthetic.drive import DriveSpec
+from training.synthetic.render import Renderer
 
 MOTIONS = {
     "forward": (0.0, 0.0, 0.3, 0.0, 0.0, 0.0),
@@ -70,6 +73,22 @@ def test_the_error_of_an_ego_motion_is_found_between_two_views(street, pair, mot
     length, angle_deg = errors(found.motion, motion)
     assert length < 0.02
     assert angle_deg < 0.1
+
+
+def test_the_error_of_an_ego_motion_is_found_on_a_rendered_drive():
+    """Trees, cars and fences, which hide one another, in place of planes."""
+    spec = DriveSpec(frames=6, seed=3, width=208, height=64)
+    renderer = Renderer(spec.seed, spec.frames, spec.intrinsics())
+    depths = torch.tensor(np.stack([renderer.render(index).depth_m for index in (2, 3)]), dtype=torch.float32)[:, None]
+    intrinsics = torch.tensor(spec.intrinsics().matrix(), dtype=torch.float32)[None]
+    target, source = backproject(depths, intrinsics.expand(2, 3, 3)).split(1)
+    poses = renderer.camera0_from_camera
+    source_from_target = torch.tensor(np.linalg.inv(poses[3]) @ poses[2], dtype=torch.float32)[None]
+    motion = vector(*MOTIONS["everything"])
+    points = transform_points(invert_transform(motion) @ source_from_target, target)
+    length, angle_deg = errors(align_clouds(points, depths[:1] > 0, source, depths[1:] > 0, intrinsics).motion, motion)
+    assert length < 0.04
+    assert angle_deg < 0.15
 
 
 def test_residuals_lead_from_the_moved_points_to_points_of_the_reference(street):
