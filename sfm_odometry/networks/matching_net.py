@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from sfm_odometry.geometry import transform_from_vector
 from sfm_odometry.networks.blocks import conv, init_he, upconv
@@ -108,9 +109,8 @@ class MatchingNet(MotionNetwork[Tensor]):
         penalty = F.softplus(self.locality) * torch.cdist(origins, cells) ** 2
         # One fused product-and-add: the matrices of similarities are the network's largest tensors.
         sharp = _unit(queries).transpose(1, 2) * torch.exp(self.log_sharpness)
-        match = torch.softmax(torch.baddbmm(-penalty, sharp, _unit(earlier)), dim=-1)
-        certainty = match.max(-1, keepdim=True).values  # amax, which shares the gradient among equals, takes ten times as long backwards
-        maps = torch.cat([match @ cells - origins, certainty], dim=-1).transpose(1, 2).unflatten(-1, size)
+        places, certainty = _SoftMatch.apply(torch.baddbmm(-penalty, sharp, _unit(earlier)), cells)
+        maps = torch.cat([places - origins, certainty], dim=-1).transpose(1, 2).unflatten(-1, size)
         return maps[:, :2], maps[:, 2:]
 
     def raw_vectors(self, features: Tensor) -> Tensor:
@@ -125,6 +125,30 @@ class MatchingNet(MotionNetwork[Tensor]):
             x = up(x)
             logits.append(head(x).float().unflatten(1, (self.sources, 2)))
         return logits[::-1]
+
+
+class _SoftMatch(torch.autograd.Function):
+    """Expected cell (M, Q, 2) and largest weight (M, Q, 1) of w = softmax(logits) (M, Q, K) over cells (K, 2).
+
+    The gradient w_k (G_k - sum_j w_j G_j), with G_k what the results change by with w_k, is written into one matrix, and needs no sum over j:
+    the results are it. Autograd, operation by operation, would write four matrices.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+        weights = torch.softmax(logits, dim=-1)
+        places = weights @ cells
+        largest, index = weights.max(dim=-1, keepdim=True)
+        ctx.save_for_backward(weights, cells, places, largest, index)
+        return places, largest
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_places: Tensor, of_largest: Tensor) -> tuple[Tensor, None]:
+        weights, cells, places, largest, index = ctx.saved_tensors
+        mean = (of_places * places).sum(-1, keepdim=True) + of_largest * largest
+        change = torch.cat([of_places, -mean], dim=-1) @ torch.cat([cells, torch.ones_like(cells[:, :1])], dim=1).T
+        return change.scatter_add_(-1, index, of_largest).mul_(weights), None
 
 
 def _unit(features: Tensor) -> Tensor:

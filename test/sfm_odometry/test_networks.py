@@ -6,7 +6,7 @@ import torch
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry import invert_transform, transform_from_vector
 from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig
-from sfm_odometry.networks.matching_net import MatchingNet, MatchingNetConfig
+from sfm_odometry.networks.matching_net import MatchingNet, MatchingNetConfig, _SoftMatch
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.motion_network import chain_to_star, star_to_chain
 from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
@@ -86,6 +86,16 @@ def test_matching_finds_where_a_shifted_texture_came_from():
     assert torch.allclose(inside[0], torch.full_like(inside[0], -2.0), atol=0.02)
     assert torch.allclose(inside[1], torch.full_like(inside[1], -1.0), atol=0.02)
     assert certainty[..., 1:, 1:].min() > 0.95
+
+
+def test_gradients_through_the_matches_are_those_of_finite_differences():
+    net = MatchingNet(MATCHING).double()
+    queries, earlier = (torch.randn(2, 4, *size, dtype=torch.float64, requires_grad=True) for size in ((2, 3), (4, 6)))
+    cells = torch.rand(5, 2, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda logits: _SoftMatch.apply(logits, cells), (torch.randn(2, 3, 5).double().requires_grad_(),))
+    flow, certainty = net._match(queries, earlier)
+    (flow.sum() + certainty.sum()).backward()
+    assert queries.grad is not None and net.log_sharpness.grad is not None
 
 
 @pytest.mark.parametrize("frames", [3, 5])
