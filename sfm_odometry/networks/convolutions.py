@@ -57,7 +57,7 @@ class Head(nn.Conv2d):
 
 
 class _FewPixels(torch.autograd.Function):
-    """A convolution whose weights' gradient is the product of the output's gradient with the patches of the input."""
+    """A convolution whose weights' gradient is a product of matrices."""
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:
@@ -69,11 +69,9 @@ class _FewPixels(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         input, weight = ctx.saved_tensors
-        (outputs, inputs, *kernel), stride, padding = weight.shape, ctx.stride, ctx.padding
-        of_input = _gradient(gradient, input, weight, stride, padding, 0) if ctx.needs_input_grad[0] else None
-        rows = gradient.permute(0, 2, 3, 1).reshape(-1, outputs)
-        of_weight = (rows.T @ _patches(input, kernel, stride, padding)).view(outputs, *kernel, inputs).permute(0, 3, 1, 2)
-        return of_input, of_weight, rows.sum(0, dtype=torch.promote_types(rows.dtype, torch.float32)), None, None
+        geometry = ctx.stride, ctx.padding
+        of_input = _of_convolution(gradient, input, weight, *geometry, wanted=0) if ctx.needs_input_grad[0] else None
+        return of_input, _of_weight(gradient, input, weight, *geometry), _rows(gradient).sum(0), None, None
 
 
 class _Transposed(torch.autograd.Function):
@@ -90,16 +88,28 @@ class _Transposed(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         input, weight = ctx.saved_tensors
         of_input = F.conv2d(gradient, weight, None, 2, ctx.padding) if ctx.needs_input_grad[0] else None
-        of_weight = _gradient(input, gradient, weight, 2, ctx.padding, 1)
-        of_bias = gradient.permute(0, 2, 3, 1).flatten(0, 2).sum(0, dtype=torch.promote_types(gradient.dtype, torch.float32))
-        return of_input, of_weight, of_bias, None
+        return of_input, _of_weight(input, gradient, weight, 2, ctx.padding), _rows(gradient).sum(0), None
 
 
-def _gradient(of_output: Tensor, input: Tensor, weight: Tensor, stride: int, padding: int, which: int) -> Tensor:
-    """Gradient of the input (0) or the weight (1) of a convolution."""
-    wanted = [index == which for index in range(3)]
+def _of_weight(of_output: Tensor, input: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    """The weight's gradient of a convolution; with few pixels the product of the output's gradient with the patches of the input."""
+    rows = _rows(of_output)
+    if len(rows) > FEW_PIXELS:
+        return _of_convolution(of_output, input, weight, stride, padding, wanted=1)
+    outputs, inputs, *kernel = weight.shape
+    return (rows.T @ _patches(input, kernel, stride, padding)).view(outputs, *kernel, inputs).permute(0, 3, 1, 2)
+
+
+def _of_convolution(of_output: Tensor, input: Tensor, weight: Tensor, stride: int, padding: int, wanted: int) -> Tensor:
+    """Gradient of the input (0) or the weight (1) of a convolution, as torch computes it."""
+    mask = [index == wanted for index in range(3)]
     strides, paddings = [stride, stride], [padding, padding]
-    return torch.ops.aten.convolution_backward(of_output, input, weight, None, strides, paddings, [1, 1], False, [0, 0], 1, wanted)[which]
+    return torch.ops.aten.convolution_backward(of_output, input, weight, None, strides, paddings, [1, 1], False, [0, 0], 1, mask)[wanted]
+
+
+def _rows(image: Tensor) -> Tensor:
+    """The pixels of images (B, C, H, W): (B H W, C)."""
+    return image.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def _patches(image: Tensor, kernel: list[int], stride: int, padding: int) -> Tensor:
