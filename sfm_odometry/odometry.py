@@ -93,6 +93,13 @@ class MonocularOdometry:
         self._newest_known_ns: int | None = None
         self._twist: np.ndarray | None = None
 
+    def continue_from(self, start_from_camera: np.ndarray, covariance: np.ndarray) -> None:
+        """Go on from a pose (4, 4) of the newest frame that is known from elsewhere; poses that were handed out stay as they are.
+
+        covariance: (6, 6), translation then rotation, in the axes of this camera.
+        """
+        self._trajectory.continue_from(start_from_camera, covariance)
+
     def process(
         self, image: np.ndarray, intrinsics: Intrinsics, stamp_ns: int, want_depth: bool = True, want_mask: bool = True
     ) -> OdometryResult:
@@ -151,7 +158,7 @@ class MonocularOdometry:
     def _depth_panel(self, frame: SeenFrame, stamp_ns: int) -> Panel:
         assert self._preprocessor is not None
         depth = frame.depth * np.float32(self.params.scale)
-        known = (depth >= self.params.min_depth) & (depth <= self.params.max_depth)
+        known = (depth >= self.params.min_depth) & (depth <= self.params.max_depth) & self._preprocessor.seen
         return Panel(stamp_ns, np.where(known, depth, np.float32(np.nan)), self._preprocessor.intrinsics)
 
     def _track(self, want_mask: bool) -> tuple[TrackingState, str, tuple[FrameMotion, ...], Panel | None]:

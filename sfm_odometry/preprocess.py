@@ -3,6 +3,8 @@
 Training data, the command line and the node all pass through here.
 """
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 
@@ -32,6 +34,11 @@ class Preprocessor:
         """uint8 (height, width, channels) of a uint8 image (H, W) grey or (H, W, 3) RGB; ImageError names what does not fit."""
         self._check(image)
         return self._resize(self._convert(image), cv2.INTER_AREA)
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """bool (height, width): which of the input's pixels show the image; all of them but for pad's margins."""
+        return self.warp_nearest(np.ones((self.camera.height, self.camera.width), np.uint8)).astype(bool)
 
     def warp_nearest(self, values: np.ndarray) -> np.ndarray:
         """Values (H, W) of any type brought to the input's geometry without mixing neighbours, for depth and labels."""

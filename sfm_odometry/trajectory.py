@@ -81,6 +81,10 @@ class Trajectory:
         """Back to the identity, known exactly."""
         self.newest = TrajectoryPose(np.eye(4), np.zeros((6, 6)))
 
+    def continue_from(self, start_from_camera: np.ndarray, covariance: np.ndarray) -> None:
+        """Put the newest frame at a pose (4, 4) that is known from elsewhere, with its covariance (6, 6) in the camera's own axes."""
+        self.newest = TrajectoryPose(start_from_camera, covariance)
+
     def append(self, previous_from_current: np.ndarray, covariance: np.ndarray) -> TrajectoryPose:
         """Chain one motion (4, 4) with its covariance (6, 6): P' = Ad P Ad^T + Q, Ad of current_from_previous."""
         pose = self.newest.start_from_camera @ previous_from_current

@@ -72,6 +72,27 @@ def test_depth_belongs_to_the_newest_frame_and_the_mask_to_the_middle(estimator)
         assert (panel.intrinsics.width, panel.intrinsics.height) == (64, 32)
 
 
+def test_pads_margins_have_no_depth(estimator):
+    camera = Intrinsics(110.0, 110.0, 47.5, 47.5, 96, 96)
+    frame = np.random.default_rng(0).integers(0, 256, (96, 96), np.uint8)
+    values = {
+        mode: MonocularOdometry(estimator, OdometryParams(resize_mode=mode)).process(frame, camera, 0).depth.values for mode in ("pad", "crop")
+    }
+    assert np.isfinite(values["crop"]).all()
+    assert np.isfinite(values["pad"][:, 16:48]).all()
+    assert np.isnan(values["pad"][:, :16]).all() and np.isnan(values["pad"][:, 48:]).all()
+
+
+def test_a_pose_known_from_elsewhere_is_gone_on_from(estimator):
+    odometry = MonocularOdometry(estimator)
+    feed(odometry, range(6))
+    given = np.array([[0.0, -1, 0, 5], [1, 0, 0, 6], [0, 0, 1, 7], [0, 0, 0, 1]])
+    odometry.continue_from(given, np.eye(6) * 0.04)
+    (motion,) = feed(odometry, [6])[0].motions
+    assert motion.start_from_camera == pytest.approx(given @ motion.previous_from_current, abs=1e-12)
+    assert np.linalg.eigvalsh(motion.pose_covariance - np.eye(6) * 0.03).min() > 0
+
+
 def test_outputs_that_nobody_wants_are_not_made(estimator):
     result = MonocularOdometry(estimator).process(image(0), CAMERA, 0, want_depth=False, want_mask=False)
     assert result.depth is None
