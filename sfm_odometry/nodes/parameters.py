@@ -53,12 +53,21 @@ class NodeParameters:
     )
     publish_tf: bool = _parameter(True, "Send odom_frame -> base_frame on /tf", live=True)
     invert_tf: bool = _parameter(False, "Send base_frame -> odom_frame instead, where base_frame has another parent already", live=True)
+    wait_for_transform: float = _parameter(
+        0.2,
+        "Seconds that the newest frame waits for the camera's transform and camera_info before it is dropped; queued frames wait on",
+        span=(0.0, 60.0),
+        live=True,
+    )
     image_transport: str = _parameter("raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed"))
     image_qos: str = _parameter(
         "auto", "Reliability of the subscriptions; auto follows the publishers", choices=("auto", "best_effort", "reliable")
     )
     always_process_most_recent_frame: bool = _parameter(
         True, "The newest frame wins, older ones are dropped and counted; false: frames queue up, for bags worked offline", live=True
+    )
+    max_update_rate: float = _parameter(
+        0.0, "Frames a second, by their stamps; more are dropped and counted; 0: no limit", span=(0.0, 1000.0), live=True
     )
     queue_size: int = _parameter(200, "Frames that may wait when always_process_most_recent_frame is false", span=(1, 100_000))
     model_path: str = _parameter("", "Checkpoint (.safetensors); empty: the model in the package", name="model.path")
@@ -86,6 +95,38 @@ class NodeParameters:
     scale_value: float = _parameter(_CORE.scale_value, "Metres in the model's unit of length", name="scale.value", span=(1e-6, 1e6))
     min_depth: float = _parameter(_CORE.min_depth, "Less depth than this is published as unknown", span=(1e-3, 1e4))
     max_depth: float = _parameter(_CORE.max_depth, "More depth than this is published as unknown", span=(1e-3, 1e5))
+    depth_output_size: str = _parameter(
+        "network",
+        "network: depth as it is predicted; input: registered to the incoming image, with its size, K and P, for RGB-D SLAM",
+        name="depth.output_size",
+        choices=("network", "input"),
+        live=True,
+    )
+    depth_encoding: str = _parameter(
+        "32FC1",
+        "32FC1: metres, NaN = unknown; 16UC1: millimetres, 0 = unknown, 65535 = 65.535 m or more",
+        name="depth.encoding",
+        choices=("32FC1", "16UC1"),
+        live=True,
+    )
+    mask_encoding: str = _parameter(
+        "mono8", "mono8: 0 to 255; 32FC1: 0 to 1", name="mask.encoding", choices=("mono8", "32FC1"), live=True
+    )
+    path_max_length: int = _parameter(1000, "Poses on the topic path; the oldest fall out", name="path.max_length", span=(2, 100_000))
+    covariance_factor: float = _parameter(
+        1.0,
+        "Factor on all published covariances: above 1 where a filter trusts the odometry too much",
+        name="covariance.factor",
+        span=(1e-3, 1e6),
+        live=True,
+    )
+    lost_reset_after: float = _parameter(
+        0.0,
+        "Seconds without a plausible motion after which a new trajectory starts at the origin; 0: never, it goes on from the last pose",
+        name="lost.reset_after",
+        span=(0.0, 3600.0),
+        live=True,
+    )
     diagnostics_period: float = _parameter(
         1.0, "Seconds between messages on ~/status and /diagnostics", name="diagnostics.period", span=(0.05, 60.0), live=True
     )
@@ -103,6 +144,8 @@ class NodeParameters:
             raise InputError(f"model.device must be auto, cpu, cuda or cuda:N, got '{self.model_device}'")
         if self.min_depth >= self.max_depth:
             raise InputError(f"min_depth must be less than max_depth, got {self.min_depth} and {self.max_depth}")
+        if self.max_update_rate and 1.0 / self.max_update_rate >= self.window_max_gap:
+            raise InputError(f"max_update_rate {self.max_update_rate:g} leaves every frame beyond window.max_gap {self.window_max_gap:g} s")
         self.fixed_base_from_camera()
 
     def fixed_base_from_camera(self) -> np.ndarray | None:

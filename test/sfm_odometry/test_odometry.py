@@ -75,9 +75,8 @@ def test_depth_belongs_to_the_newest_frame_and_the_mask_to_the_middle(estimator)
 def test_pads_margins_have_no_depth(estimator):
     camera = Intrinsics(110.0, 110.0, 47.5, 47.5, 96, 96)
     frame = np.random.default_rng(0).integers(0, 256, (96, 96), np.uint8)
-    values = {
-        mode: MonocularOdometry(estimator, OdometryParams(resize_mode=mode)).process(frame, camera, 0).depth.values for mode in ("pad", "crop")
-    }
+    params = {mode: OdometryParams(resize_mode=mode) for mode in ("pad", "crop")}
+    values = {mode: MonocularOdometry(estimator, params[mode]).process(frame, camera, 0).depth.values for mode in params}
     assert np.isfinite(values["crop"]).all()
     assert np.isfinite(values["pad"][:, 16:48]).all()
     assert np.isnan(values["pad"][:, :16]).all() and np.isnan(values["pad"][:, 48:]).all()
