@@ -12,8 +12,7 @@ from std_msgs.msg import Header
 
 from sfm_odometry.kitti import ImageSequence, check_image_size, read_image
 from sfm_odometry.nodes import frames
-from sfm_odometry.nodes.camera_info import make_camera_info
-from sfm_odometry.nodes.conversions import NANOSECONDS, byte_array, encode_image, make_header
+from sfm_odometry.nodes.conversions import NANOSECONDS, byte_array, encode_image, make_camera_info, make_header
 
 TRUTH_FRAME = "ground_truth_odom"
 TRUTH_CHILD = "ground_truth_base_link"

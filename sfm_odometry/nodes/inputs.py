@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from sfm_odometry.camera_messages import Calibration
 from sfm_odometry.errors import CalibrationError
-from sfm_odometry.nodes.camera_info import Calibration
 from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.qos import INPUT_DEPTH, FollowingSubscription

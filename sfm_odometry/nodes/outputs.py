@@ -8,8 +8,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from tf2_ros import TransformBroadcaster
 
 from sfm_odometry.nodes import frames
-from sfm_odometry.nodes.camera_info import make_camera_info
-from sfm_odometry.nodes.conversions import encode_image, make_header
+from sfm_odometry.nodes.conversions import encode_image, make_camera_info, make_header
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.qos import IMAGE_QOS, ODOMETRY_QOS, overridable
 from sfm_odometry.odometry import FrameMotion, Panel

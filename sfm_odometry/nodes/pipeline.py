@@ -7,10 +7,11 @@ import traceback
 import numpy as np
 from rclpy.node import Node
 
+from sfm_odometry.camera_messages import Calibration, Rectifier
 from sfm_odometry.errors import CalibrationError, ImageError
 from sfm_odometry.estimator import Estimator, use_threads
-from sfm_odometry.nodes.camera_info import Calibration, Rectifier
-from sfm_odometry.nodes.conversions import NANOSECONDS, RefusedImage, decode_image
+from sfm_odometry.image_messages import RefusedImage, decode_image
+from sfm_odometry.nodes.conversions import NANOSECONDS
 from sfm_odometry.nodes.inputs import StampedImage
 from sfm_odometry.nodes.outputs import Outputs
 from sfm_odometry.nodes.parameters import NodeParameters

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
@@ -18,16 +17,18 @@ from rosbags.rosbag1 import ReaderError as Reader1Error
 from rosbags.rosbag2 import ReaderError as Reader2Error
 from rosbags.typesys import Stores, get_typestore
 
-from sfm_odometry.errors import InputError
+from sfm_odometry.camera import Intrinsics
+from sfm_odometry.camera_messages import Calibration, Rectifier
+from sfm_odometry.errors import CalibrationError, ImageError, InputError
+from sfm_odometry.image_messages import decode_image
 from training.prepare.calibration import add_camera_arguments, given_intrinsics
-from training.prepare.camera_info import INFO, Camera, camera_of_info
-from training.prepare.image_messages import COMPRESSED, RAW, decode_image
 from training.prepare.rate import SAMPLE, FrameCounter, add_rate_arguments, typical_period_s
 from training.prepare.recording import Frame, Recording, View
 from training.prepare.sequences import chosen_paths
 
 HELP = "a bag of ROS 2 (a folder with metadata.yaml, an .mcap or .db3 file) or ROS 1 (.bag), or a folder of them"
 SUFFIXES = (".mcap", ".db3", ".bag")
+RAW, COMPRESSED, INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,17 @@ class _Topic:
     channels: int
     period_s: float
     count: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Camera:
+    """Intrinsics of the images once they were rectified, if they are to be."""
+
+    intrinsics: Intrinsics
+    known: bool
+    rectify: Rectifier | None = None
+    origin: str = ""
+    """Says what the images are rectified by."""
 
 
 def find(arguments: argparse.Namespace) -> list[Recording]:
@@ -103,25 +115,35 @@ def _recording(reader: AnyReader, bag: Path, name: str, arguments: argparse.Name
 
 def _look_into(reader: AnyReader, bag: Path, name: str) -> _Topic:
     messages = itertools.islice(_messages(reader, name, (RAW, COMPRESSED)), SAMPLE)
-    first, kind, first_ns = next(messages, (None, "", 0))
+    first, first_ns = next(messages, (None, 0))
     if first is None:
         raise InputError(f"{bag}: no messages on {name}, expected images")
-    image = decode_image(first, kind, f"{bag}, {name}, first image")
-    period_s = typical_period_s([first_ns * 1e-9, *(stamp_ns * 1e-9 for _, _, stamp_ns in messages)], bag)
+    image = _decoded(first, f"{bag}, {name}, first image")
+    period_s = typical_period_s([first_ns * 1e-9, *(stamp_ns * 1e-9 for _, stamp_ns in messages)], bag)
     return _Topic(bag, name, image.shape[:2], 1 if image.ndim == 2 else 3, period_s, reader.topics[name].msgcount)
 
 
-def _camera(reader: AnyReader, topic: _Topic, arguments: argparse.Namespace) -> Camera:
+def _camera(reader: AnyReader, topic: _Topic, arguments: argparse.Namespace) -> _Camera:
     height, width = topic.size
     given = given_intrinsics(arguments, width, height)
     if given is not None:
-        return Camera(*given)
+        return _Camera(*given)
     name = arguments.camera_info or _info_topic(topic.name)
     found = next(_messages(reader, name, (INFO,)), None)
     if found is None:
         raise InputError(f"{topic.bag}: no CameraInfo on {name}, expected one, or --camera-info, --calib or --fov")
     rectified = arguments.rectified or "image_rect" in topic.name  # image_proc's image_rect and image_rect_color
-    return camera_of_info(found[0], width, height, rectified, f"{topic.bag}, {name}")
+    return _camera_of_info(found[0], width, height, rectified, f"{topic.bag}, {name}")
+
+
+def _camera_of_info(message: Any, width: int, height: int, rectified: bool, where: str) -> _Camera:
+    try:
+        rectifier = Rectifier(Calibration.from_message(message), width, height, rectified)
+    except (CalibrationError, ImageError) as error:
+        raise CalibrationError(f"{where}: {error}; --calib or --fov would be taken instead") from None
+    if not rectifier.resamples:
+        return _Camera(rectifier.intrinsics, True)
+    return _Camera(rectifier.intrinsics, True, rectifier, repr(rectifier.calibration))
 
 
 def _info_topic(name: str) -> str:
@@ -129,33 +151,40 @@ def _info_topic(name: str) -> str:
     return name.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
 
 
-def _frames(topic: _Topic, camera: Camera, every: int, wanted: Callable[[int], bool]) -> Iterator[Frame]:
+def _frames(topic: _Topic, camera: _Camera, every: int, wanted: Callable[[int], bool]) -> Iterator[Frame]:
     counter = FrameCounter(topic.period_s, every, 1.0)
     index = 0
     with _opened(topic.bag) as reader:
-        for message, kind, stamp_ns in _messages(reader, topic.name, (RAW, COMPRESSED)):
+        for message, stamp_ns in _messages(reader, topic.name, (RAW, COMPRESSED)):
             number = counter.next(stamp_ns * 1e-9)
             if number is None:
                 continue
             where = f"{topic.bag}, {topic.name}, image stamped {stamp_ns}"
-            yield Frame(number, partial(_image, message, kind, topic.size, camera, where) if wanted(index) else None)
+            yield Frame(number, partial(_image, message, topic.size, camera, where) if wanted(index) else None)
             index += 1
 
 
-def _image(message: Any, kind: str, size: tuple[int, int], camera: Camera, where: str) -> np.ndarray:
-    image = decode_image(message, kind, where)
+def _image(message: Any, size: tuple[int, int], camera: _Camera, where: str) -> np.ndarray:
+    image = _decoded(message, where)
     if image.shape[:2] != size:
         raise InputError(f"{where}: {image.shape[1]}x{image.shape[0]} pixels, expected {size[1]}x{size[0]} as of the first")
-    return image if camera.maps is None else cv2.remap(image, *camera.maps, interpolation=cv2.INTER_LINEAR)
+    return image if camera.rectify is None else camera.rectify(image)
 
 
-def _messages(reader: AnyReader, topic: str, kinds: tuple[str, ...]) -> Iterator[tuple[Any, str, int]]:
-    """Message, type and stamp in nanoseconds, of the header or, where that is not filled, of reception."""
+def _decoded(message: Any, where: str) -> np.ndarray:
+    try:
+        return decode_image(message)
+    except ImageError as error:
+        raise ImageError(f"{where}: {error}") from None
+
+
+def _messages(reader: AnyReader, topic: str, kinds: tuple[str, ...]) -> Iterator[tuple[Any, int]]:
+    """Message and stamp in nanoseconds, of the header or, where that is not filled, of reception."""
     connections: list[Connection] = [each for each in reader.connections if each.topic == topic and each.msgtype in kinds]
     for connection, received_ns, data in reader.messages(connections) if connections else ():
         message: Any = reader.deserialize(data, connection.msgtype)
         stamp = message.header.stamp
-        yield message, connection.msgtype, (stamp.sec * 10**9 + stamp.nanosec) or received_ns
+        yield message, (stamp.sec * 10**9 + stamp.nanosec) or received_ns
 
 
 @contextmanager

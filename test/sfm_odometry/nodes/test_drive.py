@@ -7,9 +7,10 @@ import pytest
 from sensor_msgs.msg import CompressedImage
 
 from sfm_odometry.errors import ImageError
+from sfm_odometry.image_messages import decode_image
 from sfm_odometry.kitti import open_sequence, read_image
 from sfm_odometry.nodes import frames
-from sfm_odometry.nodes.conversions import decode_image, stamp_to_ns
+from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.drive import Drive, Mounting
 
 

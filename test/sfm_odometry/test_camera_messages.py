@@ -4,12 +4,11 @@ import cv2
 import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
-from std_msgs.msg import Header
 
 from sfm_odometry.camera import Intrinsics
+from sfm_odometry.camera_messages import Calibration, Rectifier
 from sfm_odometry.errors import CalibrationError
-from sfm_odometry.nodes.camera_info import Calibration, Rectifier, make_camera_info
-from sfm_odometry.nodes.conversions import RefusedImage
+from sfm_odometry.image_messages import RefusedImage
 
 K = [300.0, 0.0, 160.0, 0.0, 310.0, 120.0, 0.0, 0.0, 1.0]
 P = [280.0, 0.0, 150.0, 0.0, 0.0, 290.0, 110.0, 0.0, 0.0, 0.0, 1.0, 0.0]
@@ -101,11 +100,3 @@ def test_unknown_distortion_is_refused_only_where_it_matters() -> None:
     assert rectifier(odd).intrinsics.fx == 280.0
     with pytest.raises(CalibrationError, match="distortion model 'kannala' is not known, expected one of plumb_bob"):
         rectifier(odd, rectified=False)
-
-
-def test_camera_info_round_trips() -> None:
-    intrinsics = Intrinsics(123.0, 124.0, 50.5, 30.25, 104, 32)
-    message = make_camera_info(intrinsics, Header(frame_id="camera"))
-    assert message.header.frame_id == "camera"
-    assert rectifier(message, width=104, height=32).intrinsics == intrinsics
-    assert rectifier(message, rectified=False, width=104, height=32).intrinsics == intrinsics

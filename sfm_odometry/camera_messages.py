@@ -1,15 +1,14 @@
-"""CameraInfo to pinhole intrinsics, and unrectified images to rectified ones."""
+"""ROS camera_info messages as pinhole intrinsics, and unrectified images as rectified ones; whoever read the messages."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
 
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import CalibrationError
-from sfm_odometry.nodes.conversions import RefusedImage
+from sfm_odometry.image_messages import RefusedImage
 
 _POLYNOMIAL_MODELS = ("", "plumb_bob", "rational_polynomial")
 _FISHEYE_MODELS = ("equidistant", "fisheye")
@@ -33,16 +32,16 @@ class Calibration:
     region: tuple[int, int, int, int]
 
     @classmethod
-    def from_message(cls, message: CameraInfo) -> "Calibration":
-        """The message's content; raises CalibrationError when neither K nor P has a finite, positive focal length."""
+    def from_message(cls, message: Any) -> "Calibration":
+        """The content of a CameraInfo, of ROS 1 too; CalibrationError when neither K nor P has a finite, positive focal length."""
         roi = message.roi
         calibration = cls(
             (message.width, message.height),
             message.distortion_model,
-            tuple(message.d),
-            tuple(message.k.tolist()),
-            tuple(message.r.tolist()),
-            tuple(message.p.tolist()),
+            _numbers(message, "d"),
+            _numbers(message, "k"),
+            _numbers(message, "r"),
+            _numbers(message, "p"),
             (max(message.binning_x, 1), max(message.binning_y, 1)),
             (roi.x_offset, roi.y_offset, roi.width, roi.height),
         )
@@ -81,6 +80,12 @@ class Calibration:
         return Intrinsics(matrix[0, 0] / bin_x, matrix[1, 1] / bin_y, cx, cy, width, height)
 
 
+def _numbers(message: Any, name: str) -> tuple[float, ...]:
+    """ROS 2 names the matrices k, d, r and p; ROS 1 K, D, R and P."""
+    values = getattr(message, name) if hasattr(message, name) else getattr(message, name.upper())
+    return tuple(map(float, values))
+
+
 class Rectifier:
     """Makes rectified images of a camera's images of `width` x `height`; `intrinsics` are those of the result.
 
@@ -95,6 +100,11 @@ class Rectifier:
         self.calibration, self.size = calibration, (width, height)
         self.intrinsics = calibration.in_image(calibration.rectified_matrix(), width, height)
         self._maps = None if input_is_rectified else self._make_maps()
+
+    @property
+    def resamples(self) -> bool:
+        """Whether images are changed at all."""
+        return self._maps is not None
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """The rectified image; pixels that the camera did not see are black."""
@@ -113,18 +123,3 @@ class Rectifier:
             return cv2.initUndistortRectifyMap(raw, distortion, rotation, rectified, self.size, cv2.CV_16SC2)
         models = ", ".join((*_POLYNOMIAL_MODELS[1:], *_FISHEYE_MODELS))
         raise CalibrationError(f"camera_info: distortion model '{self.calibration.model[:40]}' is not known, expected one of {models}")
-
-
-def make_camera_info(intrinsics: Intrinsics, header: Header) -> CameraInfo:
-    """The CameraInfo of a rectified image."""
-    fx, fy, cx, cy = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy
-    return CameraInfo(
-        header=header,
-        width=intrinsics.width,
-        height=intrinsics.height,
-        distortion_model="plumb_bob",
-        d=[0.0] * 5,
-        k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
-        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-        p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
-    )
