@@ -1,0 +1,1 @@
+"""Classical monocular odometry, without anything learned: what the networks have to beat."""
