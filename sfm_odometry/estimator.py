@@ -12,7 +12,7 @@ from torch import Tensor
 from sfm_odometry.checkpoint import DEFAULT_MODEL, load_model
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.model import Model, channels_last
-from sfm_odometry.networks.motion_network import star_to_chain, target_of
+from sfm_odometry.networks.motion_network import Run, target_of
 
 
 def choose_device(name: str) -> torch.device:
@@ -46,6 +46,7 @@ class Estimator:
         self.device = choose_device(device)
         self.model = channels_last(model, self.device).eval()
         self.model_name, self.model_sha256 = model_name, model_sha256
+        self._run: Run = self.model.parts()
 
     @classmethod
     def from_file(cls, path: Path | None = None, device: str = "auto") -> "Estimator":
@@ -72,7 +73,7 @@ class Estimator:
     @torch.inference_mode()
     def depth(self, frame: np.ndarray) -> np.ndarray:
         """Depth along z (H, W), float32, in the model's unit of length."""
-        inverse_depth = self._enlarge(self.model.inverse_depth(self._tensor(frame)[None])[0])
+        inverse_depth = self._enlarge(self._run["depth"](self._normalised(frame)))
         return (1.0 / inverse_depth[0, 0]).cpu().numpy()
 
     @torch.inference_mode()
@@ -86,16 +87,10 @@ class Estimator:
         window slides, so that nothing is computed twice; its neighbours must stay the same.
         """
         net = self.model.pose_net
-        features = net.encode_sliding(
-            [self.model.normalise(self._tensor(frame)[None]) for frame in frames], memories or [{} for _ in frames]
-        )
+        vectors, mask = net.slide(self._run, [self._normalised(frame) for frame in frames], memories or [{} for _ in frames], want_mask)
         # float64 before the angles become a matrix, so that each step is a rotation to the last digit.
-        chain = star_to_chain(net.source_from_target(net.vectors(features).double()))
-        mask = None
-        if want_mask and net.config.masks:
-            explainable = torch.softmax(net.mask_logits(features)[0][0], dim=1)[:, 1]
-            mask = self._enlarge(explainable.mean(dim=0)[None, None])[0, 0].cpu().numpy()
-        return chain[0].cpu().numpy(), mask
+        motions = net.previous_from_current(vectors.cpu().double())[0].numpy()
+        return motions, None if mask is None else self._enlarge(mask)[0, 0].cpu().numpy()
 
     def warm_up(self) -> None:
         """Run both networks once, so that the first frame does not pay for allocation and kernel choice."""
@@ -111,5 +106,6 @@ class Estimator:
             return values
         return F.interpolate(values, size=(height, width), mode="bilinear", align_corners=False)
 
-    def _tensor(self, frame: np.ndarray) -> Tensor:
-        return torch.from_numpy(frame).to(self.device).permute(2, 0, 1).float() / 255.0
+    def _normalised(self, frame: np.ndarray) -> Tensor:
+        """The networks' input (1, C, H, W)."""
+        return self.model.normalise(torch.from_numpy(frame).to(self.device).permute(2, 0, 1)[None].float() / 255.0)

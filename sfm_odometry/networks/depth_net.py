@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sfm_odometry.networks.blocks import conv, init_xavier, match_size, upconv
 from sfm_odometry.networks.convolutions import Head
+from sfm_odometry.networks.part import Part
 
 
 @dataclass(frozen=True)
@@ -79,3 +80,12 @@ class DepthNet(nn.Module):
     def _inverse_depth(self, logits: Tensor) -> Tensor:
         # float32 whatever the precision of the layers: one bfloat16 step of inverse depth would move the geometry by pixels.
         return self.config.inverse_depth_gain * torch.sigmoid(logits.float()) + self.config.inverse_depth_offset
+
+
+class FinestDepth(Part[DepthNet]):
+    """A normalised image (1, C, H, W) to its finest inverse depth (1, 1, h, w)."""
+
+    allows_half = True
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.network(image)[0]

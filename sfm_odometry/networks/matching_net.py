@@ -1,6 +1,7 @@
 """The default motion network: neighbouring frames are matched against each other before the motion is read off."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -12,7 +13,8 @@ from torch.autograd.function import once_differentiable
 from sfm_odometry.geometry import transform_from_vector
 from sfm_odometry.networks.blocks import conv, init_he, upconv
 from sfm_odometry.networks.convolutions import Head
-from sfm_odometry.networks.motion_network import MotionNetwork
+from sfm_odometry.networks.motion_network import Memory, MotionNetwork, Run
+from sfm_odometry.networks.part import Part
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,21 @@ class MatchingNet(MotionNetwork[Tensor]):
         features = self.encoder(frames.flatten(0, 1)).unflatten(0, (count, length))
         return self._see(features[:, :-1].flatten(0, 1), features[:, 1:].flatten(0, 1)).unflatten(0, (count, length - 1))
 
-    def encode_sliding(self, frames: list[Tensor], memories: list[dict[str, Tensor]]) -> Tensor:
-        """As `encode`; each frame is encoded once, each pair is matched once."""
+    def parts(self) -> dict[str, Part]:
+        """A frame's features, what is seen of a pair with its vector, and the mask of a window."""
+        masks = {"mask": _Mask(self)} if self.config.masks else {}
+        return {"frame": _Frame(self), "pair": _Pair(self), **masks}
+
+    def slide(self, run: Run, frames: list[Tensor], memories: list[Memory], with_mask: bool) -> tuple[Tensor, Tensor | None]:
+        """Each frame is encoded once; each pair is matched, and its motion read, once."""
         for frame, memory in zip(frames, memories, strict=True):
             if "features" not in memory:
-                memory["features"] = self.encoder(frame)
+                memory["features"] = run["frame"](frame)
         for earlier, later in pairwise(memories):
             if "seen" not in later:
-                later["seen"] = self._see(earlier["features"], later["features"])
-        return torch.stack([memory["seen"] for memory in memories[1:]], dim=1)
+                later["seen"], later["vectors"] = run["pair"](earlier["features"], later["features"])
+        mask = run["mask"](torch.stack([memory["seen"] for memory in memories[1:]], dim=1)) if with_mask and self.config.masks else None
+        return torch.cat([memory["vectors"] for memory in memories[1:]], dim=1), mask
 
     def two_steps(self, frames: Tensor) -> Tensor:
         """Motions (B, N - 2, 4, 4) of frames matched with the ones two before: entry i maps frame i + 2 into frame i."""
@@ -104,12 +112,12 @@ class MatchingNet(MotionNetwork[Tensor]):
     def _match(self, queries: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """Flow (M, 2, h, w), in cells, from the queries (M, C, h, w) to the earlier frames, and how sure it is (M, 1, h, w), 0 to 1."""
         size = queries.shape[-2:]
-        cells = _cells(earlier)
-        origins = 2 * _cells(queries)
-        penalty = F.softplus(self.locality) * torch.cdist(origins, cells) ** 2
+        origins = 2 * _cells(*size, queries.device)
+        penalty = F.softplus(self.locality) * _squared_distances(*size, *earlier.shape[-2:], earlier.device)
         # One fused product-and-add: the matrices of similarities are the network's largest tensors.
         sharp = _unit(queries).transpose(1, 2) * torch.exp(self.log_sharpness)
-        places, certainty = _SoftMatch.apply(torch.baddbmm(-penalty, sharp, _unit(earlier)), earlier.shape[-1])
+        soft_match = _SoftMatch.apply if torch.is_grad_enabled() else _soft_match
+        places, certainty = soft_match(torch.baddbmm(-penalty, sharp, _unit(earlier)), earlier.shape[-1])[:2]
         maps = torch.cat([places - origins, certainty], dim=-1).transpose(1, 2).unflatten(-1, size)
         return maps[:, :2], maps[:, 2:]
 
@@ -118,13 +126,38 @@ class MatchingNet(MotionNetwork[Tensor]):
         pairs = self.last(self.pose(features.flatten(0, 1))).float().mean(dim=(2, 3))
         return pairs.unflatten(0, features.shape[:2])
 
-    def mask_logits(self, features: Tensor) -> list[Tensor]:
+    def mask_logits(self, features: Tensor, finest_only: bool = False) -> list[Tensor]:
         """The mask branch, from all pairs of the snippet together."""
         x, logits = features.flatten(1, 2), []
-        for up, head in zip(self.mask_up, self.mask_heads, strict=True):
+        for index, (up, head) in enumerate(zip(self.mask_up, self.mask_heads, strict=True), start=1):
             x = up(x)
-            logits.append(head(x).float().unflatten(1, (self.sources, 2)))
+            if index == len(self.mask_up) or not finest_only:
+                logits.append(head(x).float().unflatten(1, (self.sources, 2)))
         return logits[::-1]
+
+
+class _Frame(Part[MatchingNet]):
+    """A frame (1, C, H, W) to its features."""
+
+    def forward(self, frame: Tensor) -> Tensor:
+        return self.network.encoder(frame)
+
+
+class _Pair(Part[MatchingNet]):
+    """The features of two neighbours to what is seen of them (1, F, h, w) and their vector (1, 1, 6)."""
+
+    def forward(self, earlier: Tensor, later: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.network._see(earlier, later)
+        return seen, self.network.vectors(seen[:, None])
+
+
+class _Mask(Part[MatchingNet]):
+    """What is seen of all pairs (1, N - 1, F, h, w) to how explainable the target is (1, 1, h, w)."""
+
+    allows_half = True
+
+    def forward(self, seen: Tensor) -> Tensor:
+        return self.network.explainable(seen)
 
 
 class _SoftMatch(torch.autograd.Function):
@@ -136,11 +169,7 @@ class _SoftMatch(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, columns: int) -> tuple[Tensor, Tensor]:
-        weights = torch.softmax(logits, dim=-1)
-        grid = weights.unflatten(-1, (-1, columns))
-        u, v = (torch.arange(size, device=logits.device, dtype=logits.dtype) for size in (columns, grid.shape[-2]))
-        places = torch.stack([grid.sum(-2) @ u, grid.sum(-1) @ v], dim=-1)
-        largest = weights.amax(dim=-1, keepdim=True)
+        places, largest, weights, u, v = _soft_match(logits, columns)
         ctx.save_for_backward(weights, places, largest, u, v)
         return places, largest
 
@@ -155,6 +184,15 @@ class _SoftMatch(torch.autograd.Function):
         return change.addcmul_(of_largest, all_but_largest).mul_(weights), None
 
 
+def _soft_match(logits: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Expected cell, largest weight, and what their gradient is made of: the weights, the numbers of the columns and of the rows."""
+    weights = torch.softmax(logits, dim=-1)
+    grid = weights.unflatten(-1, (-1, columns))
+    u, v = (torch.arange(size, device=logits.device, dtype=logits.dtype) for size in (columns, grid.shape[-2]))
+    places = torch.stack([grid.sum(-2) @ u, grid.sum(-1) @ v], dim=-1)
+    return places, weights.amax(dim=-1, keepdim=True), weights, u, v
+
+
 def _unit(features: Tensor) -> Tensor:
     """Features (M, C, h, w) as unit vectors (M, C, h w), float32; less their mean over the image, as else all cells would look alike."""
     features = features.float().flatten(2)
@@ -163,11 +201,19 @@ def _unit(features: Tensor) -> Tensor:
     return features * features.square().sum(dim=1, keepdim=True).clamp_min(1e-24).rsqrt()
 
 
-def _cells(features: Tensor) -> Tensor:
-    """Column and row of each cell (h w, 2) of features (M, C, h, w), row by row."""
-    height, width = features.shape[-2:]
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what inference computed could not be used in training afterwards
+def _cells(height: int, width: int, device: torch.device) -> Tensor:
+    """Column and row of each cell (h w, 2) of a grid, row by row."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.stack([columns, rows], dim=-1).flatten(0, 1).to(features.device, torch.float32)
+    return torch.stack([columns, rows], dim=-1).flatten(0, 1).to(device, torch.float32)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _squared_distances(height: int, width: int, finer_height: int, finer_width: int, device: torch.device) -> Tensor:
+    """Between the cells of a grid and those of one about twice as fine, in the finer one's cells (h w, h' w')."""
+    return torch.cdist(2 * _cells(height, width, device), _cells(finer_height, finer_width, device)) ** 2
 
 
 def _places(features: Tensor) -> Tensor:

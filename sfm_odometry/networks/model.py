@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig
+from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig, FinestDepth
 from sfm_odometry.networks.matching_net import MatchingNet, MatchingNetConfig
 from sfm_odometry.networks.motion_network import MotionNetwork
+from sfm_odometry.networks.part import Part
 from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
 
 ResizeMode = Literal["crop", "stretch", "pad"]
@@ -63,6 +64,10 @@ class Model(nn.Module):
     def motion_and_masks(self, frames: Tensor, with_masks: bool = True) -> tuple[Tensor, list[Tensor]]:
         """source_from_target (B, N - 1, 4, 4) and mask logits of snippets (B, N, C, H, W) in [0, 1]."""
         return self.pose_net(self.normalise(frames), with_masks)
+
+    def parts(self) -> dict[str, Part]:
+        """All that is computed of a stream of frames, as functions of normalised images."""
+        return {"depth": FinestDepth(self.depth_net), **self.pose_net.parts()}
 
     def motion_over_two_steps(self, frames: Tensor) -> Tensor:
         """Motions (B, N - 2, 4, 4) over two frames of snippets (B, N, C, H, W) in [0, 1]; InputError where the network sees no pairs."""

@@ -1,15 +1,21 @@
 """What every motion network has in common: from a snippet of frames to the motions between them and to explainability masks."""
 
 from abc import ABC, abstractmethod
-from typing import Generic, Literal, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry import invert_transform, transform_from_vector
+from sfm_odometry.networks.part import Part
 
 Features = TypeVar("Features")
+Run = Mapping[str, Callable[..., Any]]
+"""The parts of a network by name, or what computes the same."""
+Memory = dict[str, Tensor]
+"""What is kept of one frame, and of it and the one before, while the window slides."""
 
 
 class MotionConfig(Protocol):
@@ -52,20 +58,29 @@ class MotionNetwork(nn.Module, ABC, Generic[Features]):
     def encode(self, frames: Tensor) -> Features:
         """What motions and masks are both read from."""
 
-    def encode_sliding(self, frames: list[Tensor], memories: list[dict[str, Tensor]]) -> Features:
-        """As `encode`, of a window that slides: frames (1, C, H, W) and a memory for each.
-
-        What belongs to one frame, or to it and the one before, a network may keep in that frame's memory and find there the next time.
-        """
-        return self.encode(torch.stack(frames, dim=1))
-
     @abstractmethod
     def raw_vectors(self, features: Features) -> Tensor:
         """Six numbers a motion (B, N - 1, 6) before their gains."""
 
     @abstractmethod
-    def mask_logits(self, features: Features) -> list[Tensor]:
+    def mask_logits(self, features: Features, finest_only: bool = False) -> list[Tensor]:
         """Logits (B, N - 1, 2, h, w), finest first: channel 0 unexplainable, channel 1 explainable, softmax over the two."""
+
+    @abstractmethod
+    def parts(self) -> dict[str, Part]:
+        """What `slide` is made of, in the order of computing it."""
+
+    @abstractmethod
+    def slide(self, run: Run, frames: list[Tensor], memories: list[Memory], with_mask: bool) -> tuple[Tensor, Tensor | None]:
+        """Vectors (1, N - 1, 6) of a window that slides, of frames (1, C, H, W) and a memory for each; `run` computes the parts.
+
+        And how explainable the target is (1, 1, h, w), 0 to 1, averaged over the sources, where there are masks and it is wanted. What
+        belongs to one frame, or to it and the one before, is kept in that frame's memory and found there the next time.
+        """
+
+    def explainable(self, features: Features) -> Tensor:
+        """How explainable the target is (1, 1, h, w), at the finest scale, averaged over the sources, of one snippet."""
+        return torch.softmax(self.mask_logits(features, finest_only=True)[0], dim=2)[:, :, 1].mean(dim=1, keepdim=True)
 
     def vectors(self, features: Features) -> Tensor:
         """Six numbers a motion (B, N - 1, 6): tx ty tz rx ry rz, float32."""
@@ -76,6 +91,11 @@ class MotionNetwork(nn.Module, ABC, Generic[Features]):
         """Motions (B, N - 1, 4, 4) that map target-camera points into each source camera, sources in order of time, from `vectors`."""
         motions = transform_from_vector(vectors)
         return motions if self.config.motion == "star" else chain_to_star(motions)
+
+    def previous_from_current(self, vectors: Tensor) -> Tensor:
+        """Motions of neighbours (B, N - 1, 4, 4), oldest first, from `vectors`."""
+        motions = transform_from_vector(vectors)
+        return star_to_chain(motions) if self.config.motion == "star" else motions
 
     def two_steps(self, frames: Tensor) -> Tensor:
         """Motions (B, N - 2, 4, 4) over two frames, seen directly: entry i maps frame i + 2 into frame i.

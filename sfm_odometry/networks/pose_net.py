@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from sfm_odometry.networks.blocks import conv, init_xavier, match_size, upconv
 from sfm_odometry.networks.convolutions import Head
-from sfm_odometry.networks.motion_network import MotionNetwork, target_of
+from sfm_odometry.networks.motion_network import Memory, MotionNetwork, Run, target_of
+from sfm_odometry.networks.part import Part
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,38 @@ class PoseNet(MotionNetwork[list[Tensor]]):
         """The pose branch, averaged over the image."""
         return self.pose(features[-1]).float().mean(dim=(2, 3)).unflatten(-1, (self.sources, 6))
 
-    def mask_logits(self, features: list[Tensor]) -> list[Tensor]:
+    def mask_logits(self, features: list[Tensor], finest_only: bool = False) -> list[Tensor]:
         """The mask branch, from the coarsest features up."""
         x, logits = features[-1], []
         for stage, up in enumerate(self.mask_up):
             x = match_size(up(x), features[-2 - stage])
             head = stage - (len(self.mask_up) - len(self.mask_heads))
-            if head >= 0:
+            if head == len(self.mask_heads) - 1 or (head >= 0 and not finest_only):
                 logits.append(self.mask_heads[head](x).float().unflatten(1, (self.sources, 2)))
         return logits[::-1]
+
+    def parts(self) -> dict[str, Part]:
+        """The features and vectors of a snippet, and its mask."""
+        return {"snippet": _Snippet(self), **({"mask": _Mask(self)} if self.config.masks else {})}
+
+    def slide(self, run: Run, frames: list[Tensor], memories: list[Memory], with_mask: bool) -> tuple[Tensor, Tensor | None]:
+        """Frames are seen stacked: nothing of one window serves the next."""
+        vectors, *features = run["snippet"](torch.stack(frames, dim=1))
+        return vectors, run["mask"](*features) if with_mask and self.config.masks else None
+
+
+class _Snippet(Part[PoseNet]):
+    """Frames (1, N, C, H, W) to vectors (1, N - 1, 6), and to features from the input to the coarsest."""
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        features = self.network.encode(frames)
+        return self.network.vectors(features), *features
+
+
+class _Mask(Part[PoseNet]):
+    """Features from the input to the coarsest to how explainable the target is (1, 1, h, w)."""
+
+    allows_half = True
+
+    def forward(self, *features: Tensor) -> Tensor:
+        return self.network.explainable(list(features))

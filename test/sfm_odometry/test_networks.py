@@ -133,15 +133,44 @@ def test_motion_and_masks_of_any_image_size(pose, size):
     assert all(coarser.shape[-1] < finer.shape[-1] <= size[1] + 15 for finer, coarser in pairwise(logits))
 
 
-def test_a_sliding_window_computes_nothing_twice_and_the_same():
+@pytest.mark.parametrize("kind", [MatchingNet, PoseNet])
+@torch.inference_mode()
+def test_a_sliding_window_gives_the_same_as_each_window_alone(kind):
     torch.manual_seed(0)
+    net, frames = kind(MATCHING if kind is MatchingNet else SMALL_POSE).eval(), [torch.rand(1, 1, 64, 96) for _ in range(7)]
+    memories, parts = [{} for _ in frames], net.parts()
+    for start in range(3):
+        window = slice(start, start + 5)
+        vectors, mask = net.slide(parts, frames[window], memories[window], with_mask=True)
+        features = net.encode(torch.stack(frames[window], dim=1))
+        assert torch.allclose(vectors, net.vectors(features), atol=1e-5)
+        assert torch.allclose(mask, torch.softmax(net.mask_logits(features)[0], dim=2)[:, :, 1].mean(1, keepdim=True), atol=1e-5)
+        assert net.slide(parts, frames[window], memories[window], with_mask=False)[1] is None
+
+
+def test_a_sliding_window_matches_no_pair_twice():
     net, frames = MatchingNet(MATCHING).eval(), [torch.rand(1, 1, 64, 96) for _ in range(6)]
-    memories = [{} for _ in frames]
-    net.encode_sliding(frames[:5], memories[:5])
-    kept = memories[3]["seen"]
-    slid = net.encode_sliding(frames[1:], memories[1:])
-    assert memories[3]["seen"] is kept
-    assert torch.allclose(slid, net.encode(torch.stack(frames[1:], dim=1)), atol=1e-5)
+    memories, parts, calls = [{} for _ in frames], net.parts(), []
+    counted = {name: lambda *inputs, name=name: calls.append(name) or parts[name](*inputs) for name in parts}
+    net.slide(counted, frames[:5], memories[:5], with_mask=False)
+    assert calls == ["frame"] * 5 + ["pair"] * 4
+    net.slide(counted, frames[1:], memories[1:], with_mask=True)
+    assert calls[9:] == ["frame", "pair", "mask"]
+
+
+def test_what_inference_keeps_can_be_learned_from_afterwards():
+    net, frames = MatchingNet(MATCHING), torch.rand(1, 5, 1, 48, 80)
+    with torch.inference_mode():
+        net(frames)
+    net(frames)[0].sum().backward()
+    assert net.locality.grad is not None
+
+
+@pytest.mark.parametrize("pose", [SMALL_POSE, MATCHING])
+def test_motions_of_neighbours_are_those_that_the_sources_are_chained_of(pose):
+    net = Model(ModelConfig(depth=SMALL_DEPTH, pose=pose)).pose_net
+    vectors = torch.randn(2, 4, 6, dtype=torch.float64) * 0.3
+    assert torch.allclose(net.previous_from_current(vectors), star_to_chain(net.source_from_target(vectors)), atol=1e-12)
 
 
 def random_poses(frames, seed=0):
