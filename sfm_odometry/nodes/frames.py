@@ -20,13 +20,17 @@ def base_pose(base_from_camera: np.ndarray, start_from_camera: np.ndarray) -> np
 
 
 def base_pose_covariance(base_from_camera: np.ndarray, odom_from_base: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Covariance (6x6) of odom_from_base as ROS means it, from that of the camera's pose in the moving camera's own axes.
+    """Covariance (6x6) of odom_from_base as ROS means it, from that of the camera's pose in the moving camera's own axes."""
+    return transform_covariance(base_pose_jacobian(base_from_camera, odom_from_base), covariance)
+
+
+def base_pose_jacobian(base_from_camera: np.ndarray, odom_from_base: np.ndarray) -> np.ndarray:
+    """The 6x6 that makes a small motion in the camera's own axes one of the base's pose as ROS means it.
 
     A small motion xi of the camera is one of Ad xi of the base (the lever arm swings it); ROS wants it along and about the fixed axes of
     the odometry frame, at the base's origin: both halves are turned by the pose's rotation.
     """
-    turn = np.kron(np.eye(2), odom_from_base[:3, :3])
-    return transform_covariance(turn @ adjoint(base_from_camera), covariance)
+    return np.kron(np.eye(2), odom_from_base[:3, :3]) @ adjoint(base_from_camera)
 
 
 def transform_covariance(jacobian: np.ndarray, covariance: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
-"""What the node listens to: images and their camera_info, stored for the worker and nothing more."""
+"""What the node listens to: images, their camera_info and poses that are set; stored for the worker and nothing more."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -11,7 +12,7 @@ from sfm_odometry.camera_messages import Calibration
 from sfm_odometry.errors import CalibrationError
 from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.parameters import NodeParameters
-from sfm_odometry.nodes.qos import INPUT_DEPTH, FollowingSubscription
+from sfm_odometry.nodes.qos import INPUT_DEPTH, ODOMETRY_QOS, FollowingSubscription
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class StampedImage:
 
 
 class Inputs:
-    """The subscriptions. `on_image` gets every image, `on_calibration` is called when the camera changes; both must be quick.
+    """The subscriptions. `on_image` gets every image, `on_pose` every pose that is set, `on_calibration` is called when the camera changes.
+
+    All of them must be quick.
 
     `calibration` is the newest camera_info's, or None.
     """
@@ -36,8 +39,9 @@ class Inputs:
         parameters: NodeParameters,
         on_image: Callable[[Image | CompressedImage], None],
         on_calibration: Callable[[], None],
+        on_pose: Callable[[PoseWithCovarianceStamped], None],
     ) -> None:
-        self._on_calibration = on_calibration
+        self._node, self._on_calibration = node, on_calibration
         self.calibration: Calibration | None = None
         self._problem = ""
         compressed = parameters.image_transport == "compressed"
@@ -46,6 +50,7 @@ class Inputs:
         kind = CompressedImage if compressed else Image
         self.image = FollowingSubscription(node, kind, topic, on_image, parameters.image_qos, depth)
         self.camera_info = FollowingSubscription(node, CameraInfo, "camera_info", self._store_calibration, parameters.image_qos)
+        self._set_pose = node.create_subscription(PoseWithCovarianceStamped, "set_pose", on_pose, ODOMETRY_QOS)
 
     def update(self) -> None:
         """Follow publishers that come, go or change their offer."""
@@ -56,13 +61,14 @@ class Inputs:
         """Unsubscribe."""
         self.image.close()
         self.camera_info.close()
+        self._node.destroy_subscription(self._set_pose)
 
     @property
     def waiting_for_calibration(self) -> str:
         """Why there are no usable intrinsics, or nothing."""
         if self.calibration is not None:
             return ""
-        return self._problem or f"no camera_info on {self.camera_info.topic}"
+        return self._problem or f"no camera_info: {self.camera_info.silence}"
 
     def _store_calibration(self, message: CameraInfo) -> None:
         before = self.calibration

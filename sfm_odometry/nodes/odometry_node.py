@@ -4,8 +4,7 @@ Callbacks only store what arrives; one worker thread decodes, infers and publish
 """
 
 import argparse
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -13,25 +12,20 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.utilities import remove_ros_args
-from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from sfm_odometry.errors import InputError, SfmOdometryError
-from sfm_odometry.nodes.inputs import Inputs, StampedImage, stamped
-from sfm_odometry.nodes.mount import CameraMount
+from sfm_odometry.nodes.listening import Listening
 from sfm_odometry.nodes.parameters import changed, declare, result
 from sfm_odometry.nodes.reporter import Reporter, State
 from sfm_odometry.nodes.spinning import run_node, spin
 from sfm_odometry.nodes.status import Statistics, resident_memory_mib
-from sfm_odometry.nodes.worker import FrameQueue, Worker
 
 if TYPE_CHECKING:
     from sfm_odometry.nodes.pipeline import Pipeline
 
 WATCH_PERIOD_S = 0.1
 """How often publishers and the camera's transform are looked for: ROS tells a Python node of neither."""
-STALLED_AFTER_S = 2.0
-"""After so long without an image the node waits for images again."""
 
 
 class OdometryNode(LifecycleNode):
@@ -39,7 +33,7 @@ class OdometryNode(LifecycleNode):
 
     # Here, so that a node whose parameters were refused can be destroyed.
     _pipeline: "Pipeline | None" = None
-    _active: "_Active | None" = None
+    _active: Listening | None = None
 
     def __init__(self, node_name: str = "sfm_odometry", **options: Any) -> None:
         """`options` are rclpy's for a node: namespace, parameter_overrides, context and so on. Raises InputError for a bad parameter."""
@@ -57,39 +51,49 @@ class OdometryNode(LifecycleNode):
             self.create_service(Trigger, f"~/{name}", answer)
 
     def autostart(self) -> None:
-        """Configure and activate where the parameter of that name says so; raises InputError when configuring fails."""
+        """Configure and activate where the parameter of that name says so; raises InputError when either fails."""
         if not self.parameters.autostart:
             return
         self._autostarting = True
-        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-            raise InputError(self._problem)
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                raise InputError(self._problem)
         self._autostarting = False
-        self.trigger_activate()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm the model; FAILURE, with the reason in the log, when that cannot be done."""
-        try:
-            # Here, as torch takes seconds to load: until then parameters are checked, signals end us well, and others see the node.
-            from sfm_odometry.nodes.pipeline import Pipeline
+        return self._attempt("configured", self._configure)
 
-            self._statistics = Statistics()
-            self._pipeline = Pipeline(self, self.parameters, self._statistics)
-        except Exception as error:  # rclpy would swallow it without a word
-            self._problem = str(error) if isinstance(error, SfmOdometryError) else f"{type(error).__name__}: {error}"
-            if not self._autostarting:  # whoever starts the process reads it as the error that ends it
-                self.get_logger().error(f"cannot be configured: {self._problem}")
-            return TransitionCallbackReturn.FAILURE
-        self._problem = ""
+    def _configure(self) -> None:
+        # Here, as torch takes seconds to load: until then parameters are checked, signals end us well, and others see the node.
+        from sfm_odometry.nodes.pipeline import Pipeline
+
+        self._statistics = Statistics()
+        self._pipeline = Pipeline(self, self.parameters, self._statistics)
         estimator = self._pipeline.estimator
-        self.get_logger().info(f"model {estimator.model_name} ({estimator.model_sha256[:12]}) on {estimator.device}")
-        return TransitionCallbackReturn.SUCCESS
+        no_gpu = ", as torch sees no GPU" if self.parameters.model_device == "auto" and estimator.device.type == "cpu" else ""
+        self.get_logger().info(f"model {estimator.model_name} ({estimator.model_sha256[:12]}) on {estimator.device}{no_gpu}")
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the camera."""
+        return self._attempt("activated", self._activate)
+
+    def _activate(self) -> None:
         assert self._pipeline is not None
         self._paused = False
-        self._active = _Active(self, self._pipeline, self._statistics)
+        self._active = Listening(self, self.parameters, self._pipeline, self._statistics)
         self._watch()
+
+    def _attempt(self, what: str, transition: Callable[[], None]) -> TransitionCallbackReturn:
+        """SUCCESS, or FAILURE with the reason kept and said: rclpy would swallow an exception without a word."""
+        try:
+            transition()
+        except Exception as error:
+            self._problem = str(error) if isinstance(error, SfmOdometryError) else f"{type(error).__name__}: {error}"
+            if not self._autostarting:  # whoever starts the process reads it as the error that ends it
+                self.get_logger().error(f"cannot be {what}: {self._problem}")
+            return TransitionCallbackReturn.FAILURE
+        self._problem = ""
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -123,7 +127,7 @@ class OdometryNode(LifecycleNode):
         if self._pipeline is None:
             return State("unconfigured", self._problem)
         if self._active is None:
-            return State("inactive")
+            return State("inactive", self._problem)
         if self._paused:
             return State("paused", "resume with the service ~/resume")
         return self._active.waiting or self._pipeline.state
@@ -153,6 +157,7 @@ class OdometryNode(LifecycleNode):
         if self._pipeline is not None:
             estimator = self._pipeline.estimator
             values |= {"device": str(estimator.device), "model": estimator.model_name, "model_sha256": estimator.model_sha256}
+            values["device_memory_mib"] = f"{self._pipeline.device_memory_mib:.0f}"
             values["network_input"] = "{}x{}".format(*estimator.input_size)
         if self._active is not None:
             values["image_topic"] = self._active.inputs.image.topic
@@ -171,7 +176,7 @@ class OdometryNode(LifecycleNode):
         if self._pipeline is not None:
             self._pipeline.parameters = parameters
         if self._active is not None:
-            self._active.queue.newest_wins = parameters.always_process_most_recent_frame
+            self._active.change(parameters)
         return result()
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -195,67 +200,6 @@ class OdometryNode(LifecycleNode):
         self._paused = paused
         self._watch()
         return _answer(response, True, str(self.state))
-
-
-class _Active:
-    """What an active node has: subscriptions, the camera's mount, the queue and the worker behind it."""
-
-    def __init__(self, node: OdometryNode, pipeline: "Pipeline", statistics: Statistics) -> None:
-        parameters = node.parameters
-        self._pipeline, self._statistics = pipeline, statistics
-        self._paused = False
-        self._since = time.monotonic()
-        self._camera_frame = ""
-        self.queue: FrameQueue[StampedImage] = FrameQueue(parameters.queue_size, parameters.always_process_most_recent_frame)
-        self.mount = CameraMount(node, parameters.base_frame, parameters.camera_frame, parameters.fixed_base_from_camera())
-        self.queue.hold(True)
-        self.inputs = Inputs(node, parameters, self._on_image, self._update_hold)
-        self._worker = Worker(self.queue, self._work)
-
-    @property
-    def waiting(self) -> State | None:
-        """What is waited for, or None while frames can be worked on."""
-        silent_s = time.monotonic() - max(self._statistics.last_image, self._since)
-        if silent_s > STALLED_AFTER_S or self._statistics.last_image < self._since:
-            return State("waiting_image", f"no image on {self.inputs.image.topic}")
-        if self.inputs.waiting_for_calibration:
-            return State("waiting_camera_info", self.inputs.waiting_for_calibration)
-        return State("waiting_tf", self.mount.missing) if self.mount.missing else None
-
-    def update(self, paused: bool) -> None:
-        """Look for publishers and the camera's transform, which nothing calls us for."""
-        self._paused = paused
-        self.inputs.update()
-        self._update_hold()
-
-    def close(self) -> None:
-        """Stop listening and end the worker."""
-        self.inputs.close()
-        self.mount.close()
-        self._worker.stop()
-
-    def _update_hold(self) -> None:
-        """Frames wait until the camera's intrinsics and its place on the robot are known."""
-        self.mount.update(self._camera_frame)
-        self.queue.hold(self.inputs.calibration is None or self.mount.base_from_camera is None)
-
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        frame = stamped(message, self._pipeline.generation)
-        self._statistics.received(frame.stamp_ns)
-        if self._paused:
-            self._statistics.count("frames_dropped")
-            return
-        if message.header.frame_id != self._camera_frame:
-            self._camera_frame = message.header.frame_id
-            self._update_hold()
-        self._statistics.count("frames_dropped", self.queue.put(frame))
-
-    def _work(self, frame: StampedImage) -> None:
-        calibration, base_from_camera = self.inputs.calibration, self.mount.base_from_camera
-        if calibration is None or base_from_camera is None:
-            self._statistics.count("frames_dropped")
-            return
-        self._pipeline.process(frame, calibration, base_from_camera)
 
 
 def _answer(response: Trigger.Response, success: bool, message: str) -> Trigger.Response:

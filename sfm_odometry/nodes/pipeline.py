@@ -5,6 +5,7 @@ import time
 import traceback
 
 import numpy as np
+import torch
 from rclpy.node import Node
 
 from sfm_odometry.camera_messages import Calibration, Rectifier
@@ -12,7 +13,10 @@ from sfm_odometry.errors import CalibrationError, ImageError
 from sfm_odometry.estimator import Estimator, use_threads
 from sfm_odometry.image_messages import RefusedImage, decode_image
 from sfm_odometry.nodes.conversions import NANOSECONDS
+from sfm_odometry.nodes.given_pose import GivenPose
+from sfm_odometry.nodes.image_outputs import CameraView
 from sfm_odometry.nodes.inputs import StampedImage
+from sfm_odometry.nodes.loss import Loss
 from sfm_odometry.nodes.outputs import Outputs
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.reporter import State
@@ -22,6 +26,8 @@ from sfm_odometry.odometry import MonocularOdometry, OdometryResult, TrackingSta
 ERRORS_IN_A_ROW = 3
 """After so many frames whose inference failed the node says that it is in error; it goes on trying."""
 WARN_EVERY_S = 5.0
+COUNTER_OF_EVENT = {"gap": "gaps", "clock": "clock_jumps", "intrinsics": "camera_changes", "lost": "losses"}
+"""By the first word of what the odometry calls an event."""
 
 
 class Pipeline:
@@ -40,9 +46,11 @@ class Pipeline:
         self._odometry_generation = 0
         self._rectifier: Rectifier | None = None
         self._node = node
-        self._outputs = Outputs(node)
+        self._outputs = Outputs(node, parameters)
         self._publishing = threading.Lock()
         self._tracking = State(TrackingState.FILLING_WINDOW.value)
+        self._loss = Loss()
+        self._given_pose: GivenPose | None = None
         self._errors_in_a_row = 0
         self._last_error = ""
 
@@ -55,7 +63,13 @@ class Pipeline:
         """Start a new trajectory: nothing of frames from before is published any more once this returns."""
         with self._publishing:
             self.generation += 1
+            self._given_pose = None
             self._tracking = State(TrackingState.FILLING_WINDOW.value)
+
+    def set_pose(self, pose: GivenPose) -> None:
+        """Go on from a pose of the newest frame; it shows in the odometry of the next one."""
+        with self._publishing:
+            self._given_pose = pose
 
     def process(self, frame: StampedImage, calibration: Calibration, base_from_camera: np.ndarray) -> None:
         """All that is done with one frame. What goes wrong with it is counted and said, and the next one is met as if nothing had been."""
@@ -63,9 +77,11 @@ class Pipeline:
         try:
             image, rectifier = self._rectified(frame, calibration)
             decoded_ms = (time.perf_counter() - started) * 1e3
+            self._restart(frame, base_from_camera)
             result = self._infer(frame, image, rectifier)
             self._errors_in_a_row = 0
-            if not self._hand_over(frame, result, base_from_camera):
+            view = CameraView(image, rectifier.intrinsics, frame.message.header.frame_id)
+            if not self._hand_over(frame, result, view, base_from_camera):
                 return
             self._measure(frame, result, decoded_ms, (time.perf_counter() - started) * 1e3)
         except RefusedImage as refusal:
@@ -74,6 +90,11 @@ class Pipeline:
             self._refuse("camera_info" if isinstance(refusal, CalibrationError) else "image", str(refusal))
         except Exception as error:  # what nobody foresaw must not end a robot's odometry
             self._fail(error)
+
+    @property
+    def device_memory_mib(self) -> float:
+        """Memory that is taken on the GPU, 0 on a CPU."""
+        return torch.cuda.memory_allocated(self.estimator.device) / 2**20 if self.estimator.device.type == "cuda" else 0.0
 
     def close(self) -> None:
         """Withdraw the topics."""
@@ -89,37 +110,58 @@ class Pipeline:
             rectifier = self._rectifier = Rectifier(calibration, *size, self.parameters.camera_input_is_rectified)
         return rectifier(image), rectifier
 
-    def _infer(self, frame: StampedImage, image: np.ndarray, rectifier: Rectifier) -> OdometryResult:
+    def _restart(self, frame: StampedImage, base_from_camera: np.ndarray) -> None:
+        """Do what was asked for since the frame before: a new trajectory, or one from another pose."""
         if frame.generation != self._odometry_generation:
-            self._odometry.reset()
+            self._start_anew()
             self._odometry_generation = frame.generation
+        with self._publishing:
+            given = self._given_pose if frame.generation == self.generation else None
+            self._given_pose = None if given is not None else self._given_pose
+        if given is not None:
+            self._odometry.continue_from(*given.of_camera(base_from_camera))
+
+    def _start_anew(self) -> None:
+        self._odometry.reset()
+        self._outputs.path.clear()
+        self._loss = Loss()
+
+    def _infer(self, frame: StampedImage, image: np.ndarray, rectifier: Rectifier) -> OdometryResult:
         wants = self._outputs.depth.wanted, self._outputs.mask.wanted
         return self._odometry.process(image, rectifier.intrinsics, frame.stamp_ns, *wants)
 
-    def _hand_over(self, frame: StampedImage, result: OdometryResult, base_from_camera: np.ndarray) -> bool:
+    def _hand_over(self, frame: StampedImage, result: OdometryResult, view: CameraView, base_from_camera: np.ndarray) -> bool:
         """Publish the result, unless a reset came in between or the frame was refused."""
         with self._publishing:
             if frame.generation != self.generation:
                 self.statistics.count("frames_stale")
                 return False
-            self._tracking = State(result.state.value, result.event)
             if result.refused:
                 self._refuse(result.refused.replace(" ", "_"), result.refused)
                 return False
+            self._tracking = self._loss.state(result, frame.stamp_ns)
             self._note(result.event)
-            self._publish(frame, result, base_from_camera)
+            self._publish(result, view, base_from_camera)
+            if self._loss.lasts(self.parameters.lost_reset_after):
+                self._give_up()
             return True
 
-    def _publish(self, frame: StampedImage, result: OdometryResult, base_from_camera: np.ndarray) -> None:
+    def _give_up(self) -> None:
+        """Lost for so long that the old trajectory means nothing any more."""
+        self._start_anew()
+        self.statistics.count("resets")
+        self._node.get_logger().warning(f"lost for {self.parameters.lost_reset_after:g} s: a new trajectory starts at the origin")
+
+    def _publish(self, result: OdometryResult, view: CameraView, base_from_camera: np.ndarray) -> None:
         for motion in result.motions:
             self._outputs.publish_motion(motion, base_from_camera, self.parameters)
         self.statistics.count("frames_published", len(result.motions))
         self.statistics.count("frames_unrefined", sum(bool(motion.unrefined) for motion in result.motions))
-        frame_id = frame.message.header.frame_id
         if result.depth is not None:
-            self._outputs.publish_depth(result.depth, frame_id)
+            self._outputs.depth.publish(result.depth, view, self.parameters)
         if result.mask is not None:
-            self._outputs.publish_mask(result.mask, frame_id)
+            self._outputs.mask.publish(result.mask, view, self.parameters)
+        self._outputs.path.publish()
 
     def _measure(self, frame: StampedImage, result: OdometryResult, decoded_ms: float, total_ms: float) -> None:
         self.statistics.count("frames_processed")
@@ -134,10 +176,15 @@ class Pipeline:
         if not event:
             return
         kind = event.split()[0].rstrip(":")
-        self.statistics.count(f"events_{kind}")
-        self._node.get_logger().warning(event)
+        self.statistics.count(COUNTER_OF_EVENT[kind])
+        if kind == "lost":  # as often as the window fills
+            self._node.get_logger().warning(event, throttle_duration_sec=WARN_EVERY_S)
+        else:
+            self._node.get_logger().warning(event)
         if kind == "clock":
             self._outputs.forget_time()
+            if self.parameters.window_reset_on_clock_jump:
+                self._outputs.path.clear()
 
     def _refuse(self, reason: str, message: str) -> None:
         self.statistics.count("frames_refused")
@@ -150,4 +197,6 @@ class Pipeline:
         self._errors_in_a_row += 1
         self._last_error = f"{type(error).__name__}: {error}"
         self.statistics.count("inference_errors")
+        if self.estimator.device.type == "cuda":
+            torch.cuda.empty_cache()  # so that a frame that ran out of memory leaves room for the next
         self._node.get_logger().error(f"frame skipped: {traceback.format_exc()}", throttle_duration_sec=WARN_EVERY_S)

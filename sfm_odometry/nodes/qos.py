@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -34,8 +35,9 @@ class FollowingSubscription:
     """
 
     def __init__(self, node: Node, kind: Any, topic: str, callback: Callable[[Any], None], mode: str, depth: int = INPUT_DEPTH) -> None:
-        self._node, self._kind, self._callback, self._mode, self._depth = node, kind, callback, mode, depth
+        self._node, self._kind, self._callback, self._mode = node, kind, callback, mode
         self.topic = node.resolve_topic_name(topic)
+        self._depth = _overridable_depth(node, self.topic, depth)
         self.reliability = ""
         self._subscription: Subscription | None = None
         self.update()
@@ -49,6 +51,16 @@ class FollowingSubscription:
             profile = image_profile(wanted, self._depth)
             self._subscription = self._node.create_subscription(self._kind, self.topic, self._callback, profile)
 
+    @property
+    def silence(self) -> str:
+        """Why nothing may be heard."""
+        offers = self._offers()
+        if not offers:
+            return f"nobody publishes {self.topic}"
+        if self._mode == "reliable" and ReliabilityPolicy.RELIABLE not in offers:
+            return f"{self.topic} is published best effort, but image_qos asks for reliable"
+        return f"{self.topic} has a publisher, but nothing comes"
+
     def close(self) -> None:
         """Unsubscribe."""
         if self._subscription is not None:
@@ -58,7 +70,23 @@ class FollowingSubscription:
     def _wanted(self) -> str:
         if self._mode != "auto":
             return self._mode
-        offers = [info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(self.topic)]
+        offers = self._offers()
         if not offers:
             return self.reliability
         return "reliable" if all(offer == ReliabilityPolicy.RELIABLE for offer in offers) else "best_effort"
+
+    def _offers(self) -> list[ReliabilityPolicy]:
+        return [info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(self.topic)]
+
+
+def _overridable_depth(node: Node, topic: str, default: int) -> int:
+    """The parameter qos_overrides.<topic>.subscription.depth, as rclpy names it.
+
+    Declared here and not by rclpy: its parameters of a subscription keep the reliability of the first one, ours follows the publishers.
+    """
+    name = f"qos_overrides.{topic}.subscription.depth"
+    if not node.has_parameter(name):
+        limits = [IntegerRange(from_value=1, to_value=100_000, step=1)]
+        description = f"depth for subscription `{topic}`; its reliability is image_qos"
+        node.declare_parameter(name, default, ParameterDescriptor(description=description, read_only=True, integer_range=limits))
+    return int(node.get_parameter(name).value)

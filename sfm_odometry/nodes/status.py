@@ -9,6 +9,21 @@ from std_msgs.msg import Header
 
 GAP_FACTOR = 1.5
 """Stamps further apart than this many of their usual distances have frames missing between them."""
+COUNTERS = (
+    "frames_received",
+    "frames_processed",
+    "frames_published",
+    "frames_dropped",
+    "frames_refused",
+    "frames_stale",
+    "gaps",
+    "clock_jumps",
+    "camera_changes",
+    "losses",
+    "resets",
+    "inference_errors",
+)
+"""Reported even where nothing was counted; the reasons for drops and refusals follow as they occur."""
 
 
 class Measure:
@@ -92,10 +107,9 @@ class Statistics:
             for name, measure in self.measures.items():
                 values[f"{name}_mean"], values[f"{name}_max"] = f"{measure.mean:.2f}", f"{measure.maximum:.2f}"
                 measure.clear()
-            always = ("frames_received", "frames_processed", "frames_published", "frames_dropped", "frames_refused", "frames_stale")
-            values |= {name: str(self.counts[name]) for name in always}
+            values |= {name: str(self.counts[name]) for name in COUNTERS}
             values["frames_missing"] = str(self._missing.missing)
-            values |= {name: str(count) for name, count in sorted(self.counts.items()) if name not in always}
+            values |= {name: str(count) for name, count in sorted(self.counts.items()) if name not in COUNTERS}
             self._since, self._before = now, self.counts.copy()
             return values
 

@@ -247,7 +247,7 @@ def test_camera_info_is_waited_for_by_name(rig: Rig) -> None:
     rig.start()
     rig.send(0, info=False)
     rig.wait_for_state("waiting_camera_info")
-    assert rig.status()["reason"] == "no camera_info on /camera_info"
+    assert rig.status()["reason"] == "no camera_info: /camera_info has a publisher, but nothing comes"
     rig.info.publish(CameraInfo(width=424, height=136))
     rig.spinner.until(lambda: "K and P are zero" in rig.node.state.reason)
     for index in range(1, 5):
@@ -286,7 +286,7 @@ def test_two_cameras_in_one_process_keep_apart(rig: Rig) -> None:
         rig.send(index)
     rig.spinner.until(lambda: len(rig.got.odom) == 6)
     assert other._statistics.counts["frames_received"] == 0
-    assert other.state.reason == "no image on /rear/image"
+    assert other.state.reason == "no image: nobody publishes /rear/image"
     assert rig.listener.count_publishers("/rear/odom") == 1
 
 
