@@ -11,9 +11,10 @@ from sfm_odometry.estimator import Estimator
 from sfm_odometry.params import OdometryParams
 from sfm_odometry.preprocess import Preprocessor
 from sfm_odometry.refiner import MotionRefiner
-from sfm_odometry.steps import SeenFrame, Step, network_step, refined_step
+from sfm_odometry.scale import ScaleEstimate, SeenStep, scale_source
+from sfm_odometry.steps import SeenFrame, Step, network_step, refined_step, scaled_step
 from sfm_odometry.trajectory import Trajectory, rotation_from_vector, rotation_vector, twist_of
-from sfm_odometry.uncertainty import BRIDGE_INFLATION, motion_covariance
+from sfm_odometry.uncertainty import BRIDGE_INFLATION, motion_covariance, scale_covariance
 from sfm_odometry.window import AddedFrame, Arrival, FrameWindow
 
 
@@ -59,6 +60,8 @@ class OdometryResult:
     """What one frame brought."""
 
     state: TrackingState
+    scale: ScaleEstimate
+    """The factor that these motions and this depth share."""
     refused: str = ""
     """Why this frame was refused, if it was."""
     event: str = ""
@@ -82,6 +85,7 @@ class MonocularOdometry:
         self._window: FrameWindow[SeenFrame] = FrameWindow(estimator.window_length, round(self.params.max_gap_s * 1e9))
         self._trajectory = Trajectory()
         self._refiner = MotionRefiner()
+        self._scale_source = scale_source(self.params.scale_mode, self.params.scale_value, self.params.scale_camera_height)
         self._preprocessor: Preprocessor | None = None
         self.reset()
 
@@ -90,6 +94,7 @@ class MonocularOdometry:
         self._window.reset()
         self._trajectory.reset()
         self._refiner.reset()
+        self._forget_scale()
         self._newest_known_ns: int | None = None
         self._twist: np.ndarray | None = None
 
@@ -99,6 +104,17 @@ class MonocularOdometry:
         covariance: (6, 6), translation then rotation, in the axes of this camera.
         """
         self._trajectory.continue_from(start_from_camera, covariance)
+
+    def observe_speed(self, stamp_ns: int, speed_mps: float) -> None:
+        """Take the camera's speed, as wheels or another sensor measure it: at any rate, on the clock of the images, before or after them.
+
+        Not to be called while another thread is in `process`.
+        """
+        self._scale_source.add_speed(stamp_ns, speed_mps)
+
+    def look_down(self, down: np.ndarray) -> None:
+        """Take where down is in the camera's optical frame, (3,), as its mount says; until then the camera is taken for level."""
+        self._scale_source.look_down(down)
 
     def process(
         self, image: np.ndarray, intrinsics: Intrinsics, stamp_ns: int, want_depth: bool = True, want_mask: bool = True
@@ -114,13 +130,15 @@ class MonocularOdometry:
         frame = SeenFrame(self._preprocessor(image), self.estimator)
         added = self._window.add(frame, stamp_ns)
         if added.arrival is Arrival.REFUSED:
-            return OdometryResult(self._state(), refused=added.reason)
+            return OdometryResult(self._state(), self._scale, refused=added.reason)
         event = self._handle_arrival(added) or event
         preprocessed = time.perf_counter()
-        depth = self._depth_panel(frame, stamp_ns) if want_depth else None
+        self._scale = self._scale_source.estimate(stamp_ns)
         state, lost, motions, mask = self._track(want_mask)
+        depth = self._depth_panel(frame, stamp_ns) if want_depth else None
         return OdometryResult(
             state=state,
+            scale=self._scale,
             event=lost or event,
             motions=motions,
             depth=depth,
@@ -142,13 +160,19 @@ class MonocularOdometry:
         self._preprocessor = Preprocessor(intrinsics, config.width, config.height, config.image_channels, resize_mode)
         self._window.flush()
         self._refiner.reset()
+        self._forget_scale()
         return "" if first else "intrinsics changed"
+
+    def _forget_scale(self) -> None:
+        self._scale_source.reset()
+        self._scale: ScaleEstimate = self._scale_source.estimate(0)
 
     def _handle_arrival(self, added: AddedFrame) -> str:
         if added.arrival is Arrival.AFTER_GAP:
             return f"gap of {added.since_newest_ns / 1e9:.2f} s"
         if added.arrival is Arrival.AFTER_CLOCK_JUMP:
             self._newest_known_ns = None
+            self._scale_source.reset()
             if self.params.reset_on_clock_jump:
                 self._trajectory.reset()
                 self._twist = None
@@ -157,7 +181,7 @@ class MonocularOdometry:
 
     def _depth_panel(self, frame: SeenFrame, stamp_ns: int) -> Panel:
         assert self._preprocessor is not None
-        depth = frame.depth * np.float32(self.params.scale)
+        depth = frame.depth * np.float32(self._scale.value)
         known = (depth >= self.params.min_depth) & (depth <= self.params.max_depth) & self._preprocessor.seen
         return Panel(stamp_ns, np.where(known, depth, np.float32(np.nan)), self._preprocessor.intrinsics)
 
@@ -180,7 +204,7 @@ class MonocularOdometry:
         if not np.isfinite(chain).all():
             return "lost: the motion is not finite"
         for step, dt_s in zip(chain, np.diff(stamps_ns) / 1e9, strict=True):
-            speed = np.linalg.norm(step[:3, 3]) * self.params.scale / dt_s
+            speed = np.linalg.norm(step[:3, 3]) * self._scale.value / dt_s
             turn_rate_deg = np.degrees(np.linalg.norm(rotation_vector(step[:3, :3]))) / dt_s
             if speed > self.params.max_speed or turn_rate_deg > self.params.max_turn_rate_deg:
                 return f"lost: a motion of {speed:.1f} /s and {turn_rate_deg:.0f} deg/s is not plausible"
@@ -193,7 +217,7 @@ class MonocularOdometry:
             index for index, stamp_ns in enumerate(stamps_ns) if self._newest_known_ns is not None and stamp_ns <= self._newest_known_ns
         ]
         first_new = known[-1] if known else 0
-        steps = [self._step(chain[index], index) for index in range(first_new, len(chain))]
+        steps = self._scaled([self._step(chain[index], index) for index in range(first_new, len(chain))], first_new, stamps_ns)
         motions = [] if known else [self._enter(stamps_ns[0], twist_of(steps[0].previous_from_current, durations_s[0]))]
         for index, step in enumerate(steps, start=first_new):
             dt_s = durations_s[index]
@@ -201,22 +225,27 @@ class MonocularOdometry:
         return motions
 
     def _step(self, previous_from_current: np.ndarray, index: int) -> Step:
-        """The step from the window's frame `index` to the next, refined if that is asked for."""
+        """The step from the window's frame `index` to the next in the model's unit of length, refined if that is asked for."""
         assert self._preprocessor is not None
         if not self.params.refine:
-            return network_step(previous_from_current, self.params.scale, self._scale_known)
+            return network_step(previous_from_current)
         previous, current = self._window.frames[index : index + 2]
-        intrinsics = self._preprocessor.intrinsics.matrix()
-        return refined_step(self._refiner, (previous, current), previous_from_current, intrinsics, self.params.scale, self._scale_known)
+        return refined_step(self._refiner, (previous, current), previous_from_current, self._preprocessor.intrinsics.matrix())
 
-    @property
-    def _scale_known(self) -> bool:
-        return self.params.scale_mode != "none"
+    def _scaled(self, steps: list[Step], first: int, stamps_ns: list[int]) -> list[Step]:
+        """The steps from the window's frame `first` on, in the published unit: the scale is measured with them before it is used."""
+        assert self._preprocessor is not None
+        frames, intrinsics = self._window.frames, self._preprocessor.intrinsics.matrix()
+        for index, step in enumerate(steps, start=first):
+            ends = frames[index], frames[index + 1]
+            self._scale_source.observe(SeenStep(*ends, step.previous_from_current, stamps_ns[index], stamps_ns[index + 1], intrinsics))
+        self._scale = self._scale_source.estimate(stamps_ns[-1])
+        return [scaled_step(step, self._scale) for step in steps]
 
     def _enter(self, stamp_ns: int, twist: np.ndarray) -> FrameMotion:
         """The oldest frame of a window that shares none with the known poses: the start, or the far side of a gap."""
         if self._newest_known_ns is None:
-            return self._append(network_step(np.eye(4), 1.0, self._scale_known), stamp_ns, 0.0, twist)
+            return self._append(network_step(np.eye(4)), stamp_ns, 0.0, twist)
         dt_s = (stamp_ns - self._newest_known_ns) / 1e9
         return self._append(self._bridge(dt_s), stamp_ns, dt_s, twist)
 
@@ -226,7 +255,7 @@ class MonocularOdometry:
         if self._twist is not None:
             travelled[:3, :3] = rotation_from_vector(self._twist[3:] * dt_s)
             travelled[:3, 3] = rotation_from_vector(self._twist[3:] * dt_s / 2) @ self._twist[:3] * dt_s
-        covariance = motion_covariance(travelled, self._scale_known) * BRIDGE_INFLATION
+        covariance = (motion_covariance(travelled) + scale_covariance(travelled, self._scale.relative_sigma)) * BRIDGE_INFLATION
         return Step(travelled if dt_s <= self.params.max_bridge_s else np.eye(4), covariance)
 
     def _append(self, step: Step, stamp_ns: int, dt_s: float, twist: np.ndarray) -> FrameMotion:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.preprocess import RESIZE_MODES
-
-SCALE_MODES = ("none", "fixed")
+from sfm_odometry.scale import SCALE_MODES
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,11 @@ class OdometryParams:
     refine: bool = True
     """Whether the networks' motion is made more precise by aligning the images."""
     scale_mode: str = "none"
-    """none: lengths are in the model's own unit; fixed: multiplied by `scale_value`."""
+    """none: lengths are in the model's own unit; fixed: multiplied by `scale_value`; camera_height: measured from the ground, with
+    `scale_camera_height`; odometry, twist: measured from speeds, which `MonocularOdometry.observe_speed` takes."""
     scale_value: float = 1.0
+    scale_camera_height: float = 0.0
+    """Metres from the ground that the camera drives on to its optical centre; must be given in the mode camera_height."""
     min_depth: float = 0.1
     max_depth: float = 80.0
     """Depth outside these limits is published as unknown."""
@@ -42,10 +44,9 @@ class OdometryParams:
             raise InputError(f"min_depth must be less than max_depth, got {self.min_depth} and {self.max_depth}")
         if self.scale_mode not in SCALE_MODES:
             raise InputError(f"scale_mode must be one of {', '.join(SCALE_MODES)}, got '{self.scale_mode}'")
+        if not 0.0 <= self.scale_camera_height < float("inf"):
+            raise InputError(f"scale_camera_height must be zero or positive, got {self.scale_camera_height}")
+        if self.scale_mode == "camera_height" and self.scale_camera_height == 0.0:
+            raise InputError("scale_camera_height must be given, in metres over the ground, where scale_mode is camera_height")
         if self.resize_mode is not None and self.resize_mode not in RESIZE_MODES:
             raise InputError(f"resize_mode must be one of {', '.join(RESIZE_MODES)}, got '{self.resize_mode}'")
-
-    @property
-    def scale(self) -> float:
-        """Factor from the model's unit of length to the published one."""
-        return self.scale_value if self.scale_mode == "fixed" else 1.0

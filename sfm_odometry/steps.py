@@ -1,6 +1,6 @@
 """One step of the odometry: the motion between two neighbouring frames and how sure it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -9,7 +9,8 @@ import torch
 
 from sfm_odometry.estimator import Estimator
 from sfm_odometry.refiner import MotionRefiner
-from sfm_odometry.uncertainty import motion_covariance, unknown_scale_covariance
+from sfm_odometry.scale import ScaleEstimate
+from sfm_odometry.uncertainty import motion_covariance, scale_covariance
 
 
 class SeenFrame:
@@ -42,19 +43,13 @@ class Step:
     """Why the motion is the networks' own although refinement was asked for; empty otherwise."""
 
 
-def network_step(previous_from_current: np.ndarray, scale: float, scale_known: bool, unrefined: str = "") -> Step:
-    """The networks' own motion; `scale` is the factor from the model's unit of length to the published one."""
-    motion = _scaled(previous_from_current, scale)
-    return Step(motion, motion_covariance(motion, scale_known), unrefined)
+def network_step(previous_from_current: np.ndarray, unrefined: str = "") -> Step:
+    """The networks' own motion."""
+    return Step(previous_from_current, motion_covariance(previous_from_current), unrefined)
 
 
 def refined_step(
-    refiner: MotionRefiner,
-    frames: tuple[SeenFrame, SeenFrame],
-    previous_from_current: np.ndarray,
-    intrinsics: np.ndarray,
-    scale: float,
-    scale_known: bool,
+    refiner: MotionRefiner, frames: tuple[SeenFrame, SeenFrame], previous_from_current: np.ndarray, intrinsics: np.ndarray
 ) -> Step:
     """The networks' motion between the previous and the current frame, made more precise by aligning the images over the predicted depth.
 
@@ -69,14 +64,14 @@ def refined_step(
         previous_from_current,
     )
     if not refinement.converged:
-        return network_step(refinement.previous_from_current, scale, scale_known, refinement.reason)
-    motion = _scaled(refinement.previous_from_current, scale)
-    units = np.diag([scale] * 3 + [1.0] * 3)
-    covariance = units @ refinement.covariance @ units
-    return Step(motion, covariance if scale_known else covariance + unknown_scale_covariance(motion))
+        return network_step(refinement.previous_from_current, refinement.reason)
+    return Step(refinement.previous_from_current, refinement.covariance)
 
 
-def _scaled(motion: np.ndarray, scale: float) -> np.ndarray:
-    result = motion.copy()
-    result[:3, 3] *= scale
-    return result
+def scaled_step(step: Step, scale: ScaleEstimate) -> Step:
+    """A step in the model's unit of length brought to the published one, as unsure of its length as the scale is."""
+    motion = step.previous_from_current.copy()
+    motion[:3, 3] *= scale.value
+    units = np.diag([scale.value] * 3 + [1.0] * 3)
+    covariance = units @ step.covariance @ units + scale_covariance(motion, scale.relative_sigma)
+    return replace(step, previous_from_current=motion, covariance=covariance)

@@ -17,19 +17,18 @@ BRIDGE_INFLATION = 25.0
 """Factor on the covariance of a motion that was extrapolated instead of seen."""
 
 
-def unknown_scale_covariance(previous_from_current: np.ndarray) -> np.ndarray:
-    """What an unknown scale adds to the covariance (6, 6) of a step (4, 4): its length, along its direction."""
+def scale_covariance(previous_from_current: np.ndarray, relative_sigma: float) -> np.ndarray:
+    """What a scale of this standard deviation, as a share, adds to the covariance (6, 6) of a step (4, 4): along its direction."""
     along = previous_from_current[:3, :3].T @ previous_from_current[:3, 3]
     covariance = np.zeros((6, 6))
-    covariance[:3, :3] = UNKNOWN_SCALE**2 * np.outer(along, along)
+    covariance[:3, :3] = relative_sigma**2 * np.outer(along, along)
     return covariance
 
 
-def motion_covariance(previous_from_current: np.ndarray, scale_known: bool) -> np.ndarray:
-    """Covariance (6, 6) of a step (4, 4), translation then rotation in the current camera's axes."""
+def motion_covariance(previous_from_current: np.ndarray) -> np.ndarray:
+    """Covariance (6, 6) of a step (4, 4) of known scale, translation then rotation in the current camera's axes."""
     length = float(np.linalg.norm(previous_from_current[:3, 3]))
     angle_rad = float(np.arccos(np.clip((np.trace(previous_from_current[:3, :3]) - 1) / 2, -1.0, 1.0)))
     translation_sigma = TRANSLATION_FLOOR + RELATIVE_TRANSLATION * length
     rotation_sigma = ROTATION_FLOOR_RAD + RELATIVE_ROTATION * angle_rad
-    covariance = np.diag([translation_sigma**2] * 3 + [rotation_sigma**2] * 3)
-    return covariance if scale_known else covariance + unknown_scale_covariance(previous_from_current)
+    return np.diag([translation_sigma**2] * 3 + [rotation_sigma**2] * 3)

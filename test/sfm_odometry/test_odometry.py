@@ -15,6 +15,8 @@ from sfm_odometry.networks.pose_net import PoseNetConfig
 from sfm_odometry.odometry import MonocularOdometry, TrackingState
 from sfm_odometry.params import OdometryParams
 from sfm_odometry.preprocess import Preprocessor
+from sfm_odometry.scale.estimate import FIXED_SIGMA
+from sfm_odometry.uncertainty import UNKNOWN_SCALE
 
 CAMERA = Intrinsics(110.0, 110.0, 95.5, 47.5, 192, 96)
 STEP_NS = 100_000_000
@@ -217,4 +219,4 @@ def test_an_unknown_scale_makes_the_length_unsure(estimator):
     along = unknown.previous_from_current[:3, :3].T @ unknown.previous_from_current[:3, 3]
     length = np.linalg.norm(along)
     variances = [along @ (motion.twist_covariance[:3, :3] * motion.dt_s**2) @ along / length**2 for motion in (unknown, known)]
-    assert variances[0] - variances[1] == pytest.approx((0.25 * length) ** 2)
+    assert variances[0] - variances[1] == pytest.approx((UNKNOWN_SCALE**2 - FIXED_SIGMA**2) * length**2)

@@ -1,0 +1,18 @@
+"""Metric scale: one factor for depth and translation, from where the user says that it can be known."""
+
+from sfm_odometry.scale.camera_height import CameraHeightScale
+from sfm_odometry.scale.estimate import ConstantScale, ScaleEstimate, ScaleSource, SeenStep
+from sfm_odometry.scale.speed import SpeedScale
+
+SCALE_MODES = ("none", "fixed", "camera_height", "odometry", "twist")
+
+__all__ = ["SCALE_MODES", "ScaleEstimate", "ScaleSource", "SeenStep", "scale_source"]
+
+
+def scale_source(mode: str, value: float, camera_height_m: float) -> ScaleSource:
+    """What measures the scale in one of SCALE_MODES."""
+    if mode == "camera_height":
+        return CameraHeightScale(camera_height_m)
+    if mode in ("odometry", "twist"):
+        return SpeedScale(mode)
+    return ConstantScale.fixed(value) if mode == "fixed" else ConstantScale.unknown()
