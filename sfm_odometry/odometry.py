@@ -94,7 +94,8 @@ class MonocularOdometry:
         self._window.reset()
         self._trajectory.reset()
         self._refiner.reset()
-        self._forget_scale()
+        self._scale_source.reset()
+        self._scale = self._scale_source.estimate(0)
         self._newest_known_ns: int | None = None
         self._twist: np.ndarray | None = None
 
@@ -104,6 +105,11 @@ class MonocularOdometry:
         covariance: (6, 6), translation then rotation, in the axes of this camera.
         """
         self._trajectory.continue_from(start_from_camera, covariance)
+
+    @property
+    def scale(self) -> ScaleEstimate:
+        """The factor from the model's unit of length to the published one, as the newest frame has it."""
+        return self._scale
 
     def observe_speed(self, stamp_ns: int, speed_mps: float) -> None:
         """Take the camera's speed, as wheels or another sensor measure it: at any rate, on the clock of the images, before or after them.
@@ -160,12 +166,8 @@ class MonocularOdometry:
         self._preprocessor = Preprocessor(intrinsics, config.width, config.height, config.image_channels, resize_mode)
         self._window.flush()
         self._refiner.reset()
-        self._forget_scale()
-        return "" if first else "intrinsics changed"
-
-    def _forget_scale(self) -> None:
         self._scale_source.reset()
-        self._scale: ScaleEstimate = self._scale_source.estimate(0)
+        return "" if first else "intrinsics changed"
 
     def _handle_arrival(self, added: AddedFrame) -> str:
         if added.arrival is Arrival.AFTER_GAP:

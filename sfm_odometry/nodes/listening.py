@@ -14,6 +14,7 @@ from sfm_odometry.nodes.mount import CameraMount
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.rate_limit import RateLimit
 from sfm_odometry.nodes.reporter import State
+from sfm_odometry.nodes.speed_inputs import SpeedInputs
 from sfm_odometry.nodes.status import Statistics
 from sfm_odometry.nodes.worker import FrameQueue, Worker
 
@@ -39,6 +40,7 @@ class Listening:
         self.mount = CameraMount(node, parameters.base_frame, parameters.camera_frame, parameters.fixed_base_from_camera())
         self.queue.hold(True)
         self.inputs = Inputs(node, parameters, self._on_image, self._update_hold, self._on_pose)
+        self.speeds = SpeedInputs(node, parameters.scale_mode, statistics)
         self._worker = Worker(self.queue, self._work)
 
     @property
@@ -65,6 +67,7 @@ class Listening:
     def close(self) -> None:
         """Stop listening and end the worker."""
         self.inputs.close()
+        self.speeds.close()
         self.mount.close()
         self._worker.stop()
 
@@ -112,7 +115,7 @@ class Listening:
         if calibration is None or base_from_camera is None or self._waited_too_long(frame):
             self._drop("waiting")
             return
-        self._pipeline.process(frame, calibration, base_from_camera)
+        self._pipeline.process(frame, calibration, base_from_camera, self.speeds.take())
 
     def _waited_too_long(self, frame: StampedImage) -> bool:
         """Whether the frame lay here for the transform until it was old news; frames that queue up are all worked on."""

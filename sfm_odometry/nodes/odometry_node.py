@@ -19,7 +19,7 @@ from sfm_odometry.nodes.listening import Listening
 from sfm_odometry.nodes.parameters import changed, declare, result
 from sfm_odometry.nodes.reporter import Reporter, State
 from sfm_odometry.nodes.spinning import run_node, spin
-from sfm_odometry.nodes.status import Statistics, resident_memory_mib
+from sfm_odometry.nodes.status import Statistics, resident_memory_mib, scale_values
 
 if TYPE_CHECKING:
     from sfm_odometry.nodes.pipeline import Pipeline
@@ -153,14 +153,16 @@ class OdometryNode(LifecycleNode):
         values = self._statistics.report()
         values["resident_memory_mib"] = f"{resident_memory_mib():.0f}"
         values["scale_mode"] = self.parameters.scale_mode
-        values["is_metric"] = str(self.parameters.scale_mode != "none").lower()
         if self._pipeline is not None:
             estimator = self._pipeline.estimator
+            values |= scale_values(self._pipeline.scale)
             values |= {"device": str(estimator.device), "model": estimator.model_name, "model_sha256": estimator.model_sha256}
             values["device_memory_mib"] = f"{self._pipeline.device_memory_mib:.0f}"
             values["network_input"] = "{}x{}".format(*estimator.input_size)
         if self._active is not None:
             values["image_topic"] = self._active.inputs.image.topic
+            if self._active.speeds.topic:
+                values["speed_topic"] = self._active.speeds.topic
             values["image_qos"] = self._active.inputs.image.reliability or "no publisher yet"
         self._reporter.publish(self.state, values)
 

@@ -90,9 +90,19 @@ class NodeParameters:
         _CORE.refine, "Make the networks' motion more precise by aligning the images; false: the networks' motion as it is, at less cost"
     )
     scale_mode: str = _parameter(
-        _CORE.scale_mode, "none: the model's own unit of length; fixed: multiplied by scale.value", name="scale.mode", choices=SCALE_MODES
+        _CORE.scale_mode,
+        "none: the model's own unit of length; fixed: multiplied by scale.value; camera_height: measured from the ground in the depth; "
+        "odometry: from the speed on wheel_odom; twist: from the speed on twist",
+        name="scale.mode",
+        choices=SCALE_MODES,
     )
     scale_value: float = _parameter(_CORE.scale_value, "Metres in the model's unit of length", name="scale.value", span=(1e-6, 1e6))
+    scale_camera_height: float = _parameter(
+        _CORE.scale_camera_height,
+        "Metres from the ground to the camera's optical centre, not to base_frame; must be given where scale.mode is camera_height",
+        name="scale.camera_height",
+        span=(0.0, 1000.0),
+    )
     min_depth: float = _parameter(_CORE.min_depth, "Less depth than this is published as unknown", span=(1e-3, 1e4))
     max_depth: float = _parameter(_CORE.max_depth, "More depth than this is published as unknown", span=(1e-3, 1e5))
     depth_output_size: str = _parameter(
@@ -140,6 +150,8 @@ class NodeParameters:
                 raise InputError(f"{name} must be a frame's name without a leading slash, got '{getattr(self, name)}'")
         if self.odom_frame == self.base_frame:
             raise InputError(f"odom_frame and base_frame must differ, both are '{self.odom_frame}'")
+        if self.scale_mode == "camera_height" and self.scale_camera_height == 0.0:
+            raise InputError("scale.camera_height must be given, in metres over the ground, where scale.mode is camera_height, got 0")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.model_device):
             raise InputError(f"model.device must be auto, cpu, cuda or cuda:N, got '{self.model_device}'")
         if self.min_depth >= self.max_depth:
@@ -169,6 +181,7 @@ class NodeParameters:
             refine=self.refine,
             scale_mode=self.scale_mode,
             scale_value=self.scale_value,
+            scale_camera_height=self.scale_camera_height,
             min_depth=self.min_depth,
             max_depth=self.max_depth,
             resize_mode=self.camera_resize_mode or None,

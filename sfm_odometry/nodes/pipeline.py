@@ -3,6 +3,7 @@
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -20,8 +21,10 @@ from sfm_odometry.nodes.loss import Loss
 from sfm_odometry.nodes.outputs import Outputs
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.reporter import State
+from sfm_odometry.nodes.speed_inputs import StampedTwist
 from sfm_odometry.nodes.status import Statistics
 from sfm_odometry.odometry import MonocularOdometry, OdometryResult, TrackingState
+from sfm_odometry.scale import ScaleEstimate
 
 ERRORS_IN_A_ROW = 3
 """After so many frames whose inference failed the node says that it is in error; it goes on trying."""
@@ -71,13 +74,16 @@ class Pipeline:
         with self._publishing:
             self._given_pose = pose
 
-    def process(self, frame: StampedImage, calibration: Calibration, base_from_camera: np.ndarray) -> None:
+    def process(
+        self, frame: StampedImage, calibration: Calibration, base_from_camera: np.ndarray, speeds: Sequence[StampedTwist] = ()
+    ) -> None:
         """All that is done with one frame. What goes wrong with it is counted and said, and the next one is met as if nothing had been."""
         started = time.perf_counter()
         try:
             image, rectifier = self._rectified(frame, calibration)
             decoded_ms = (time.perf_counter() - started) * 1e3
             self._restart(frame, base_from_camera)
+            self._prepare_scale(base_from_camera, speeds)
             result = self._infer(frame, image, rectifier)
             self._errors_in_a_row = 0
             view = CameraView(image, rectifier.intrinsics, frame.message.header.frame_id)
@@ -90,6 +96,11 @@ class Pipeline:
             self._refuse("camera_info" if isinstance(refusal, CalibrationError) else "image", str(refusal))
         except Exception as error:  # what nobody foresaw must not end a robot's odometry
             self._fail(error)
+
+    @property
+    def scale(self) -> ScaleEstimate:
+        """The factor that depth and translation have at the newest frame."""
+        return self._odometry.scale
 
     @property
     def device_memory_mib(self) -> float:
@@ -125,6 +136,13 @@ class Pipeline:
         self._odometry.reset()
         self._outputs.path.clear()
         self._loss = Loss()
+
+    def _prepare_scale(self, base_from_camera: np.ndarray, speeds: Sequence[StampedTwist]) -> None:
+        """Tell the odometry what the scale is measured by: where the ground is, and how fast the camera goes."""
+        if not np.array_equal(base_from_camera, np.eye(4)):  # a base that is the camera itself says nothing of where down is
+            self._odometry.look_down(-base_from_camera[2, :3])
+        for twist in speeds:
+            self._odometry.observe_speed(twist.stamp_ns, twist.speed_at(base_from_camera))
 
     def _infer(self, frame: StampedImage, image: np.ndarray, rectifier: Rectifier) -> OdometryResult:
         wants = self._outputs.depth.wanted, self._outputs.mask.wanted

@@ -7,6 +7,8 @@ from collections import Counter, deque
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
+from sfm_odometry.scale import ScaleEstimate
+
 GAP_FACTOR = 1.5
 """Stamps further apart than this many of their usual distances have frames missing between them."""
 COUNTERS = (
@@ -119,6 +121,17 @@ def diagnostic_array(header: Header, name: str, hardware: str, level: bytes, mes
     pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
     status = DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=pairs)
     return DiagnosticArray(header=header, status=[status])
+
+
+def scale_values(scale: ScaleEstimate) -> dict[str, str]:
+    """What the status says of the scale; `scale_reason` is why it is not metric."""
+    return {
+        "scale": f"{scale.value:.4g}",
+        "scale_sigma": f"{scale.relative_sigma * scale.value:.2g}",
+        "scale_source": scale.source,
+        "scale_reason": scale.reason,
+        "is_metric": str(scale.is_metric).lower(),
+    }
 
 
 def resident_memory_mib() -> float:

@@ -11,7 +11,7 @@ from sfm_odometry.uncertainty import UNKNOWN_SCALE
 
 MAX_CHANGE = 0.02
 """One frame changes an agreed scale by no more than this share: it rolls, it does not jump."""
-MAX_SIGMA = 0.15
+MAX_SIGMA = 0.2
 """A scale less sure than this is not called metric."""
 FLOOR_SIGMA = 0.02
 """What no measurement sees: the camera's height or the wheels' radius as given, a load that presses the springs."""
