@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sfm_odometry.errors import InputError
+from training.evaluate.odometry import rotation_angles_rad
 
 
 def evaluate_snippets(gt: np.ndarray, pred: np.ndarray, length: int = 5, frames: np.ndarray | None = None) -> dict[str, float | int]:
@@ -55,6 +56,13 @@ def positions_in_first(poses: np.ndarray, starts: np.ndarray, length: int) -> np
     windows = poses[starts[:, None] + np.arange(length)]
     offsets = windows[:, :, :3, 3] - windows[:, :1, :3, 3]
     return np.einsum("sji,skj->ski", windows[:, 0, :3, :3], offsets)
+
+
+def snippet_rotation_errors_rad(gt: np.ndarray, pred: np.ndarray, length: int = 5, frames: np.ndarray | None = None) -> np.ndarray:
+    """(S,) angles between the true and the predicted rotation from the first to the last frame of each snippet."""
+    starts = snippet_starts(len(gt), length, frames)
+    true, found = (np.swapaxes(poses[starts, :3, :3], 1, 2) @ poses[starts + length - 1, :3, :3] for poses in (gt, pred))
+    return rotation_angles_rad(np.swapaxes(true, 1, 2) @ found)
 
 
 def squared_errors(gt_xyz: np.ndarray, pred_xyz: np.ndarray) -> np.ndarray:

@@ -4,7 +4,14 @@ import pytest
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.pose_files import read_poses
-from training.evaluate.snippets import evaluate_mean_odometry, evaluate_snippets, mean_odometry, positions_in_first, snippet_starts
+from training.evaluate.snippets import (
+    evaluate_mean_odometry,
+    evaluate_snippets,
+    mean_odometry,
+    positions_in_first,
+    snippet_rotation_errors_rad,
+    snippet_starts,
+)
 
 
 def straight(count, step=(0.0, 0.0, 1.0)):
@@ -116,3 +123,14 @@ def test_the_baseline_to_beat_on_the_validation_frames(kitti):
     training = [read_poses(kitti / f"odometry/poses/{name}.txt").poses for name in ("00", "02", "04", "05", "08")]
     validation = read_poses(kitti / "odometry/poses/03.txt").poses[440:520]
     assert evaluate_mean_odometry(validation, training)["ate_sfmlearner_mean"] == pytest.approx(0.0246, abs=5e-5)
+
+
+def test_rotation_errors_from_the_first_to_the_last_frame(winding):
+    np.testing.assert_allclose(snippet_rotation_errors_rad(winding, np.linalg.inv(winding[7]) @ winding), 0, atol=1e-7)
+    truth, rolling = straight(20), straight(20)
+    for index, pose in enumerate(rolling):
+        cosine, sine = np.cos(0.001 * index), np.sin(0.001 * index)
+        pose[:2, :2] = [[cosine, -sine], [sine, cosine]]
+    np.testing.assert_allclose(snippet_rotation_errors_rad(truth, rolling), 0.004, atol=1e-9)
+    with_a_gap = snippet_rotation_errors_rad(truth, rolling, 3, np.r_[0:10, 30:40])
+    np.testing.assert_allclose(with_a_gap, [0.002] * 16, atol=1e-9)

@@ -1,0 +1,1 @@
+"""Scores of variants of the odometry over drives, with tables and pictures."""
