@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ from sfm_odometry.kitti import (
 from sfm_odometry.odometry import MonocularOdometry, OdometryResult, Panel
 from sfm_odometry.params import OdometryParams
 from sfm_odometry.pose_files import write_kitti, write_tum
+from sfm_odometry.scale import ScaleEstimate
+from sfm_odometry.scale.arguments import Speed, add_scale_arguments, read_speeds, scale_options
 
 
 @dataclass
@@ -35,6 +38,8 @@ class Recording:
     start_from_camera: dict[int, np.ndarray] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
     inference_ms: list[float] = field(default_factory=list)
+    scales: list[ScaleEstimate] = field(default_factory=list)
+    """One a frame."""
 
     def add(self, name: str, result: OdometryResult) -> None:
         """Note the result of the frame called `name`."""
@@ -42,7 +47,18 @@ class Recording:
             self.start_from_camera[motion.stamp_ns] = motion.start_from_camera
         if result.event or result.refused:
             self.events.append(f"{name}: {result.event or result.refused}")
+        self.scales.append(result.scale)
         self.inference_ms.append(result.preprocess_ms + result.inference_ms)
+
+    @property
+    def scale_said(self) -> str:
+        """One line about the scale, for people."""
+        newest, metric = self.scales[-1], sum(scale.is_metric for scale in self.scales)
+        if newest.source == "none":
+            return "scale: unknown, lengths are in the model's own unit"
+        why = f", not metric at the end: {newest.reason}" if newest.reason else ""
+        value = f"{newest.value:.3f} +- {newest.relative_sigma * newest.value:.3f}"
+        return f"scale by {newest.source}: {value} at the end, metric at {metric} of {len(self.scales)} frames{why}"
 
     def poses(self, stamps_ns: Sequence[int]) -> np.ndarray:
         """One pose a stamp (N, 4, 4); a frame that was never in a full window has the pose before it."""
@@ -64,19 +80,20 @@ def command(arguments: argparse.Namespace) -> None:
     images = list_images(arguments.images)
     stamps_ns = _stamps_ns(images, arguments.times)
     intrinsics = _intrinsics(images[0], arguments)
-    scale_mode = "none" if arguments.scale is None else "fixed"
-    params = OdometryParams(refine=not arguments.no_refine, scale_mode=scale_mode, scale_value=arguments.scale or 1.0)
+    params = OdometryParams(refine=not arguments.no_refine, **scale_options(arguments))
+    speeds = read_speeds(arguments.speeds) if arguments.speeds is not None else []
     estimator = Estimator.from_file(arguments.model, arguments.device)
     if len(images) < estimator.window_length:
         raise InputError(f"{arguments.images}: {len(images)} images, expected at least the {estimator.window_length} of one window")
     for folder in (arguments.out.parent, arguments.depth_dir, arguments.masks_dir):
         _make_folder(folder)
-    recording = track(estimator, params, images, stamps_ns, intrinsics, arguments.depth_dir, arguments.masks_dir)
+    recording = track(estimator, params, images, stamps_ns, intrinsics, arguments.depth_dir, arguments.masks_dir, speeds)
     write = write_kitti if arguments.format == "kitti" else lambda path, poses: write_tum(path, np.array(stamps_ns) / 1e9, poses)
     write(arguments.out, recording.poses(stamps_ns))
     for event in recording.events:
         print(event, file=sys.stderr)
     print(f"{arguments.out}: {len(images)} poses, {np.median(recording.inference_ms):.1f} ms a frame (median, without reading the image)")
+    print(recording.scale_said)
 
 
 def track(
@@ -87,14 +104,18 @@ def track(
     intrinsics: Intrinsics,
     depth_dir: Path | None = None,
     masks_dir: Path | None = None,
+    speeds: Sequence[Speed] = (),
 ) -> Recording:
     """Run the odometry over image files; depth and masks are written as they come, <image name>.npy, float32 (H, W)."""
     odometry, recording = MonocularOdometry(estimator, params), Recording()
+    waiting = deque(speeds)
     names = {stamp_ns: path.stem for stamp_ns, path in zip(stamps_ns, images, strict=True)}
     started = time.monotonic()
     for done, (path, stamp_ns) in enumerate(zip(images, stamps_ns, strict=True), start=1):
         image = read_image(path)
         check_image_size(path, image, intrinsics)
+        while waiting and waiting[0].stamp_ns <= stamp_ns:
+            odometry.observe_speed(*waiting.popleft())
         result = odometry.process(image, intrinsics, stamp_ns, depth_dir is not None, masks_dir is not None)
         recording.add(path.name, result)
         _save_panel(depth_dir, result.depth, names)
@@ -152,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--times", type=Path, help="one time in seconds a frame; default: 10 frames a second")
     parser.add_argument("--model", type=Path, help="a .safetensors model; default: the packaged one")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
-    parser.add_argument("--scale", type=float, help="factor from the model's unit of length to metres; default: left as it is")
+    add_scale_arguments(parser)
     parser.add_argument("--no-refine", action="store_true", help="the networks' motions as they are, without aligning the images")
     parser.add_argument("--out", type=Path, required=True, help="file of poses, camera0_from_camera, one a frame")
     parser.add_argument("--format", choices=("kitti", "tum"), default="kitti")

@@ -8,11 +8,14 @@ import numpy as np
 
 from sfm_odometry.scale.estimate import ScaleEstimate, ScaleSource, SeenStep
 from sfm_odometry.scale.smoothing import MAX_SIGMA, Measured, SlowScale
+from sfm_odometry.window import CLOCK_JUMP_NS
 
 KEPT_S = 30.0
 """Speeds are kept so long."""
 MAX_SPEED_GAP_S = 0.5
 """Two speeds further apart say nothing about the time between them."""
+SILENT_S = 1.0
+"""Speeds that come later than this after the images of their time are missed."""
 WINDOW_S = 2.0
 """Steps of so long count; the model's unit changes over longer times."""
 FEWEST = 10
@@ -34,7 +37,12 @@ class SpeedBuffer:
         return self._stamps_ns[-1] if self._stamps_ns else None
 
     def add(self, stamp_ns: int, speed_mps: float) -> None:
-        """Take a speed, of either sign: only its size counts. One that is not finite or not newer than the last is left out."""
+        """Take a speed, of either sign: only its size counts. One that is not finite or not newer than the last is left out.
+
+        Stamps that jump back further than a late message would are those of another clock: the buffer starts anew.
+        """
+        if self._stamps_ns and stamp_ns <= self._stamps_ns[-1] - CLOCK_JUMP_NS:
+            self.clear()
         if not math.isfinite(speed_mps) or (self._stamps_ns and stamp_ns <= self._stamps_ns[-1]):
             return
         self._stamps_ns.append(stamp_ns)
@@ -82,6 +90,8 @@ class SpeedScale(ScaleSource):
         """Take a step; it counts once the speeds of its time are there."""
         self._waiting.append((step.start_ns, step.end_ns, step.length))
         self._use_waiting()
+        if self._waiting and step.end_ns - self._waiting[0][0] > SILENT_S * 1e9:
+            self._scale.miss(f"no speed for the last {(step.end_ns - self._waiting[0][0]) / 1e9:.0f} s of steps")
 
     def estimate(self, stamp_ns: int) -> ScaleEstimate:
         """The scale at a time."""
@@ -101,7 +111,9 @@ class SpeedScale(ScaleSource):
         while newest_ns is not None and self._waiting and self._waiting[0][1] <= newest_ns:
             start_ns, end_ns, length = self._waiting.popleft()
             metres = self._speeds.distance(start_ns, end_ns)
-            if metres is not None:
+            if metres is None:
+                self._scale.miss(f"the speeds leave a hole before {end_ns / 1e9:.1f} s")
+            else:
                 self._compare(start_ns, end_ns, length, metres)
         while self._waiting and self._waiting[-1][1] - self._waiting[0][1] > KEPT_S * 1e9:
             self._waiting.popleft()
