@@ -33,7 +33,7 @@ def draw_drive(path: Path, title: str, truth: Curves, variants: Mapping[str, Cur
     wide = np.ptp(true_path[:, 0]) > WIDE_PATH * np.ptp(true_path[:, 1])
     figure = Figure(figsize=(11.5, 8.4) if wide else (11.5, 5.6), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="semibold")
-    above, along = figure.subfigures(*((2, 1) if wide else (1, 2)))
+    above, along = figure.subfigures(2, 1) if wide else figure.subfigures(1, 2, width_ratios=(_width_of_paths(true_path), 1.0))
     paths = above.subplots()
     _draw_paths(paths, true_path, variants, colours)
     position, orientation = along.subplots(*((1, 2) if wide else (2, 1)), sharex=True)
@@ -67,10 +67,23 @@ def draw_calibration(path: Path, nees: Mapping[str, Mapping[str, np.ndarray]], c
     save(figure, path)
 
 
+def _width_of_paths(true_path: np.ndarray) -> float:
+    """Width of a long path's panel against that of its errors: a straight road needs little."""
+    across, along = np.ptp(true_path, axis=0)
+    return float(np.clip(across / max(along, 1e-9), 0.4, 1.0))
+
+
 def _annotate(axes: Axes) -> None:
-    look: dict[str, Any] = {"color": MUTED, "fontsize": 9.5, "path_effects": HALO, "transform": axes.transAxes}
-    axes.text(0.03, 0.95, "too cautious", va="top", **look)
-    axes.text(0.97, 0.05, "too sure", ha="right", **look)
+    look: dict[str, Any] = {
+        "color": MUTED,
+        "fontsize": 9.5,
+        "path_effects": HALO,
+        "rotation": 45,
+        "rotation_mode": "anchor",
+        "ha": "center",
+    }
+    axes.text(0.72, 0.75, "too cautious", va="bottom", **look)
+    axes.text(0.75, 0.72, "too sure", va="top", **look)
 
 
 def _draw_paths(axes: Axes, true_path: np.ndarray, variants: Mapping[str, Curves], colours: Mapping[str, str]) -> None:
