@@ -61,7 +61,7 @@ def main_of(module: str) -> typing.Callable[[list[str]], int]:
 
 def test_there_are_commands_of_every_program_to_look_at() -> None:
     modules = {command.module for command in commands()}
-    wanted = {"synthetic", "prepare", "train", "plot", "ablation", "evaluate"}
+    wanted = {"synthetic", "prepare", "train", "plot", "ablation", "evaluate", "accuracy", "classical"}
     assert {f"training.{name}" for name in wanted} | {"sfm_odometry.run"} <= modules
 
 
