@@ -7,22 +7,41 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import rclpy
 import torch
+from cv_bridge import CvBridge
+from diagnostic_msgs.msg import DiagnosticArray
+from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
+from tf2_ros import StaticTransformBroadcaster
 
+from sfm_odometry.camera_messages import Rectifier
 from sfm_odometry.checkpoint import save_model
+from sfm_odometry.estimator import Estimator
+from sfm_odometry.kitti import open_sequence
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
+from sfm_odometry.nodes.drive import Drive, Mounting
+from sfm_odometry.nodes.odometry_node import OdometryNode
+from sfm_odometry.odometry import MonocularOdometry, OdometryResult
+from sfm_odometry.params import OdometryParams
 from sfm_odometry.pose_files import write_kitti
 
 ROOT = Path(__file__).resolve().parents[3]
+START_NS = 1_700_000_000_000_000_000
+MOUNTING = Mounting(camera_height_m=1.2)
 PATIENCE_S = 60.0  # how long anything may take on a loaded machine before a test fails
 
 
@@ -149,3 +168,115 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     result = Processes(tmp_path)
     yield result
     result.close()
+
+
+class Rig:
+    """A camera in front of the node, and a listener behind it."""
+
+    def __init__(self, spinner, drive_folder: Path, model_path: Path, capfd: pytest.CaptureFixture) -> None:
+        self.spinner, self.model_path, self._capfd = spinner, model_path, capfd
+        self.log = ""
+        self.drive = Drive(open_sequence(drive_folder), MOUNTING)
+        self.shots = list(self.drive.shots())
+        self.camera = rclpy.create_node("camera")
+        self.listener = rclpy.create_node("listener")
+        self.got = SimpleNamespace(odom=[], tf=[], depth=[], depth_info=[], mask=[], mask_info=[], status=[])
+        self.node: OdometryNode
+        self.other_info: CameraInfo | None = None  # sent in place of the drive's own
+        for kind, topic, name in (
+            (Odometry, "odom", "odom"), (TFMessage, "/tf", "tf"), (DiagnosticArray, "/sfm_odometry/status", "status"),
+        ):  # fmt: skip
+            self.listen(kind, topic, name)
+        spinner.add(self.camera)
+        spinner.add(self.listener)
+
+    def listen(self, kind: type, topic: str, name: str) -> list:
+        """What comes on the topic from now on."""
+        got = getattr(self.got, name, [])
+        setattr(self.got, name, got)
+        self.listener.create_subscription(kind, topic, got.append, 100)
+        return got
+
+    def listen_to_images(self) -> None:
+        for kind, topic, name in (
+            (Image, "depth/image_rect", "depth"), (CameraInfo, "depth/camera_info", "depth_info"),
+            (Image, "mask/image", "mask"), (CameraInfo, "mask/camera_info", "mask_info"),
+        ):  # fmt: skip
+            self.listen(kind, topic, name)
+
+    def start(self, send_tf: bool = True, reliability: str = "RELIABLE", **parameters: object) -> OdometryNode:
+        """Start the node, and wait until it hears the camera and the listener hears it."""
+        values = {"model.path": str(self.model_path), "model.device": "cpu", "always_process_most_recent_frame": False, **parameters}
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        if send_tf:
+            self.tf = StaticTransformBroadcaster(self.camera)
+            self.tf.sendTransform(MOUNTING.static_transform(START_NS))
+        self.node = OdometryNode(parameter_overrides=overrides)
+        self.node.autostart()
+        qos = QoSProfile(depth=50, reliability=ReliabilityPolicy[reliability])
+        self.image = self.camera.create_publisher(Image, "image", qos)
+        self.info = self.camera.create_publisher(CameraInfo, "camera_info", qos)
+        self.spinner.add(self.node)
+        if self.node.state.name not in ("unconfigured", "inactive"):
+            self.wait_until_connected(compressed=parameters.get("image_transport") == "compressed")
+        return self.node
+
+    def wait_until_connected(self, compressed: bool = False) -> None:
+        wanted = [self.info] if compressed else [self.image, self.info]
+        self.spinner.until(lambda: all(publisher.get_subscription_count() for publisher in wanted), "the node's subscriptions")
+        self.spinner.until(lambda: self.listener.count_publishers("odom") == 1 and self.listener.count_publishers("/tf") == 1)
+
+    def send(self, index: int, stamp_ns: int | None = None, info: bool = True, **changes: object) -> int:
+        """Send a frame, by default at 10 Hz of stamps; returns its stamp."""
+        shot = self.shots[index % len(self.shots)]
+        stamp_ns = START_NS + index * 100_000_000 if stamp_ns is None else stamp_ns
+        shot.stamp(stamp_ns)
+        if info:
+            if self.other_info is not None:
+                self.other_info.header = shot.image.header
+            self.info.publish(self.other_info or shot.camera_info)
+        before = {name: getattr(shot.image, name) for name in changes}
+        for name, value in changes.items():
+            setattr(shot.image, name, value)
+        self.image.publish(shot.image)
+        for name, value in before.items():
+            setattr(shot.image, name, value)
+        return stamp_ns
+
+    def count(self, name: str) -> int:
+        return self.node._statistics.counts[name]
+
+    def status(self) -> dict[str, str]:
+        """The newest status that was published from now on."""
+        before = len(self.got.status)
+        self.spinner.until(lambda: len(self.got.status) > before, "a status")
+        return {pair.key: pair.value for pair in self.got.status[-1].status[0].values}
+
+    def wait_for_state(self, name: str) -> None:
+        self.spinner.until(lambda: self.node.state.name == name, f"state {name}, is {self.node.state}")
+
+    def trigger(self, service: str) -> Trigger.Response:
+        return self.spinner.call(self.listener.create_client(Trigger, f"/sfm_odometry/{service}"), Trigger.Request())
+
+    def logged(self, words: str) -> bool:
+        """Whether a line of the node's log has these words in it."""
+        self.log += self._capfd.readouterr().err
+        return words in self.log
+
+    def expected(self, count: int, params: OdometryParams | None = None, rectify: Rectifier | None = None) -> list[OdometryResult]:
+        """What the core makes of the first frames, rectified where that is wanted."""
+        odometry = MonocularOdometry(Estimator.from_file(self.model_path, "cpu"), params)
+        bridge = CvBridge()
+        intrinsics = self.drive.sequence.intrinsics if rectify is None else rectify.intrinsics
+        rectified = rectify or (lambda image: image)
+        return [
+            odometry.process(rectified(bridge.imgmsg_to_cv2(shot.image, "rgb8")), intrinsics, START_NS + index * 100_000_000)
+            for index, shot in enumerate(self.shots[:count])
+        ]
+
+
+@pytest.fixture
+def rig(spinner, drive_folder: Path, model_path: Path, capfd: pytest.CaptureFixture) -> Iterator[Rig]:
+    result = Rig(spinner, drive_folder, model_path, capfd)
+    yield result
+    print(result.log)  # what `logged` has read, for the report of a test that failed

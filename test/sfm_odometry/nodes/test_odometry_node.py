@@ -2,27 +2,19 @@
 
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import rclpy
 from cv_bridge import CvBridge
-from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_srvs.srv import Trigger
-from tf2_msgs.msg import TFMessage
+from sensor_msgs.msg import CameraInfo, CompressedImage
 from tf2_ros import StaticTransformBroadcaster
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.estimator import Estimator
-from sfm_odometry.kitti import open_sequence
 from sfm_odometry.nodes import frames
 from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.drive import Drive, Mounting
@@ -33,101 +25,6 @@ START_NS = 1_700_000_000_000_000_000
 MOUNTING = Mounting(camera_height_m=1.2)
 
 
-class Rig:
-    """A camera in front of the node, and a listener behind it."""
-
-    def __init__(self, spinner, drive_folder: Path, model_path: Path) -> None:
-        self.spinner, self.model_path = spinner, model_path
-        self.drive = Drive(open_sequence(drive_folder), MOUNTING)
-        self.shots = list(self.drive.shots())
-        self.camera = rclpy.create_node("camera")
-        self.listener = rclpy.create_node("listener")
-        self.got = SimpleNamespace(odom=[], tf=[], depth=[], depth_info=[], mask=[], mask_info=[], status=[])
-        self.node: OdometryNode
-        for kind, topic, name in (
-            (Odometry, "odom", "odom"), (TFMessage, "/tf", "tf"), (DiagnosticArray, "/sfm_odometry/status", "status"),
-        ):  # fmt: skip
-            self.listen(kind, topic, name)
-        spinner.add(self.camera)
-        spinner.add(self.listener)
-
-    def listen(self, kind: type, topic: str, name: str) -> None:
-        self.listener.create_subscription(kind, topic, getattr(self.got, name).append, 100)
-
-    def listen_to_images(self) -> None:
-        for kind, topic, name in (
-            (Image, "depth/image_rect", "depth"), (CameraInfo, "depth/camera_info", "depth_info"),
-            (Image, "mask/image", "mask"), (CameraInfo, "mask/camera_info", "mask_info"),
-        ):  # fmt: skip
-            self.listen(kind, topic, name)
-
-    def start(self, send_tf: bool = True, reliability: str = "RELIABLE", **parameters: object) -> OdometryNode:
-        """Start the node, and wait until it hears the camera and the listener hears it."""
-        values = {"model.path": str(self.model_path), "model.device": "cpu", "always_process_most_recent_frame": False, **parameters}
-        overrides = [Parameter(name, value=value) for name, value in values.items()]
-        if send_tf:
-            self.tf = StaticTransformBroadcaster(self.camera)
-            self.tf.sendTransform(MOUNTING.static_transform(START_NS))
-        self.node = OdometryNode(parameter_overrides=overrides)
-        self.node.autostart()
-        qos = QoSProfile(depth=50, reliability=ReliabilityPolicy[reliability])
-        self.image = self.camera.create_publisher(Image, "image", qos)
-        self.info = self.camera.create_publisher(CameraInfo, "camera_info", qos)
-        self.spinner.add(self.node)
-        if self.node.state.name not in ("unconfigured", "inactive"):
-            self.wait_until_connected(compressed=parameters.get("image_transport") == "compressed")
-        return self.node
-
-    def wait_until_connected(self, compressed: bool = False) -> None:
-        wanted = [self.info] if compressed else [self.image, self.info]
-        self.spinner.until(lambda: all(publisher.get_subscription_count() for publisher in wanted), "the node's subscriptions")
-        self.spinner.until(lambda: self.listener.count_publishers("odom") == 1 and self.listener.count_publishers("/tf") == 1)
-
-    def send(self, index: int, stamp_ns: int | None = None, info: bool = True, **changes: object) -> int:
-        """Send a frame, by default at 10 Hz of stamps; returns its stamp."""
-        shot = self.shots[index % len(self.shots)]
-        stamp_ns = START_NS + index * 100_000_000 if stamp_ns is None else stamp_ns
-        shot.stamp(stamp_ns)
-        if info:
-            self.info.publish(shot.camera_info)
-        before = {name: getattr(shot.image, name) for name in changes}
-        for name, value in changes.items():
-            setattr(shot.image, name, value)
-        self.image.publish(shot.image)
-        for name, value in before.items():
-            setattr(shot.image, name, value)
-        return stamp_ns
-
-    def count(self, name: str) -> int:
-        return self.node._statistics.counts[name]
-
-    def status(self) -> dict[str, str]:
-        """The newest status that was published from now on."""
-        before = len(self.got.status)
-        self.spinner.until(lambda: len(self.got.status) > before, "a status")
-        return {pair.key: pair.value for pair in self.got.status[-1].status[0].values}
-
-    def wait_for_state(self, name: str) -> None:
-        self.spinner.until(lambda: self.node.state.name == name, f"state {name}, is {self.node.state}")
-
-    def trigger(self, service: str) -> Trigger.Response:
-        return self.spinner.call(self.listener.create_client(Trigger, f"/sfm_odometry/{service}"), Trigger.Request())
-
-    def expected(self, count: int) -> list:
-        """What the core makes of the first frames."""
-        odometry = MonocularOdometry(Estimator.from_file(self.model_path, "cpu"))
-        bridge = CvBridge()
-        return [
-            odometry.process(bridge.imgmsg_to_cv2(shot.image, "rgb8"), self.drive.sequence.intrinsics, START_NS + index * 100_000_000)
-            for index, shot in enumerate(self.shots[:count])
-        ]
-
-
-@pytest.fixture
-def rig(spinner, drive_folder: Path, model_path: Path) -> Rig:
-    return Rig(spinner, drive_folder, model_path)
-
-
 def stamps(messages: list) -> list[int]:
     return [stamp_to_ns(message.header.stamp) for message in messages]
 
@@ -136,7 +33,7 @@ def pose_of(message: Odometry) -> np.ndarray:
     return frames.matrix_from_pose(message.pose.pose)
 
 
-def test_odometry_is_the_cores_seen_from_the_base(rig: Rig) -> None:
+def test_odometry_is_the_cores_seen_from_the_base(rig) -> None:
     rig.start()
     sent = [rig.send(index) for index in range(8)]
     rig.spinner.until(lambda: len(rig.got.odom) == 8, "odometry of every frame")
@@ -160,7 +57,7 @@ def test_odometry_is_the_cores_seen_from_the_base(rig: Rig) -> None:
     assert np.linalg.norm(pose_of(rig.got.odom[7])[:3, 3]) > 1e-6
 
 
-def test_tf_is_the_odometry(rig: Rig) -> None:
+def test_tf_is_the_odometry(rig) -> None:
     rig.start()
     for index in range(7):
         rig.send(index)
@@ -172,7 +69,7 @@ def test_tf_is_the_odometry(rig: Rig) -> None:
         np.testing.assert_allclose(frames.matrix_from_transform(transform.transform), pose_of(message), atol=1e-12)
 
 
-def test_inverted_tf_has_the_base_as_parent(rig: Rig) -> None:
+def test_inverted_tf_has_the_base_as_parent(rig) -> None:
     rig.start(invert_tf=True)
     for index in range(6):
         rig.send(index)
@@ -182,7 +79,7 @@ def test_inverted_tf_has_the_base_as_parent(rig: Rig) -> None:
     np.testing.assert_allclose(frames.matrix_from_transform(transform.transform) @ pose_of(rig.got.odom[-1]), np.eye(4), atol=1e-9)
 
 
-def test_depth_and_masks_are_the_cores_with_their_own_stamps(rig: Rig) -> None:
+def test_depth_and_masks_are_the_cores_with_their_own_stamps(rig) -> None:
     rig.listen_to_images()
     rig.start()
     rig.spinner.until(lambda: rig.node._pipeline._outputs.depth.wanted and rig.node._pipeline._outputs.mask.wanted)
@@ -201,7 +98,7 @@ def test_depth_and_masks_are_the_cores_with_their_own_stamps(rig: Rig) -> None:
         np.testing.assert_allclose(bridge.imgmsg_to_cv2(image, "passthrough"), result.mask.values * 255, atol=1)
 
 
-def test_depth_is_not_computed_while_nobody_listens(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_depth_is_not_computed_while_nobody_listens(rig, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     process = MonocularOdometry.process
     monkeypatch.setattr(MonocularOdometry, "process", lambda self, *arguments: asked.append(arguments[3:]) or process(self, *arguments))
@@ -211,7 +108,7 @@ def test_depth_is_not_computed_while_nobody_listens(rig: Rig, monkeypatch: pytes
     assert asked == [(False, False)]
 
 
-def test_nothing_is_published_before_the_cameras_place_is_known(rig: Rig) -> None:
+def test_nothing_is_published_before_the_cameras_place_is_known(rig) -> None:
     rig.start(send_tf=False)
     for index in range(6):
         rig.send(index)
@@ -223,7 +120,7 @@ def test_nothing_is_published_before_the_cameras_place_is_known(rig: Rig) -> Non
     rig.spinner.until(lambda: len(rig.got.odom) == 6, "the frames that waited")
 
 
-def test_base_from_camera_as_parameter_and_as_identity(rig: Rig) -> None:
+def test_base_from_camera_as_parameter_and_as_identity(rig) -> None:
     pose = frames.pose_message(MOUNTING.base_from_camera())
     p, q = pose.position, pose.orientation
     rig.start(send_tf=False, **{"camera.base_from_camera": [p.x, p.y, p.z, q.x, q.y, q.z, q.w]})
@@ -235,7 +132,7 @@ def test_base_from_camera_as_parameter_and_as_identity(rig: Rig) -> None:
     np.testing.assert_allclose(pose_of(rig.got.odom[-1]), expected, atol=1e-9)
 
 
-def test_base_frame_that_is_the_camera_frame_needs_no_tf(rig: Rig) -> None:
+def test_base_frame_that_is_the_camera_frame_needs_no_tf(rig) -> None:
     rig.start(send_tf=False, base_frame=MOUNTING.camera_frame)
     for index in range(5):
         rig.send(index)
@@ -243,7 +140,7 @@ def test_base_frame_that_is_the_camera_frame_needs_no_tf(rig: Rig) -> None:
     np.testing.assert_allclose(pose_of(rig.got.odom[-1]), rig.expected(5)[-1].motions[-1].start_from_camera, atol=1e-9)
 
 
-def test_camera_info_is_waited_for_by_name(rig: Rig) -> None:
+def test_camera_info_is_waited_for_by_name(rig) -> None:
     rig.start()
     rig.send(0, info=False)
     rig.wait_for_state("waiting_camera_info")
@@ -255,7 +152,7 @@ def test_camera_info_is_waited_for_by_name(rig: Rig) -> None:
     rig.spinner.until(lambda: len(rig.got.odom) == 5, "odometry from the first frame on")
 
 
-def test_best_effort_cameras_are_heard(rig: Rig) -> None:
+def test_best_effort_cameras_are_heard(rig) -> None:
     rig.start(reliability="BEST_EFFORT")
     assert rig.node._active.inputs.image.reliability == "best_effort"
     for index in range(6):
@@ -263,7 +160,7 @@ def test_best_effort_cameras_are_heard(rig: Rig) -> None:
     rig.spinner.until(lambda: rig.count("frames_received") >= 1)
 
 
-def test_compressed_images_beside_the_image_topic(rig: Rig) -> None:
+def test_compressed_images_beside_the_image_topic(rig) -> None:
     rig.start(image_transport="compressed")
     assert rig.node._active.inputs.image.topic == "/image/compressed"
     publisher = rig.camera.create_publisher(CompressedImage, "image/compressed", 50)
@@ -277,7 +174,7 @@ def test_compressed_images_beside_the_image_topic(rig: Rig) -> None:
     np.testing.assert_allclose(pose_of(rig.got.odom[-1]), expected, atol=1e-9)
 
 
-def test_two_cameras_in_one_process_keep_apart(rig: Rig) -> None:
+def test_two_cameras_in_one_process_keep_apart(rig) -> None:
     rig.start()
     other = OdometryNode(namespace="rear", parameter_overrides=[Parameter("model.path", value=str(rig.model_path))])
     other.autostart()
@@ -290,7 +187,7 @@ def test_two_cameras_in_one_process_keep_apart(rig: Rig) -> None:
     assert rig.listener.count_publishers("/rear/odom") == 1
 
 
-def test_unusable_frames_are_refused_counted_and_survived(rig: Rig) -> None:
+def test_unusable_frames_are_refused_counted_and_survived(rig) -> None:
     rig.start()
     for index in range(6):
         rig.send(index)
@@ -309,7 +206,7 @@ def test_unusable_frames_are_refused_counted_and_survived(rig: Rig) -> None:
     assert (status["frames_received"], status["frames_processed"], status["frames_published"]) == ("13", "7", "7")
 
 
-def test_images_that_do_not_fit_their_camera_info_are_refused(rig: Rig) -> None:
+def test_images_that_do_not_fit_their_camera_info_are_refused(rig) -> None:
     rig.start()
     wrong = CameraInfo(width=640, height=480, p=[300.0, 0, 320, 0, 0, 300, 240, 0, 0, 0, 1, 0])
     rig.info.publish(wrong)
@@ -320,7 +217,7 @@ def test_images_that_do_not_fit_their_camera_info_are_refused(rig: Rig) -> None:
     assert rig.got.odom == []
 
 
-def test_the_newest_frame_wins(rig: Rig) -> None:
+def test_the_newest_frame_wins(rig) -> None:
     rig.start(always_process_most_recent_frame=True)
     pipeline = rig.node._pipeline
     infer, in_work, go_on = pipeline._infer, threading.Event(), threading.Event()
@@ -336,7 +233,7 @@ def test_the_newest_frame_wins(rig: Rig) -> None:
     assert pipeline._odometry._window.stamps_ns == [START_NS, START_NS + 400_000_000]
 
 
-def test_reset_starts_at_the_origin_and_drops_what_was_in_work(rig: Rig) -> None:
+def test_reset_starts_at_the_origin_and_drops_what_was_in_work(rig) -> None:
     rig.start()
     for index in range(8):
         rig.send(index)
@@ -355,7 +252,7 @@ def test_reset_starts_at_the_origin_and_drops_what_was_in_work(rig: Rig) -> None
     np.testing.assert_allclose(pose_of(rig.got.odom[8]), np.eye(4), atol=1e-12)
 
 
-def test_pause_drops_frames_and_resume_goes_on(rig: Rig) -> None:
+def test_pause_drops_frames_and_resume_goes_on(rig) -> None:
     rig.start()
     rig.send(0)
     rig.spinner.until(lambda: rig.count("frames_processed") == 1)
@@ -369,7 +266,7 @@ def test_pause_drops_frames_and_resume_goes_on(rig: Rig) -> None:
     assert rig.status()["state"] == "filling_window"
 
 
-def test_errors_in_inference_are_survived_and_said(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_in_inference_are_survived_and_said(rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.start()
     process = MonocularOdometry.process
     monkeypatch.setattr(MonocularOdometry, "process", lambda *arguments: 1 // 0)
@@ -384,7 +281,7 @@ def test_errors_in_inference_are_survived_and_said(rig: Rig, monkeypatch: pytest
     assert rig.node.state.name == "tracking"
 
 
-def test_status_says_what_runs(rig: Rig, model_path: Path) -> None:
+def test_status_says_what_runs(rig, model_path: Path) -> None:
     rig.start(**{"diagnostics.period": 0.05})
     for index in range(6):
         rig.send(index)
@@ -395,13 +292,13 @@ def test_status_says_what_runs(rig: Rig, model_path: Path) -> None:
     assert status["image_qos"] == "reliable"
 
 
-def set_parameters(rig: Rig, **values: object) -> list:
+def set_parameters(rig, **values: object) -> list:
     client = rig.listener.create_client(SetParameters, "/sfm_odometry/set_parameters")
     request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
     return rig.spinner.call(client, request).results
 
 
-def test_parameters_are_refused_with_the_reason_or_take_effect(rig: Rig) -> None:
+def test_parameters_are_refused_with_the_reason_or_take_effect(rig) -> None:
     rig.start()
     (answer,) = set_parameters(rig, **{"diagnostics.period": 1000.0})
     assert not answer.successful and "diagnostics.period" in answer.reason
@@ -424,16 +321,16 @@ def test_bad_parameters_refuse_the_start(ros: None, name: str, value: object, wo
         OdometryNode(parameter_overrides=[Parameter(name, value=value)])
 
 
-def change(rig: Rig, transition: int) -> bool:
+def change(rig, transition: int) -> bool:
     request = ChangeState.Request(transition=Transition(id=transition))
     return rig.spinner.call(rig.listener.create_client(ChangeState, "/sfm_odometry/change_state"), request).success
 
 
-def lifecycle_state(rig: Rig) -> int:
+def lifecycle_state(rig) -> int:
     return rig.spinner.call(rig.listener.create_client(GetState, "/sfm_odometry/get_state"), GetState.Request()).current_state.id
 
 
-def test_a_lifecycle_manager_can_drive_it_round_and_round(rig: Rig) -> None:
+def test_a_lifecycle_manager_can_drive_it_round_and_round(rig) -> None:
     rig.start(autostart=False)
     assert lifecycle_state(rig) == State.PRIMARY_STATE_UNCONFIGURED
     for round_number in range(2):
@@ -453,7 +350,7 @@ def test_a_lifecycle_manager_can_drive_it_round_and_round(rig: Rig) -> None:
     assert lifecycle_state(rig) == State.PRIMARY_STATE_FINALIZED
 
 
-def test_a_bad_model_fails_configure_and_a_good_one_mends_it(rig: Rig, tmp_path: Path) -> None:
+def test_a_bad_model_fails_configure_and_a_good_one_mends_it(rig, tmp_path: Path) -> None:
     bad = tmp_path / "truncated.safetensors"
     bad.write_bytes(rig.model_path.read_bytes()[:1000])
     rig.start(autostart=False, **{"model.path": str(bad)})
@@ -464,7 +361,7 @@ def test_a_bad_model_fails_configure_and_a_good_one_mends_it(rig: Rig, tmp_path:
     assert change(rig, Transition.TRANSITION_CONFIGURE)
 
 
-def test_activation_goes_on_from_the_last_pose(rig: Rig) -> None:
+def test_activation_goes_on_from_the_last_pose(rig) -> None:
     rig.start()
     for index in range(6):
         rig.send(index)
