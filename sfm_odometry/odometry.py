@@ -12,6 +12,7 @@ from sfm_odometry.params import OdometryParams
 from sfm_odometry.preprocess import Preprocessor
 from sfm_odometry.refiner import MotionRefiner
 from sfm_odometry.scale import ScaleEstimate, SeenStep, scale_source
+from sfm_odometry.speed_filter import SpeedFilter
 from sfm_odometry.steps import SeenFrame, Step, network_step, refined_step, scaled_step
 from sfm_odometry.trajectory import Trajectory, rotation_from_vector, rotation_vector, twist_of
 from sfm_odometry.uncertainty import BRIDGE_INFLATION, motion_covariance, scale_covariance
@@ -84,7 +85,7 @@ class MonocularOdometry:
         self.params = params or OdometryParams()
         self._window: FrameWindow[SeenFrame] = FrameWindow(estimator.window_length, round(self.params.max_gap_s * 1e9))
         self._trajectory = Trajectory()
-        self._refiner = MotionRefiner()
+        self._refiner = MotionRefiner(speed=SpeedFilter() if self.params.speed_prior else None)
         self._scale_source = scale_source(self.params.scale_mode, self.params.scale_value, self.params.scale_camera_height)
         self._preprocessor: Preprocessor | None = None
         self.reset()
@@ -171,6 +172,7 @@ class MonocularOdometry:
 
     def _handle_arrival(self, added: AddedFrame) -> str:
         if added.arrival is Arrival.AFTER_GAP:
+            self._refiner.skip(added.since_newest_ns / 1e9)
             return f"gap of {added.since_newest_ns / 1e9:.2f} s"
         if added.arrival is Arrival.AFTER_CLOCK_JUMP:
             self._newest_known_ns = None
@@ -219,20 +221,22 @@ class MonocularOdometry:
             index for index, stamp_ns in enumerate(stamps_ns) if self._newest_known_ns is not None and stamp_ns <= self._newest_known_ns
         ]
         first_new = known[-1] if known else 0
-        steps = self._scaled([self._step(chain[index], index) for index in range(first_new, len(chain))], first_new, stamps_ns)
+        steps = [self._step(chain[index], index, durations_s[index]) for index in range(first_new, len(chain))]
+        steps = self._scaled(steps, first_new, stamps_ns)
         motions = [] if known else [self._enter(stamps_ns[0], twist_of(steps[0].previous_from_current, durations_s[0]))]
         for index, step in enumerate(steps, start=first_new):
             dt_s = durations_s[index]
             motions.append(self._append(step, stamps_ns[index + 1], dt_s, twist_of(step.previous_from_current, dt_s)))
         return motions
 
-    def _step(self, previous_from_current: np.ndarray, index: int) -> Step:
+    def _step(self, previous_from_current: np.ndarray, index: int, dt_s: float) -> Step:
         """The step from the window's frame `index` to the next in the model's unit of length, refined if that is asked for."""
         assert self._preprocessor is not None
         if not self.params.refine:
             return network_step(previous_from_current)
-        previous, current = self._window.frames[index : index + 2]
-        return refined_step(self._refiner, (previous, current), previous_from_current, self._preprocessor.intrinsics.matrix())
+        frames = self._window.frames[: index + 2]
+        intrinsics = self._preprocessor.intrinsics.matrix()
+        return refined_step(self._refiner, frames, self.params.refine_frames, previous_from_current, intrinsics, dt_s)
 
     def _scaled(self, steps: list[Step], first: int, stamps_ns: list[int]) -> list[Step]:
         """The steps from the window's frame `first` on, in the published unit: the scale is measured with them before it is used."""

@@ -46,6 +46,8 @@ class TargetPoints:
 
     points: Tensor
     """(3, N) float32 in the target camera's frame."""
+    places: Tensor
+    """(2, N): where their pixels lie in the image, 0 to 1 from the first column and row to the last."""
     values: Tensor
     """(N,) grey values of the target."""
     jacobian: Tensor
@@ -103,31 +105,41 @@ def select_points(view: View, block: int, min_gradient: float) -> TargetPoints:
     index = index.flatten()[steepest.flatten() >= max(min_gradient, 1e-9) ** 2]
     values, inverse_depth = view.image.take(index), view.inverse_depth.take(index)
     weights = torch.ones_like(values) if view.weights is None else view.weights.take(index)
-    points = _points(index, view.image.shape[1], 1.0 / inverse_depth, view.camera)
-    return TargetPoints(points, values, motion_jacobian(gradient.flatten(1).index_select(1, index), points, view.camera), weights)
+    pixels = _pixels(index, view.image.shape[1])
+    points = _points(pixels, 1.0 / inverse_depth, view.camera)
+    height, width = view.image.shape
+    places = pixels / pixels.new_tensor([[width - 1], [height - 1]])
+    jacobian = motion_jacobian(gradient.flatten(1).index_select(1, index), points, view.camera)
+    return TargetPoints(points, places, values, jacobian, weights)
 
 
-def _points(index: Tensor, width: int, depth: Tensor, camera: tuple[float, float, float, float]) -> Tensor:
-    """Points (3, N) of the pixels `index` = v * width + u at `depth` (N,)."""
-    fx, fy, cx, cy = camera
+def _pixels(index: Tensor, width: int) -> Tensor:
+    """Column and row (2, N), float32, of the pixels `index` = v * width + u."""
     v = torch.div(index, width, rounding_mode="floor")
-    u = index - v * width
-    return torch.stack([(u - cx) / fx * depth, (v - cy) / fy * depth, depth])
+    return torch.stack([index - v * width, v]).float()
 
 
-def sample_points(source: View, points: Tensor, source_from_target: Tensor) -> tuple[Tensor, Tensor]:
-    """Grey values (N,) of the source where points (3, N) of the target project, and whether (N,) they do so inside and in front.
+def _points(pixels: Tensor, depth: Tensor, camera: tuple[float, float, float, float]) -> Tensor:
+    """Points (3, N) of pixels (2, N) at `depth` (N,)."""
+    fx, fy, cx, cy = camera
+    return torch.stack([(pixels[0] - cx) / fx * depth, (pixels[1] - cy) / fy * depth, depth])
 
-    source_from_target: (4, 4) float32.
+
+def sample_points(
+    images: Tensor, camera: tuple[float, float, float, float], points: Tensor, source_from_target: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Grey values (S, N) of sources (S, H, W) where points (3, N) of the target project, and whether (S, N) they do so inside and in front.
+
+    source_from_target: (S, 4, 4) float32; camera: fx, fy, cx, cy of all sources.
     """
-    height, width = source.image.shape
-    fx, fy, cx, cy = source.camera
-    x, y, z = torch.addmm(source_from_target[:3, 3:], source_from_target[:3, :3], points)
+    height, width = images.shape[-2:]
+    fx, fy, cx, cy = camera
+    x, y, z = (source_from_target[:, :3, :3] @ points + source_from_target[:, :3, 3:]).unbind(1)
     inverse_z = 1.0 / z.clamp_min(MIN_PROJECTION_DEPTH)
     # Coordinates of grid_sample: -1 and 1 are the centres of the first and the last pixel.
     grid_x = (x * inverse_z) * (2 * fx / (width - 1)) + (2 * cx / (width - 1) - 1)
     grid_y = (y * inverse_z) * (2 * fy / (height - 1)) + (2 * cy / (height - 1) - 1)
     inside = (grid_x.abs() <= 1) & (grid_y.abs() <= 1) & (z > MIN_PROJECTION_DEPTH)
-    grid = torch.stack([grid_x, grid_y], dim=-1)[None, None]
-    values = F.grid_sample(source.image[None, None], grid, mode="bilinear", padding_mode="border", align_corners=True)
-    return values[0, 0, 0], inside
+    grid = torch.stack([grid_x, grid_y], dim=-1)[:, None]
+    values = F.grid_sample(images[:, None], grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return values[:, 0, 0], inside

@@ -25,8 +25,14 @@ class RefineConfig:
     """Cauchy's threshold in standard deviations of the error."""
     noise_floor: float = 0.004
     """Least standard deviation of a grey value."""
-    depth_error: float = 0.3
+    depth_error: float = 0.2
     """Standard deviation of the predicted depth of a pixel, as a share: errors that it explains weigh less. 0 = the depth is exact."""
+    correction_grid: tuple[int, int] = (3, 5)
+    """Rows and columns of the grid of smooth corrections to the depth, which are estimated with the motion; (0, 0) = none."""
+    correction_near: float = 0.3
+    """Standard deviation of the corrections, as a share, close to the camera."""
+    correction_far: float = 0.6
+    """What is added to it at the median depth, in squares, growing in proportion to the depth."""
     depth_scale_error: float = 0.03
     """Standard deviation of the whole depth map's scale from frame to frame, as a share; no alignment of images can see it."""
     correlated_points: float = 60.0
@@ -58,11 +64,16 @@ class RefineConfig:
     def __post_init__(self) -> None:
         if not len(self.levels) == len(self.blocks) == len(self.iterations) >= 1:
             raise InputError(f"levels, blocks and iterations must be of one length, got {self.levels}, {self.blocks}, {self.iterations}")
+        if min(self.correction_grid) < 0 or len(self.correction_grid) != 2:
+            raise InputError(f"correction_grid must be two numbers of nodes, got {self.correction_grid}")
         if min(self.levels) < 0 or min(self.blocks) < 1 or min(self.iterations) < 1:
             raise InputError(f"levels must be >= 0, blocks and iterations >= 1, got {self.levels}, {self.blocks}, {self.iterations}")
         for name in ("robust_threshold", "noise_floor", "correlated_points", "max_rotation_deg", "stop_pixels", "converged_pixels"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name} must be a positive number, got {getattr(self, name)}")
+        for name in ("correction_near", "correction_far"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} must be zero or positive, got {getattr(self, name)}")
         for name in ("depth_error", "depth_scale_error", "prior_length", "prior_direction", "prior_rotation_deg", "prior_floor"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} must be zero or positive, got {getattr(self, name)}")

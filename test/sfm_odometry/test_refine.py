@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.refine import RefineConfig, refine_motion
+from sfm_odometry.pyramid import Pyramid
+from sfm_odometry.refine import EarlierFrame, RefineConfig, align_frames, refine_motion
 from sfm_odometry.trajectory import rotation_from_vector, rotation_vector
 
 WIDTH, HEIGHT = 208, 64
 K = np.array([[120.0, 0.0, 103.5], [0.0, 120.0, 31.5], [0.0, 0.0, 1.0]])
 # The images decide alone: what is recovered is not held by the prior.
 NO_PRIOR = {"prior_length": 0.0, "prior_direction": 0.0, "prior_rotation_deg": 0.0, "depth_scale_error": 0.0}
-FREE = RefineConfig(levels=(1, 0), blocks=(1, 2), iterations=(10, 10), **NO_PRIOR)
+FREE = RefineConfig(levels=(1, 0), blocks=(1, 2), iterations=(10, 10), correction_grid=(0, 0), **NO_PRIOR)
 # Normals and distances of a corridor: floor, walls, a far wall. Points X with n . X = d.
 PLANES = (((0, 1, 0), 1.6), ((1, 0, 0), 4.0), ((-1, 0, 0), 5.0), ((0, 0.1, 1), 30.0))
 
@@ -67,13 +68,10 @@ def scene():
     }
 
 
-def refine(scene, given=GIVEN, config=FREE, both=False, **changed):
+def refine(scene, given=GIVEN, config=FREE, **changed):
     parts = {**scene, **changed}
-    depth_previous = parts.pop("depth_previous")
-    weights = parts.pop("weights", None)
-    return refine_motion(
-        **parts, intrinsics=K, previous_from_current=given, weights=weights, config=config, depth_previous=depth_previous if both else None
-    )
+    del parts["depth_previous"]
+    return refine_motion(**parts, intrinsics=K, previous_from_current=given, config=config)
 
 
 def errors(result, truth=TRUTH):
@@ -83,9 +81,8 @@ def errors(result, truth=TRUTH):
     return translation, np.degrees(np.linalg.norm(rotation_vector(rotation)))
 
 
-@pytest.mark.parametrize("both", [False, True])
-def test_recovers_the_motion_from_the_true_depth(scene, both):
-    result = refine(scene, both=both)
+def test_recovers_the_motion_from_the_true_depth(scene):
+    result = refine(scene)
     assert result.converged and result.reason == ""
     translation, rotation_deg = errors(result)
     assert translation < 0.006 and rotation_deg < 0.02
@@ -137,13 +134,48 @@ def test_wrong_scale_of_the_depth_scales_the_translation(scene):
     assert errors(result)[1] < 0.02
 
 
-def test_prior_shares_a_wrong_depth_scale_with_the_given_length(scene):
-    """Where length and depth scale are trusted alike, half of what they disagree about is given to either."""
+def test_prior_holds_the_length_against_a_depth_whose_scale_may_be_wrong(scene):
+    """One node corrects the whole depth map: where it and the given length are trusted alike, half of the difference is given to either."""
     given = motion(TRUTH[:3, 3], (0, 0, 0)) @ motion((0, 0, 0), rotation_vector(TRUTH[:3, :3]) * 180 / np.pi)
-    config = replace(FREE, prior_length=0.05, depth_scale_error=0.05, prior_direction=0.05, prior_rotation_deg=0.2, correlated_points=1.0)
+    trust = {"prior_length": 0.05, "prior_direction": 0.05, "prior_rotation_deg": 0.2, "correlated_points": 1.0}
+    config = replace(FREE, correction_grid=(1, 1), correction_near=0.05, correction_far=0.0, **trust)
     result = refine(scene, given, config, depth_current=scene["depth_current"] * 1.08)
     ratio = np.linalg.norm(result.previous_from_current[:3, 3]) / np.linalg.norm(TRUTH[:3, 3])
     assert 1.03 < ratio < 1.05
+
+
+def test_correction_takes_up_what_a_wrong_depth_would_do_to_the_rotation(scene):
+    """Depth too small on the left and too large on the right looks like a turn; a correction that grows across the image explains it."""
+    wrong = scene["depth_current"] * torch.exp(torch.linspace(-0.4, 0.4, WIDTH))
+    corrected = replace(FREE, correction_grid=(2, 3), correction_near=0.4, correction_far=0.0, prior_length=0.05, correlated_points=10.0)
+    trusting = refine(scene, config=replace(corrected, correction_grid=(0, 0)), depth_current=wrong, given=TRUTH)
+    result = refine(scene, config=corrected, depth_current=wrong, given=TRUTH)
+    assert errors(result)[1] < 0.3 * errors(trusting)[1]
+    correction, coefficients = result.depth_correction
+    put_right = correction.corrected(wrong.numpy(), coefficients)
+    before, after = (np.abs(np.log(depth / scene["depth_current"].numpy())).mean() for depth in (wrong.numpy(), put_right))
+    assert after < 0.5 * before
+
+
+def test_correction_makes_the_covariance_wider(scene):
+    trusting, doubtful = (refine(scene, config=replace(FREE, correction_grid=grid)) for grid in ((0, 0), (3, 5)))
+    assert np.all(np.diag(doubtful.covariance) > np.diag(trusting.covariance))
+
+
+def test_several_earlier_frames_are_aligned_at_once(scene):
+    """The frame before the previous one sees the same motion over a longer way: noise of the earlier images moves the result less."""
+    before_that = motion((-0.02, 0.0, 0.55), (0.0, 0.3, 0.0))
+    generator = torch.Generator().manual_seed(4)
+    images = np.stack([corridor(pose)[0] for pose in (TRUTH, np.eye(4), np.linalg.inv(before_that))])
+    noise_sigma = torch.tensor([0.0, 0.06, 0.06])[:, None, None]
+    single, double = [], []
+    for _ in range(8):
+        noisy = torch.from_numpy(images).float() + noise_sigma * torch.randn(images.shape, generator=generator)
+        current, previous, first = (Pyramid.of(image, scene["depth_current"], torch.from_numpy(K), None, FREE) for image in noisy)
+        earlier = [EarlierFrame(previous, np.eye(4)), EarlierFrame(first, before_that)]
+        single.append(errors(align_frames(current, earlier[:1], GIVEN, FREE)))
+        double.append(errors(align_frames(current, earlier, GIVEN, FREE)))
+    assert np.all(np.mean(double, axis=0) < np.mean(single, axis=0))
 
 
 def test_strong_prior_holds_the_given_motion(scene):
@@ -205,14 +237,14 @@ def test_dtype_of_the_images_does_not_matter(scene, dtype):
 
 
 def test_deterministic(scene):
-    first, second = refine(scene, both=True), refine(scene, both=True)
+    first, second = refine(scene), refine(scene)
     assert np.array_equal(first.previous_from_current, second.previous_from_current)
     assert np.array_equal(first.covariance, second.covariance)
 
 
 def test_inputs_are_not_changed(scene):
     before = {name: values.clone() for name, values in scene.items()}
-    refine(scene, both=True)
+    refine(scene)
     assert all(torch.equal(values, before[name]) for name, values in scene.items())
 
 
@@ -232,7 +264,7 @@ def test_covariance_is_positive_definite_and_grows_where_texture_is_faint(scene)
 def test_covariance_along_the_motion_holds_the_doubt_about_the_depth_scale(scene):
     free, doubtful = refine(scene), refine(scene, config=replace(FREE, depth_scale_error=0.1))
     grown = doubtful.covariance - free.covariance
-    along = GIVEN[:3, :3].T @ GIVEN[:3, 3]
+    along = free.previous_from_current[:3, :3].T @ free.previous_from_current[:3, 3]
     assert np.allclose(grown[:3, :3], 0.1**2 * np.outer(along, along), atol=1e-5)
     assert abs(grown[3:, 3:]).max() < 1e-12
 
@@ -273,6 +305,8 @@ def test_says_which_shape_does_not_fit(scene, changed):
         ("depth_error", -1.0),
         ("min_inliers", 2.0),
         ("prior_floor", float("nan")),
+        ("correction_grid", (-1, 2)),
+        ("correction_near", -0.1),
     ],
 )
 def test_config_refuses_values_out_of_range(name, value):

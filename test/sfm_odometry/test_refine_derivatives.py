@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from sfm_odometry.alignment import Alignment, Pair, State
+from sfm_odometry.alignment import Alignment, State, stacked
+from sfm_odometry.depth_correction import DepthCorrection
 from sfm_odometry.geometry import backproject
 from sfm_odometry.photometric import View, image_gradient, motion_jacobian, sample_points, select_points, smoothed
 from sfm_odometry.refine_config import RefineConfig
-from sfm_odometry.trajectory import invert_rigid, rotation_from_vector
+from sfm_odometry.trajectory import rotation_from_vector
 
 CAMERA = (90.0, 80.0, 60.0, 22.0)
 HEIGHT, WIDTH = 48, 120
@@ -58,60 +59,75 @@ def test_jacobian_of_the_motion_is_that_of_finite_differences():
         assert np.allclose(jacobian[index], (there - back) / (2 * h), atol=1e-6 * (1 + abs(jacobian[index]).max()))
 
 
-@pytest.mark.parametrize("backward", [False, True])
-def test_jacobian_of_a_pair_is_that_of_finite_differences(backward):
+GIVEN_BEFORE = small(np.array([0.02, 0.01, 0.35, 0.005, 0.01, -0.004]))
+"""Of the frame before the previous one: earlier_from_previous."""
+
+
+def alignment_of(block, prior, **config):
+    """Of the current frame with the previous one and the one before that."""
+    current, previous, first = (plane_view(pose) for pose in (TRUTH, np.eye(4), np.linalg.inv(GIVEN_BEFORE)))
+    sources = stacked([previous, first], [np.eye(4), GIVEN_BEFORE])
+    settings = RefineConfig(**config)
+    correction = DepthCorrection(settings.correction_grid, (HEIGHT, WIDTH), settings.correction_near, settings.correction_far, 6.0)
+    return Alignment(select_points(current, block, 0.004), sources, correction, TRUTH, prior, settings)
+
+
+def test_jacobian_of_the_errors_is_that_of_finite_differences():
     """The errors themselves, through sampling, under a step in the current camera's axes; at the solution, where it is used."""
-    current, previous = plane_view(TRUTH), plane_view(np.eye(4))
-    target, source = (previous, current) if backward else (current, previous)
-    pair = Pair(select_points(target, 2, 0.004), source, backward)
-    alignment = Alignment([pair], TRUTH, np.zeros((6, 6)), RefineConfig())
-    state = State(TRUTH, np.zeros((1, 2)))
-    inside = alignment.errors(state)[0].weights > 0
-    jacobian = (pair.target.jacobian.T @ torch.from_numpy(pair.target_step(TRUTH)).float())[inside].numpy()
-    for index in range(6):
-        step = np.zeros(8)
-        step[index] = 0.004 if index < 3 else 0.0008
-        there, back = (alignment.errors(state.moved(sign * step))[0].errors[inside].numpy() for sign in (1, -1))
-        # Bilinear sampling and central differences each smooth the waves a little.
-        numeric = (there - back) / (2 * step[index])
-        assert np.linalg.norm(numeric - jacobian[:, index]) < 0.12 * np.linalg.norm(numeric)
+    alignment = alignment_of(2, np.zeros((6, 6)), correction_grid=(2, 2))
+    state = State(TRUTH, np.zeros(4), np.zeros((2, 2)))
+    errors = alignment.errors(state)
+    alignment.weigh(state, errors)
+    for source in range(2):
+        inside = errors.weights[source] > 0
+        jacobian = alignment._rows[source, :10][:, inside].numpy()
+        for index in range(10):
+            step = np.zeros(14)
+            step[index] = 0.004 if index < 3 else 0.0008 if index < 6 else 0.02
+            there, back = (alignment.errors(state.moved(sign * step)).errors[source, inside].numpy() for sign in (1, -1))
+            # Bilinear sampling and central differences each smooth the waves a little.
+            numeric = (there - back) / (2 * step[index])
+            assert np.linalg.norm(numeric - jacobian[index]) < 0.2 * np.linalg.norm(numeric)
 
 
-@pytest.mark.parametrize("backward", [False, True])
-def test_gradient_of_the_cost_is_that_of_finite_differences(backward):
-    """Of the whole cost, robust norm, prior, gain and offset with it, a little off the solution."""
-    current, previous = plane_view(TRUTH), plane_view(np.eye(4))
-    target, source = (previous, current) if backward else (current, previous)
-    prior = np.diag([9.0, 8.0, 7.0, 60.0, 50.0, 40.0])
-    alignment = Alignment([Pair(select_points(target, 1, 0.004), source, backward)], TRUTH, prior, RefineConfig())
-    state = State(TRUTH @ small(np.array([0.01, -0.01, 0.02, 0.002, -0.001, 0.001])), np.array([[0.02, -0.01]]))
+def test_gradient_of_the_cost_is_that_of_finite_differences():
+    """Of the whole cost, robust norm, prior, corrections, gain and offset with it, a little off the solution."""
+    alignment = alignment_of(1, np.diag([9.0, 8.0, 7.0, 60.0, 50.0, 40.0]), correction_grid=(1, 2))
+    motion = TRUTH @ small(np.array([0.01, -0.01, 0.02, 0.002, -0.001, 0.001]))
+    state = State(motion, np.array([0.05, -0.03]), np.array([[0.02, -0.01], [-0.01, 0.02]]))
     alignment.weigh(state, alignment.errors(state))
     _, gradient = alignment.normal_equations(state, alignment.errors(state))
-    numeric = np.zeros(8)
-    for index, size in enumerate([1e-3] * 3 + [2e-4] * 3 + [1e-3] * 2):
-        step = np.eye(8)[index] * size
+    numeric = np.zeros(12)
+    for index, size in enumerate([1e-3] * 3 + [2e-4] * 3 + [5e-3] * 2 + [1e-3] * 4):
+        step = np.eye(12)[index] * size
         there, back = (state.moved(step), state.moved(-step))
         numeric[index] = (alignment.cost(there, alignment.errors(there)) - alignment.cost(back, alignment.errors(back))) / (2 * size)
-    assert np.linalg.norm(numeric - gradient) < 0.1 * np.linalg.norm(numeric)
+    assert np.linalg.norm(numeric[:8] - gradient[:8]) < 0.1 * np.linalg.norm(numeric[:8])
     # Gain and offset enter linearly: their derivatives do not lean on the target's gradient.
-    assert np.allclose(numeric[6:], gradient[6:], rtol=0.02)
+    assert np.allclose(numeric[8:], gradient[8:], rtol=0.02)
 
 
 def test_state_moves_by_its_step_and_difference_takes_it_back():
-    view = plane_view(np.eye(4))
-    alignment = Alignment([Pair(select_points(view, 2, 0.004), view, False)], TRUTH, np.zeros((6, 6)), RefineConfig())
-    step = np.array([0.03, -0.02, 0.1, 0.01, -0.02, 0.005, 0.1, -0.2])
-    state = State(TRUTH, np.zeros((1, 2))).moved(step)
+    alignment = alignment_of(2, np.zeros((6, 6)), correction_grid=(1, 1))
+    step = np.array([0.03, -0.02, 0.1, 0.01, -0.02, 0.005, 0.3, 0.1, -0.2, 0.4, -0.5])
+    state = State(TRUTH, np.zeros(1), np.zeros((2, 2))).moved(step)
     assert np.allclose(alignment.difference(state), step[:6], atol=1e-12)
-    assert np.allclose(state.brightness, [step[6:]])
+    assert np.allclose(state.correction, step[6:7])
+    assert np.allclose(state.brightness, [step[7:9], step[9:]])
 
 
-def test_step_of_the_inverse_is_the_inverse_of_the_step():
+def test_basis_of_the_correction_is_what_changes_the_depth_map():
+    """At every pixel the functions add up to one standard deviation, and the corrected map is the points' correction."""
     view = plane_view(np.eye(4))
-    pair = Pair(select_points(view, 2, 0.004), view, True)
-    xi = np.array([2e-4, -1e-4, 3e-4, 1e-4, 2e-4, -1e-4])
-    inverse = invert_rigid(TRUTH @ small(xi))
-    assert np.allclose(inverse, pair.source_from_target(TRUTH) @ small(pair.target_step(TRUTH) @ xi), atol=1e-6)
+    target = select_points(view, 1, 0.0)
+    correction = DepthCorrection((3, 4), (HEIGHT, WIDTH), 0.2, 0.3, 6.0)
+    basis = correction.basis(target)
+    assert torch.allclose(basis.sum(0), correction.sigma(target.points[2]), rtol=1e-5)
+    coefficients = np.random.default_rng(0).normal(size=12)
+    depth = (1.0 / view.inverse_depth).numpy()
+    of_map = torch.from_numpy(np.log(correction.corrected(depth, coefficients) / depth))
+    u, v = ((target.places * torch.tensor([[WIDTH - 1], [HEIGHT - 1]])).round().long()).unbind(0)
+    assert torch.allclose(of_map[v, u], torch.from_numpy(coefficients).float() @ basis, atol=1e-5)
 
 
 def test_points_are_back_projected_pixels():
@@ -150,11 +166,11 @@ def test_unknown_depth_stays_unknown_in_the_smaller_view():
 def test_sampling_at_the_identity_returns_the_image_and_knows_its_edge():
     view = plane_view(np.eye(4))
     target = select_points(view, 1, 0.0)
-    values, inside = sample_points(view, target.points, torch.eye(4))
-    assert inside.all() and torch.allclose(values, target.values, atol=1e-4)
-    behind = torch.eye(4)
-    behind[2, 3] = -100.0
-    assert not sample_points(view, target.points, behind)[1].any()
+    motions = torch.eye(4).repeat(2, 1, 1)
+    motions[1, 2, 3] = -100.0
+    values, inside = sample_points(view.image.expand(2, -1, -1), view.camera, target.points, motions)
+    assert inside[0].all() and torch.allclose(values[0], target.values, atol=1e-4)
+    assert not inside[1].any()
 
 
 def test_gradient_of_a_ramp_is_its_slope():

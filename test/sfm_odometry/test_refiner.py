@@ -1,4 +1,4 @@
-"""The ratio between the networks' lengths is learned, and only from steps that say something about it."""
+"""The ratio between the networks' lengths is learned, only from steps that say something about it, and lengths become steady."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,9 @@ import pytest
 import sfm_odometry.refiner as module
 from sfm_odometry.refine import Refinement
 from sfm_odometry.refiner import MotionRefiner
+from sfm_odometry.speed_filter import SpeedFilter
+
+DT_S = 0.1
 
 
 def step(length):
@@ -21,7 +24,7 @@ class Images:
         self.length, self.sigma, self.converged, self.noise = length, sigma, converged, iter(noise)
         self.given, self.configs = [], []
 
-    def __call__(self, current, previous, depth, intrinsics, given, weights, config, depth_previous):
+    def __call__(self, current, earlier, given, config):
         self.given.append(float(given[2, 3]))
         self.configs.append(config)
         seen = self.length * np.exp(next(self.noise, 0.0))
@@ -32,49 +35,61 @@ class Images:
 
 
 def run(monkeypatch, images, lengths, refiner=None):
-    monkeypatch.setattr(module, "refine_motion", images)
+    monkeypatch.setattr(module, "align_frames", images)
     refiner = refiner or MotionRefiner()
-    return refiner, [refiner.refine(None, None, None, None, step(length)) for length in lengths]
+    return refiner, [refiner.refine(None, [], step(length), DT_S) for length in lengths]
+
+
+def lengths_of(results):
+    return np.array([result.length for result in results])
 
 
 def test_lengths_end_up_in_the_depths_unit(monkeypatch):
     refiner, results = run(monkeypatch, Images(length=2.0), [1.0] * 12)
     assert refiner.length_ratio == pytest.approx(2.0)
-    assert results[-1].previous_from_current[2, 3] == pytest.approx(2.0)
+    assert results[-1].length == pytest.approx(2.0)
 
 
 def test_the_first_steps_are_not_held_by_a_length_in_another_unit(monkeypatch):
     images = Images()
-    run(monkeypatch, images, [1.0] * 8)
-    assert [config.prior_length == 0 for config in images.configs] == [True] * 5 + [False] * 3
+    refiner, _ = run(monkeypatch, images, [1.0] * 8)
+    settle = refiner.settle
+    assert [config.prior_length == 0 for config in images.configs] == [True] * settle + [False] * (8 - settle)
 
 
-def test_ratio_is_steadier_than_the_steps(monkeypatch):
-    noise = np.random.default_rng(0).normal(0, 0.1, 200)
-    refiner = MotionRefiner()
-    ratios = []
-    monkeypatch.setattr(module, "refine_motion", Images(noise=noise))
-    for _ in range(200):
-        refiner.refine(None, None, None, None, step(1.0))
-        ratios.append(refiner.length_ratio)
-    assert np.std(ratios[20:]) < 0.05 * 2.0
-    assert np.mean(ratios[20:]) == pytest.approx(2.0, rel=0.03)
+def test_kept_motions_are_in_the_depths_unit_too(monkeypatch):
+    refiner, _ = run(monkeypatch, Images(), [1.0] * 12)
+    _, (kept,) = run(monkeypatch, Images(converged=False), [1.0], refiner)
+    assert not kept.converged
+    assert kept.length == pytest.approx(2.0)
 
 
-def test_a_step_that_is_not_believed_keeps_the_unit_and_teaches_nothing(monkeypatch):
-    refiner, _ = run(monkeypatch, Images(length=2.0), [1.0] * 10)
-    _, results = run(monkeypatch, Images(converged=False), [1.5], refiner)
-    assert results[0].previous_from_current[2, 3] == pytest.approx(3.0)
-    assert refiner.length_ratio == pytest.approx(2.0)
+def test_steps_that_are_not_sure_of_their_length_teach_nothing(monkeypatch):
+    refiner, _ = run(monkeypatch, Images(length=2.0, sigma=1.0), [1.0] * 12)
+    assert refiner.length_ratio == 1.0
 
 
-def test_standing_still_teaches_nothing(monkeypatch):
-    refiner, _ = run(monkeypatch, Images(length=2.0), [1.0] * 10)
-    run(monkeypatch, Images(length=0.001), [0.0, 0.003, 0.0], refiner)
-    assert refiner.length_ratio == pytest.approx(2.0)
+def test_the_ratio_stays_within_limits(monkeypatch):
+    refiner, _ = run(monkeypatch, Images(length=1000.0), [1.0] * 30)
+    assert refiner.length_ratio == pytest.approx(4.0)
 
 
 def test_reset_forgets(monkeypatch):
-    refiner, _ = run(monkeypatch, Images(length=2.0), [1.0] * 10)
+    refiner, _ = run(monkeypatch, Images(), [1.0] * 12, MotionRefiner(speed=SpeedFilter()))
     refiner.reset()
-    assert refiner.length_ratio == 1.0
+    assert refiner.length_ratio == 1.0 and not refiner.speed.knows
+
+
+def test_lengths_that_jitter_become_steady(monkeypatch):
+    noise = 0.05 * np.random.default_rng(0).normal(size=60)
+    _, rough = run(monkeypatch, Images(sigma=0.1, noise=noise), [1.0] * 60)
+    _, steady = run(monkeypatch, Images(sigma=0.1, noise=noise), [1.0] * 60, MotionRefiner(speed=SpeedFilter()))
+    assert np.std(np.diff(lengths_of(steady)[20:])) < 0.3 * np.std(np.diff(lengths_of(rough)[20:]))
+    assert lengths_of(steady)[20:].mean() == pytest.approx(2.0, rel=0.02)
+
+
+def test_where_the_images_do_not_align_the_speed_goes_on_and_the_network_is_followed(monkeypatch):
+    refiner, _ = run(monkeypatch, Images(), [1.0] * 20, MotionRefiner(speed=SpeedFilter()))
+    _, braking = run(monkeypatch, Images(converged=False), np.linspace(1.0, 0.4, 30), refiner)
+    assert braking[0].length == pytest.approx(2.0, rel=0.02)
+    assert braking[-1].length == pytest.approx(0.8, rel=0.3)
