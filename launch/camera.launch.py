@@ -49,8 +49,8 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([*arguments, OpaqueFunction(function=start)])
 
 
-def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """The odometry node, and RViz where it is asked for."""
+def start(context: LaunchContext, more: dict[str, str | bool] | None = None) -> list[LaunchDescriptionEntity]:
+    """The odometry node, with `more` parameters that win over the arguments, and RViz where it is asked for."""
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
     images = given["image_topic"]
     actions: list[LaunchDescriptionEntity] = [
@@ -59,7 +59,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             executable="odometry_node",
             name="sfm_odometry",
             namespace=given["namespace"],
-            parameters=[given["params_file"], parameters(given)],
+            parameters=[given["params_file"], {**parameters(given), **(more or {})}],
             remappings=[("image", images), ("camera_info", given["camera_info_topic"] or camera_info_beside(images))],
             ros_arguments=["--log-level", given["log_level"]],
             additional_env=dds_profile(),

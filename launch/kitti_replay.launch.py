@@ -7,26 +7,17 @@ Takes all arguments of camera.launch.py besides its own. Bags are played by `ros
 """
 
 import importlib.util
+import runpy
 import shutil
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
-
-def load_camera_launch() -> ModuleType:
-    """camera.launch.py, whose name cannot be imported."""
-    spec = importlib.util.spec_from_file_location("sfm_odometry_camera_launch", Path(__file__).resolve().with_name("camera.launch.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-camera = load_camera_launch()
+camera = SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().with_name("camera.launch.py"))))
 REPLAY_ARGUMENTS = {  # name: default, description
     "sequence": ("", "KITTI odometry folder, KITTI raw drive or rendered drive; this or bag"),
     "bag": ("", "rosbag2; this or sequence"),

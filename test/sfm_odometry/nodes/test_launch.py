@@ -1,6 +1,7 @@
 """Launch files and configuration. Where the launch system is not installed its actions are replaced by records of what they were given."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -61,6 +62,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Recorded]]:
 
 @pytest.mark.parametrize(("name", "more"), [
     ("camera.launch.py", set()), ("kitti_replay.launch.py", {"bag", "sequence", "rate", "loop", "shutdown_at_end"}),
+    ("rtabmap.launch.py", {"map_frame", "rtabmap_args"}), ("fusion.launch.py", {"ekf_file"}),
 ])  # fmt: skip
 def test_arguments_are_those_of_the_reference(start, name: str, more: set[str]) -> None:
     (description,) = load(name).generate_launch_description().values
@@ -132,13 +134,67 @@ def test_replay_of_a_bag_uses_ros2_bag_where_it_is_and_our_player_elsewhere(star
     ("camera.launch.py", {"publish_tf": "maybe"}, "publish_tf must be true or false, got 'maybe'"),
     ("kitti_replay.launch.py", {}, "give either sequence:=FOLDER or bag:=BAG"),
     ("kitti_replay.launch.py", {"sequence": "a", "bag": "b"}, "give either sequence:=FOLDER or bag:=BAG"),
+    ("rtabmap.launch.py", {"image_transport": "compressed"}, "RTAB-Map is handed the raw images"),
+    ("fusion.launch.py", {"publish_tf": "true"}, "publish_tf must be false: robot_localization sends the transform"),
 ])  # fmt: skip
 def test_nonsense_is_refused(start, name: str, arguments: dict[str, str], words: str) -> None:
     with pytest.raises(RuntimeError, match=words):
         start(name, **arguments)
 
 
-@pytest.mark.parametrize("name", ["camera.launch.py", "kitti_replay.launch.py"])
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes ROS's index of packages know a package."""
+
+    def install(package: str) -> None:
+        marker = tmp_path / "share/ament_index/resource_index/packages" / package
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+
+    return install
+
+
+def test_rtabmap_gets_what_an_rgbd_camera_would_give(start, installed) -> None:
+    installed("rtabmap_slam")
+    arguments = {"image_topic": "/front/image_rect", "base_frame": "robot", "rtabmap_args": "-d --Vis/MaxDepth 30", "use_sim_time": "true"}
+    node, rtabmap = start("rtabmap.launch.py", **arguments)
+    assert node.given["parameters"][1]["depth.output_size"] == "input"
+    (parameters,) = rtabmap.given["parameters"]
+    assert (parameters["frame_id"], parameters["approx_sync"], parameters["use_sim_time"]) == ("robot", False, True)
+    assert dict(rtabmap.given["remappings"]) == {
+        "rgb/image": "/front/image_rect", "rgb/camera_info": "/front/camera_info", "depth/image": "depth/image_rect", "odom": "odom",
+    }  # fmt: skip
+    assert rtabmap.given["arguments"] == ["-d", "--Vis/MaxDepth", "30"]
+
+
+def test_fusion_leaves_the_transform_to_the_filter(start, installed) -> None:
+    installed("robot_localization")
+    node, ekf = start("fusion.launch.py", odom_frame="world", base_frame="robot")
+    assert node.given["parameters"][1]["publish_tf"] is False
+    file, parameters = ekf.given["parameters"]
+    assert file == str(ROOT / "config" / "ekf.yaml")
+    assert parameters == {"odom_frame": "world", "world_frame": "world", "base_link_frame": "robot", "use_sim_time": False}
+
+
+def test_the_filter_fuses_velocities_alone() -> None:
+    file = yaml.safe_load((ROOT / "config" / "ekf.yaml").read_text())
+    values = file["/**"]["ekf_filter_node"]["ros__parameters"]
+    assert (values["odom0"], values["odom0_config"]) == ("odom", [False] * 6 + [True] * 6 + [False] * 3)
+    defaults = NodeParameters()
+    assert (values["odom_frame"], values["base_link_frame"]) == (defaults.odom_frame, defaults.base_frame)
+
+
+@pytest.mark.parametrize(("name", "package"), [("rtabmap.launch.py", "rtabmap_slam"), ("fusion.launch.py", "robot_localization")])
+def test_what_is_not_installed_is_named_with_its_apt_line(
+    start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, package: str
+) -> None:
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match=rf"{package} is not installed: sudo apt install ros-\$ROS_DISTRO-{package.replace('_', '-')}"):
+        start(name)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "launch").glob("*.launch.py")))
 def test_real_launch_takes_the_description(name: str) -> None:
     if importlib.util.find_spec("launch_ros") is None:
         pytest.skip("the launch system is not on the Python index: this runs where ROS 2 is installed")
@@ -163,5 +219,20 @@ def test_dds_profile_is_for_large_images() -> None:
 def test_rviz_layout_shows_our_topics() -> None:
     layout = yaml.safe_load((ROOT / "config" / "sfm_odometry.rviz").read_text())["Visualization Manager"]
     topics = {display["Topic"]["Value"] for display in layout["Displays"] if "Topic" in display}
-    assert topics == {"odom", "ground_truth/path", "image", "depth/image_rect", "mask/image"}
+    assert topics == {"odom", "path", "ground_truth/path", "image", "depth/image_color", "mask/image", "depth/points"}
     assert layout["Global Options"]["Fixed Frame"] == NodeParameters().odom_frame
+
+
+def test_foxglove_layout_shows_our_topics_in_panels_that_it_has() -> None:
+    layout = json.loads((ROOT / "config" / "foxglove.json").read_text())
+    panels = layout["configById"]
+    images = {panel["imageMode"]["imageTopic"] for name, panel in panels.items() if name.startswith("Image!")}
+    assert images == {"/image", "/depth/image_color", "/mask/image"}
+    (scene,) = (panel for name, panel in panels.items() if name.startswith("3D!"))
+    assert set(scene["topics"]) == {"/depth/points", "/path", "/odom", "/ground_truth/path"}
+    assert scene["fixedFrame"] == NodeParameters().odom_frame
+    assert sorted(names_in(layout["layout"])) == sorted(panels)
+
+
+def names_in(place: str | dict) -> list[str]:
+    return [place] if isinstance(place, str) else names_in(place["first"]) + names_in(place["second"])
