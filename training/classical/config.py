@@ -13,8 +13,9 @@ class ClassicalConfig:
     """Corners are at least a width of the image over this apart."""
     corner_quality: float = 0.001
     """Weakest corner, as a share of the strongest one's response."""
-    window_pixels: int = 15
-    """Side of the square that is compared when a corner is followed."""
+    window_pixels: int = 7
+    """Side of the square that is compared when a corner is followed. In a larger one the road stretches as it comes near, which biases
+    the motion."""
     pyramid_levels: int = 5
     forward_backward_pixels: float = 0.5
     """A track that is followed back must return to where it was by less than this."""
