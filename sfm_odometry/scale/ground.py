@@ -11,6 +11,8 @@ import numpy as np
 
 from sfm_odometry.errors import InputError
 
+DRAWS = 60
+"""Planes that are tried: with 40 % of the region on cars, a miss is once in a million frames."""
 DOWN = np.array([0.0, 1.0, 0.0])
 """Down in the optical frame of a camera that looks ahead, level."""
 
@@ -101,16 +103,15 @@ def ground_region(intrinsics: np.ndarray, size: tuple[int, int], down: np.ndarra
 def fit_ground(depth: np.ndarray, region: GroundRegion, config: GroundConfig) -> GroundPlane:
     """The plane through the predicted depth (H, W) of the region; raises NoGround.
 
-    Iteratively reweighted least squares of a . X = 1 with Tukey's weights, whose width shrinks: started from the lower third of the
-    points, as cars stand above the ground and nothing lies below it.
+    Iteratively reweighted least squares of a . X = 1 with Tukey's weights, started from the best of the planes through three points.
     """
     points = region.rays * depth[region.pixels[:, 1], region.pixels[:, 0]][:, None].astype(np.float64)
     known = np.isfinite(points).all(axis=1) & (points[:, 2] > 0)
     if known.sum() < config.min_points:
         raise NoGround(f"{known.sum()} pixels of ground with depth, expected at least {config.min_points}")
     points[~known] = 0.0
-    plane = region.down / np.quantile(points[known] @ region.down, 0.67)
-    for width in (8.0, 4.0, 2.0, 2.0, 2.0):
+    plane = _sampled_plane(points[known], region.down, config)
+    for width in (2.0, 1.5, 1.0):
         plane = _weighted_plane(points, np.where(known, points @ plane - 1.0, np.inf), width * config.inlier_distance, plane)
     on_plane = known & (np.abs(points @ plane - 1.0) < config.inlier_distance)
     _check_plane(plane, region, on_plane, config)
@@ -217,6 +218,22 @@ def _sample(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     places = pixels.astype(np.float32)
     nothing = (np.nan,) * image.shape[2]
     return cv2.remap(image, places[:, :1], places[:, 1:], cv2.INTER_LINEAR, borderValue=nothing)[:, 0]
+
+
+def _sampled_plane(points: np.ndarray, down: np.ndarray, config: GroundConfig) -> np.ndarray:
+    """RANSAC: of the planes `a` (3,) through three of the points (N, 3) each, within the gate of the normal, the one nearest to most.
+
+    The draws are the same every time, so that the same frames give the same scale. The level plane at the median takes part too.
+    """
+    draws = points[np.random.default_rng(0).integers(0, len(points), (DRAWS, 3))]
+    draws = draws[np.abs(np.linalg.det(draws)) > 1e-9]
+    planes = np.concatenate([np.linalg.solve(draws, np.ones((len(draws), 3, 1)))[..., 0], [down / np.median(points @ down)]])
+    level = planes @ down > np.cos(np.radians(config.max_tilt_deg)) * np.linalg.norm(planes, axis=1)
+    level[-1] = True
+    planes = planes[level]
+    distances = np.minimum(np.abs(points @ planes.T - 1.0), config.inlier_distance)
+    best: np.ndarray = planes[int(np.argmin(distances.sum(axis=0)))]
+    return best
 
 
 def _weighted_plane(points: np.ndarray, residuals: np.ndarray, width: float, plane: np.ndarray) -> np.ndarray:
