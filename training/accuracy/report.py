@@ -11,11 +11,14 @@ COLUMNS = {
     "ate_7dof_m": ("7-DoF ATE, m", 2),
     "t_err_percent": ("t_err, %", 2),
     "r_err_deg_per_100m": ("r_err, deg/100 m", 2),
+    "metres_per_unit": ("metres a unit", 2),
     "anees": ("ANEES", 2),
     "anees_translation": ("of translation", 2),
     "anees_rotation": ("of rotation", 2),
     "ms_a_frame": ("ms a frame", 1),
 }
+NO_CONTEST = ("metres_per_unit", "anees", "anees_translation", "anees_rotation", "ms_a_frame")
+"""Where lower is not better, or only on an idle machine."""
 DEPTH_COLUMNS = {"abs_rel": "AbsRel", "a1": "a1", "rows_abs_rel": "AbsRel of rows", "rows_a1": "a1 of rows"}
 MEAN = "mean"
 
@@ -50,8 +53,8 @@ def _rows(title: str, variants: Mapping[str, Scores]) -> list[str]:
 
 
 def _is_best(name: str, scores: Scores, best: Mapping[str, float], variants: Mapping[str, Scores]) -> bool:
-    """Whether a score is the lowest of several; an ANEES is no better for being lower."""
-    return len(variants) > 1 and not name.startswith(("anees", "ms")) and _known(scores.get(name)) == best[name] < math.inf
+    """Whether a score is the lowest of several."""
+    return len(variants) > 1 and name not in NO_CONTEST and _known(scores.get(name)) == best[name] < math.inf
 
 
 def _depth_table(drives: Drives) -> str:

@@ -56,7 +56,8 @@ class ClassicalOdometry:
 
     def _with_length(self, current_from_previous: np.ndarray, tracks: Observations) -> ClassicalStep:
         ratios, weights = self._lengths(current_from_previous, tracks)
-        length, doubt = self._length, "length unknown: as before"
+        # The first step is the unit of length: nothing is unknown about it.
+        length, doubt = self._length, "length unknown: as before" if len(self._seen) > 1 else ""
         if len(ratios) >= self._config.min_depth_ratios:
             wanted = weighted_median(ratios, weights)
             if 1 / self._config.max_length_ratio < wanted / self._length < self._config.max_length_ratio:

@@ -142,7 +142,9 @@ def test_the_length_is_known_again_after_a_stop(drive, greys):
 
 def test_without_anything_to_see_it_goes_on_as_before(greys):
     odometry = ClassicalOdometry(K)
-    moved = [odometry.process(grey) for grey in greys[:3]][-1]
+    steps = [odometry.process(grey) for grey in greys[:3]]
+    assert [step.doubt for step in steps] == ["", "", ""]
+    moved = steps[-1]
     blind = odometry.process(np.full_like(greys[0], 90))
     np.testing.assert_array_equal(blind.previous_from_current, moved.previous_from_current)
     assert blind.doubt == "0 tracks: goes on as before"
