@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -238,9 +238,12 @@ def _descriptor(item: Any) -> ParameterDescriptor:
         descriptor.additional_constraints = "one of: " + ", ".join(choice or "(empty)" for choice in metadata["choices"])
     elif not metadata["live"]:
         descriptor.additional_constraints = "can be changed only while the node is unconfigured"
-    if metadata["span"] is not None and isinstance(item.default, float):
+    if metadata["span"] is not None:
         low, high = metadata["span"]
-        descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+        if isinstance(item.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+        else:
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
     return descriptor
 
 

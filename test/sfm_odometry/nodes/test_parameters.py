@@ -5,10 +5,12 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import yaml
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.nodes.parameters import NodeParameters, changed, ros_name
+from sfm_odometry.nodes.parameter_table import parameter_table
+from sfm_odometry.nodes.parameters import NodeParameters, changed, declare, ros_name
 from sfm_odometry.params import OdometryParams
 
 
@@ -73,3 +75,18 @@ def test_parameter_file_names_every_parameter_with_its_default(request: pytest.F
             for group, value in given.items() for name, inner in (value.items() if isinstance(value, dict) else [("", value)])}  # fmt: skip
     defaults = {ros_name(item): list(item.default) if isinstance(item.default, tuple) else item.default for item in fields(NodeParameters)}
     assert flat == defaults
+
+
+def test_the_page_of_parameters_is_made_from_them(request: pytest.FixtureRequest) -> None:
+    assert (request.config.rootpath / "docs" / "parameters.md").read_text() == parameter_table()
+
+
+def test_every_number_with_limits_says_so_to_ros(ros: None) -> None:
+    node = Node("described")
+    declare(node)
+    for item in fields(NodeParameters):
+        descriptor = node.describe_parameter(ros_name(item))
+        assert descriptor.description == item.metadata["description"]
+        ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
+        assert [(limits.from_value, limits.to_value) for limits in ranges] == ([item.metadata["span"]] if item.metadata["span"] else [])
+    node.destroy_node()

@@ -1,0 +1,51 @@
+"""Writes docs/parameters.md from the one definition of the parameters: python -m sfm_odometry.nodes.parameter_table > docs/parameters.md"""
+
+from dataclasses import fields
+from typing import Any
+
+from sfm_odometry.nodes.parameters import NodeParameters, ros_name
+
+HEAD = """# Parameters of odometry_node
+
+Made from `sfm_odometry/nodes/parameters.py` by `python -m sfm_odometry.nodes.parameter_table`; a test keeps it so.
+
+When: *any time* = while the node runs; *unconfigured* = at the start, or after `ros2 lifecycle set /sfm_odometry cleanup`; *start* = only
+when the process starts. A value that makes no sense is refused with the reason, at the start (exit code 2) as later.
+Besides: `use_sim_time`, and `qos_overrides.<topic>.publisher.{history,depth,reliability}` of every output and
+`qos_overrides.<topic>.subscription.depth` of image and camera_info, whose reliability is `image_qos`.
+
+| name | default | values | when | |
+| --- | --- | --- | --- | --- |
+"""
+
+
+def parameter_table() -> str:
+    """The page, Markdown."""
+    return HEAD + "".join(f"| {' | '.join(_row(item))} |\n" for item in fields(NodeParameters))
+
+
+def _row(item: Any) -> tuple[str, ...]:
+    metadata = item.metadata
+    when = "start" if metadata["read_only"] else "any time" if metadata["live"] else "unconfigured"
+    return f"`{ros_name(item)}`", _text(item.default), _values(item), when, metadata["description"].replace("|", "\\|")
+
+
+def _values(item: Any) -> str:
+    choices, span = item.metadata["choices"], item.metadata["span"]
+    if choices:
+        return ", ".join(_text(choice) for choice in choices)
+    if span is not None:
+        return f"{span[0]:g} to {span[1]:g}"
+    return {bool: "true, false", str: "text", tuple: "numbers"}[type(item.default)]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"`{list(value)}`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if value != "" else '`""`'
+
+
+if __name__ == "__main__":
+    print(parameter_table(), end="")
