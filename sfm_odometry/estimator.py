@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfm_odometry.backends.choice import prepare
 from sfm_odometry.checkpoint import DEFAULT_MODEL, load_model
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.model import Model, channels_last
-from sfm_odometry.networks.motion_network import Run, target_of
+from sfm_odometry.networks.motion_network import target_of
 
 
 def choose_device(name: str) -> torch.device:
@@ -42,18 +43,26 @@ def use_threads(count: int) -> None:
 class Estimator:
     """Runs a model; frames are uint8 (H, W, C) of the model's own size and channels, as the preprocessor makes them."""
 
-    def __init__(self, model: Model, device: str = "auto", model_name: str = "", model_sha256: str = "") -> None:
+    def __init__(
+        self, model: Model, device: str = "auto", model_name: str = "", model_sha256: str = "", backend: str = "eager"
+    ) -> None:
         self.device = choose_device(device)
         self.model = channels_last(model, self.device).eval()
         self.model_name, self.model_sha256 = model_name, model_sha256
-        self._run: Run = self.model.parts()
+        prepared = prepare(self.model, self.device, backend)
+        self.backend = prepared.backend
+        """Name of what computes the networks; with `auto` the one that was chosen."""
+        self._run = prepared.run
 
     @classmethod
-    def from_file(cls, path: Path | None = None, device: str = "auto") -> "Estimator":
-        """The model of the file, or the packaged default; CheckpointError or InputError says what is wrong."""
+    def from_file(cls, path: Path | None = None, device: str = "auto", backend: str = "auto") -> "Estimator":
+        """The model of the file, or the packaged default; CheckpointError or InputError says what is wrong.
+
+        backend: a name of :mod:`sfm_odometry.backends.choice`; auto measures, on the threads that torch has now.
+        """
         path = Path(path) if path is not None else DEFAULT_MODEL
         model = load_model(path)
-        return cls(model, device, path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+        return cls(model, device, path.name, hashlib.sha256(path.read_bytes()).hexdigest(), backend)
 
     @property
     def input_size(self) -> tuple[int, int]:

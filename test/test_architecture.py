@@ -10,7 +10,7 @@ PACKAGES = ("sfm_odometry", "training", "demo")
 ROS = {"rclpy", "tf2_ros", "tf2_py", "tf2_msgs", "tf2_geometry_msgs", "tf_transformations", "cv_bridge", "sensor_msgs_py"}
 ROS |= {"builtin_interfaces", "rcl_interfaces", "rosgraph_msgs", "lifecycle_msgs", "launch", "launch_ros", "ament_index_python"}
 # Lower layers may not import higher ones.
-LAYERS = ("errors", "camera", "geometry", "networks", "checkpoint", "estimator", "odometry", "run", "nodes")
+LAYERS = ("errors", "camera", "geometry", "networks", "checkpoint", "backends", "estimator", "odometry", "run", "nodes")
 
 
 def sources(*folders: str) -> list[Path]:

@@ -62,13 +62,13 @@ class Head(nn.Conv2d):
 
     def _by_taps(self, input: Tensor) -> Tensor:
         assert self.bias is not None and not isinstance(self.padding, str)
-        input, weight, bias = _in_autocast_type(input, self.weight, self.bias)
-        pixels = input.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H W, C), a view where the input is channels-last
-        # Each pixel is added to those that see it: what the kernel's last tap sees lies behind, so taps and padding are mirrored.
-        taps = weight[0].flip(1, 2).flatten(1).T @ pixels.transpose(1, 2)
         kernel, padding = self.kernel_size, self.padding
-        mirrored = (kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1])
-        return F.fold(taps, input.shape[2:], kernel, padding=mirrored) + bias
+        with torch.autocast("cpu", enabled=False):  # half precision would cost more depth here than in all other layers together
+            pixels = input.to(self.weight.dtype).permute(0, 2, 3, 1).flatten(1, 2)  # (B, H W, C), a view where the input is channels-last
+            # Each pixel is added to those that see it: what the kernel's last tap sees lies behind, so taps and padding are mirrored.
+            taps = self.weight[0].flip(1, 2).flatten(1).T @ pixels.transpose(1, 2)
+            mirrored = (kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1])
+            return F.fold(taps, input.shape[2:], kernel, padding=mirrored) + self.bias
 
 
 class _FewPixels(torch.autograd.Function):

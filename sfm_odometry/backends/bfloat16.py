@@ -1,0 +1,48 @@
+"""Half precision on processors that multiply bfloat16 in hardware: convolutions take half the time."""
+
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sfm_odometry.backends.backend import Compute
+from sfm_odometry.errors import InputError
+from sfm_odometry.networks.convolutions import Convolution, UpConvolution
+from sfm_odometry.networks.part import Part
+
+CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""As /proc/cpuinfo names them: AMD and Intel, Intel's matrix unit, ARM. Others compute bfloat16 by way of float32, and slower than that."""
+
+
+class Bfloat16:
+    """PyTorch, with bfloat16 in the layers of the parts that allow it; what leaves a part is float32 again."""
+
+    def __init__(self, device: torch.device) -> None:
+        if device.type != "cpu":
+            raise InputError(f"backend bfloat16 is for processors, got device '{device}'")
+        if not _cpu_flags() & CPU_FLAGS:
+            raise InputError(f"backend bfloat16 needs a processor with one of {', '.join(sorted(CPU_FLAGS))}: this one has none of them")
+
+    def prepare(self, part: Part, examples: tuple[Tensor, ...]) -> Compute:
+        """A copy of the part with rounded weights; the part as it is, where it does not allow that."""
+        if not part.allows_half:
+            return part
+        rounded = copy.deepcopy(part)
+        for layer in rounded.modules():
+            if isinstance(layer, Convolution | UpConvolution):  # not the heads: what they say is a result
+                layer.to(torch.bfloat16)
+
+        def compute(*inputs: Tensor) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return rounded(*inputs).float()
+
+        return compute
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux: nothing is known, so nothing is promised
+        return set()
+    return {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.partition(":")[2].split()}

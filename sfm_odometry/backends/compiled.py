@@ -1,0 +1,25 @@
+"""torch.compile: fewer passes over memory, for a minute of compilation at the start and a C++ compiler on the machine."""
+
+import torch
+from torch import Tensor
+
+from sfm_odometry.backends.backend import Compute
+from sfm_odometry.errors import InputError
+from sfm_odometry.networks.part import Part
+
+
+class Compiled:
+    """Kernels that torch generates for the very shapes, on any device that it generates them for."""
+
+    def __init__(self, device: torch.device) -> None:
+        pass
+
+    def prepare(self, part: Part, examples: tuple[Tensor, ...]) -> Compute:
+        """The compiled part; compilation happens here, not at the first frame. Raises InputError where there is no compiler."""
+        compiled = torch.compile(part, dynamic=False)
+        try:
+            compiled(*examples)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            first_line = str(error).strip().partition("\n")[0]
+            raise InputError(f"backend compiled cannot be used here, it needs a C++ compiler: {first_line}") from error
+        return compiled

@@ -1,0 +1,37 @@
+"""Networks as ONNX, the exchange format that other runtimes read."""
+
+import inspect
+import io
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+OPSET = 17
+
+
+def to_onnx(module: nn.Module, examples: tuple[Tensor, ...], inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> bytes:
+    """The module as an ONNX model for inputs of the shapes of `examples`, with these names for what goes in and comes out.
+
+    Inputs that the results do not depend on are not in the model.
+    """
+    file = io.BytesIO()
+    # The exporter by tracing: the newer one needs two packages more and is not there before torch 2.5, nor is the option to say so.
+    options = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that sizes become constants is what is wanted
+        names = {"input_names": list(inputs) or _input_names(examples), "output_names": list(outputs) or None}
+        torch.onnx.export(module, examples, file, opset_version=OPSET, **names, **options)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def named_arrays(inputs: tuple[Tensor, ...], used: set[str]) -> dict[str, np.ndarray]:
+    """The inputs of a model whose inputs have no names of their own, those that it has use for."""
+    named = zip(_input_names(inputs), inputs, strict=True)
+    return {name: np.ascontiguousarray(value.numpy()) for name, value in named if name in used}
+
+
+def _input_names(inputs: tuple[Tensor, ...]) -> list[str]:
+    return [f"input_{index}" for index in range(len(inputs))]

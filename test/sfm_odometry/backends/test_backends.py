@@ -1,0 +1,157 @@
+"""Every backend computes what the networks compute; those of optional packages where the packages are installed."""
+
+import importlib.util
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from sfm_odometry.backends import bfloat16, choice
+from sfm_odometry.backends.choice import BACKEND_NAMES, BACKENDS, examples_of, prepare
+from sfm_odometry.errors import InputError
+from sfm_odometry.estimator import Estimator
+from sfm_odometry.networks.blocks import conv
+from sfm_odometry.networks.depth_net import DepthNetConfig
+from sfm_odometry.networks.matching_net import MatchingNetConfig
+from sfm_odometry.networks.model import Model, ModelConfig, channels_last
+from sfm_odometry.networks.part import Part
+from sfm_odometry.networks.pose_net import PoseNetConfig
+
+CPU = torch.device("cpu")
+DEPTH = DepthNetConfig(1, (8, 16, 16), (5, 3, 3), (16, 16), scales=2, inverse_depth_gain=2.0, inverse_depth_offset=0.05)
+POSES = {
+    "matching": MatchingNetConfig(feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4)),
+    "stacked": PoseNetConfig(1, 5, (4, 8, 8, 8, 8), pose_widths=(8, 8), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3)),
+}
+EXACT = {"eager": 0.0, "onnxruntime": 1e-5}
+"""How far motions may be from eager's, and depth relatively; the others compute depth and masks in half precision."""
+QUICK = ("eager", "bfloat16", "onnxruntime", "openvino")
+HALF = {"depth": 0.01, "mask": 0.02}
+
+
+def model(kind: str) -> Model:
+    torch.manual_seed(3)
+    config = ModelConfig(96, 64, depth=DEPTH, pose=POSES[kind])
+    return channels_last(Model(config), CPU).eval().requires_grad_(False)
+
+
+def need(name: str) -> None:
+    """Skip where this machine lacks what the backend needs."""
+    if name in ("onnxruntime", "openvino") and importlib.util.find_spec(name) is None:
+        pytest.skip(f"the package {name} is not installed")
+    if name == "bfloat16" and not bfloat16._cpu_flags() & bfloat16.CPU_FLAGS:
+        pytest.skip("this processor does not multiply bfloat16")
+    if name == "compiled" and not shutil.which("g++"):
+        pytest.skip("there is no g++")
+
+
+def frames() -> list[np.ndarray]:
+    return [np.random.default_rng(index).integers(0, 256, (64, 96, 1), np.uint8) for index in range(6)]
+
+
+@pytest.mark.parametrize("kind", POSES)
+@pytest.mark.parametrize("name", QUICK)
+def test_depth_motion_and_mask_are_those_of_the_networks(name, kind):
+    need(name)
+    reference, estimator, images = Estimator(model(kind), "cpu"), Estimator(model(kind), "cpu", backend=name), frames()
+    assert estimator.backend == name
+    exact = EXACT.get(name)
+    for start in (0, 1):  # a backend must not hand out memory that the next call overwrites
+        depth, expected = (each.depth(images[start]) for each in (estimator, reference))
+        assert np.abs(depth / expected - 1).max() <= (HALF["depth"] if exact is None else exact)
+        (motion, mask), (wanted, wanted_mask) = (each.motion(images[start : start + 5]) for each in (estimator, reference))
+        assert np.abs(motion - wanted).max() <= (1e-5 if exact is None else exact)
+        assert np.abs(mask - wanted_mask).max() <= (HALF["mask"] if exact is None else exact)
+
+
+def test_a_compiled_part_computes_the_same():
+    """One layer alone: the networks take minutes to compile on a busy machine."""
+    need("compiled")
+
+    class Layer(Part):
+        def forward(self, image):
+            return self.network(image)
+
+    torch.manual_seed(0)
+    layer, image = Layer(conv(3, 4)), torch.rand(1, 3, 8, 12)
+    with torch.inference_mode():
+        compiled = BACKENDS["compiled"](CPU).prepare(layer, (image,))
+        assert torch.allclose(compiled(image), layer(image), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_what_a_window_keeps_is_not_overwritten_by_the_next_frame(name):
+    need(name)
+    estimator, images = Estimator(model("matching"), "cpu", backend=name), frames()
+    memories = [{} for _ in images]
+    estimator.motion(images[:5], memories=memories[:5])
+    slid = estimator.motion(images[1:], memories=memories[1:])
+    alone = estimator.motion(images[1:])
+    assert slid[0] == pytest.approx(alone[0], abs=1e-6)
+    assert slid[1] == pytest.approx(alone[1], abs=1e-3)
+
+
+def test_an_unknown_backend_is_refused_with_the_names_of_all():
+    with pytest.raises(InputError, match=r"auto, eager.*got 'tensorrt'"):
+        Estimator(model("matching"), "cpu", backend="tensorrt")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_absent_package_is_named_with_what_to_type(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InputError, match=f"pip install {name}"):
+        prepare(model("matching"), CPU, name)
+
+
+def test_a_processor_without_bfloat16_is_told_so_and_auto_takes_eager(monkeypatch):
+    monkeypatch.setattr(bfloat16, "_cpu_flags", lambda: {"sse2", "avx2"})
+    with pytest.raises(InputError, match="avx512_bf16"):
+        prepare(model("matching"), CPU, "bfloat16")
+    assert prepare(model("matching"), CPU, "auto").backend == "eager"
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "onnxruntime", "openvino"])
+def test_backends_of_the_processor_refuse_a_gpu(name):
+    with pytest.raises(InputError, match="cuda"):
+        BACKENDS[name](torch.device("cuda", 0))
+
+
+@pytest.mark.parametrize(("seconds", "change", "chosen"), [(0.5, 0.001, "fast"), (0.9, 0.001, "eager"), (0.5, 0.01, "eager")])
+def test_auto_takes_what_is_much_faster_and_changes_little(monkeypatch, seconds, change, chosen):
+    """The rule, with measured values put in its place: what a machine measures is its own affair."""
+
+    class Fast:
+        def __init__(self, device):
+            pass
+
+        def prepare(self, part, examples):
+            return lambda *inputs: part(*inputs) * (1 + change) if torch.is_tensor(part(*inputs)) else part(*inputs)
+
+    monkeypatch.setitem(choice.BACKENDS, "fast", Fast)
+    monkeypatch.setattr(choice, "AUTOMATIC", ("fast",))
+    monkeypatch.setattr(choice, "_frame_seconds", lambda candidates, *_: [1.0, seconds][: len(candidates)])
+    assert prepare(model("matching"), CPU, "auto").backend == chosen
+
+
+def test_measuring_tells_a_slow_backend_from_a_fast_one():
+    network = model("matching")
+    examples = examples_of(network, CPU)
+    eager = choice.Prepared("eager", network.parts())
+    slow = choice.Prepared("slow", {name: lambda *inputs, part=part: [part(*inputs) for _ in range(6)] for name, part in eager.run.items()})
+    fast_s, slow_s = choice._frame_seconds([eager, slow], examples, CPU)
+    assert 2 * fast_s < slow_s
+
+
+@pytest.mark.parametrize("kind", POSES)
+def test_every_part_has_an_example_and_making_them_leaves_the_random_numbers_alone(kind):
+    state = torch.get_rng_state()
+    network = model(kind)
+    torch.set_rng_state(state)
+    assert set(examples_of(network, CPU)) == set(network.parts())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_names_are_auto_and_one_a_file():
+    assert BACKEND_NAMES == ("auto", "eager", "bfloat16", "compiled", "onnxruntime", "openvino")
