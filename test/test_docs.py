@@ -1,5 +1,6 @@
 """What the Markdown files say is so: their commands parse, their links lead somewhere, their settings exist."""
 
+import ast
 import dataclasses
 import importlib
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sfm_odometry.nodes.parameters import NodeParameters, ros_name
 from training.config import TrainConfig, load_config
 from training.objective_config import ObjectiveConfig
 
@@ -87,6 +89,40 @@ def test_a_program_that_does_not_take_an_option_is_found_out() -> None:
         main_of(command.module)(command.arguments)
 
 
+LAUNCH = re.compile(r"ros2 launch sfm_odometry (?P<file>\S+)(?P<arguments>[^#\n]*)")
+ROS_PROGRAM = re.compile(r"(?:-m sfm_odometry\.nodes\.|ros2 run sfm_odometry )(\w+)")
+GIVEN_PARAMETER = re.compile(r"-p ([\w.]+):=|ros2 param set \S+ ([\w.]+)")
+
+
+def lines_of_shell() -> list[str]:
+    blocks = [block for page in PAGES for language, block in FENCED.findall(page.read_text()) if language in SHELLS]
+    return [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+
+
+def launch_arguments(file: str) -> set[str]:
+    """Names of the arguments of a launch file: the keys of its dictionaries and of camera.launch.py's, which all of them take."""
+    nodes = [node for name in (file, "camera.launch.py") for node in ast.walk(ast.parse((ROOT / "launch" / name).read_text()))]
+    keys = [key for node in nodes if isinstance(node, ast.Dict) for key in node.keys]
+    return {key.value for key in keys if isinstance(key, ast.Constant)}
+
+
+def test_launch_files_are_there_and_take_these_arguments() -> None:
+    launched = [match for line in lines_of_shell() for match in LAUNCH.finditer(line)]
+    assert {match["file"] for match in launched} == {path.name for path in (ROOT / "launch").glob("*.launch.py")}
+    for match in launched:
+        names = re.findall(r"(\w+):=", match["arguments"])
+        assert set(names) <= launch_arguments(match["file"]), match[0]
+
+
+def test_ros_programs_and_their_parameters_are_there() -> None:
+    lines = lines_of_shell()
+    programs = {name for line in lines for name in ROS_PROGRAM.findall(line)}
+    assert "odometry_node" in programs
+    assert all((ROOT / "sfm_odometry" / "nodes" / f"{name}.py").is_file() for name in programs)
+    given = {name for line in lines for names in GIVEN_PARAMETER.findall(line) for name in names if name}
+    assert given and given <= NODE_PARAMETERS | {"use_sim_time"}
+
+
 def links(page: Path) -> list[str]:
     return [link for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)) if not re.match(r"\w+:", link)]
 
@@ -113,7 +149,13 @@ def fields_of(kind: object) -> dict[str, object]:
     return {name: hint for each in hints for name, hint in each.items()}
 
 
+NODE_PARAMETERS = {ros_name(item) for item in dataclasses.fields(NodeParameters)}
+
+
 def is_setting(name: str) -> bool:
+    """Whether training or the node has a setting of this name."""
+    if name in NODE_PARAMETERS:
+        return True
     kind: object = TrainConfig
     for part in name.split("."):
         fields = fields_of(kind)
