@@ -9,6 +9,7 @@ import torch
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.estimator import Estimator, choose_device
+from sfm_odometry.kitti import open_sequence, read_image
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
@@ -220,3 +221,82 @@ def test_an_unknown_scale_makes_the_length_unsure(estimator):
     length = np.linalg.norm(along)
     variances = [along @ (motion.twist_covariance[:3, :3] * motion.dt_s**2) @ along / length**2 for motion in (unknown, known)]
     assert variances[0] - variances[1] == pytest.approx((UNKNOWN_SCALE**2 - FIXED_SIGMA**2) * length**2)
+
+
+def feed_with_speeds(odometry, lengths, factors):
+    """The results of one frame for each step, and one more; the speed over each step is its own length times its factor."""
+    results = []
+    for index in range(len(lengths) + 1):
+        if index:
+            for part in (0.001, 0.5, 0.999):
+                odometry.observe_speed(round((index - 1 + part) * STEP_NS), lengths[index - 1] * factors[index - 1] / 0.1)
+        results += feed(odometry, [index])
+    return results
+
+
+@pytest.fixture(scope="module")
+def plain(estimator):
+    """What comes of 70 frames without a scale."""
+    return feed(MonocularOdometry(estimator, OdometryParams(max_depth=1e9, min_depth=1e-9)), range(70))
+
+
+def steps_of(results):
+    return [motion.previous_from_current for result in results for motion in result.motions][1:]
+
+
+def test_a_scale_that_changes_never_moves_a_pose_and_is_depths_and_translations_alike(estimator, plain):
+    lengths = [np.linalg.norm(step[:3, 3]) for step in steps_of(plain)]
+    unit = 5.0 / np.median(lengths)
+    factors = [unit * (1.0 if index < 30 else 1.3) for index in range(69)]
+    params = OdometryParams(scale_mode="odometry", max_depth=1e9, min_depth=1e-9, max_speed=1e9)
+    results = feed_with_speeds(MonocularOdometry(estimator, params), lengths, factors)
+    handed_out = np.eye(4)
+    for result, before in zip(results, plain, strict=True):
+        assert result.depth.values == pytest.approx(before.depth.values * result.scale.value, rel=1e-5)
+        for motion, unscaled in zip(result.motions, before.motions, strict=True):
+            assert motion.start_from_camera == pytest.approx(handed_out @ motion.previous_from_current, rel=1e-9, abs=1e-12)
+            assert motion.previous_from_current[:3, 3] == pytest.approx(unscaled.previous_from_current[:3, 3] * result.scale.value)
+            assert motion.previous_from_current[:3, :3] == pytest.approx(unscaled.previous_from_current[:3, :3])
+            handed_out = motion.start_from_camera
+    values = [result.scale.value / unit for result in results]
+    assert not results[4].scale.is_metric and results[-1].scale.is_metric
+    assert values[29] == pytest.approx(1.0, rel=0.02)
+    assert values[-1] == pytest.approx(1.3, rel=0.02)
+    assert np.abs(np.diff(np.log(values[29:]))).max() < 0.0201
+
+
+def test_the_scales_own_sigma_is_in_the_covariance(estimator, plain):
+    lengths = [np.linalg.norm(step[:3, 3]) for step in steps_of(plain)]
+    params = OdometryParams(scale_mode="twist", max_speed=1e9)
+    result = feed_with_speeds(MonocularOdometry(estimator, params), lengths, [2.0 / np.median(lengths)] * 69)[-1]
+    assert result.scale.is_metric and 0.0 < result.scale.relative_sigma < 0.05
+    spreads = []
+    for motion, scale in ((plain[-1].motions[0], plain[-1].scale), (result.motions[0], result.scale)):
+        along = motion.previous_from_current[:3, :3].T @ motion.previous_from_current[:3, 3]
+        share = along @ (motion.twist_covariance[:3, :3] * motion.dt_s**2) @ along / (along @ along) ** 2
+        spreads.append(share - scale.relative_sigma**2)
+    assert spreads[0] == pytest.approx(spreads[1], rel=1e-6)  # what is left of either is the step's own
+
+
+def test_a_reset_measures_the_scale_anew(estimator):
+    odometry = MonocularOdometry(estimator, OdometryParams(scale_mode="odometry", max_speed=1e9))
+    feed_with_speeds(odometry, [1.0] * 29, [1.0] * 29)
+    odometry.reset()
+    assert odometry.scale.value == 1.0 and not odometry.scale.is_metric
+
+
+def test_the_height_of_the_camera_must_be_given(estimator):
+    with pytest.raises(InputError, match="scale_camera_height must be given, in metres over the ground"):
+        OdometryParams(scale_mode="camera_height")
+
+
+def test_the_cameras_height_scales_real_frames(kitti):
+    """120 frames of sequence 03: 1.65 m over the road; the path after the 50th is as long as the true one."""
+    sequence = open_sequence(kitti / "odometry" / "sequences" / "03")
+    odometry = MonocularOdometry(Estimator.from_file(None, "cpu"), OdometryParams(scale_mode="camera_height", scale_camera_height=1.65))
+    images = sequence.image_paths[:120]
+    results = [odometry.process(read_image(path), sequence.intrinsics, index * STEP_NS, False, False) for index, path in enumerate(images)]
+    assert all(result.scale.is_metric for result in results[50:])
+    travelled = sum(np.linalg.norm(motion.previous_from_current[:3, 3]) for result in results[50:] for motion in result.motions)
+    true = np.linalg.norm(np.diff(sequence.poses[49:120, :3, 3], axis=0), axis=1).sum()
+    assert travelled == pytest.approx(true, rel=0.1)

@@ -115,7 +115,7 @@ def test_pixels_off_the_plane_are_not_its_own():
 
 
 def test_a_car_that_hides_the_road_is_no_ground():
-    with pytest.raises(NoGround, match="of the region lies on a plane|tilted"):
+    with pytest.raises(NoGround, match=r"of the region lies on a plane|tilted"):
         fit_ground(with_car(Road(1.65).depth(), slice(60, 128), slice(0, 416), 4.0), REGION, CONFIG)
 
 
