@@ -213,19 +213,19 @@ class Alignment:
     def minimise(self, state: State, errors: Errors, most: int) -> Outcome:
         """Steps from `state`, which has these `errors`, until they move the image by less than `stop_pixels`."""
         cost, damping, stretch, pixels, steps = self.cost(state, errors), FIRST_DAMPING, 1.0, np.inf, 0
-        information, gradient = self.normal_equations(state, errors)
+        equations: tuple[np.ndarray, np.ndarray] | None = None
         image_motion = _image_motion(self.target, self._camera)
         last = None
         while steps < most and pixels >= self.config.stop_pixels:
-            step = _damped_step(information, gradient, damping)
+            equations = equations or self.normal_equations(state, errors)
+            step = _damped_step(*equations, damping)
             stretch = _stretch(image_motion, step, last, stretch)
             trial = state.moved(stretch * step)
             trial_errors = self.errors(trial)
             trial_cost = self.cost(trial, trial_errors)
             pixels, steps = stretch * float(np.sqrt(step[:6] @ image_motion @ step[:6])), steps + 1
             if trial_cost < cost:
-                state, errors, cost, damping, last = trial, trial_errors, trial_cost, damping / 10, step
-                information, gradient = self.normal_equations(state, errors)
+                state, errors, cost, damping, last, equations = trial, trial_errors, trial_cost, damping / 10, step, None
             elif stretch > 1.0:
                 last, stretch = None, 1.0
             else:
@@ -247,9 +247,11 @@ def _stretch(image_motion: np.ndarray, step: np.ndarray, last: np.ndarray | None
 def _image_motion(target: TargetPoints, camera: tuple[float, float, float, float]) -> np.ndarray:
     """(6, 6) M such that xi^T M xi is the mean squared motion in pixels of the points under a small motion xi."""
     points = target.points[:, ::IMAGE_MOTION_STRIDE]
-    along_u = torch.tensor([[1.0], [0.0]], device=points.device)
-    rows = torch.cat([motion_jacobian(axis, points, camera) for axis in (along_u, 1 - along_u)], dim=1).double()
-    return (rows @ rows.T / points.shape[1]).cpu().numpy()
+    count = points.shape[1]
+    axes = points.new_zeros(2, 2 * count)
+    axes[0, :count] = axes[1, count:] = 1.0
+    rows = motion_jacobian(axes, points.repeat(1, 2), camera).double()
+    return (rows @ rows.T / count).cpu().numpy()
 
 
 def _damped_step(information: np.ndarray, gradient: np.ndarray, damping: float) -> np.ndarray:

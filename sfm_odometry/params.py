@@ -17,7 +17,7 @@ class OdometryParams:
     """A gap up to this long is bridged at constant velocity with inflated covariance; over a longer one the pose is held."""
     refine: bool = True
     """Whether the networks' motion is made more precise by aligning the images."""
-    refine_frames: int = 1
+    refine_frames: int = 2
     """With how many of the frames before it each frame is aligned."""
     speed_prior: bool = True
     """Whether the lengths of refined steps are held by a filter of the speed."""

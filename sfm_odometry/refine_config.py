@@ -15,7 +15,7 @@ class RefineConfig:
 
     levels: tuple[int, ...] = (2, 0)
     """Pyramid levels, coarse to fine: the image is made smaller by 2^level. The last one decides how fine a rotation is seen."""
-    blocks: tuple[int, ...] = (2, 3)
+    blocks: tuple[int, ...] = (2, 4)
     """For each level: of each square block of so many pixels only the one of the steepest gradient is used."""
     iterations: tuple[int, ...] = (6, 6)
     """Most steps on each level: the budget of time."""
@@ -27,7 +27,7 @@ class RefineConfig:
     """Least standard deviation of a grey value."""
     depth_error: float = 0.2
     """Standard deviation of the predicted depth of a pixel, as a share: errors that it explains weigh less. 0 = the depth is exact."""
-    correction_grid: tuple[int, int] = (3, 5)
+    correction_grid: tuple[int, int] = (4, 8)
     """Rows and columns of the grid of smooth corrections to the depth, which are estimated with the motion; (0, 0) = none."""
     correction_near: float = 0.3
     """Standard deviation of the corrections, as a share, close to the camera."""
@@ -56,7 +56,7 @@ class RefineConfig:
     max_translation: float = 0.5
     """The same for the translation, as a share, and `max_translation_floor` on top."""
     max_translation_floor: float = 0.2
-    stop_pixels: float = 0.05
+    stop_pixels: float = 0.1
     """A step that moves the image by less ends its level."""
     converged_pixels: float = 0.3
     """The last step must move the image by less than this, or the alignment has not converged."""
