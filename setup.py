@@ -9,6 +9,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 NAME = "sfm_odometry"
+# Other runtimes for the networks; torch writes the graphs that they read with the package onnx.
+ONNX = {"export": ["onnx"], "onnxruntime": ["onnx", "onnxruntime"], "openvino": ["onnx", "openvino"]}
 NODES = ("odometry_node", "kitti_player", "kitti_to_bag", "bag_player")
 
 
@@ -34,7 +36,7 @@ setup(
         (f"share/{NAME}/config", files("config")),
     ],
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest"], "tensorboard": ["tensorboard"]},
+    extras_require={"test": ["pytest"], "tensorboard": ["tensorboard"], **ONNX},
     zip_safe=False,
     entry_points={"console_scripts": [f"{node} = {NAME}.nodes.{node}:main" for node in NODES]},
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sfm_odometry.backends.choice import BACKEND_NAMES
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError, OutputError
@@ -82,7 +83,7 @@ def command(arguments: argparse.Namespace) -> None:
     intrinsics = _intrinsics(images[0], arguments)
     params = OdometryParams(refine=not arguments.no_refine, **scale_options(arguments))
     speeds = read_speeds(arguments.speeds) if arguments.speeds is not None else []
-    estimator = Estimator.from_file(arguments.model, arguments.device)
+    estimator = Estimator.from_file(arguments.model, arguments.device, arguments.backend)
     if len(images) < estimator.window_length:
         raise InputError(f"{arguments.images}: {len(images)} images, expected at least the {estimator.window_length} of one window")
     for folder in (arguments.out.parent, arguments.depth_dir, arguments.masks_dir):
@@ -173,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--times", type=Path, help="one time in seconds a frame; default: 10 frames a second")
     parser.add_argument("--model", type=Path, help="a .safetensors model; default: the packaged one")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    parser.add_argument("--backend", choices=BACKEND_NAMES, default="auto", help="what computes the networks; auto: measured at the start")
     add_scale_arguments(parser)
     parser.add_argument("--no-refine", action="store_true", help="the networks' motions as they are, without aligning the images")
     parser.add_argument("--out", type=Path, required=True, help="file of poses, camera0_from_camera, one a frame")

@@ -1,5 +1,6 @@
 """Networks as ONNX, the exchange format that other runtimes read."""
 
+import importlib.util
 import inspect
 import io
 import warnings
@@ -9,14 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sfm_odometry.errors import InputError
+
 OPSET = 17
 
 
 def to_onnx(module: nn.Module, examples: tuple[Tensor, ...], inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> bytes:
     """The module as an ONNX model for inputs of the shapes of `examples`, with these names for what goes in and comes out.
 
-    Inputs that the results do not depend on are not in the model.
+    Inputs that the results do not depend on are not in the model. Raises InputError where the package onnx is missing.
     """
+    if importlib.util.find_spec("onnx") is None:
+        raise InputError("torch writes ONNX with the package onnx, which is not installed: pip install onnx")
     file = io.BytesIO()
     # The exporter by tracing: the newer one needs two packages more and is not there before torch 2.5, nor is the option to say so.
     options = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}

@@ -12,6 +12,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from sfm_odometry.backends.choice import BACKEND_NAMES
 from sfm_odometry.errors import InputError
 from sfm_odometry.nodes.frames import rigid
 from sfm_odometry.params import SCALE_MODES, OdometryParams
@@ -72,6 +73,12 @@ class NodeParameters:
     queue_size: int = _parameter(200, "Frames that may wait when always_process_most_recent_frame is false", span=(1, 100_000))
     model_path: str = _parameter("", "Checkpoint (.safetensors); empty: the model in the package", name="model.path")
     model_device: str = _parameter("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one", name="model.device")
+    model_backend: str = _parameter(
+        "auto",
+        "What computes the networks; auto: the faster of eager and bfloat16, measured when configured",
+        name="model.backend",
+        choices=BACKEND_NAMES,
+    )
     model_threads: int = _parameter(
         0,
         "Threads to compute on; 0: all cores but one, at most 4, as the camera and the middleware need theirs",

@@ -43,7 +43,7 @@ class Pipeline:
         self.parameters, self.statistics = parameters, statistics
         self.generation = 0
         use_threads(parameters.model_threads)
-        self.estimator = Estimator.from_file(parameters.model_file(), parameters.model_device)
+        self.estimator = Estimator.from_file(parameters.model_file(), parameters.model_device, parameters.model_backend)
         self.estimator.warm_up()
         self._odometry = MonocularOdometry(self.estimator, parameters.odometry_params())
         self._odometry_generation = 0

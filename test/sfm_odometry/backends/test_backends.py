@@ -39,8 +39,9 @@ def model(kind: str) -> Model:
 
 def need(name: str) -> None:
     """Skip where this machine lacks what the backend needs."""
-    if name in ("onnxruntime", "openvino") and importlib.util.find_spec(name) is None:
-        pytest.skip(f"the package {name} is not installed")
+    for package in {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}.get(name, ()):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"the package {package} is not installed")
     if name == "bfloat16" and not bfloat16._cpu_flags() & bfloat16.CPU_FLAGS:
         pytest.skip("this processor does not multiply bfloat16")
     if name == "compiled" and not shutil.which("g++"):
