@@ -167,8 +167,10 @@ class MonocularOdometry:
         self._preprocessor = Preprocessor(intrinsics, config.width, config.height, config.image_channels, resize_mode)
         self._window.flush()
         self._refiner.reset()
+        if first:
+            return ""
         self._scale_source.reset()
-        return "" if first else "intrinsics changed"
+        return "intrinsics changed"
 
     def _handle_arrival(self, added: AddedFrame) -> str:
         if added.arrival is Arrival.AFTER_GAP:
