@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELLS = ("", "sh", "bash", "console")
-COMMAND = re.compile(r"-m (?P<module>training(?:\.\w+)*|sfm_odometry\.run)\b(?P<arguments>[^>|#]*)")
+COMMAND = re.compile(r"-m (?P<module>training(?:\.\w+)*|sfm_odometry\.(?:run|export))\b(?P<arguments>[^>|#]*)")
 SPAN = re.compile(r"`([^`\n]+)`")
 SETTING = re.compile(r"((?:objective|model|augment)\.\w+(?:\.\w+)*|[a-z]\w*(?==(?!value)))[=:]?.*")
 
