@@ -278,6 +278,17 @@ def test_the_scales_own_sigma_is_in_the_covariance(estimator, plain):
     assert spreads[0] == pytest.approx(spreads[1], rel=1e-6)  # what is left of either is the step's own
 
 
+def test_speeds_from_before_the_first_frame_count(estimator, plain):
+    lengths = [np.linalg.norm(step[:3, 3]) for step in steps_of(plain)][:19]
+    odometry = MonocularOdometry(estimator, OdometryParams(scale_mode="odometry", max_speed=1e9))
+    unit = 2.0 / np.median(lengths)
+    for index, length in enumerate(lengths):
+        for part in (0.001, 0.5, 0.999):
+            odometry.observe_speed(round((index + part) * STEP_NS), length * unit / 0.1)
+    result = feed(odometry, range(20))[-1]
+    assert result.scale.is_metric and result.scale.value == pytest.approx(unit, rel=0.03)
+
+
 def test_a_reset_measures_the_scale_anew(estimator):
     odometry = MonocularOdometry(estimator, OdometryParams(scale_mode="odometry", max_speed=1e9))
     feed_with_speeds(odometry, [1.0] * 29, [1.0] * 29)

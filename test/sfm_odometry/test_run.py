@@ -74,6 +74,32 @@ def test_a_scale_factor_scales_the_path(drive):
     assert scaled == pytest.approx(plain * 2.5, rel=1e-4)
 
 
+def test_speeds_scale_the_path(drive, capsys):
+    """Fewer steps than make a scale metric, and the line at the end says so; the path is scaled all the same."""
+    run(drive)
+    plain = read_poses(drive / "poses.txt").poses[:, :3, 3]
+    lengths = np.linalg.norm(np.diff(plain, axis=0), axis=1)
+    rows = [(0.1 * index + part, 50.0 * length) for index, length in enumerate(lengths) for part in (0.001, 0.05, 0.099)]
+    (drive / "speeds.txt").write_text("".join(f"{time:.4f} {speed:.9f}\n" for time, speed in rows))
+    assert run(drive, "--speeds", drive / "speeds.txt", out="scaled.txt") == 0
+    scaled = read_poses(drive / "scaled.txt").poses[:, :3, 3]
+    assert np.diff(scaled, axis=0)[-1] == pytest.approx(np.diff(plain, axis=0)[-1] * 5.0, rel=0.05)
+    assert "metric at 0 of 8 frames, not metric at the end:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--scale", "2", "--camera-height", "1.65"], "--scale and --camera-height exclude each other"),
+        (["--camera-height", "-1"], "scale_camera_height must be zero or positive, got -1"),
+        (["--speeds", "nowhere.txt"], "nowhere.txt: no such file"),
+    ],
+)
+def test_scale_options_that_cannot_be_used_are_one_line(drive, capsys, words, said):
+    assert run(drive, *words) == 2
+    assert said in capsys.readouterr().err
+
+
 def corrupt(path):
     path.write_bytes(path.read_bytes()[:100])
 
