@@ -13,7 +13,7 @@ from sfm_odometry.camera import Intrinsics
 from sfm_odometry.nodes.conversions import encode_image, make_camera_info, make_header
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.pictures import cloud_of, depth_colours, grey_levels, millimetres
-from sfm_odometry.nodes.qos import IMAGE_QOS, overridable
+from sfm_odometry.nodes.qos import IMAGE_DEPTH, overridable, reliable
 from sfm_odometry.odometry import Panel
 from sfm_odometry.registration import registered, sampled
 
@@ -33,7 +33,8 @@ class LazyPublishers:
     def __init__(self, node: Node, topics: dict[str, Any]) -> None:
         self._node = node
         self._publishers: dict[str, Publisher] = {
-            topic: node.create_publisher(kind, topic, IMAGE_QOS, qos_overriding_options=overridable()) for topic, kind in topics.items()
+            topic: node.create_publisher(kind, topic, reliable(IMAGE_DEPTH), qos_overriding_options=overridable())
+            for topic, kind in topics.items()
         }
 
     @property

@@ -12,7 +12,7 @@ from sfm_odometry.camera_messages import Calibration
 from sfm_odometry.errors import CalibrationError
 from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.parameters import NodeParameters
-from sfm_odometry.nodes.qos import INPUT_DEPTH, ODOMETRY_QOS, FollowingSubscription
+from sfm_odometry.nodes.qos import INPUT_DEPTH, ODOMETRY_DEPTH, FollowingSubscription, reliable
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Inputs:
         kind = CompressedImage if compressed else Image
         self.image = FollowingSubscription(node, kind, topic, on_image, parameters.image_qos, depth)
         self.camera_info = FollowingSubscription(node, CameraInfo, "camera_info", self._store_calibration, parameters.image_qos)
-        self._set_pose = node.create_subscription(PoseWithCovarianceStamped, "set_pose", on_pose, ODOMETRY_QOS)
+        self._set_pose = node.create_subscription(PoseWithCovarianceStamped, "set_pose", on_pose, reliable(ODOMETRY_DEPTH))
 
     def update(self) -> None:
         """Follow publishers that come, go or change their offer."""

@@ -10,7 +10,7 @@ from sfm_odometry.nodes.conversions import make_header
 from sfm_odometry.nodes.image_outputs import DepthOutput, MaskOutput
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.path_output import PathOutput
-from sfm_odometry.nodes.qos import ODOMETRY_QOS, overridable
+from sfm_odometry.nodes.qos import ODOMETRY_DEPTH, overridable, reliable
 from sfm_odometry.odometry import FrameMotion
 from sfm_odometry.trajectory import adjoint, invert_rigid
 
@@ -20,7 +20,7 @@ class Outputs:
 
     def __init__(self, node: Node, parameters: NodeParameters) -> None:
         self._node = node
-        self._odometry = node.create_publisher(Odometry, "odom", ODOMETRY_QOS, qos_overriding_options=overridable())
+        self._odometry = node.create_publisher(Odometry, "odom", reliable(ODOMETRY_DEPTH), qos_overriding_options=overridable())
         self._broadcaster = TransformBroadcaster(node)
         self._newest_transform_ns = 0
         self.path = PathOutput(node, parameters.path_max_length)

@@ -8,7 +8,7 @@ from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
 
-from sfm_odometry.nodes.qos import ODOMETRY_QOS, overridable
+from sfm_odometry.nodes.qos import ODOMETRY_DEPTH, overridable, reliable
 
 PERIOD_S = 1.0
 """A thousand poses take Python 16 ms to send, so that a path goes out once in a while and not with each frame."""
@@ -19,7 +19,7 @@ class PathOutput:
 
     def __init__(self, node: Node, max_length: int) -> None:
         self._node = node
-        self._publisher = node.create_publisher(PathMessage, "path", ODOMETRY_QOS, qos_overriding_options=overridable())
+        self._publisher = node.create_publisher(PathMessage, "path", reliable(ODOMETRY_DEPTH), qos_overriding_options=overridable())
         self._poses: deque[PoseStamped] = deque(maxlen=max_length)
         self._sent_s = -PERIOD_S
 

@@ -28,6 +28,7 @@ from tf2_ros import StaticTransformBroadcaster
 
 from sfm_odometry.camera_messages import Rectifier
 from sfm_odometry.checkpoint import save_model
+from sfm_odometry.errors import InputError
 from sfm_odometry.estimator import Estimator
 from sfm_odometry.kitti import open_sequence
 from sfm_odometry.networks.depth_net import DepthNetConfig
@@ -212,7 +213,11 @@ class Rig:
             self.tf = StaticTransformBroadcaster(self.camera)
             self.tf.sendTransform(MOUNTING.static_transform(START_NS))
         self.node = OdometryNode(parameter_overrides=overrides)
-        self.node.autostart()
+        try:
+            self.node.autostart()
+        except InputError:
+            self.node.destroy_node()
+            raise
         qos = QoSProfile(depth=50, reliability=ReliabilityPolicy[reliability])
         self.image = self.camera.create_publisher(Image, "image", qos)
         self.info = self.camera.create_publisher(CameraInfo, "camera_info", qos)

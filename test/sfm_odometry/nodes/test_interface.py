@@ -1,0 +1,217 @@
+"""What the documents promise of the interface, of a node that runs: topics, services, status, quality of service, lifecycle, time."""
+
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from nav_msgs.msg import Odometry
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image
+
+from sfm_odometry.errors import InputError
+from sfm_odometry.nodes.conversions import ns_to_stamp, stamp_to_ns
+from sfm_odometry.nodes.odometry_node import OdometryNode
+
+START_NS = 1_700_000_000_000_000_000
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+OF_ROS = {"/rosout", "/parameter_events", "/sfm_odometry/transition_event"}
+
+
+def documented(page: str) -> set[str]:
+    """All that stands in code marks on a page."""
+    return set(re.findall(r"`([^`\n]+)`", (DOCS / page).read_text()))
+
+
+def drive(rig, indices: range, count: int) -> None:
+    for index in indices:
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == count, f"{count} odometry messages")
+
+
+def test_every_topic_is_documented_with_its_type(rig) -> None:
+    rig.start()
+    page, names = (DOCS / "topics.md").read_text(), documented("topics.md")
+    published = dict(rig.listener.get_publisher_names_and_types_by_node("sfm_odometry", "/"))
+    heard = dict(rig.listener.get_subscriber_names_and_types_by_node("sfm_odometry", "/"))
+    assert {"/odom", "/tf", "/path", "/depth/image_rect", "/mask/image", "/diagnostics"} <= published.keys()
+    assert {"/image", "/camera_info", "/set_pose"} <= heard.keys()
+    for topic, types in {**published, **heard}.items():
+        if topic in OF_ROS:
+            continue
+        name = topic.replace("/sfm_odometry/", "~/")
+        assert names & {name, name.removeprefix("/")}, topic
+        assert all(kind.replace("/msg", "").split("/")[-1] in page for kind in types), (topic, types)
+
+
+def test_every_service_of_ours_is_documented(rig) -> None:
+    rig.start()
+    services = dict(rig.listener.get_service_names_and_types_by_node("sfm_odometry", "/"))
+    ours = {name.replace("/sfm_odometry/", "~/") for name, types in services.items() if types == ["std_srvs/srv/Trigger"]}
+    assert ours == {"~/reset", "~/pause", "~/resume"} <= documented("topics.md")
+
+
+def test_every_value_of_the_status_is_documented(rig) -> None:
+    rig.start(**{"diagnostics.period": 0.05})
+    drive(rig, range(6), 6)
+    rig.send(6, encoding="64FC9")
+    rig.send(5)
+    rig.spinner.until(lambda: rig.count("frames_refused") == 2)
+    values = rig.status().keys() - {"state", "reason"}
+    names = documented("diagnostics.md")
+    stems = {name.rstrip("*") for name in names if name.endswith("_*")}
+    assert {value for value in values if value not in names and not value.startswith(tuple(stems))} == set()
+    wanted = {"input_hz", "output_hz", "latency_ms_mean", "frames_received", "frames_dropped", "gaps", "clock_jumps", "resets", "device",
+              "device_memory_mib", "resident_memory_mib", "model", "model_sha256", "is_metric", "refused_encoding"}  # fmt: skip
+    assert wanted <= values
+
+
+def test_a_publishers_qos_can_be_overridden(rig) -> None:
+    rig.start(**{"qos_overrides./odom.publisher.reliability": "best_effort", "qos_overrides./odom.publisher.depth": 3})
+    (info,) = rig.listener.get_publishers_info_by_topic("/odom")
+    assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    assert rig.node._pipeline._outputs._odometry.qos_profile.depth == 3
+    (other,) = rig.listener.get_publishers_info_by_topic("/path")
+    assert other.qos_profile.reliability == ReliabilityPolicy.RELIABLE  # one's override is not the others'
+
+
+def test_the_depth_of_the_images_queue_can_be_overridden(rig) -> None:
+    rig.start(**{"qos_overrides./image.subscription.depth": 33})
+    assert rig.node._active.inputs.image._subscription.qos_profile.depth == 33
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("qos_overrides./image.subscription.depth", 0), ("qos_overrides./image.subscription.depth", "deep"),
+    ("qos_overrides./odom.publisher.reliability", "perhaps"),
+])  # fmt: skip
+def test_an_override_without_sense_refuses_the_start(rig, name: str, value: object) -> None:
+    with pytest.raises(InputError):
+        rig.start(**{name: value})
+
+
+def test_a_listener_that_asks_for_too_much_is_logged(rig) -> None:
+    rig.start(**{"qos_overrides./odom.publisher.reliability": "best_effort"})  # the rig's listener wants reliable
+    rig.spinner.until(lambda: rig.logged("requesting incompatible QoS"), "the warning")
+    assert rig.logged("RELIABILITY")
+
+
+def test_a_camera_that_offers_too_little_is_named_in_the_state(rig) -> None:
+    rig.start(reliability="BEST_EFFORT", autostart=False, image_qos="reliable")
+    assert change(rig, Transition.TRANSITION_CONFIGURE) and change(rig, Transition.TRANSITION_ACTIVATE)
+    rig.spinner.until(lambda: "published best effort, but image_qos asks for reliable" in rig.node.state.reason)
+    assert rig.node.state.name == "waiting_image"
+    rig.spinner.until(lambda: rig.logged("offering incompatible QoS"), "the warning")
+
+
+def change(rig, transition: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return rig.spinner.call(rig.listener.create_client(ChangeState, "/sfm_odometry/change_state"), request).success
+
+
+def lifecycle_state(rig) -> int:
+    return rig.spinner.call(rig.listener.create_client(GetState, "/sfm_odometry/get_state"), GetState.Request()).current_state.id
+
+
+def test_a_transition_that_does_not_fit_changes_nothing(rig) -> None:
+    rig.start()
+    drive(rig, range(6), 6)
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CLEANUP):
+        assert not change(rig, transition)
+        assert lifecycle_state(rig) == State.PRIMARY_STATE_ACTIVE
+    drive(rig, range(6, 8), 8)
+    assert change(rig, Transition.TRANSITION_DEACTIVATE)
+    assert not change(rig, Transition.TRANSITION_DEACTIVATE)
+    assert lifecycle_state(rig) == State.PRIMARY_STATE_INACTIVE
+    assert rig.node.state.name == "inactive"
+
+
+def test_an_active_node_can_be_shut_down(rig) -> None:
+    rig.start()
+    drive(rig, range(6), 6)
+    assert change(rig, Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert lifecycle_state(rig) == State.PRIMARY_STATE_FINALIZED
+    rig.spinner.until(lambda: rig.image.get_subscription_count() == 0)
+    assert "inference" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_simulated_time_stamps_the_status_and_measures_the_latency(rig) -> None:
+    rig.start(use_sim_time=True, **{"diagnostics.period": 0.05})
+    clock = rig.camera.create_publisher(Clock, "/clock", 10)
+    rig.spinner.until(lambda: clock.get_subscription_count() == 1)
+    assert stamp_to_ns(rig.got.status[-1].header.stamp) == 0  # it reports before time has begun, too
+    clock.publish(Clock(clock=ns_to_stamp(START_NS + 600_000_000)))
+    rig.spinner.until(lambda: stamp_to_ns(rig.got.status[-1].header.stamp) == START_NS + 600_000_000)
+    rig.node._statistics.report()
+    rig.send(0)
+    rig.spinner.until(lambda: rig.node._statistics.counts["frames_processed"] == 1)
+    latencies = [float(pair.value) for message in rig.got.status for pair in message.status[0].values if pair.key == "latency_ms_max"]
+    rig.spinner.until(lambda: rig.status()["latency_ms_max"] is not None)
+    latencies += [float(pair.value) for message in rig.got.status for pair in message.status[0].values if pair.key == "latency_ms_max"]
+    assert max(latencies) == pytest.approx(600.0)
+
+
+class OtherCamera:
+    """The drive's frames in a namespace of its own."""
+
+    def __init__(self, rig, namespace: str) -> None:
+        self._rig = rig
+        self.image = rig.camera.create_publisher(Image, f"/{namespace}/image", QoSProfile(depth=50))
+        self.info = rig.camera.create_publisher(CameraInfo, f"/{namespace}/camera_info", QoSProfile(depth=50))
+        self.odometry = rig.listen(Odometry, f"/{namespace}/odom", namespace)
+        self._namespace = namespace
+
+    def wait(self) -> None:
+        count = self._rig.listener.count_publishers
+        listening = (self.image.get_subscription_count, self.info.get_subscription_count)
+        self._rig.spinner.until(lambda: all(heard() for heard in listening) and count(f"/{self._namespace}/odom"), self._namespace)
+
+    def send(self, index: int) -> None:
+        shot = self._rig.shots[index]
+        shot.stamp(START_NS + index * 100_000_000)
+        self.info.publish(shot.camera_info)
+        self.image.publish(shot.image)
+
+
+def check_two(rig, front: OtherCamera, rear: OtherCamera) -> None:
+    """Both track what their own camera sees: the rear one starts later, at another frame."""
+    front.wait()
+    rear.wait()
+    for index in range(10):
+        front.send(index)
+        if index >= 4:
+            rear.send(index)
+    rig.spinner.until(lambda: len(front.odometry) == 10 and len(rear.odometry) == 6, "odometry of both cameras")
+    assert {message.child_frame_id for message in front.odometry} == {"base_link"}
+    positions = [np.array([m.pose.pose.position.x, m.pose.pose.position.y]) for m in (front.odometry[4], rear.odometry[0])]
+    assert np.linalg.norm(positions[0]) > 1e-6 and np.linalg.norm(positions[1]) < 1e-9
+
+
+POSE = [0.0, 0.0, 1.2, -0.5, 0.5, -0.5, 0.5]
+
+
+def test_two_nodes_in_one_process(rig) -> None:
+    cameras = [OtherCamera(rig, name) for name in ("front", "rear")]
+    for name in ("front", "rear"):
+        values = {"model.path": str(rig.model_path), "model.device": "cpu", "always_process_most_recent_frame": False,
+                  "camera.base_from_camera": POSE, "publish_tf": name == "front"}  # fmt: skip
+        node = OdometryNode(namespace=name, parameter_overrides=[Parameter(key, value=value) for key, value in values.items()])
+        node.autostart()
+        rig.spinner.add(node)
+    check_two(rig, *cameras)
+
+
+def test_two_nodes_in_two_processes(rig, processes) -> None:
+    cameras = [OtherCamera(rig, name) for name in ("front", "rear")]
+    values = {"model.path": rig.model_path, "model.device": "cpu", "always_process_most_recent_frame": "false",
+              "camera.base_from_camera": POSE, "publish_tf": "false"}  # fmt: skip
+    given = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
+    for name in ("front", "rear"):
+        processes.start("sfm_odometry.nodes.odometry_node", "--ros-args", "-r", f"__ns:=/{name}", *given)
+    check_two(rig, *cameras)
+    assert rclpy.ok()
