@@ -1,0 +1,121 @@
+"""Metric scale over topics: wheel odometry and twists in, scale, sigma and is_metric in the status, the scaled pose out."""
+
+import numpy as np
+import pytest
+from cv_bridge import CvBridge
+from geometry_msgs.msg import TwistStamped
+from nav_msgs.msg import Odometry
+from rclpy.parameter import Parameter
+
+from sfm_odometry.errors import InputError
+from sfm_odometry.estimator import Estimator
+from sfm_odometry.nodes.conversions import ns_to_stamp
+from sfm_odometry.nodes.drive import Mounting
+from sfm_odometry.nodes.odometry_node import OdometryNode
+from sfm_odometry.nodes.speed_inputs import StampedTwist
+from sfm_odometry.odometry import FrameMotion, MonocularOdometry
+from sfm_odometry.trajectory import adjoint
+
+START_NS = 1_700_000_000_000_000_000
+STEP_NS = 100_000_000
+COUNT = 20
+MOUNTING = Mounting(camera_height_m=1.2)  # as the rig sends it
+TYPES = {"odometry": (Odometry, "wheel_odom"), "twist": (TwistStamped, "twist")}
+
+
+def unscaled(rig, count: int) -> list[FrameMotion]:
+    """What the core makes of the frames without a scale; the drive's shots come over and over."""
+    odometry = MonocularOdometry(Estimator.from_file(rig.model_path, "cpu"))
+    bridge = CvBridge()
+    images = [bridge.imgmsg_to_cv2(rig.shots[index % len(rig.shots)].image, "rgb8") for index in range(count)]
+    results = [odometry.process(image, rig.drive.sequence.intrinsics, START_NS + index * STEP_NS) for index, image in enumerate(images)]
+    return [motion for result in results for motion in result.motions]
+
+
+def message_of(mode: str, stamp_ns: int, speed: float) -> Odometry | TwistStamped:
+    message = TYPES[mode][0]()
+    message.header.stamp = ns_to_stamp(stamp_ns)
+    twist = message.twist.twist if mode == "odometry" else message.twist
+    twist.linear.x = -speed  # backwards is as far
+    return message
+
+
+def send_speeds(rig, mode: str, motions: list[FrameMotion], factor: float) -> None:
+    """The speed over each step as long as the camera's own times the factor, read three times a step."""
+    kind, topic = TYPES[mode]
+    publisher = rig.camera.create_publisher(kind, topic, 200)
+    rig.spinner.until(lambda: publisher.get_subscription_count() == 1, f"the subscription of {topic}")
+    for motion in motions[1:]:
+        speed = factor * float(np.linalg.norm(motion.previous_from_current[:3, 3])) / 0.1
+        for before_ns in (STEP_NS - 1_000_000, STEP_NS // 2, 1_000_000):
+            publisher.publish(message_of(mode, motion.stamp_ns - before_ns, speed))
+    rig.spinner.until(lambda: rig.count("speeds_received") == 3 * (len(motions) - 1), "the speeds")
+
+
+@pytest.mark.parametrize("mode", ["odometry", "twist"])
+def test_wheels_make_the_odometry_metric(rig, mode: str) -> None:
+    motions = unscaled(rig, COUNT)
+    factor = 4.0 / float(np.median([np.linalg.norm(motion.twist[:3]) for motion in motions]))
+    rig.start(**{"scale.mode": mode, "diagnostics.period": 0.1})
+    assert rig.status()["is_metric"] == "false"
+    send_speeds(rig, mode, motions, factor)
+    for index in range(COUNT):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == COUNT, "odometry of every frame")
+    rig.spinner.until(lambda: rig.status()["is_metric"] == "true", "a metric scale")
+    status = rig.status()
+    assert (status["scale_source"], status["scale_reason"], status["speed_topic"]) == (mode, "", "/" + TYPES[mode][1])
+    assert float(status["scale"]) == pytest.approx(factor, rel=0.03)
+    assert 0.0 < float(status["scale_sigma"]) < 0.1 * factor
+    twist = rig.got.odom[-1].twist.twist
+    speed = np.linalg.norm([twist.linear.x, twist.linear.y, twist.linear.z])
+    of_base = adjoint(MOUNTING.base_from_camera()) @ (motions[-1].twist * [factor, factor, factor, 1.0, 1.0, 1.0])
+    assert speed == pytest.approx(np.linalg.norm(of_base[:3]), rel=0.03)
+
+
+def test_speeds_without_stamp_or_not_finite_are_refused(rig) -> None:
+    rig.start(**{"scale.mode": "twist"})
+    publisher = rig.camera.create_publisher(TwistStamped, "twist", 10)
+    rig.spinner.until(lambda: publisher.get_subscription_count() == 1, "the subscription of twist")
+    publisher.publish(message_of("twist", 0, 1.0))
+    publisher.publish(message_of("twist", START_NS, float("nan")))
+    publisher.publish(message_of("twist", START_NS, 1.0))
+    rig.spinner.until(lambda: rig.count("speeds_refused") == 2 and rig.count("speeds_received") == 1, "two refusals")
+
+
+def test_speeds_are_listened_to_in_their_mode_alone(rig) -> None:
+    rig.start()
+    assert rig.listener.count_subscribers("wheel_odom") == rig.listener.count_subscribers("twist") == 0
+    status = rig.status()
+    assert (status["scale_source"], status["is_metric"], status["scale"]) == ("none", "false", "1")
+    assert "speed_topic" not in status
+
+
+def test_a_fixed_scale_is_in_the_status(rig) -> None:
+    rig.start(**{"scale.mode": "fixed", "scale.value": 0.85})
+    status = rig.status()
+    assert (status["scale_source"], status["is_metric"], status["scale"], status["scale_sigma"]) == ("fixed", "true", "0.85", "0.085")
+
+
+def test_the_height_of_the_camera_must_be_given(ros) -> None:
+    with pytest.raises(InputError, match=r"scale.camera_height must be given, in metres over the ground"):
+        OdometryNode(parameter_overrides=[Parameter("scale.mode", value="camera_height")])
+
+
+def test_a_camera_without_ground_is_not_metric_and_the_status_says_why(rig) -> None:
+    """The texture that moves by in these frames is no road."""
+    rig.start(**{"scale.mode": "camera_height", "scale.camera_height": 1.2})
+    for index in range(6):
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == 6, "odometry of every frame")
+    status = rig.status()
+    assert (status["scale_source"], status["is_metric"]) == ("camera_height", "false")
+    assert status["scale_reason"]
+
+
+def test_turning_swings_a_camera_on_its_lever_arm() -> None:
+    base_from_camera = np.eye(4)
+    base_from_camera[:3, 3] = [1.0, 0.0, 1.5]
+    turning = StampedTwist(0, np.array([3.0, 0.0, 0.0]), np.array([0.0, 0.0, 4.0]))
+    assert turning.speed_at(base_from_camera) == pytest.approx(5.0)  # 4 to the side, at the end of 1 m
+    assert turning.speed_at(np.eye(4)) == pytest.approx(3.0)
