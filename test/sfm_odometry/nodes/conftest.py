@@ -43,6 +43,7 @@ from sfm_odometry.pose_files import write_kitti
 ROOT = Path(__file__).resolve().parents[3]
 START_NS = 1_700_000_000_000_000_000
 MOUNTING = Mounting(camera_height_m=1.2)
+MODEL = {"model.device": "cpu", "model.backend": "eager"}  # not the fastest of this machine: the same numbers everywhere
 PATIENCE_S = 60.0  # how long anything may take on a loaded machine before a test fails
 
 
@@ -207,7 +208,7 @@ class Rig:
 
     def start(self, send_tf: bool = True, reliability: str = "RELIABLE", **parameters: object) -> OdometryNode:
         """Start the node, and wait until it hears the camera and the listener hears it."""
-        values = {"model.path": str(self.model_path), "model.device": "cpu", "always_process_most_recent_frame": False, **parameters}
+        values = {**MODEL, "model.path": str(self.model_path), "always_process_most_recent_frame": False, **parameters}
         overrides = [Parameter(name, value=value) for name, value in values.items()]
         if send_tf:
             self.tf = StaticTransformBroadcaster(self.camera)
@@ -270,7 +271,7 @@ class Rig:
 
     def expected(self, count: int, params: OdometryParams | None = None, rectify: Rectifier | None = None) -> list[OdometryResult]:
         """What the core makes of the first frames, rectified where that is wanted."""
-        odometry = MonocularOdometry(Estimator.from_file(self.model_path, "cpu"), params)
+        odometry = MonocularOdometry(Estimator.from_file(self.model_path, "cpu", "eager"), params)
         bridge = CvBridge()
         intrinsics = self.drive.sequence.intrinsics if rectify is None else rectify.intrinsics
         rectified = rectify or (lambda image: image)

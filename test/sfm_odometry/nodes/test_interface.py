@@ -198,8 +198,8 @@ POSE = [0.0, 0.0, 1.2, -0.5, 0.5, -0.5, 0.5]
 def test_two_nodes_in_one_process(rig) -> None:
     cameras = [OtherCamera(rig, name) for name in ("front", "rear")]
     for name in ("front", "rear"):
-        values = {"model.path": str(rig.model_path), "model.device": "cpu", "always_process_most_recent_frame": False,
-                  "camera.base_from_camera": POSE, "publish_tf": name == "front"}  # fmt: skip
+        values = {"model.path": str(rig.model_path), "model.device": "cpu", "model.backend": "eager", "camera.base_from_camera": POSE,
+                  "always_process_most_recent_frame": False, "publish_tf": name == "front"}  # fmt: skip
         node = OdometryNode(namespace=name, parameter_overrides=[Parameter(key, value=value) for key, value in values.items()])
         node.autostart()
         rig.spinner.add(node)
@@ -208,7 +208,7 @@ def test_two_nodes_in_one_process(rig) -> None:
 
 def test_two_nodes_in_two_processes(rig, processes) -> None:
     cameras = [OtherCamera(rig, name) for name in ("front", "rear")]
-    values = {"model.path": rig.model_path, "model.device": "cpu", "always_process_most_recent_frame": "false",
+    values = {"model.path": rig.model_path, "model.device": "cpu", "model.backend": "eager", "always_process_most_recent_frame": "false",
               "camera.base_from_camera": POSE, "publish_tf": "false"}  # fmt: skip
     given = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
     for name in ("front", "rear"):
