@@ -9,6 +9,8 @@ import numpy as np
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.estimator import Estimator
 from sfm_odometry.params import OdometryParams
+from sfm_odometry.point_tracks import PointTracks
+from sfm_odometry.point_tracks import PointTracks
 from sfm_odometry.preprocess import Preprocessor
 from sfm_odometry.refiner import MotionRefiner
 from sfm_odometry.scale import ScaleEstimate, SeenStep, scale_source
@@ -85,7 +87,9 @@ class MonocularOdometry:
         self.params = params or OdometryParams()
         self._window: FrameWindow[SeenFrame] = FrameWindow(estimator.window_length, round(self.params.max_gap_s * 1e9))
         self._trajectory = Trajectory()
-        self._refiner = MotionRefiner(speed=SpeedFilter() if self.params.speed_prior else None)
+        self._refiner = MotionRefiner(
+            tracks=PointTracks() if self.params.fuse else None, speed=SpeedFilter() if self.params.speed_prior else None
+        )
         self._scale_source = scale_source(self.params.scale_mode, self.params.scale_value, self.params.scale_camera_height)
         self._preprocessor: Preprocessor | None = None
         self.reset()
@@ -187,7 +191,7 @@ class MonocularOdometry:
 
     def _depth_panel(self, frame: SeenFrame, stamp_ns: int) -> Panel:
         assert self._preprocessor is not None
-        depth = frame.depth * np.float32(self._scale.value)
+        depth = frame.depth * np.float32(self._scale.value * self._refiner.unit)
         known = (depth >= self.params.min_depth) & (depth <= self.params.max_depth) & self._preprocessor.seen
         return Panel(stamp_ns, np.where(known, depth, np.float32(np.nan)), self._preprocessor.intrinsics)
 
@@ -236,9 +240,9 @@ class MonocularOdometry:
         assert self._preprocessor is not None
         if not self.params.refine:
             return network_step(previous_from_current)
-        frames = self._window.frames[: index + 2]
+        previous, current = self._window.frames[index : index + 2]
         intrinsics = self._preprocessor.intrinsics.matrix()
-        return refined_step(self._refiner, frames, self.params.refine_frames, previous_from_current, intrinsics, dt_s)
+        return refined_step(self._refiner, (previous, current), previous_from_current, intrinsics, dt_s)
 
     def _scaled(self, steps: list[Step], first: int, stamps_ns: list[int]) -> list[Step]:
         """The steps from the window's frame `first` on, in the published unit: the scale is measured with them before it is used."""

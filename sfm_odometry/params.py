@@ -17,10 +17,10 @@ class OdometryParams:
     """A gap up to this long is bridged at constant velocity with inflated covariance; over a longer one the pose is held."""
     refine: bool = True
     """Whether the networks' motion is made more precise by aligning the images."""
-    refine_frames: int = 2
-    """With how many of the frames before it each frame is aligned."""
+    fuse: bool = True
+    """Whether refined motions are fused over frames: points that are tracked keep the scale and sharpen the rotation."""
     speed_prior: bool = True
-    """Whether the lengths of refined steps are held by a filter of the speed."""
+    """Whether a filter of the speed says how long the next step will be."""
     scale_mode: str = "none"
     """none: lengths are in the model's own unit; fixed: multiplied by `scale_value`; camera_height: measured from the ground, with
     `scale_camera_height`; odometry, twist: measured from speeds, which `MonocularOdometry.observe_speed` takes."""
@@ -42,8 +42,6 @@ class OdometryParams:
         for name in ("max_gap_s", "scale_value", "min_depth", "max_depth", "max_speed", "max_turn_rate_deg"):
             if not 0.0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{name} must be a positive number, got {getattr(self, name)}")
-        if self.refine_frames < 1:
-            raise InputError(f"refine_frames must be at least 1, got {self.refine_frames}")
         if not 0.0 <= self.max_bridge_s < float("inf"):
             raise InputError(f"max_bridge_s must be zero or positive, got {self.max_bridge_s}")
         if self.min_depth >= self.max_depth:

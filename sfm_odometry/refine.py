@@ -19,7 +19,7 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.pyramid import Pyramid
 from sfm_odometry.refine_config import RefineConfig
 
-__all__ = ["EarlierFrame", "RefineConfig", "Refinement", "align_frames", "refine_motion"]
+__all__ = ["EarlierFrame", "RefineConfig", "Refinement", "align_frames", "motion_information", "refine_motion"]
 
 DEFAULT_CONFIG = RefineConfig()
 MAX_CONDITION = 1e12
@@ -109,7 +109,7 @@ def align_frames(
         raise InputError(f"previous_from_current must be a finite (4, 4) matrix, got shape {given.shape}")
     size = (current.full.image.shape[0], current.full.image.shape[1])
     correction = DepthCorrection(config.correction_grid, size, config.correction_near, config.correction_far, current.typical_depth)
-    prior = _prior(given, config)
+    prior = motion_information(given, config.prior_length, config.prior_direction, config.prior_floor, config.prior_rotation_deg)
     start = state = State(given, np.zeros(correction.count), np.zeros((len(earlier), 2)))
     iterations = 0
     for level, most in enumerate(config.iterations):
@@ -134,17 +134,20 @@ def _along(motion: np.ndarray) -> np.ndarray:
     return direction
 
 
-def _prior(given: np.ndarray, config: RefineConfig) -> np.ndarray:
-    """Information (6, 6) that the given motion brings along, in the current camera's axes."""
+def motion_information(motion: np.ndarray, length: float, direction: float, floor: float, rotation_deg: float) -> np.ndarray:
+    """Information (6, 6), in the current camera's axes, of a motion (4, 4) known to standard deviations; 0 = that says nothing.
+
+    length, direction: along and across its translation, as shares of its length, with `floor` added; rotation_deg: of each angle.
+    """
     information = np.zeros((6, 6))
-    length = float(np.linalg.norm(given[:3, 3]))
-    along = np.outer(_along(given), _along(given))
-    if config.prior_length > 0:
-        information[:3, :3] += along / (config.prior_length * length + config.prior_floor + 1e-9) ** 2
-    if config.prior_direction > 0:
-        information[:3, :3] += (np.eye(3) - along) / (config.prior_direction * length + config.prior_floor + 1e-9) ** 2
-    if config.prior_rotation_deg > 0:
-        information[3:, 3:] = np.eye(3) / np.radians(config.prior_rotation_deg) ** 2
+    far = float(np.linalg.norm(motion[:3, 3]))
+    along = np.outer(_along(motion), _along(motion))
+    if length > 0:
+        information[:3, :3] += along / (length * far + floor + 1e-9) ** 2
+    if direction > 0:
+        information[:3, :3] += (np.eye(3) - along) / (direction * far + floor + 1e-9) ** 2
+    if rotation_deg > 0:
+        information[3:, 3:] = np.eye(3) / np.radians(rotation_deg) ** 2
     return information
 
 
@@ -177,9 +180,7 @@ def _verdict(alignment: Alignment, correction: DepthCorrection, start: State, ou
     # One factor on the whole depth map, and so on the translation, no alignment of images can see.
     covariance[:3, :3] += (config.depth_scale_error * np.linalg.norm(motion[:3, 3])) ** 2 * np.outer(along, along)
     covariance = (covariance + covariance.T) / 2
-    return Refinement(
-        motion, covariance, True, "", residual_before, residual_after, inliers, iterations, (correction, state.correction)
-    )
+    return Refinement(motion, covariance, True, "", residual_before, residual_after, inliers, iterations, (correction, state.correction))
 
 
 def _doubt(outcome: Outcome, information: np.ndarray, inliers: float, config: RefineConfig) -> str:

@@ -1,12 +1,13 @@
-"""The refinement over a stream of frames: it knows how fast the camera was, and how the networks' units of length differ."""
+"""The refinement over a stream of frames: alignment, then tracked points; it knows how fast the camera was and how the units differ."""
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
+from sfm_odometry.point_tracks import PointTracks, TrackResult
 from sfm_odometry.pyramid import Pyramid
-from sfm_odometry.refine import EarlierFrame, Refinement, align_frames
+from sfm_odometry.refine import EarlierFrame, Refinement, align_frames, motion_information
 from sfm_odometry.refine_config import RefineConfig
 from sfm_odometry.speed_filter import SpeedFilter
 
@@ -21,32 +22,58 @@ STARTING_MAX_TRANSLATION = 2.0
 """Share of the given length that may be corrected while the ratio is not known."""
 NETWORK_LENGTH_SIGMA = 0.2
 """Standard deviation of the pose network's lengths, as a share: what is left to go by where the images do not align."""
+ALIGNED_ROTATION_DEG, ALIGNED_DIRECTION = 0.03, 0.01
+NETWORK_ROTATION_DEG, NETWORK_DIRECTION = 0.5, 0.2
+"""Standard deviations of a motion as a prior for the tracked points: by alignment, and by the networks alone."""
+LENGTH_SIGMA = 0.2
+LENGTH_FLOOR = 0.005
+
+
+class Frame(Protocol):
+    """A frame as the refinement needs it."""
+
+    @property
+    def grey(self) -> np.ndarray:
+        """uint8 (H, W)."""
+
+    @property
+    def depth(self) -> np.ndarray:
+        """(H, W) along z."""
+
+    def pyramid(self, intrinsics: np.ndarray, config: RefineConfig) -> Pyramid:
+        """The frame made ready for alignment."""
 
 
 class MotionRefiner:
-    """Refines the steps of one drive, oldest first; all lengths come out in the depth network's unit.
+    """Refines the steps of one drive, oldest first. `unit` is what lengths come out in.
 
     The pose network's lengths may be off by a factor that the depth network does not share: the ratio of the two is a slowly varying
-    state. Lengths by alignment follow the depth map of one frame, which is a little too large in one and too small in the next: a filter of
-    the speed makes them steady, and says what to expect of the next step.
+    state. Lengths by alignment follow the depth map of one frame, which is a little too large in one and too small in the next: tracked
+    points remember, and a filter of the speed says what to expect of the next step.
     """
 
     def __init__(
-        self, config: RefineConfig = DEFAULT_CONFIG, speed: SpeedFilter | None = None, gain: float = 0.2, settle: int = 3
+        self,
+        config: RefineConfig = DEFAULT_CONFIG,
+        tracks: PointTracks | None = None,
+        speed: SpeedFilter | None = None,
+        gain: float = 0.2,
+        settle: int = 3,
     ) -> None:
-        """speed: None leaves lengths as each alignment finds them; gain: share of a new step in the ratio; settle: steps without a prior
-        on the length at the start."""
-        self.config, self.speed, self.gain, self.settle = config, speed, gain, settle
+        """tracks: None goes by alignment alone; speed: None leaves lengths as they are found; gain: share of a new step in the ratio;
+        settle: steps without a prior on the length at the start."""
+        self.config, self.tracks, self.speed, self.gain, self.settle = config, tracks, speed, gain, settle
         self._starting = replace(
             config, prior_length=0.0, prior_direction=0.0, max_translation=max(config.max_translation, STARTING_MAX_TRANSLATION)
         )
         self.reset()
 
     def reset(self) -> None:
-        """Forget the ratio and the speed."""
+        """Forget the ratio, the points and the speed."""
         self._log_ratio, self._steps = 0.0, 0
-        if self.speed is not None:
-            self.speed.reset()
+        for state in (self.tracks, self.speed):
+            if state is not None:
+                state.reset()
 
     def skip(self, dt_s: float) -> None:
         """Time went by without frames."""
@@ -58,20 +85,31 @@ class MotionRefiner:
         """Length of a step in the depth's unit over the pose network's; 1 before the first step."""
         return float(np.exp(self._log_ratio))
 
-    def refine(self, current: Pyramid, earlier: Sequence[EarlierFrame], previous_from_current: np.ndarray, dt_s: float) -> Refinement:
-        """As `align_frames`; where the given motion is kept, its length is still brought to the depth's unit.
+    @property
+    def unit(self) -> float:
+        """Length, as steps come out, of one unit of the depth network; depth times this goes with them."""
+        return 1.0 if self.tracks is None else self.tracks.unit
 
-        previous_from_current: the pose network's motion over the step, which took dt_s.
+    def refine(self, previous: Frame, current: Frame, previous_from_current: np.ndarray, intrinsics: np.ndarray, dt_s: float) -> Refinement:
+        """The step from `previous` to `current`, which took dt_s, from the pose network's motion on.
+
+        Where the given motion is kept, its length is still brought to the unit of the others.
         """
         network_length = float(np.linalg.norm(previous_from_current[:3, 3]))
         length = network_length * self.length_ratio
         if self.speed is not None and self.speed.knows:
-            length, _ = self.speed.predict(dt_s)
+            length = self.speed.predict(dt_s)[0] / self.unit
         given = _of_length(previous_from_current, length)
-        result = align_frames(current, earlier, given, self.config if self._steps >= self.settle else self._starting)
+        source = EarlierFrame(previous.pyramid(intrinsics, self.config), np.eye(4))
+        config = self.config if self._steps >= self.settle else self._starting
+        result = align_frames(current.pyramid(intrinsics, self.config), [source], given, config)
         if result.converged:
             self._learn(network_length, result)
-        return self._steady(result, network_length * self.length_ratio, dt_s)
+        if self.tracks is not None:
+            tracked = self.tracks.step(previous, current, intrinsics, *self._prior(result))
+            if not tracked.reason:
+                return self._as_tracked(result, tracked, dt_s)
+        return self._steady(_in_unit(result, self.unit), network_length * self.length_ratio * self.unit, dt_s)
 
     def _learn(self, network_length: float, result: Refinement) -> None:
         """Follow the ratio of lengths: the mean of the first steps, then a slow filter."""
@@ -83,6 +121,25 @@ class MotionRefiner:
         self._steps += 1
         ratio = self._log_ratio + max(self.gain, 1.0 / self._steps) * change
         self._log_ratio = min(max(ratio, -LARGEST_LOG_RATIO), LARGEST_LOG_RATIO)
+
+    def _prior(self, result: Refinement) -> tuple[np.ndarray, np.ndarray]:
+        """What the tracked points start from: the motion in their unit, and its information (6, 6)."""
+        motion = _in_unit(result, self.unit).previous_from_current
+        rotation_deg, direction = (
+            (ALIGNED_ROTATION_DEG, ALIGNED_DIRECTION) if result.converged else (NETWORK_ROTATION_DEG, NETWORK_DIRECTION)
+        )
+        if self.speed is not None and self.speed.knows:
+            motion = _of_length(motion, self.speed.length)
+        return motion, motion_information(motion, LENGTH_SIGMA, direction, LENGTH_FLOOR, rotation_deg)
+
+    def _as_tracked(self, result: Refinement, tracked: TrackResult, dt_s: float) -> Refinement:
+        """The points' motion, which is steady by itself; the filter of the speed only follows."""
+        result = replace(
+            result, previous_from_current=tracked.previous_from_current, covariance=tracked.covariance, converged=True, reason=""
+        )
+        if self.speed is not None:
+            self.speed.update(result.length, result.length_sigma, dt_s)
+        return result
 
     def _steady(self, result: Refinement, network_length: float, dt_s: float) -> Refinement:
         """The result with its length as the filter of the speed has it, and the filter after it."""
@@ -100,3 +157,11 @@ def _of_length(motion: np.ndarray, length: float) -> np.ndarray:
     if own > 0.0:
         result[:3, 3] *= length / own
     return result
+
+
+def _in_unit(result: Refinement, unit: float) -> Refinement:
+    """The result with its lengths times `unit`."""
+    units = np.diag([unit] * 3 + [1.0] * 3)
+    motion = result.previous_from_current.copy()
+    motion[:3, 3] *= unit
+    return replace(result, previous_from_current=motion, covariance=units @ result.covariance @ units)

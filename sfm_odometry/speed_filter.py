@@ -24,13 +24,18 @@ class SpeedFilter:
     def reset(self) -> None:
         """Forget the speed."""
         self._state: np.ndarray | None = None
-        self._covariance = np.zeros((2, 2))
-        self._fastest = 0.0
+        self._covariance: np.ndarray = np.zeros((2, 2))
+        self._fastest = self._last = 0.0
 
     @property
     def knows(self) -> bool:
         """Whether any step was seen."""
         return self._state is not None
+
+    @property
+    def length(self) -> float:
+        """Length of the step that was predicted last, or after it was seen; 0 before the first."""
+        return self._last
 
     def predict(self, dt_s: float) -> tuple[float, float]:
         """Go on by dt_s; length of the step and its standard deviation, before anything is seen of it."""
@@ -63,4 +68,5 @@ class SpeedFilter:
 
     def _length(self, dt_s: float) -> tuple[float, float]:
         assert self._state is not None
-        return max(float(self._state[0]), 0.0) * dt_s, float(np.sqrt(self._covariance[0, 0])) * dt_s
+        self._last = max(float(self._state[0]), 0.0) * dt_s
+        return self._last, float(np.sqrt(self._covariance[0, 0])) * dt_s

@@ -1,6 +1,5 @@
 """One step of the odometry: the motion between two neighbouring frames and how sure it is."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,7 +9,6 @@ import torch
 
 from sfm_odometry.estimator import Estimator
 from sfm_odometry.pyramid import Pyramid
-from sfm_odometry.refine import EarlierFrame
 from sfm_odometry.refine_config import RefineConfig
 from sfm_odometry.refiner import MotionRefiner
 from sfm_odometry.scale import ScaleEstimate
@@ -22,8 +20,6 @@ class SeenFrame:
 
     def __init__(self, image: np.ndarray, estimator: Estimator) -> None:
         self.image = image
-        self.previous_from_current: np.ndarray | None = None
-        """The step (4, 4) that led to this frame, once it was refined, in the model's unit of length."""
         self._pyramid: Pyramid | None = None
         self.memory: dict[str, torch.Tensor] = {}
         """What the motion network keeps of this frame while the window slides."""
@@ -63,38 +59,16 @@ def network_step(previous_from_current: np.ndarray, unrefined: str = "") -> Step
 
 
 def refined_step(
-    refiner: MotionRefiner,
-    frames: Sequence[SeenFrame],
-    most_earlier: int,
-    previous_from_current: np.ndarray,
-    intrinsics: np.ndarray,
-    dt_s: float,
+    refiner: MotionRefiner, frames: tuple[SeenFrame, SeenFrame], previous_from_current: np.ndarray, intrinsics: np.ndarray, dt_s: float
 ) -> Step:
-    """The networks' motion over the last step of `frames`, made more precise by aligning the images over the predicted depth.
+    """The networks' motion between the previous and the current frame, made more precise by the images over the predicted depth.
 
-    frames: oldest first, the last is the current one; it is aligned with up to `most_earlier` of those before it. Where the images do not
-    allow it the networks' motion stays, in the depth's unit of length.
+    Where the images do not allow it the networks' motion stays, in the refiner's unit of length.
     """
-    current = frames[-1]
-    earlier = _earlier(frames, most_earlier, intrinsics, refiner.config)
-    refinement = refiner.refine(current.pyramid(intrinsics, refiner.config), earlier, previous_from_current, dt_s)
-    current.previous_from_current = refinement.previous_from_current
+    refinement = refiner.refine(*frames, previous_from_current, intrinsics, dt_s)
     if not refinement.converged:
         return network_step(refinement.previous_from_current, refinement.reason)
     return Step(refinement.previous_from_current, refinement.covariance)
-
-
-def _earlier(frames: Sequence[SeenFrame], most: int, intrinsics: np.ndarray, config: RefineConfig) -> list[EarlierFrame]:
-    """The frames before the last one, newest first, as far back as the steps between them are known."""
-    earlier = []
-    from_previous: np.ndarray | None = np.eye(4)
-    for frame in reversed(frames[:-1]):
-        if from_previous is None or len(earlier) == most:
-            break
-        earlier.append(EarlierFrame(frame.pyramid(intrinsics, config), from_previous))
-        step = frame.previous_from_current
-        from_previous = None if step is None else step @ from_previous
-    return earlier
 
 
 def scaled_step(step: Step, scale: ScaleEstimate) -> Step:

@@ -1,0 +1,238 @@
+"""Corners followed from frame to frame, each with its inverse depth: what several frames know together of one step.
+
+A pose by alignment with one predicted depth map is as wrong as that map. A corner that was followed for some frames has a depth of its
+own, triangulated from steps that are known, and says how long the next step was; where its depth is not known it still says how the camera
+turned. Predicted depth starts each corner, holds the scale of all of them slowly, and is all there is where nothing can be followed.
+
+Corners: Shi and Tomasi (CVPR 1994); pyramidal Lucas-Kanade, forwards and back (Bouguet 2000; Kalal et al., ICPR 2010); inverse depth with
+a Gaussian that each step narrows (Civera et al., T-RO 2008; Forster et al., ICRA 2014).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from sfm_odometry.errors import InputError
+from sfm_odometry.track_alignment import SeenPoints, TrackedMotion, TrackPrior, align_tracks, inverse_depth_after, project
+
+MARGIN = 3
+"""Corners so close to the border, in pixels, are not used."""
+FARTHEST_SHARE = 1.5
+"""Predicted depths up to this times the median say what scale the depth map has."""
+TURN_OF_UNIT = 0.2
+"""Share of the newest frame in the ratio between the tracks' unit of length and the depth network's."""
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """How corners are followed and what is believed of them; raises InputError for a value out of its range."""
+
+    points: int = 400
+    quality: float = 0.005
+    """Least strength of a corner, as a share of the strongest."""
+    distance: int = 6
+    """Pixels between corners."""
+    patch: int = 5
+    """Side of the patch that is followed, in pixels. Large ones are biased: the road is stretched inside them from frame to frame."""
+    levels: int = 2
+    """Pyramid levels above the image's own."""
+    return_pixels: float = 0.5
+    """Followed back, a corner must come so close to where it was."""
+    robust_threshold: float = 1.0
+    """Cauchy's threshold of the errors in standard deviations."""
+    robust_depth: float = 2.5
+    """The same of inverse depths."""
+    noise_floor: float = 0.1
+    """Least standard deviation of a corner's place, in pixels."""
+    inlier_deviations: float = 3.0
+    """Corners that err by more are given up."""
+    depth_near: float = 0.3
+    """Standard deviation of predicted inverse depth, as a share."""
+    depth_far: float = 0.6
+    """What is added, in squares, as a share of the median inverse depth."""
+    forgetting: float = 0.1
+    """Standard deviation that a step adds to an inverse depth, as a share: Lucas-Kanade's errors repeat themselves from step to step."""
+    pull: float = 0.03
+    """Share by which a frame's predicted depth changes the scale of all tracks."""
+    min_points: int = 40
+    """Fewer followed points are not believed."""
+    min_inliers: float = 0.4
+    correlated_points: float = 10.0
+    """So many points err together as one."""
+
+    def __post_init__(self) -> None:
+        for name in ("points", "distance", "patch", "min_points"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("robust_threshold", "robust_depth", "noise_floor", "correlated_points", "return_pixels", "depth_near"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+class DepthFrame(Protocol):
+    """A frame to follow points in."""
+
+    @property
+    def grey(self) -> np.ndarray:
+        """uint8 (H, W)."""
+
+    @property
+    def depth(self) -> np.ndarray:
+        """(H, W) along z as predicted."""
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """The motion of a step as the tracks have it, or why they have none."""
+
+    previous_from_current: np.ndarray
+    """(4, 4) float64; the given one where there is a reason."""
+    covariance: np.ndarray
+    """(6, 6), translation then rotation, in the current camera's axes."""
+    points: int
+    reason: str = ""
+
+
+class PointTracks:
+    """The tracks of one drive. Lengths are in a unit of their own, near the depth network's and steadier."""
+
+    def __init__(self, config: TrackConfig | None = None) -> None:
+        self.config = config or TrackConfig()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all points and the unit."""
+        self._log_unit = 0.0
+        self._lose()
+
+    def _lose(self) -> None:
+        self._newest: DepthFrame | None = None
+        self._places: np.ndarray = np.zeros((0, 2))
+        self._inverse_depth: np.ndarray = np.zeros(0)
+        self._variance: np.ndarray = np.zeros(0)
+
+    @property
+    def unit(self) -> float:
+        """Length in the tracks' unit of one unit of the depth network."""
+        return float(np.exp(-self._log_unit))
+
+    def step(
+        self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, given: np.ndarray, information: np.ndarray
+    ) -> TrackResult:
+        """Follow the points of the previous frame into the current one and find the motion between.
+
+        given: previous_from_current (4, 4) as known before, lengths in the tracks' unit, with its information (6, 6) in the current
+        camera's axes. A previous frame other than the newest one known starts new tracks.
+        """
+        prior = TrackPrior(given, information)
+        if self._newest is not previous:
+            self._lose()
+        self._fill(previous)
+        seen, moved = self._followed(previous, current, intrinsics, prior.previous_from_current), None
+        if len(seen.previous) >= self.config.min_points:
+            moved = align_tracks(seen, intrinsics, prior, self.config.robust_threshold, self.config.robust_depth, self.config.noise_floor)
+        reason = self._doubt(seen, moved)
+        if moved is None or reason:
+            self._lose()
+            return TrackResult(prior.previous_from_current, np.linalg.inv(prior.information), len(seen.previous), reason)
+        self._take(seen, moved, current, intrinsics)
+        covariance = np.linalg.inv(prior.information + (moved.information - prior.information) / self.config.correlated_points)
+        return TrackResult(moved.previous_from_current, covariance, len(seen.previous))
+
+    def _fill(self, frame: DepthFrame) -> None:
+        """New corners where there are none yet, with the depth that is predicted there, in the tracks' unit."""
+        wanted = self.config.points - len(self._places)
+        places = _corners(frame.grey, self._places, wanted, self.config)
+        depth = _at(frame.depth, places)
+        known = np.isfinite(depth) & (depth > 0)
+        if not known.any():
+            return
+        inverse_depth = 1.0 / (depth[known] * self.unit)
+        typical = 1.0 / (float(np.nanmedian(frame.depth)) * self.unit)
+        sigma = np.hypot(self.config.depth_near * inverse_depth, self.config.depth_far * typical)
+        self._places = np.concatenate([self._places, places[known]])
+        self._inverse_depth = np.concatenate([self._inverse_depth, inverse_depth])
+        self._variance = np.concatenate([self._variance, sigma**2])
+
+    def _followed(self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, motion: np.ndarray) -> SeenPoints:
+        """The points that are found in the current frame, and from there in the previous one again."""
+        config, start = self.config, self._places.astype(np.float32)
+        if not len(start):
+            return SeenPoints(self._places, self._places, self._inverse_depth, self._variance)
+        height, width = current.grey.shape
+        expected = project(self._places, self._inverse_depth, motion, intrinsics).clip((0, 0), (width - 1, height - 1))
+        there, found = _lucas_kanade(previous.grey, current.grey, start, expected.astype(np.float32), config)
+        back, found_back = _lucas_kanade(current.grey, previous.grey, there, start, config)
+        returned = np.linalg.norm(back - start, axis=1) < config.return_pixels
+        inside = (there >= MARGIN).all(axis=1) & (there <= (width - 1 - MARGIN, height - 1 - MARGIN)).all(axis=1)
+        good = found & found_back & returned & inside
+        return SeenPoints(self._places[good], there[good].astype(np.float64), self._inverse_depth[good], np.sqrt(self._variance[good]))
+
+    def _doubt(self, seen: SeenPoints, moved: TrackedMotion | None) -> str:
+        if moved is None:
+            return f"only {len(seen.previous)} points could be followed, expected at least {self.config.min_points}"
+        if not np.isfinite(moved.previous_from_current).all() or not np.isfinite(moved.information).all():
+            return "the points' motion is not finite"
+        share = float(np.mean(self._fits(moved)))
+        if share < self.config.min_inliers:
+            return f"only {share:.0%} of the points agree, expected at least {self.config.min_inliers:.0%}"
+        return ""
+
+    def _fits(self, moved: TrackedMotion) -> np.ndarray:
+        fits: np.ndarray = moved.errors < self.config.inlier_deviations * self.config.robust_threshold * moved.scale
+        return fits
+
+    def _take(self, seen: SeenPoints, moved: TrackedMotion, current: DepthFrame, intrinsics: np.ndarray) -> None:
+        """Go on from the current frame with the points that agreed."""
+        inverse_depth, variance = inverse_depth_after(
+            seen.previous, moved.inverse_depth, moved.variance, moved.previous_from_current, intrinsics
+        )
+        keep = self._fits(moved) & (inverse_depth > 0)
+        places, inverse_depth = seen.current[keep], inverse_depth[keep]
+        variance = variance[keep] + (self.config.forgetting * inverse_depth) ** 2
+        pulled = np.exp(-self.config.pull * self._measure_unit(places, inverse_depth, current.depth))
+        self._newest = current
+        self._places, self._inverse_depth, self._variance = places, inverse_depth * pulled, variance * pulled**2
+
+    def _measure_unit(self, places: np.ndarray, inverse_depth: np.ndarray, depth: np.ndarray) -> float:
+        """Logarithm of the depth network's unit over the tracks', by this frame; the slow state of it follows."""
+        predicted = _at(depth, places)
+        near = predicted < FARTHEST_SHARE * np.nanmedian(depth)
+        if near.sum() < self.config.min_points / 2:
+            return 0.0
+        log_unit = float(np.median(np.log(predicted[near] * inverse_depth[near])))
+        self._log_unit += TURN_OF_UNIT * (log_unit - self._log_unit)
+        return log_unit
+
+
+def _corners(grey: np.ndarray, taken: np.ndarray, wanted: int, config: TrackConfig) -> np.ndarray:
+    """Up to `wanted` corners (N, 2) away from those that are taken (M, 2) already."""
+    if wanted < 1:
+        return np.zeros((0, 2))
+    free = np.zeros_like(grey)
+    free[MARGIN:-MARGIN, MARGIN:-MARGIN] = 255
+    for x, y in np.round(taken).astype(int).tolist():
+        cv2.circle(free, (x, y), config.distance, 0, -1)
+    found = cv2.goodFeaturesToTrack(grey, wanted, config.quality, config.distance, mask=free, blockSize=config.patch)
+    return np.zeros((0, 2)) if found is None else found[:, 0].astype(np.float64)
+
+
+def _lucas_kanade(
+    first: np.ndarray, second: np.ndarray, places: np.ndarray, expected: np.ndarray, config: TrackConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where points (N, 2) of the first image are in the second, sought from where they are expected, and whether they were found."""
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01)
+    size = (config.patch, config.patch)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        first, second, places, expected.copy(), winSize=size, maxLevel=config.levels, criteria=criteria, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
+    )
+    return there, found[:, 0] > 0
+
+
+def _at(depth: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Depths (N,) at the pixels nearest to places (N, 2)."""
+    u, v = np.round(places).astype(int).T
+    values: np.ndarray = depth[v, u].astype(np.float64)
+    return values

@@ -1,0 +1,168 @@
+"""The motion that tracked points agree with, and their depths with it: a bundle adjustment of one step.
+
+A point is seen at p in the previous frame, with an inverse depth rho that is known so well as sigma says, and at q in the current one.
+The cost is
+    sum_i rho_c(|q_i - pi(T^-1 X_i(rho_i))| / s)  +  sum_i rho_c((rho_i - rho0_i) / sigma_i)  +  1/2 d^T P d
+with Cauchy's rho_c, the robust scale s in pixels, and the prior's information P on the difference d between the motion and the given one.
+Gauss-Newton over the six numbers of the motion; each inverse depth is eliminated by itself (Schur complement; Triggs et al., Bundle
+adjustment: a modern synthesis, section 6.1). So a point of doubtful depth still says where its epipolar line runs, which is what the
+rotation is seen from, and a point of known depth says how far the camera went.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfm_odometry.trajectory import invert_rigid, nearest_rotation, rotation_from_vector, rotation_vector
+
+ITERATIONS = 10
+STOP_RAD = 2e-6
+NEAREST = 0.1
+"""Points are not projected from nearer to the camera than this share of the median depth."""
+MEDIAN_TO_SIGMA = 0.8493
+"""Standard deviation of either coordinate over the median length of a normal error in the plane."""
+LARGEST_SHRINKING = 0.3
+"""A step makes an inverse depth no smaller than this share of it."""
+
+
+@dataclass(frozen=True)
+class SeenPoints:
+    """Points tracked from the previous into the current frame."""
+
+    previous: np.ndarray
+    """(N, 2) pixels."""
+    current: np.ndarray
+    """(N, 2) pixels."""
+    inverse_depth: np.ndarray
+    """(N,) in the previous frame."""
+    sigma: np.ndarray
+    """(N,) standard deviation of the inverse depth."""
+
+
+@dataclass(frozen=True)
+class TrackedMotion:
+    """What the points agree on."""
+
+    previous_from_current: np.ndarray
+    """(4, 4) float64."""
+    information: np.ndarray
+    """(6, 6) of a small motion in the current camera's axes, translation then rotation, as if the points erred alone."""
+    inverse_depth: np.ndarray
+    """(N,) in the previous frame."""
+    variance: np.ndarray
+    """(N,) of the inverse depth, given the motion."""
+    errors: np.ndarray
+    """(N,) pixels."""
+    scale: float
+    """Robust standard deviation of either coordinate, pixels."""
+
+
+@dataclass(frozen=True)
+class TrackPrior:
+    """What is known of the motion before."""
+
+    previous_from_current: np.ndarray
+    """(4, 4)."""
+    information: np.ndarray
+    """(6, 6), in the current camera's axes."""
+
+
+def align_tracks(
+    points: SeenPoints, intrinsics: np.ndarray, prior: TrackPrior, robust_threshold: float, robust_depth: float, noise_floor: float
+) -> TrackedMotion:
+    """The motion of points (N >= 3) from the prior's on; thresholds of the robust norms in standard deviations, noise_floor in pixels."""
+    rays = _rays(points.previous, intrinsics)
+    motion, inverse_depth = prior.previous_from_current.copy(), points.inverse_depth.copy()
+    for _ in range(ITERATIONS):
+        residuals, by_motion, by_depth = _linearised(rays, inverse_depth, points.current, motion, intrinsics)
+        errors = np.linalg.norm(residuals, axis=1)
+        scale = max(MEDIAN_TO_SIGMA * float(np.median(errors)), noise_floor)
+        weights = 1.0 / (1.0 + (errors / (robust_threshold * scale)) ** 2) / scale**2
+        off = inverse_depth - points.inverse_depth
+        depth_weights = 1.0 / (1.0 + (off / (robust_depth * points.sigma)) ** 2) / points.sigma**2
+        # Of each point: its inverse depth's own information and gradient, and what it shares with the motion.
+        own = weights * (by_depth**2).sum(1) + depth_weights
+        gradient_own = weights * (by_depth * residuals).sum(1) + depth_weights * off
+        shared = weights[:, None] * (by_motion * by_depth[:, :, None]).sum(1)
+        weighted = by_motion * weights[:, None, None]
+        information = np.tensordot(weighted, by_motion, ((0, 1), (0, 1))) + prior.information - (shared / own[:, None]).T @ shared
+        difference = _difference(prior.previous_from_current, motion)
+        gradient = np.tensordot(weighted, residuals, ((0, 1), (0, 1))) + prior.information @ difference
+        step = -np.linalg.solve(information, gradient - shared.T @ (gradient_own / own))
+        motion = _moved(motion, step)
+        inverse_depth = np.maximum(inverse_depth - (gradient_own + shared @ step) / own, LARGEST_SHRINKING * inverse_depth)
+        if np.abs(step[3:]).max() < STOP_RAD:
+            break
+    return TrackedMotion(motion, information, inverse_depth, 1.0 / own, errors, scale)
+
+
+def project(places: np.ndarray, inverse_depth: np.ndarray, previous_from_current: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """Where points at pixels (N, 2) of the previous frame are seen in the current one, (N, 2)."""
+    points = _moved_points(_rays(places, intrinsics), inverse_depth, previous_from_current)
+    return points[:, :2] / points[:, 2:] * intrinsics[[0, 1], [0, 1]] + intrinsics[:2, 2]
+
+
+def inverse_depth_after(
+    places: np.ndarray, inverse_depth: np.ndarray, variance: np.ndarray, previous_from_current: np.ndarray, intrinsics: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse depths (N,) of points of the previous frame, seen from the current one, and their variances; <= 0 is behind it.
+
+    With the point at ray / rho, its depth in the current frame is a / rho + b: rho' = rho / (a + b rho), d rho' / d rho = a / (a + b rho)^2.
+    """
+    current_from_previous = invert_rigid(previous_from_current)
+    along = _rays(places, intrinsics) @ current_from_previous[2, :3]
+    divisor = along + current_from_previous[2, 3] * inverse_depth
+    divisor = np.where(np.abs(divisor) < 1e-9, 1e-9, divisor)
+    return inverse_depth / divisor, variance * (along / divisor**2) ** 2
+
+
+def _rays(places: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """Rays (N, 3) with z = 1 of pixels (N, 2)."""
+    rays = np.ones((len(places), 3))
+    rays[:, :2] = (places - intrinsics[:2, 2]) / intrinsics[[0, 1], [0, 1]]
+    return rays
+
+
+def _moved_points(rays: np.ndarray, inverse_depth: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """The points (N, 3) in the current camera's frame, none of them at or behind the camera."""
+    points: np.ndarray = (rays / inverse_depth[:, None] - motion[:3, 3]) @ motion[:3, :3]
+    nearest = NEAREST / float(np.median(inverse_depth))
+    points[:, 2] = np.maximum(points[:, 2], nearest)
+    return points
+
+
+def _linearised(
+    rays: np.ndarray, inverse_depth: np.ndarray, seen: np.ndarray, motion: np.ndarray, intrinsics: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Residuals q - pi (N, 2), and their derivatives by a small motion (N, 2, 6) and by the inverse depth (N, 2).
+
+    A small motion xi in the current camera's axes, T exp(xi), moves the points X of that frame to X - v - w x X = X - v + X x w.
+    """
+    points = _moved_points(rays, inverse_depth, motion)
+    x, y, z = points.T
+    focal = intrinsics[[0, 1], [0, 1]]
+    residuals = seen - (points[:, :2] / z[:, None] * focal + intrinsics[:2, 2])
+    by_point = np.zeros((len(points), 2, 3))
+    by_point[:, 0, 0], by_point[:, 1, 1] = focal[0] / z, focal[1] / z
+    by_point[:, 0, 2], by_point[:, 1, 2] = -focal[0] * x / z**2, -focal[1] * y / z**2
+    by_motion = np.empty((len(points), 2, 6))
+    by_motion[..., :3] = by_point
+    by_motion[..., 3] = by_point[..., 2] * y[:, None] - by_point[..., 1] * z[:, None]
+    by_motion[..., 4] = by_point[..., 0] * z[:, None] - by_point[..., 2] * x[:, None]
+    by_motion[..., 5] = by_point[..., 1] * x[:, None] - by_point[..., 0] * y[:, None]
+    by_depth = (by_point @ (rays @ motion[:3, :3] / inverse_depth[:, None] ** 2)[..., None])[..., 0]
+    return residuals, by_motion, by_depth
+
+
+def _moved(motion: np.ndarray, step: np.ndarray) -> np.ndarray:
+    increment = np.eye(4)
+    increment[:3, :3], increment[:3, 3] = rotation_from_vector(step[3:]), step[:3]
+    result = motion @ increment
+    result[:3, :3] = nearest_rotation(result[:3, :3])
+    return result
+
+
+def _difference(given: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """(6,): the small motion from the given motion to the other, in the current camera's axes."""
+    change = invert_rigid(given) @ motion
+    return np.concatenate([change[:3, 3], rotation_vector(change[:3, :3])])

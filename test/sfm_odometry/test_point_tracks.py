@@ -1,0 +1,152 @@
+"""Points followed over a made-up street: motion, scale and what is said when nothing can be followed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from sfm_odometry.errors import InputError
+from sfm_odometry.point_tracks import PointTracks, TrackConfig
+from sfm_odometry.refine import motion_information
+from sfm_odometry.trajectory import invert_rigid, rotation_from_vector, rotation_vector
+
+HEIGHT, WIDTH = 128, 416
+K = np.array([[240.0, 0.0, 207.5], [0.0, 240.0, 63.5], [0.0, 0.0, 1.0]])
+STEP = np.eye(4)
+STEP[:3, :3], STEP[:3, 3] = rotation_from_vector(np.array([0.0, 0.008, 0.0])), (0.0, 0.0, 0.7)
+SPOTS = np.random.default_rng(0).normal(size=(512, 512))
+
+
+@dataclass(frozen=True)
+class Frame:
+    grey: np.ndarray
+    depth: np.ndarray
+
+
+def texture(a, b):
+    """Grey values 0 to 255 on a plane, smooth between the knots of a grid, which repeats itself far away."""
+    columns, rows = np.floor(a).astype(int), np.floor(b).astype(int)
+    u, v = a - columns, b - rows
+    u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
+    corners = [SPOTS[(rows + dy) % 512, (columns + dx) % 512] for dy in (0, 1) for dx in (0, 1)]
+    mixed = (corners[0] * (1 - u) + corners[1] * u) * (1 - v) + (corners[2] * (1 - u) + corners[3] * u) * v
+    return np.clip(128 + 50 * mixed, 0, 255)
+
+
+def street(world_from_camera, depth_factor=1.0):
+    """A corridor of floor, walls and a far front, seen from a camera."""
+    v, u = np.mgrid[:HEIGHT, :WIDTH]
+    rays = world_from_camera[:3, :3] @ np.stack([(u - K[0, 2]) / 240.0, (v - K[1, 2]) / 240.0, np.ones(u.shape)]).reshape(3, -1)
+    centre = world_from_camera[:3, 3]
+    depth, grey = np.full(u.size, np.inf), np.zeros(u.size)
+    planes = (((0, 1, 0), 1.6, (0, 2), 2.5), ((1, 0, 0), 6.0, (1, 2), 1.5), ((-1, 0, 0), 5.0, (1, 2), 1.5), ((0, 0, 1), 60.0, (0, 1), 0.4))
+    for normal, distance, axes, fineness in planes:
+        slope = np.array(normal) @ rays
+        hit = np.where(slope > 1e-9, (distance - np.array(normal) @ centre) / np.maximum(slope, 1e-9), np.inf)
+        nearer = hit < depth
+        points = (centre[:, None] + hit * rays)[:, nearer]
+        grey[nearer] = texture(points[axes[0]] * fineness, points[axes[1]] * fineness)
+        depth[nearer] = hit[nearer]
+    return Frame(grey.reshape(u.shape).astype(np.uint8), (depth.reshape(u.shape) * depth_factor).astype(np.float32))
+
+
+def information(motion, length=0.2, rotation_deg=1.0):
+    return motion_information(motion, length, 0.2, 0.01, rotation_deg)
+
+
+def drive(tracks, frames, given=STEP):
+    return [tracks.step(before, after, K, given, information(given)) for before, after in zip(frames, frames[1:], strict=False)]
+
+
+@pytest.fixture(scope="module")
+def poses():
+    result = [np.eye(4)]
+    for _ in range(8):
+        result.append(result[-1] @ STEP)
+    return result
+
+
+@pytest.fixture(scope="module")
+def frames(poses):
+    return [street(pose) for pose in poses]
+
+
+def error_deg(result):
+    return np.degrees(np.linalg.norm(rotation_vector(STEP[:3, :3].T @ result.previous_from_current[:3, :3])))
+
+
+def lengths(results):
+    return np.array([np.linalg.norm(result.previous_from_current[:3, 3]) for result in results])
+
+
+def test_steps_are_found_from_a_rough_guess(frames):
+    given = STEP.copy()
+    given[:3, :3], given[2, 3] = np.eye(3), 0.6
+    results = drive(PointTracks(), frames, given)
+    assert all(not result.reason and result.points > 100 for result in results)
+    assert max(error_deg(result) for result in results) < 0.06
+    assert np.abs(lengths(results) - 0.7).max() < 0.03
+    assert all(np.linalg.eigvalsh(result.covariance).min() > 0 for result in results)
+
+
+def test_scale_of_one_depth_map_does_not_change_the_length_of_its_step(frames, poses):
+    """From the fifth frame on, all depth is predicted 30 % too large: the tracks give way slowly, and know by how much they differ."""
+    changed = [*frames[:5], *(street(pose, 1.3) for pose in poses[5:])]
+    tracks = PointTracks()
+    results = drive(tracks, changed)
+    assert np.abs(lengths(results) - 0.7).max() < 0.06
+    assert tracks.unit == pytest.approx(1.0 / 1.3, rel=0.25) and tracks.unit < 0.95
+
+
+def test_unit_goes_with_the_depth(frames, poses):
+    """Depth in another unit, lengths guessed in it: translations come out in it too, and `unit` stays near 1."""
+    tracks, given = PointTracks(), STEP.copy()
+    given[2, 3] = 1.4
+    results = drive(tracks, [street(pose, 2.0) for pose in poses], given)
+    assert lengths(results) == pytest.approx(1.4, rel=0.05)
+    assert tracks.unit == pytest.approx(1.0, rel=0.05)
+
+
+def test_standing_still_and_turning_on_the_spot_go_nowhere(frames):
+    turn = np.eye(4)
+    turn[:3, :3] = rotation_from_vector(np.array([0.0, 0.02, 0.0]))
+    for motion in (np.eye(4), turn):
+        tracks = PointTracks()
+        drive(tracks, frames[:4])
+        current = street(invert_rigid(np.eye(4)) @ np.linalg.matrix_power(STEP, 3) @ motion)
+        result = tracks.step(frames[3], current, K, motion, information(motion))
+        assert not result.reason
+        assert np.linalg.norm(result.previous_from_current[:3, 3]) < 0.01
+        assert np.degrees(np.linalg.norm(rotation_vector(motion[:3, :3].T @ result.previous_from_current[:3, :3]))) < 0.05
+
+
+def test_images_without_corners_keep_the_given_motion(frames):
+    grey = Frame(np.full((HEIGHT, WIDTH), 90, np.uint8), frames[0].depth)
+    result = PointTracks().step(grey, grey, K, STEP, information(STEP))
+    assert "only 0 points could be followed, expected at least 40" in result.reason
+    assert np.array_equal(result.previous_from_current, STEP)
+
+
+def test_unknown_depth_starts_no_points(frames):
+    blind = Frame(frames[0].grey, np.full((HEIGHT, WIDTH), np.nan, np.float32))
+    assert "only 0 points" in PointTracks().step(blind, frames[1], K, STEP, information(STEP)).reason
+
+
+def test_another_previous_frame_starts_new_tracks(frames):
+    tracks = PointTracks()
+    drive(tracks, frames[:3])
+    result = tracks.step(frames[5], frames[6], K, STEP, information(STEP))
+    fresh = PointTracks()
+    fresh._log_unit = tracks._log_unit
+    assert not result.reason and np.linalg.norm(result.previous_from_current[:3, 3]) == pytest.approx(0.7, abs=0.03)
+
+
+def test_the_same_frames_give_the_same_steps(frames):
+    first, second = drive(PointTracks(), frames), drive(PointTracks(), frames)
+    assert all(np.array_equal(a.previous_from_current, b.previous_from_current) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize(("name", "value"), [("points", 0), ("noise_floor", 0.0), ("patch", 0), ("depth_near", float("nan"))])
+def test_config_refuses_values_out_of_range(name, value):
+    with pytest.raises(InputError, match=name):
+        TrackConfig(**{name: value})
