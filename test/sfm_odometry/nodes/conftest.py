@@ -93,7 +93,8 @@ class Spinner:
     def __init__(self) -> None:
         self._executor = SingleThreadedExecutor()
         self._nodes: list[Node] = []
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
 
     def add(self, node: Node) -> Node:
         """Spin the node too."""
@@ -119,11 +120,17 @@ class Spinner:
 
     def close(self) -> None:
         """Stop spinning and destroy the nodes."""
-        self._executor.shutdown()
+        self._ended.set()
         if self._thread.is_alive():
             self._thread.join(PATIENCE_S)
+        self._executor.shutdown()
         for node in self._nodes:
             node.destroy_node()
+
+    def _spin(self) -> None:
+        """Not the executor's own spin: its shutdown takes handles away under a thread that is about to wait for them."""
+        while not self._ended.is_set():
+            self._executor.spin_once(timeout_sec=0.1)
 
 
 @pytest.fixture
