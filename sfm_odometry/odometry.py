@@ -10,7 +10,6 @@ from sfm_odometry.camera import Intrinsics
 from sfm_odometry.estimator import Estimator
 from sfm_odometry.params import OdometryParams
 from sfm_odometry.point_tracks import PointTracks
-from sfm_odometry.point_tracks import PointTracks
 from sfm_odometry.preprocess import Preprocessor
 from sfm_odometry.refiner import MotionRefiner
 from sfm_odometry.scale import ScaleEstimate, SeenStep, scale_source

@@ -105,9 +105,10 @@ def project(places: np.ndarray, inverse_depth: np.ndarray, previous_from_current
 def inverse_depth_after(
     places: np.ndarray, inverse_depth: np.ndarray, variance: np.ndarray, previous_from_current: np.ndarray, intrinsics: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse depths (N,) of points of the previous frame, seen from the current one, and their variances; <= 0 is behind it.
+    """Inverse depths (N,) of points of the previous frame, seen from the current one, and their variances; <= 0: behind it.
 
-    With the point at ray / rho, its depth in the current frame is a / rho + b: rho' = rho / (a + b rho), d rho' / d rho = a / (a + b rho)^2.
+    With the point at ray / rho, its depth in the current frame is a / rho + b. So rho' = rho / (a + b rho), and
+    d rho' / d rho = a / (a + b rho)^2.
     """
     current_from_previous = invert_rigid(previous_from_current)
     along = _rays(places, intrinsics) @ current_from_previous[2, :3]

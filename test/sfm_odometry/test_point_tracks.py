@@ -1,6 +1,7 @@
 """Points followed over a made-up street: motion, scale and what is said when nothing can be followed."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def information(motion, length=0.2, rotation_deg=1.0):
 
 
 def drive(tracks, frames, given=STEP):
-    return [tracks.step(before, after, K, given, information(given)) for before, after in zip(frames, frames[1:], strict=False)]
+    return [tracks.step(before, after, K, given, information(given)) for before, after in pairwise(frames)]
 
 
 @pytest.fixture(scope="module")
