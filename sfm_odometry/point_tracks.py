@@ -52,9 +52,9 @@ class TrackConfig:
     """Standard deviation of predicted inverse depth, as a share."""
     depth_far: float = 0.6
     """What is added, in squares, as a share of the median inverse depth."""
-    forgetting: float = 0.1
+    forgetting: float = 0.07
     """Standard deviation that a step adds to an inverse depth, as a share: Lucas-Kanade's errors repeat themselves from step to step."""
-    pull: float = 0.03
+    pull: float = 0.01
     """Share by which a frame's predicted depth changes the scale of all tracks."""
     min_points: int = 40
     """Fewer followed points are not believed."""

@@ -21,6 +21,8 @@ NEAREST = 0.1
 """Points are not projected from nearer to the camera than this share of the median depth."""
 MEDIAN_TO_SIGMA = 0.8493
 """Standard deviation of either coordinate over the median length of a normal error in the plane."""
+SHORTEST = 1e-3
+"""A shorter step has no length to speak of."""
 LARGEST_SHRINKING = 0.3
 """A step makes an inverse depth no smaller than this share of it."""
 
@@ -88,7 +90,9 @@ def align_tracks(
         information = np.tensordot(weighted, by_motion, ((0, 1), (0, 1))) + prior.information - (shared / own[:, None]).T @ shared
         difference = _difference(prior.previous_from_current, motion)
         gradient = np.tensordot(weighted, residuals, ((0, 1), (0, 1))) + prior.information @ difference
-        step = -np.linalg.solve(information, gradient - shared.T @ (gradient_own / own))
+        gradient = gradient - shared.T @ (gradient_own / own)
+        gradient[:3] += _stretching(motion, residuals, by_depth, weights, depth_weights * off**2, own)
+        step = -np.linalg.solve(information, gradient)
         motion = _moved(motion, step)
         inverse_depth = np.maximum(inverse_depth - (gradient_own + shared @ step) / own, LARGEST_SHRINKING * inverse_depth)
         if np.abs(step[3:]).max() < STOP_RAD:
@@ -153,6 +157,25 @@ def _linearised(
     by_motion[..., 5] = by_point[..., 1] * x[:, None] - by_point[..., 0] * y[:, None]
     by_depth = (by_point @ (rays @ motion[:3, :3] / inverse_depth[:, None] ** 2)[..., None])[..., 0]
     return residuals, by_motion, by_depth
+
+
+def _stretching(
+    motion: np.ndarray, residuals: np.ndarray, by_depth: np.ndarray, weights: np.ndarray, depth_misfit: np.ndarray, own: np.ndarray
+) -> np.ndarray:
+    """Gradient (3,) by the translation that takes back what sigmas too large do to its length.
+
+    Along its epipolar line a point errs by e = f - L rho0 with the variance V = s^2 + (L sigma)^2. Where the inverse depths really err by
+    sigma_a, the expected gradient of e^2 / (2 V) by L at the truth is L s^2 (sigma_a^2 - sigma^2) / V^2, not zero: noise of the
+    images is taken for depth, and the step becomes longer, a little more with each step. The ratio of the variances is measured.
+    """
+    translation = motion[:3, :3].T @ motion[:3, 3]
+    disparity = (by_depth**2).sum(1)
+    by_depths = weights * disparity / own  # (L sigma)^2 / V of each point
+    squared = depth_misfit + weights * (by_depth * residuals).sum(1) ** 2 / np.maximum(disparity, 1e-12)
+    ratio = float(by_depths @ squared) / max(float(by_depths.sum()), 1e-9)
+    growth = (1.0 - min(ratio, 1.0)) * float((by_depths * (1.0 - by_depths)).sum())
+    gradient: np.ndarray = growth * translation / max(float(translation @ translation), SHORTEST**2)
+    return gradient
 
 
 def _moved(motion: np.ndarray, step: np.ndarray) -> np.ndarray:

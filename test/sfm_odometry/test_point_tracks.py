@@ -86,7 +86,7 @@ def test_steps_are_found_from_a_rough_guess(frames):
     results = drive(PointTracks(), frames, given)
     assert all(not result.reason and result.points > 100 for result in results)
     assert max(error_deg(result) for result in results) < 0.06
-    assert np.abs(lengths(results) - 0.7).max() < 0.03
+    assert np.abs(lengths(results) - 0.7).max() < 0.04  # the guess, 0.6 to a fifth of it, is believed a little
     assert all(np.linalg.eigvalsh(result.covariance).min() > 0 for result in results)
 
 

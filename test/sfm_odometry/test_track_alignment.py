@@ -80,6 +80,18 @@ def test_depths_that_are_all_too_large_do_not_turn_the_camera(tracks):
     assert error_of(moved.previous_from_current)[0] < 0.02
 
 
+def test_doubtful_depths_do_not_make_the_step_longer(tracks):
+    """Depths that are better than their sigmas say: the mean length over many draws is the true one."""
+    places, inverse_depth = tracks
+    rng, lengths = np.random.default_rng(3), []
+    for _ in range(60):
+        doubt, noise = 0.2 * rng.normal(size=300) * inverse_depth, 0.15 * rng.normal(size=places.shape)
+        current = project(places, inverse_depth, TRUTH, K) + noise
+        seen = SeenPoints(places, current, np.maximum(inverse_depth + doubt, 1e-3), 0.6 * inverse_depth)
+        lengths.append(np.linalg.norm(align_tracks(seen, K, TrackPrior(TRUTH, NOTHING), **NORMS).previous_from_current[:3, 3]))
+    assert np.mean(lengths) == pytest.approx(np.linalg.norm(TRUTH[:3, 3]), rel=0.015)
+
+
 def test_points_that_move_by_themselves_are_outvoted(tracks):
     places, inverse_depth = tracks
     current = project(places, inverse_depth, TRUTH, K)
