@@ -8,7 +8,7 @@ target's errors, the prior's information P on the difference d between the motio
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -191,10 +191,13 @@ class Alignment:
 
     def _summed(self, errors: Errors) -> np.ndarray:
         """(S, R, R): weighted products of the R rows, summed over the points; float64."""
-        excess = errors.errors.square() * self._precision / self.config.robust_threshold**2
-        weights = errors.weights * self._precision / (1.0 + excess) * self._factors(errors)[:, None]
         self._rows[:, -3], self._rows[:, -1] = errors.samples, errors.errors
-        return ((self._rows * weights[:, None]) @ self._rows.transpose(1, 2)).double().cpu().numpy()
+        return _products(self._rows, self._robust_weights(errors))
+
+    def _robust_weights(self, errors: Errors) -> Tensor:
+        """(S, N): what each point's squared error counts in the normal equations."""
+        excess = errors.errors.square() * self._precision / self.config.robust_threshold**2
+        return errors.weights * self._precision / (1.0 + excess) * self._factors(errors)[:, None]
 
     def _factors(self, errors: Errors) -> Tensor:
         """(S,). Points that leave the image must not lower the cost: those inside stand for all; c of them count as one."""
@@ -203,11 +206,10 @@ class Alignment:
 
     def fit_brightness(self, state: State, errors: Errors) -> tuple[State, Errors]:
         """The state with only gain and offset fitted, and its errors."""
-        information, gradient = self.normal_equations(state, errors)
-        fitted = slice(6 + len(state.correction), None)
-        step = np.zeros(len(gradient))
-        step[fitted] = -np.linalg.lstsq(information[fitted, fitted], gradient[fitted], rcond=1e-9)[0]
-        state = state.moved(step)
+        rows = torch.stack([errors.samples, torch.ones_like(errors.samples), errors.errors], dim=1)
+        summed = _products(rows, self._robust_weights(errors))
+        fitted = [np.linalg.lstsq(own[:2, :2], own[:2, 2], rcond=1e-9)[0] for own in summed]
+        state = replace(state, brightness=state.brightness - np.stack(fitted))
         return state, self._errors(errors.samples, errors.weights, state.brightness)
 
     def minimise(self, state: State, errors: Errors, most: int) -> Outcome:
@@ -231,6 +233,11 @@ class Alignment:
             else:
                 damping = max(10 * damping, RAISED_DAMPING)
         return Outcome(state, errors, steps, pixels)
+
+
+def _products(rows: Tensor, weights: Tensor) -> np.ndarray:
+    """(S, R, R): products of the rows (S, R, N), weighted by (S, N) and summed; float64."""
+    return ((rows * weights[:, None]) @ rows.transpose(1, 2)).double().cpu().numpy()
 
 
 def _stretch(image_motion: np.ndarray, step: np.ndarray, last: np.ndarray | None, stretch: float) -> float:

@@ -79,3 +79,7 @@ class RefineConfig:
                 raise InputError(f"{name} must be zero or positive, got {getattr(self, name)}")
         if not 0.0 <= self.min_inliers <= 1.0:
             raise InputError(f"min_inliers must be a share, 0 to 1, got {self.min_inliers}")
+
+
+BEFORE_TRACKS = RefineConfig(levels=(3, 1), blocks=(1, 3))
+"""Where tracked points follow, which see more, half the image's size is enough."""

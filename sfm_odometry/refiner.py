@@ -8,10 +8,9 @@ import numpy as np
 from sfm_odometry.point_tracks import PointTracks, TrackResult
 from sfm_odometry.pyramid import Pyramid
 from sfm_odometry.refine import EarlierFrame, Refinement, align_frames, motion_information
-from sfm_odometry.refine_config import RefineConfig
+from sfm_odometry.refine_config import BEFORE_TRACKS, RefineConfig
 from sfm_odometry.speed_filter import SpeedFilter
 
-DEFAULT_CONFIG = RefineConfig()
 LARGEST_CHANGE = 0.5
 """Once settled, one frame changes the logarithm of the ratio by no more than this times the gain."""
 LARGEST_LOG_RATIO = float(np.log(4.0))
@@ -54,15 +53,17 @@ class MotionRefiner:
 
     def __init__(
         self,
-        config: RefineConfig = DEFAULT_CONFIG,
+        config: RefineConfig | None = None,
         tracks: PointTracks | None = None,
         speed: SpeedFilter | None = None,
         gain: float = 0.2,
         settle: int = 3,
     ) -> None:
-        """tracks: None goes by alignment alone; speed: None leaves lengths as they are found; gain: share of a new step in the ratio;
-        settle: steps without a prior on the length at the start."""
-        self.config, self.tracks, self.speed, self.gain, self.settle = config, tracks, speed, gain, settle
+        """config: of the alignment; None takes the one with or without tracks after it. tracks: None goes by alignment alone. speed: None
+        leaves lengths as they are found. gain: share of a new step in the ratio. settle: steps without a prior on the length at the start.
+        """
+        self.config = config = config or (RefineConfig() if tracks is None else BEFORE_TRACKS)
+        self.tracks, self.speed, self.gain, self.settle = tracks, speed, gain, settle
         self._starting = replace(
             config, prior_length=0.0, prior_direction=0.0, max_translation=max(config.max_translation, STARTING_MAX_TRANSLATION)
         )

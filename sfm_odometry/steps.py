@@ -12,7 +12,7 @@ from sfm_odometry.pyramid import Pyramid
 from sfm_odometry.refine_config import RefineConfig
 from sfm_odometry.refiner import MotionRefiner
 from sfm_odometry.scale import ScaleEstimate
-from sfm_odometry.uncertainty import motion_covariance, scale_covariance
+from sfm_odometry.uncertainty import motion_covariance, scale_covariance, systematic_covariance
 
 
 class SeenFrame:
@@ -68,7 +68,8 @@ def refined_step(
     refinement = refiner.refine(*frames, previous_from_current, intrinsics, dt_s)
     if not refinement.converged:
         return network_step(refinement.previous_from_current, refinement.reason)
-    return Step(refinement.previous_from_current, refinement.covariance)
+    covariance = refinement.covariance + systematic_covariance(refinement.previous_from_current)
+    return Step(refinement.previous_from_current, covariance)
 
 
 def scaled_step(step: Step, scale: ScaleEstimate) -> Step:
