@@ -8,9 +8,16 @@ from sfm_odometry.params import OdometryParams
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "networks": {"refine": False},
-    "refined": {"refine": True},
+    "aligned": {"fuse": False, "speed_prior": False},
+    "steady": {"fuse": False},
+    "fused": {},
+    "metric": {"scale_mode": "camera_height", "scale_camera_height": 1.65},
 }
-"""Fields of OdometryParams by name; what is not named has its default."""
+"""Fields of OdometryParams by name; what is not named has its default.
+
+networks: their motions alone; aligned: each refined by aligning two images; steady: with a filter of the speed as well; fused: with tracked
+points over several frames, the default; metric: with the scale from KITTI's camera height, which rendered drives share.
+"""
 
 CLASSICAL = "classical"
 """The five-point odometry of `training.classical`, which has no model, no parameters and no covariance."""

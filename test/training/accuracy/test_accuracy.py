@@ -53,11 +53,11 @@ def test_results_of_every_drive_and_variant(scored):
         assert set(drive["variants"]) == set(NAMES)
         assert drive["depth"]["images"] == 3 and 0 < drive["depth"]["abs_rel"] < 2 and 0 < drive["depth"]["rows_abs_rel"] < 2
     scores = found["drives"]["1"]["variants"]
-    assert scores["refined"]["t_err_percent"] is None  # no segment of 100 m
-    assert scores["refined"]["anees"] > 0 and scores["classical"]["anees"] is None
+    assert scores["fused"]["t_err_percent"] is None  # no segment of 100 m
+    assert scores["fused"]["anees"] > 0 and scores["classical"]["anees"] is None
     assert all(math.isfinite(scores[name]["rotation_5_frames_deg"]) for name in NAMES)
-    means = [drive["variants"]["refined"]["ate_5_frames_m"] for drive in found["drives"].values()]
-    assert found["mean"]["refined"]["ate_5_frames_m"] == pytest.approx(np.mean(means))
+    means = [drive["variants"]["fused"]["ate_5_frames_m"] for drive in found["drives"].values()]
+    assert found["mean"]["fused"]["ate_5_frames_m"] == pytest.approx(np.mean(means))
 
 
 def test_table_and_pictures(scored):
@@ -72,10 +72,10 @@ def test_table_and_pictures(scored):
 
 def test_what_was_scored_is_kept_and_gives_the_same(scored, drives, capsys):
     before = results(scored)
-    assert main(["--drives", str(drives[0]), "--out", str(scored), "--depth-every", "3", "--variants", "refined", "classical"]) == 0
-    assert capsys.readouterr().err.splitlines() == ["1/3 1, refined, kept", "2/3 1, classical, kept", "3/3 1, depth, kept"]
+    assert main(["--drives", str(drives[0]), "--out", str(scored), "--depth-every", "3", "--variants", "fused", "classical"]) == 0
+    assert capsys.readouterr().err.splitlines() == ["1/3 1, fused, kept", "2/3 1, classical, kept", "3/3 1, depth, kept"]
     after = results(scored)
-    assert after["drives"]["1"]["variants"]["refined"] == before["drives"]["1"]["variants"]["refined"]
+    assert after["drives"]["1"]["variants"]["fused"] == before["drives"]["1"]["variants"]["fused"]
 
 
 def test_two_workers_find_the_same(drives, tmp_path, scored):
@@ -90,16 +90,16 @@ def test_what_is_kept_differs_by_all_that_matters(drives, tmp_path):
     model = tmp_path / "other.safetensors"
     model.write_bytes(b"another model")
     jobs = [
-        Job(choice, "refined", None, 5),
+        Job(choice, "fused", None, 5),
         Job(choice, "networks", None, 5),
-        Job(choice, "refined", model, 5),
-        Job(parse_choice(f"{drives[0]}:1-6"), "refined", None, 5),
+        Job(choice, "fused", model, 5),
+        Job(parse_choice(f"{drives[0]}:1-6"), "fused", None, 5),
         Job(choice, "depth", None, 5),
         Job(choice, "depth", None, 4),
         Job(choice, "classical", None, 5),
     ]
     assert len({job.key() for job in jobs}) == len(jobs)
-    assert Job(choice, "refined", None, 4).key() == jobs[0].key()
+    assert Job(choice, "fused", None, 4).key() == jobs[0].key()
     assert Job(choice, "classical", model, 5).key() == jobs[-1].key()
 
 
@@ -128,7 +128,7 @@ def test_poses_from_elsewhere(drives, tmp_path):
 
 def test_recorded_steps_are_those_of_the_poses(drives):
     drive = open_drive(parse_choice(str(drives[0])))
-    recording = record(drive, "refined", None)
+    recording = record(drive, "fused", None)
     assert recording.steps.tolist() == list(range(1, 8)) and recording.frame_ms.shape == (8,) and not recording.metric
     chained = np.linalg.inv(recording.start_from_camera[:-1]) @ recording.start_from_camera[1:]
     np.testing.assert_allclose(recording.previous_from_current, chained, atol=1e-9)
@@ -165,13 +165,13 @@ def test_rows_of_others_are_weighed_by_pixels_and_fitted_to_the_height():
 
 
 def test_means_leave_out_what_is_not_known_and_the_best_is_bold():
-    def drive(networks, refined):
-        scores = {"networks": {"ate_7dof_m": networks, "anees": 1.0}, "refined": {"ate_7dof_m": refined, "anees": 3.0}}
+    def drive(networks, fused):
+        scores = {"networks": {"ate_7dof_m": networks, "anees": 1.0}, "fused": {"ate_7dof_m": fused, "anees": 3.0}}
         return {"frames": 9, "length_m": 12.3, "variants": scores}
 
     found = {"a": drive(2.0, 1.0), "b": drive(4.0, math.nan)}
     means = mean_scores(found)
-    assert means["networks"]["ate_7dof_m"] == 3.0 and means["refined"]["ate_7dof_m"] == 1.0
+    assert means["networks"]["ate_7dof_m"] == 3.0 and means["fused"]["ate_7dof_m"] == 1.0
     rows = markdown(found).splitlines()
     assert "**1.00**" in rows[3] and "**2.00**" not in rows[2] and "**4.00**" in rows[4] and "nan" not in markdown(found)
     assert rows[2].startswith("| a, 9 frames, 12 m | networks |") and "3.00" in rows[3] and "**3.00**" not in rows[3]
