@@ -14,6 +14,8 @@ from std_msgs.msg import Header
 from sfm_odometry.camera import Intrinsics
 
 NANOSECONDS = 1_000_000_000
+MAX_STAMP_NS = 2**31 * NANOSECONDS - 1
+"""The latest stamp that a message holds as whole seconds and a rest, in January 2038."""
 _DTYPE_OF_ENCODING = {"mono8": np.uint8, "rgb8": np.uint8, "bgr8": np.uint8, "16UC1": np.uint16, "32FC1": np.float32}
 
 

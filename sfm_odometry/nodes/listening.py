@@ -16,6 +16,7 @@ from sfm_odometry.nodes.rate_limit import RateLimit
 from sfm_odometry.nodes.reporter import State
 from sfm_odometry.nodes.speed_inputs import SpeedInputs
 from sfm_odometry.nodes.status import Statistics
+from sfm_odometry.nodes.throttle import ThrottledWarnings
 from sfm_odometry.nodes.worker import FrameQueue, Worker
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Listening:
     def __init__(self, node: Node, parameters: NodeParameters, pipeline: "Pipeline", statistics: Statistics) -> None:
         self._node, self._parameters = node, parameters
         self._pipeline, self._statistics = pipeline, statistics
+        self._warnings = ThrottledWarnings(node.get_logger().warning)
         self._paused = False
         self._since = time.monotonic()
         self._held_until = float("inf")
@@ -103,7 +105,7 @@ class Listening:
             pose = read_pose(message, self._parameters.odom_frame)
         except InputError as error:
             self._statistics.count("poses_refused")
-            self._node.get_logger().warning(f"pose refused: {error}")
+            self._warnings.warn("pose", f"pose refused: {error}")
             return
         self._pipeline.set_pose(pose)
         self._statistics.count("poses_set")

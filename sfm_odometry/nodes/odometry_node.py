@@ -11,6 +11,8 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
 from rclpy.utilities import remove_ros_args
 from std_srvs.srv import Trigger
 
@@ -62,7 +64,7 @@ class OdometryNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm the model; FAILURE, with the reason in the log, when that cannot be done."""
-        return self._attempt("configured", self._configure)
+        return self._attempt("configured", self._configure, self._release)
 
     def _configure(self) -> None:
         # Here, as torch takes seconds to load: until then parameters are checked, signals end us well, and others see the node.
@@ -76,7 +78,7 @@ class OdometryNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the camera."""
-        return self._attempt("activated", self._activate)
+        return self._attempt("activated", self._activate, self._deactivate)
 
     def _activate(self) -> None:
         assert self._pipeline is not None
@@ -84,17 +86,31 @@ class OdometryNode(LifecycleNode):
         self._active = Listening(self, self.parameters, self._pipeline, self._statistics)
         self._watch()
 
-    def _attempt(self, what: str, transition: Callable[[], None]) -> TransitionCallbackReturn:
-        """SUCCESS, or FAILURE with the reason kept and said: rclpy would swallow an exception without a word."""
+    def _attempt(self, what: str, transition: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
+        """SUCCESS, or FAILURE with all undone and the reason kept and said: rclpy would swallow an exception without a word."""
+        before = self._entities()
         try:
             transition()
         except Exception as error:
+            undo()
+            self._withdraw(self._entities() - before)
             self._problem = str(error) if isinstance(error, SfmOdometryError) else f"{type(error).__name__}: {error}"
             if not self._autostarting:  # whoever starts the process reads it as the error that ends it
                 self.get_logger().error(f"cannot be {what}: {self._problem}")
             return TransitionCallbackReturn.FAILURE
         self._problem = ""
         return TransitionCallbackReturn.SUCCESS
+
+    def _entities(self) -> set[Publisher | Subscription]:
+        return {*self.publishers, *self.subscriptions}
+
+    def _withdraw(self, entities: set[Publisher | Subscription]) -> None:
+        """Take back the topics of a transition that failed half-way: others must not see them, and the next attempt makes its own."""
+        for entity in entities:
+            if isinstance(entity, Publisher):
+                self.destroy_publisher(entity)
+            else:
+                self.destroy_subscription(entity)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening, and finish the frame in work; the pose is kept for the next activation."""
@@ -117,9 +133,10 @@ class OdometryNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
-        """End the worker, then what rclpy holds."""
+        """End the worker, then what rclpy holds: afterwards nobody sees the node any more."""
         self._deactivate()
         super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()  # rclpy forgets it, and it would keep the node in the graph until Python collects it
 
     @property
     def state(self) -> State:

@@ -13,7 +13,7 @@ from sfm_odometry.camera_messages import Calibration, Rectifier
 from sfm_odometry.errors import CalibrationError, ImageError
 from sfm_odometry.estimator import Estimator, use_threads
 from sfm_odometry.image_messages import RefusedImage, decode_image
-from sfm_odometry.nodes.conversions import NANOSECONDS
+from sfm_odometry.nodes.conversions import MAX_STAMP_NS, NANOSECONDS
 from sfm_odometry.nodes.given_pose import GivenPose
 from sfm_odometry.nodes.image_outputs import CameraView
 from sfm_odometry.nodes.inputs import StampedImage
@@ -23,12 +23,13 @@ from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.reporter import State
 from sfm_odometry.nodes.speed_inputs import StampedTwist
 from sfm_odometry.nodes.status import Statistics
+from sfm_odometry.nodes.throttle import ThrottledWarnings
 from sfm_odometry.odometry import MonocularOdometry, OdometryResult, TrackingState
 from sfm_odometry.scale import ScaleEstimate
 
 ERRORS_IN_A_ROW = 3
 """After so many frames whose inference failed the node says that it is in error; it goes on trying."""
-WARN_EVERY_S = 5.0
+ERROR_EVERY_S = 5.0
 COUNTER_OF_EVENT = {"gap": "gaps", "clock": "clock_jumps", "intrinsics": "camera_changes", "lost": "losses"}
 """By the first word of what the odometry calls an event."""
 
@@ -49,6 +50,7 @@ class Pipeline:
         self._odometry_generation = 0
         self._rectifier: Rectifier | None = None
         self._node = node
+        self._warnings = ThrottledWarnings(node.get_logger().warning)
         self._outputs = Outputs(node, parameters)
         self._publishing = threading.Lock()
         self._tracking = State(TrackingState.FILLING_WINDOW.value)
@@ -113,7 +115,9 @@ class Pipeline:
 
     def _rectified(self, frame: StampedImage, calibration: Calibration) -> tuple[np.ndarray, Rectifier]:
         if frame.stamp_ns <= 0:
-            raise RefusedImage("zero_stamp", "the stamp is zero: the camera's driver does not set it")
+            raise RefusedImage("zero_stamp", "the stamp is not after zero: the camera's driver does not set it")
+        if frame.stamp_ns > MAX_STAMP_NS:
+            raise RefusedImage("far_stamp", f"the stamp is {frame.stamp_ns} ns, more than a message can hold")
         image = decode_image(frame.message)
         size = (image.shape[1], image.shape[0])
         rectifier = self._rectifier
@@ -195,10 +199,7 @@ class Pipeline:
             return
         kind = event.split()[0].rstrip(":")
         self.statistics.count(COUNTER_OF_EVENT[kind])
-        if kind == "lost":  # as often as the window fills
-            self._node.get_logger().warning(event, throttle_duration_sec=WARN_EVERY_S)
-        else:
-            self._node.get_logger().warning(event)
+        self._warnings.warn(kind, event)
         if kind == "clock":
             self._outputs.forget_time()
             if self.parameters.window_reset_on_clock_jump:
@@ -207,7 +208,7 @@ class Pipeline:
     def _refuse(self, reason: str, message: str) -> None:
         self.statistics.count("frames_refused")
         self.statistics.count(f"refused_{reason}")
-        self._node.get_logger().warning(f"frame refused: {message}", throttle_duration_sec=WARN_EVERY_S)
+        self._warnings.warn(reason, f"frame refused: {message}")
 
     def _fail(self, error: Exception) -> None:
         if not self._node.context.ok():
@@ -217,4 +218,4 @@ class Pipeline:
         self.statistics.count("inference_errors")
         if self.estimator.device.type == "cuda":
             torch.cuda.empty_cache()  # so that a frame that ran out of memory leaves room for the next
-        self._node.get_logger().error(f"frame skipped: {traceback.format_exc()}", throttle_duration_sec=WARN_EVERY_S)
+        self._node.get_logger().error(f"frame skipped: {traceback.format_exc()}", throttle_duration_sec=ERROR_EVERY_S)

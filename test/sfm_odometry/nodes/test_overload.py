@@ -1,0 +1,104 @@
+"""Too much, too little, and nothing that makes sense: full queues, frames that never came, floods of warnings, a depth of NaN."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cv_bridge import CvBridge
+from sensor_msgs.msg import Image
+
+from sfm_odometry.checkpoint import load_model, save_model
+from sfm_odometry.image_messages import ACCEPTED_ENCODINGS
+
+START_NS = 1_700_000_000_000_000_000
+STEP_NS = 100_000_000
+
+
+def drive(rig, indices: range, count: int) -> None:
+    for index in indices:
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == count, f"{count} odometry messages, are {len(rig.got.odom)}")
+
+
+def test_a_full_queue_drops_its_oldest_frames_and_counts_them(rig) -> None:
+    rig.start(queue_size=3, **{"window.max_gap": 1.0})
+    pipeline = rig.node._pipeline
+    infer, in_work, go_on = pipeline._infer, threading.Event(), threading.Event()
+    pipeline._infer = lambda *arguments: (in_work.set(), go_on.wait(60), infer(*arguments))[2]
+    rig.send(0)
+    assert in_work.wait(60)
+    for index in range(1, 9):
+        rig.send(index)
+        rig.spinner.until(lambda arrived=index + 1: rig.count("frames_received") == arrived)
+    assert len(rig.node._active.queue) == 3
+    assert rig.count("dropped_slow") == rig.count("frames_dropped") == 5
+    go_on.set()
+    rig.spinner.until(lambda: rig.count("frames_processed") == 4)
+    assert pipeline._odometry._window.stamps_ns == [START_NS + index * STEP_NS for index in (0, 6, 7, 8)]
+    drive(rig, range(9, 11), 6)
+    assert rig.status()["dropped_slow"] == "5"
+
+
+def test_frames_that_never_came_are_missed_but_tracking_goes_on(rig) -> None:
+    rig.start()
+    sent = [index for index in range(12) if index not in (7, 9, 10)]
+    for index in sent:
+        rig.send(index)
+    rig.spinner.until(lambda: len(rig.got.odom) == len(sent))
+    status = rig.status()
+    assert (status["frames_missing"], status["gaps"], status["state"]) == ("3", "0", "tracking")
+
+
+def test_an_unknown_encoding_is_named_with_what_is_accepted(rig) -> None:
+    rig.start()
+    drive(rig, range(5), 5)
+    rig.send(5, encoding="64FC9")
+    rig.spinner.until(lambda: rig.logged("frame refused: encoding '64FC9' is not accepted, only " + ", ".join(ACCEPTED_ENCODINGS)))
+    drive(rig, range(6, 8), 7)
+
+
+def test_a_flood_of_bad_frames_is_one_line_of_each_kind_in_the_log(rig) -> None:
+    rig.start()
+    for index in range(100):
+        rig.send(index, encoding="64FC9")
+        rig.send(index, step=3)
+    rig.spinner.until(lambda: rig.count("frames_refused") == 200, "200 refusals")
+    rig.spinner.until(lambda: rig.logged("encoding '64FC9'") and rig.logged("step is 3 bytes"))
+    assert rig.log.count("frame refused") <= 6  # two kinds, again every five seconds
+
+
+def test_a_stamp_that_no_message_can_hold_is_refused(rig) -> None:
+    rig.start()
+    drive(rig, range(5), 5)
+    shot = rig.shots[5]
+    shot.stamp(START_NS)
+    shot.image.header.stamp.sec, shot.image.header.stamp.nanosec = 2**31 - 1, 2**32 - 1
+    rig.image.publish(shot.image)
+    rig.spinner.until(lambda: rig.count("refused_far_stamp") == 1)
+    drive(rig, range(6, 8), 7)
+
+
+@pytest.fixture
+def blind_model(model_path: Path, tmp_path: Path) -> Path:
+    """A model whose depth is NaN: finite weights, but so large that the network's sums overflow."""
+    model = load_model(model_path)
+    for tensor in model.depth_net.parameters():
+        tensor.copy_(torch.where(tensor < 0, -1e38, 1e38))
+    path = tmp_path / "blind.safetensors"
+    save_model(path, model, {})
+    return path
+
+
+def test_a_depth_of_nan_is_unknown_depth_and_leaves_the_odometry_finite(rig, blind_model: Path) -> None:
+    depth: list[Image] = rig.listen(Image, "depth/image_rect", "depth")
+    rig.start(**{"model.path": str(blind_model)})
+    rig.spinner.until(lambda: rig.node._pipeline._outputs.depth.wanted)
+    drive(rig, range(7), 7)
+    rig.spinner.until(lambda: len(depth) == 7)
+    assert all(np.isnan(CvBridge().imgmsg_to_cv2(image, "passthrough")).all() for image in depth)
+    for message in rig.got.odom:
+        assert np.isfinite(message.pose.covariance).all() and np.isfinite(message.twist.covariance).all()
+        assert np.isfinite(message.pose.pose.position.x) and np.isfinite(message.twist.twist.linear.x)
+    assert rig.count("frames_unrefined") > 0
