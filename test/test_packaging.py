@@ -3,10 +3,13 @@
 import ast
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,13 +84,35 @@ def test_package_xml_declares_what_is_imported() -> None:
     imported = set()
     for path in [*(ROOT / "sfm_odometry").rglob("*.py"), *(ROOT / "launch").glob("*.py")]:
         imported |= top_level_imports(path)
-    needed = imported - set(sys.stdlib_module_names) - {"sfm_odometry"}
+    needed = imported - set(sys.stdlib_module_names) - {"sfm_odometry"} - optional_packages()
     assert {key_of.get(name, name) for name in needed} <= declared_dependencies()
 
 
+def optional_packages() -> set[str]:
+    """What setup.py offers as extras: rosdep does not bring it, and the package works without it."""
+    options: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setattr("setuptools.setup", lambda **given: options.update(given))
+        runpy.run_path("setup.py")
+    return {re.split(r"[^\w.-]", name)[0] for names in options["extras_require"].values() for name in names}
+
+
+def test_extras_are_imported_only_where_they_are_used() -> None:
+    optional = optional_packages()
+    assert {"onnxruntime", "openvino"} <= optional
+    for path in (ROOT / "sfm_odometry").rglob("*.py"):
+        outside_functions = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert not packages_imported(outside_functions) & optional, path
+
+
 def top_level_imports(path: Path) -> set[str]:
+    return packages_imported(ast.walk(ast.parse(path.read_text())))
+
+
+def packages_imported(nodes: Iterable[ast.AST]) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
