@@ -96,6 +96,12 @@ class NodeParameters:
     refine: bool = _parameter(
         _CORE.refine, "Make the networks' motion more precise by aligning the images; false: the networks' motion as it is, at less cost"
     )
+    fuse: bool = _parameter(
+        _CORE.fuse, "Follow points over several frames, which keeps the scale and sharpens the rotation; false: two frames at a time"
+    )
+    speed_prior: bool = _parameter(
+        _CORE.speed_prior, "Expect speed to change as a vehicle's does; false for a camera that is held by hand or shaken"
+    )
     scale_mode: str = _parameter(
         _CORE.scale_mode,
         "none: the model's own unit of length; fixed: multiplied by scale.value; camera_height: measured from the ground in the depth; "
@@ -186,6 +192,8 @@ class NodeParameters:
         return OdometryParams(
             max_gap_s=self.window_max_gap,
             refine=self.refine,
+            fuse=self.fuse,
+            speed_prior=self.speed_prior,
             scale_mode=self.scale_mode,
             scale_value=self.scale_value,
             scale_camera_height=self.scale_camera_height,
