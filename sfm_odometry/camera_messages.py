@@ -12,6 +12,10 @@ from sfm_odometry.image_messages import RefusedImage
 
 _POLYNOMIAL_MODELS = ("", "plumb_bob", "rational_polynomial")
 _FISHEYE_MODELS = ("equidistant", "fisheye")
+_POLYNOMIAL_LENGTHS = (4, 5, 8, 12, 14)
+_FISHEYE_LENGTH = 4
+_FOCAL_LENGTHS = (0.1, 1e7)
+"""Pixels. No camera is beyond them, and float32, in which the networks' side computes, is at ease between them."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,9 @@ class Calibration:
         matrix = np.array(numbers).reshape(3, columns)[:, :3]
         if matrix[0, 0] == 0.0:
             raise CalibrationError("camera_info: K and P are zero, the camera is not calibrated")
-        if not np.isfinite(matrix).all() or min(matrix[0, 0], matrix[1, 1]) <= 0.0:
-            fx, fy, cx, cy = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
-            raise CalibrationError(f"camera_info: focal lengths {fx:g}, {fy:g} with centre {cx:g}, {cy:g} are not those of a camera")
+        _check_plausible(matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])
+        if not np.isfinite(matrix).all():
+            raise CalibrationError("camera_info: K or P holds values that are not finite")
         return matrix
 
     def image_size(self) -> tuple[int, int]:
@@ -76,8 +80,48 @@ class Calibration:
         """A matrix of the full sensor as intrinsics of images of `width` x `height`, after region of interest and binning."""
         left, top = self.region[:2]
         bin_x, bin_y = self.binning
+        fx, fy = matrix[0, 0] / bin_x, matrix[1, 1] / bin_y
         cx, cy = (matrix[0, 2] - left + 0.5) / bin_x - 0.5, (matrix[1, 2] - top + 0.5) / bin_y - 0.5
-        return Intrinsics(matrix[0, 0] / bin_x, matrix[1, 1] / bin_y, cx, cy, width, height)
+        _check_plausible(fx, fy, cx, cy)
+        return Intrinsics(fx, fy, cx, cy, width, height)
+
+    def distortion(self) -> np.ndarray:
+        """D, or four zeros where it holds nothing; raises CalibrationError for an unknown model or values that are none of the model's."""
+        values = np.array(self.d, dtype=np.float64)
+        if not values.any():
+            return np.zeros(_FISHEYE_LENGTH)
+        fisheye = self.model in _FISHEYE_MODELS
+        if not fisheye and self.model not in _POLYNOMIAL_MODELS:
+            raise self.unknown_model()
+        if not np.isfinite(values).all() or (len(values) < _FISHEYE_LENGTH if fisheye else len(values) not in _POLYNOMIAL_LENGTHS):
+            wanted = str(_FISHEYE_LENGTH) if fisheye else ", ".join(map(str, _POLYNOMIAL_LENGTHS))
+            some = ", ".join(f"{value:g}" for value in self.d[:8])
+            found = f"D of {self.model or 'plumb_bob'} has {len(values)} values ({some})"
+            raise CalibrationError(f"camera_info: {found}, expected {wanted} finite ones")
+        return values[:_FISHEYE_LENGTH] if fisheye else values
+
+    def unknown_model(self) -> CalibrationError:
+        """The error that says which distortion models there are."""
+        models = ", ".join((*_POLYNOMIAL_MODELS[1:], *_FISHEYE_MODELS))
+        return CalibrationError(f"camera_info: distortion model '{self.model[:40]}' is not known, expected one of {models}")
+
+    def rectification(self) -> np.ndarray:
+        """R (3, 3), or the identity where it is not filled; raises CalibrationError where it is no rotation."""
+        if not any(self.r):
+            return np.eye(3)
+        rotation = np.array(self.r).reshape(3, 3)
+        with np.errstate(over="ignore", invalid="ignore"):
+            orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+        if not orthonormal or np.linalg.det(rotation) < 0.0:
+            raise CalibrationError(f"camera_info: R is no rotation: {', '.join(f'{value:g}' for value in self.r)}")
+        return rotation
+
+
+def _check_plausible(fx: float, fy: float, cx: float, cy: float) -> None:
+    """Raises CalibrationError for numbers that are no camera's, NaN among them."""
+    low, high = _FOCAL_LENGTHS
+    if not (low <= fx <= high and low <= fy <= high and abs(cx) <= high and abs(cy) <= high):
+        raise CalibrationError(f"camera_info: focal lengths {fx:g}, {fy:g} with centre {cx:g}, {cy:g} are not those of a camera")
 
 
 def _numbers(message: Any, name: str) -> tuple[float, ...]:
@@ -113,13 +157,11 @@ class Rectifier:
     def _make_maps(self) -> tuple[np.ndarray, np.ndarray] | None:
         raw = self.calibration.in_image(self.calibration.raw_matrix(), *self.size).matrix()
         rectified = self.intrinsics.matrix()
-        distortion = np.array(self.calibration.d, dtype=np.float64)
-        rotation = np.array(self.calibration.r).reshape(3, 3) if any(self.calibration.r) else np.eye(3)
+        distortion, rotation = self.calibration.distortion(), self.calibration.rectification()
         if not (distortion.any() or not np.allclose(raw, rectified) or not np.allclose(rotation, np.eye(3))):
             return None
         if self.calibration.model in _FISHEYE_MODELS:
-            return cv2.fisheye.initUndistortRectifyMap(raw, distortion[:4], rotation, rectified, self.size, cv2.CV_16SC2)
+            return cv2.fisheye.initUndistortRectifyMap(raw, distortion, rotation, rectified, self.size, cv2.CV_16SC2)
         if self.calibration.model in _POLYNOMIAL_MODELS:
             return cv2.initUndistortRectifyMap(raw, distortion, rotation, rectified, self.size, cv2.CV_16SC2)
-        models = ", ".join((*_POLYNOMIAL_MODELS[1:], *_FISHEYE_MODELS))
-        raise CalibrationError(f"camera_info: distortion model '{self.calibration.model[:40]}' is not known, expected one of {models}")
+        raise self.calibration.unknown_model()

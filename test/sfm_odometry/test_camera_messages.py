@@ -100,3 +100,25 @@ def test_unknown_distortion_is_refused_only_where_it_matters() -> None:
     assert rectifier(odd).intrinsics.fx == 280.0
     with pytest.raises(CalibrationError, match="distortion model 'kannala' is not known, expected one of plumb_bob"):
         rectifier(odd, rectified=False)
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ({"d": [0.1]}, r"D of plumb_bob has 1 values \(0.1\), expected 4, 5, 8, 12, 14 finite ones"),
+    ({"d": [float("nan")] * 5}, r"D of plumb_bob has 5 values \(nan"),
+    ({"d": [0.1] * 3, "distortion_model": "equidistant"}, "D of equidistant has 3 values .* expected 4 finite ones"),
+    ({"r": [2.0] * 9}, "R is no rotation: 2, 2, 2"),
+    ({"r": [-value for value in EYE]}, "R is no rotation: -1"),
+])  # fmt: skip
+def test_a_distortion_or_rotation_that_is_none_is_refused_where_it_matters(fields: dict, words: str) -> None:
+    assert rectifier(info(**fields)).intrinsics.fx == 280.0  # a rectified camera's are not used
+    with pytest.raises(CalibrationError, match=words):
+        rectifier(info(**fields), rectified=False)
+
+
+@pytest.mark.parametrize("fields", [
+    {"p": [1e300, *P[1:]]}, {"p": [*P[:2], -1e18, *P[3:]]}, {"p": [1e-300, *P[1:]]}, {"binning_x": 2**32 - 1},
+    {"roi": RegionOfInterest(x_offset=2**32 - 1)},
+])  # fmt: skip
+def test_numbers_beyond_any_camera_are_refused(fields: dict) -> None:
+    with pytest.raises(CalibrationError, match="are not those of a camera"):
+        rectifier(info(**{"width": 0, "height": 0, **fields}))
