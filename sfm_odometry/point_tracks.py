@@ -2,7 +2,9 @@
 
 A pose by alignment with one predicted depth map is as wrong as that map. A corner that was followed for some frames has a depth of its
 own, triangulated from steps that are known, and says how long the next step was; where its depth is not known it still says how the camera
-turned. Predicted depth starts each corner, holds the scale of all of them slowly, and is all there is where nothing can be followed.
+turned. A corner that has agreed for some steps counts more than a new one: those on a truck that comes to cover half of the image disagree
+at first, so they are always new. Predicted depth starts each corner, holds the scale of all of them slowly, and is all there is where
+nothing can be followed.
 
 Corners: Shi and Tomasi (CVPR 1994); pyramidal Lucas-Kanade, forwards and back (Bouguet 2000; Kalal et al., ICPR 2010); inverse depth with
 a Gaussian that each step narrows (Civera et al., T-RO 2008; Forster et al., ICRA 2014).
@@ -15,6 +17,7 @@ import cv2
 import numpy as np
 
 from sfm_odometry.errors import InputError
+from sfm_odometry.refine import motion_information
 from sfm_odometry.track_alignment import SeenPoints, TrackedMotion, TrackPrior, align_tracks, inverse_depth_after, project
 
 MARGIN = 3
@@ -23,6 +26,8 @@ FARTHEST_SHARE = 1.5
 """Predicted depths up to this times the median say what scale the depth map has."""
 TURN_OF_UNIT = 0.2
 """Share of the newest frame in the ratio between the tracks' unit of length and the depth network's."""
+STEADY_SHARE, STEADY_FLOOR, STEADY_ROTATION_DEG = 0.2, 0.005, 0.5
+"""Standard deviations of the step before as a guess of this one: of its length and direction, as a share and a length; of each angle."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +64,22 @@ class TrackConfig:
     min_points: int = 40
     """Fewer followed points are not believed."""
     min_inliers: float = 0.4
+    settled_steps: int = 4
+    """A corner that has agreed for so many steps counts fully."""
+    newcomer: float = 0.05
+    """How much a new corner counts of that."""
+    agreement_pixels: float = 0.5
+    """Points that err by less agree well: of two guesses of a step, the one is taken that more agree with."""
+    guess_pixels: float = 1.5
+    """Where the step before moves half of the points elsewhere than the given motion by more, it is tried as a guess too."""
     correlated_points: float = 10.0
     """So many points err together as one."""
 
     def __post_init__(self) -> None:
-        for name in ("points", "distance", "patch", "min_points"):
+        for name in ("points", "distance", "patch", "min_points", "settled_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("robust_threshold", "robust_depth", "noise_floor", "correlated_points", "return_pixels", "depth_near"):
+        for name in ("robust_threshold", "robust_depth", "noise_floor", "correlated_points", "return_pixels", "depth_near", "newcomer"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be positive, got {getattr(self, name)}")
 
@@ -95,6 +108,22 @@ class TrackResult:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """What comes of one guess of the motion."""
+
+    prior: TrackPrior
+    followed: np.ndarray
+    """(M,) bool: the tracks that were found again."""
+    seen: SeenPoints
+    """These."""
+    moved: TrackedMotion | None
+    agreement: float
+    """Share of what all tracks count that was found again and errs by little."""
+    reason: str
+    """Why it is not believed; empty where it is."""
+
+
 class PointTracks:
     """The tracks of one drive. Lengths are in a unit of their own, near the depth network's and steadier."""
 
@@ -112,6 +141,8 @@ class PointTracks:
         self._places: np.ndarray = np.zeros((0, 2))
         self._inverse_depth: np.ndarray = np.zeros(0)
         self._variance: np.ndarray = np.zeros(0)
+        self._agreed: np.ndarray = np.zeros(0)  # steps
+        self._motion: np.ndarray | None = None
 
     @property
     def unit(self) -> float:
@@ -126,20 +157,42 @@ class PointTracks:
         given: previous_from_current (4, 4) as known before, lengths in the tracks' unit, with its information (6, 6) in the current
         camera's axes. A previous frame other than the newest one known starts new tracks.
         """
-        prior = TrackPrior(given, information)
         if self._newest is not previous:
             self._lose()
         self._fill(previous)
-        seen, moved = self._followed(previous, current, intrinsics, prior.previous_from_current), None
-        if len(seen.previous) >= self.config.min_points:
-            moved = align_tracks(seen, intrinsics, prior, self.config.robust_threshold, self.config.robust_depth, self.config.noise_floor)
-        reason = self._doubt(seen, moved)
-        if moved is None or reason:
+        attempt = self._attempt(previous, current, intrinsics, TrackPrior(given, information))
+        if self._motion is not None and self._apart(given, self._motion, intrinsics) > self.config.guess_pixels:
+            steady = motion_information(self._motion, STEADY_SHARE, STEADY_SHARE, STEADY_FLOOR, STEADY_ROTATION_DEG)
+            other = self._attempt(previous, current, intrinsics, TrackPrior(self._motion, steady))
+            attempt = other if other.agreement > attempt.agreement else attempt
+        if attempt.moved is None or attempt.reason:
             self._lose()
-            return TrackResult(prior.previous_from_current, np.linalg.inv(prior.information), len(seen.previous), reason)
-        self._take(seen, moved, current, intrinsics)
+            return TrackResult(given, np.linalg.inv(information), len(attempt.seen.previous), attempt.reason)
+        self._take(attempt, attempt.moved, current, intrinsics)
+        prior, moved = attempt.prior, attempt.moved
         covariance = np.linalg.inv(prior.information + (moved.information - prior.information) / self.config.correlated_points)
-        return TrackResult(moved.previous_from_current, covariance, len(seen.previous))
+        return TrackResult(moved.previous_from_current, covariance, len(attempt.seen.previous))
+
+    def _attempt(self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, prior: TrackPrior) -> _Attempt:
+        """Follow the points from where the prior expects them, and see what they agree on."""
+        followed, there = self._followed(previous, current, intrinsics, prior.previous_from_current)
+        trust = self._trust()
+        seen = SeenPoints(self._places[followed], there, self._inverse_depth[followed], np.sqrt(self._variance[followed]), trust[followed])
+        moved, agreement = None, 0.0
+        if len(there) >= self.config.min_points:
+            moved = align_tracks(seen, intrinsics, prior, self.config.robust_threshold, self.config.robust_depth, self.config.noise_floor)
+            agreement = float((trust[followed] / (1.0 + (moved.errors / self.config.agreement_pixels) ** 2)).sum() / trust.sum())
+        return _Attempt(prior, followed, seen, moved, agreement, self._doubt(seen, moved))
+
+    def _trust(self) -> np.ndarray:
+        """(M,) how much each track counts: together as much as their effective number (Kish, Survey Sampling, 1965)."""
+        trust = np.clip(self._agreed / self.config.settled_steps, self.config.newcomer, 1.0)
+        return trust * trust.sum() / max((trust**2).sum(), 1e-12)
+
+    def _apart(self, first: np.ndarray, second: np.ndarray, intrinsics: np.ndarray) -> float:
+        """How far apart two motions put the points, the median in pixels."""
+        there = (project(self._places, self._inverse_depth, motion, intrinsics) for motion in (first, second))
+        return float(np.median(np.linalg.norm(np.subtract(*there), axis=1))) if len(self._places) else 0.0
 
     def _fill(self, frame: DepthFrame) -> None:
         """New corners where there are none yet, with the depth that is predicted there, in the tracks' unit."""
@@ -155,12 +208,15 @@ class PointTracks:
         self._places = np.concatenate([self._places, places[known]])
         self._inverse_depth = np.concatenate([self._inverse_depth, inverse_depth])
         self._variance = np.concatenate([self._variance, sigma**2])
+        self._agreed = np.concatenate([self._agreed, np.zeros(len(sigma))])
 
-    def _followed(self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, motion: np.ndarray) -> SeenPoints:
-        """The points that are found in the current frame, and from there in the previous one again."""
+    def _followed(
+        self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, motion: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Which points (M,) are found in the current frame, and from there in the previous one again; where they are there (N, 2)."""
         config, start = self.config, self._places.astype(np.float32)
         if not len(start):
-            return SeenPoints(self._places, self._places, self._inverse_depth, self._variance)
+            return np.zeros(0, dtype=bool), self._places
         height, width = current.grey.shape
         expected = project(self._places, self._inverse_depth, motion, intrinsics).clip((0, 0), (width - 1, height - 1))
         there, found = _lucas_kanade(previous.grey, current.grey, start, expected.astype(np.float32), config)
@@ -168,14 +224,14 @@ class PointTracks:
         returned = np.linalg.norm(back - start, axis=1) < config.return_pixels
         inside = (there >= MARGIN).all(axis=1) & (there <= (width - 1 - MARGIN, height - 1 - MARGIN)).all(axis=1)
         good = found & found_back & returned & inside
-        return SeenPoints(self._places[good], there[good].astype(np.float64), self._inverse_depth[good], np.sqrt(self._variance[good]))
+        return good, there[good].astype(np.float64)
 
     def _doubt(self, seen: SeenPoints, moved: TrackedMotion | None) -> str:
         if moved is None:
             return f"only {len(seen.previous)} points could be followed, expected at least {self.config.min_points}"
         if not np.isfinite(moved.previous_from_current).all() or not np.isfinite(moved.information).all():
             return "the points' motion is not finite"
-        share = float(np.mean(self._fits(moved)))
+        share = float(np.mean(seen.trust * self._fits(moved)) / np.mean(seen.trust))
         if share < self.config.min_inliers:
             return f"only {share:.0%} of the points agree, expected at least {self.config.min_inliers:.0%}"
         return ""
@@ -184,8 +240,9 @@ class PointTracks:
         fits: np.ndarray = moved.errors < self.config.inlier_deviations * self.config.robust_threshold * moved.scale
         return fits
 
-    def _take(self, seen: SeenPoints, moved: TrackedMotion, current: DepthFrame, intrinsics: np.ndarray) -> None:
+    def _take(self, attempt: _Attempt, moved: TrackedMotion, current: DepthFrame, intrinsics: np.ndarray) -> None:
         """Go on from the current frame with the points that agreed."""
+        seen = attempt.seen
         inverse_depth, variance = inverse_depth_after(
             seen.previous, moved.inverse_depth, moved.variance, moved.previous_from_current, intrinsics
         )
@@ -193,7 +250,8 @@ class PointTracks:
         places, inverse_depth = seen.current[keep], inverse_depth[keep]
         variance = variance[keep] + (self.config.forgetting * inverse_depth) ** 2
         pulled = np.exp(-self.config.pull * self._measure_unit(places, inverse_depth, current.depth))
-        self._newest = current
+        self._newest, self._motion = current, moved.previous_from_current
+        self._agreed = self._agreed[attempt.followed][keep] + 1
         self._places, self._inverse_depth, self._variance = places, inverse_depth * pulled, variance * pulled**2
 
     def _measure_unit(self, places: np.ndarray, inverse_depth: np.ndarray, depth: np.ndarray) -> float:

@@ -2,11 +2,11 @@
 
 A point is seen at p in the previous frame, with an inverse depth rho that is known so well as sigma says, and at q in the current one.
 The cost is
-    sum_i rho_c(|q_i - pi(T^-1 X_i(rho_i))| / s)  +  sum_i rho_c((rho_i - rho0_i) / sigma_i)  +  1/2 d^T P d
-with Cauchy's rho_c, the robust scale s in pixels, and the prior's information P on the difference d between the motion and the given one.
-Gauss-Newton over the six numbers of the motion; each inverse depth is eliminated by itself (Schur complement; Triggs et al., Bundle
-adjustment: a modern synthesis, section 6.1). So a point of doubtful depth still says where its epipolar line runs, which is what the
-rotation is seen from, and a point of known depth says how far the camera went.
+    sum_i w_i [rho_c(|q_i - pi(T^-1 X_i(rho_i))| / s)  +  rho_c((rho_i - rho0_i) / sigma_i)]  +  1/2 d^T P d
+with Cauchy's rho_c, w_i that says how much a point counts, the robust scale s in pixels, and the prior's information P on the difference d
+between the motion and the given one. Gauss-Newton over the six numbers of the motion; each inverse depth is eliminated by itself (Schur
+complement; Triggs et al., Bundle adjustment: a modern synthesis, section 6.1). So a point of doubtful depth still says where its epipolar
+line runs, which is what the rotation is seen from, and a point of known depth says how far the camera went.
 """
 
 from dataclasses import dataclass
@@ -39,6 +39,8 @@ class SeenPoints:
     """(N,) in the previous frame."""
     sigma: np.ndarray
     """(N,) standard deviation of the inverse depth."""
+    trust: np.ndarray | float = 1.0
+    """(N,) or of all: how many points each counts for."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,12 @@ def align_tracks(
     points: SeenPoints, intrinsics: np.ndarray, prior: TrackPrior, robust_threshold: float, robust_depth: float, noise_floor: float
 ) -> TrackedMotion:
     """The motion of points (N >= 3) from the prior's on; thresholds of the robust norms in standard deviations, noise_floor in pixels."""
-    rays = _rays(points.previous, intrinsics)
+    rays, trust = _rays(points.previous, intrinsics), np.broadcast_to(points.trust, len(points.previous))
     motion, inverse_depth = prior.previous_from_current.copy(), points.inverse_depth.copy()
     for _ in range(ITERATIONS):
         residuals, by_motion, by_depth = _linearised(rays, inverse_depth, points.current, motion, intrinsics)
         errors = np.linalg.norm(residuals, axis=1)
-        scale = max(MEDIAN_TO_SIGMA * float(np.median(errors)), noise_floor)
+        scale = max(MEDIAN_TO_SIGMA * _weighted_median(errors, trust), noise_floor)
         weights = 1.0 / (1.0 + (errors / (robust_threshold * scale)) ** 2) / scale**2
         off = inverse_depth - points.inverse_depth
         depth_weights = 1.0 / (1.0 + (off / (robust_depth * points.sigma)) ** 2) / points.sigma**2
@@ -86,12 +88,12 @@ def align_tracks(
         own = weights * (by_depth**2).sum(1) + depth_weights
         gradient_own = weights * (by_depth * residuals).sum(1) + depth_weights * off
         shared = weights[:, None] * (by_motion * by_depth[:, :, None]).sum(1)
-        weighted = by_motion * weights[:, None, None]
-        information = np.tensordot(weighted, by_motion, ((0, 1), (0, 1))) + prior.information - (shared / own[:, None]).T @ shared
+        weighted = by_motion * (trust * weights)[:, None, None]
+        information = np.tensordot(weighted, by_motion, ((0, 1), (0, 1))) + prior.information - (shared * (trust / own)[:, None]).T @ shared
         difference = _difference(prior.previous_from_current, motion)
         gradient = np.tensordot(weighted, residuals, ((0, 1), (0, 1))) + prior.information @ difference
-        gradient = gradient - shared.T @ (gradient_own / own)
-        gradient[:3] += _stretching(motion, residuals, by_depth, weights, depth_weights * off**2, own)
+        gradient = gradient - shared.T @ (trust * gradient_own / own)
+        gradient[:3] += _stretching(motion, residuals, by_depth, weights, depth_weights * off**2, own, trust)
         step = -np.linalg.solve(information, gradient)
         motion = _moved(motion, step)
         inverse_depth = np.maximum(inverse_depth - (gradient_own + shared @ step) / own, LARGEST_SHRINKING * inverse_depth)
@@ -160,7 +162,13 @@ def _linearised(
 
 
 def _stretching(
-    motion: np.ndarray, residuals: np.ndarray, by_depth: np.ndarray, weights: np.ndarray, depth_misfit: np.ndarray, own: np.ndarray
+    motion: np.ndarray,
+    residuals: np.ndarray,
+    by_depth: np.ndarray,
+    weights: np.ndarray,
+    depth_misfit: np.ndarray,
+    own: np.ndarray,
+    trust: np.ndarray,
 ) -> np.ndarray:
     """Gradient (3,) by the translation that takes back what sigmas too large do to its length.
 
@@ -172,10 +180,18 @@ def _stretching(
     disparity = (by_depth**2).sum(1)
     by_depths = weights * disparity / own  # (L sigma)^2 / V of each point
     squared = depth_misfit + weights * (by_depth * residuals).sum(1) ** 2 / np.maximum(disparity, 1e-12)
-    ratio = float(by_depths @ squared) / max(float(by_depths.sum()), 1e-9)
-    growth = (1.0 - min(ratio, 1.0)) * float((by_depths * (1.0 - by_depths)).sum())
+    counted = trust * by_depths
+    ratio = float(counted @ squared) / max(float(counted.sum()), 1e-9)
+    growth = (1.0 - min(ratio, 1.0)) * float((counted * (1.0 - by_depths)).sum())
     gradient: np.ndarray = growth * translation / max(float(translation @ translation), SHORTEST**2)
     return gradient
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """The value below which half of the weight lies."""
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
 def _moved(motion: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -121,6 +121,34 @@ def test_standing_still_and_turning_on_the_spot_go_nowhere(frames):
         assert np.degrees(np.linalg.norm(rotation_vector(motion[:3, :3].T @ result.previous_from_current[:3, :3]))) < 0.05
 
 
+def covered(frame, drive_frame, columns):
+    """The frame with a truck's side over the left `columns`, which slides forwards by 6 pixels a frame."""
+    truck = np.clip(128 + 45 * np.random.default_rng(7).normal(size=(HEIGHT // 4, 200)), 0, 255)
+    side = np.kron(truck, np.ones((4, 4)))[:, 400 - 6 * drive_frame :]
+    grey = frame.grey.copy()
+    grey[:, :columns] = side[:, :columns]
+    return Frame(grey, frame.depth)
+
+
+@pytest.mark.parametrize("guess_turned_deg", [0.0, 1.5])
+def test_a_truck_over_half_of_the_image_is_not_believed(guess_turned_deg):
+    """Not even where the guess of the motion, by an alignment that the truck has led astray, follows it."""
+    tracks, pose, before = PointTracks(), np.eye(4), street(np.eye(4))
+    errors = []
+    for index in range(1, 21):
+        pose = pose @ STEP
+        clean, given = index < 10, STEP.copy()
+        if not clean:
+            given[:3, :3] = STEP[:3, :3] @ rotation_from_vector(np.radians([0.0, guess_turned_deg, 0.0]))
+        current = street(pose) if clean else covered(street(pose), index, min(60 * (index - 9), WIDTH // 2 + 20))
+        result = tracks.step(before, current, K, given, information(given))
+        errors.append((error_deg(result), abs(np.linalg.norm(result.previous_from_current[:3, 3]) - 0.7), result.reason))
+        before = current
+    degrees, metres, reasons = zip(*errors, strict=True)
+    assert not any(reasons)
+    assert max(degrees) < 0.5 and max(metres) < 0.1
+
+
 def test_images_without_corners_keep_the_given_motion(frames):
     grey = Frame(np.full((HEIGHT, WIDTH), 90, np.uint8), frames[0].depth)
     result = PointTracks().step(grey, grey, K, STEP, information(STEP))

@@ -103,6 +103,30 @@ def test_points_that_move_by_themselves_are_outvoted(tracks):
     assert np.all(moved.errors[:90] > 10 * np.median(moved.errors[90:]))
 
 
+def test_a_point_of_twice_the_trust_is_two_points(tracks):
+    places, inverse_depth = tracks
+    current = project(places, inverse_depth, TRUTH, K) + 0.5 * np.random.default_rng(4).normal(size=places.shape)
+    prior, twice = TrackPrior(TRUTH, NOTHING), np.r_[:300, :100]
+    trust = np.where(np.arange(300) < 100, 2.0, 1.0)
+    trusted = align_tracks(SeenPoints(places, current, inverse_depth, 0.2 * inverse_depth, trust), K, prior, **NORMS)
+    seen = SeenPoints(places[twice], current[twice], inverse_depth[twice], 0.2 * inverse_depth[twice])
+    doubled = align_tracks(seen, K, prior, **NORMS)
+    assert trusted.previous_from_current == pytest.approx(doubled.previous_from_current, abs=1e-6)
+    assert trusted.information == pytest.approx(doubled.information, rel=1e-4, abs=1.0)
+    assert trusted.variance == pytest.approx(doubled.variance[:300], rel=1e-4)
+
+
+def test_most_of_the_points_are_outvoted_by_those_that_count(tracks):
+    places, inverse_depth = tracks
+    current = project(places, inverse_depth, TRUTH, K)
+    current[:200] += (4.0, 1.0)
+    errors_deg = []
+    for newcomer in (1.0, 0.02):
+        seen = SeenPoints(places, current, inverse_depth, 0.2 * inverse_depth, np.where(np.arange(300) < 200, newcomer, 1.0))
+        errors_deg.append(error_of(align_tracks(seen, K, TrackPrior(TRUTH, NOTHING), **NORMS).previous_from_current)[0])
+    assert errors_deg[0] > 0.3 and errors_deg[1] < 0.02
+
+
 def test_information_tells_the_errors_of_noisy_points(tracks):
     places, inverse_depth = tracks
     rng = np.random.default_rng(2)
