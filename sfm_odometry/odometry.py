@@ -137,7 +137,7 @@ class MonocularOdometry:
         started = time.perf_counter()
         event = self._adapt_to(intrinsics)
         assert self._preprocessor is not None
-        frame = SeenFrame(self._preprocessor(image), self.estimator)
+        frame = SeenFrame(self._preprocessor.brightened(self._preprocessor(image)), self.estimator)
         added = self._window.add(frame, stamp_ns)
         if added.arrival is Arrival.REFUSED:
             return OdometryResult(self._state(), self._scale, refused=added.reason)

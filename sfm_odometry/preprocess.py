@@ -12,6 +12,10 @@ from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import ImageError, InputError
 
 RESIZE_MODES = ("crop", "stretch", "pad")
+DARK = 40.0
+"""Mean grey value that darker frames are brought to: networks that learned by day see a darker street nearer and smaller than it is."""
+MOST_GAIN = 20.0
+"""More would show noise alone."""
 
 
 class Preprocessor:
@@ -34,6 +38,12 @@ class Preprocessor:
         """uint8 (height, width, channels) of a uint8 image (H, W) grey or (H, W, 3) RGB; ImageError names what does not fit."""
         self._check(image)
         return self._resize(self._convert(image), cv2.INTER_AREA)
+
+    def brightened(self, frame: np.ndarray) -> np.ndarray:
+        """An input, as this makes them, times what brings a dark one to the mean `DARK`; others are returned as they are."""
+        channels = cv2.mean(frame, self.seen.view(np.uint8))[: self.channels]
+        gain = min(DARK / max(float(np.mean(channels)), 1.0), MOST_GAIN)
+        return frame if gain <= 1.0 else cv2.convertScaleAbs(frame, alpha=gain).reshape(frame.shape)
 
     @cached_property
     def seen(self) -> np.ndarray:

@@ -3,7 +3,7 @@ import pytest
 
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import ImageError, InputError
-from sfm_odometry.preprocess import Preprocessor
+from sfm_odometry.preprocess import DARK, MOST_GAIN, Preprocessor
 
 CAMERA = Intrinsics(721.5, 721.5, 609.6, 172.9, 1242, 375)
 
@@ -65,3 +65,17 @@ def test_an_image_that_does_not_fit_is_refused(image):
 def test_unknown_mode_is_refused():
     with pytest.raises(InputError, match="squash"):
         Preprocessor(CAMERA, 416, 128, 1, "squash")
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("crop", 1), ("pad", 1), ("stretch", 3)])
+def test_night_is_brought_to_the_light_of_a_dark_day(mode, channels):
+    """The image alone decides, not pad's margins; daylight stays as it is, and black does not become noise."""
+    camera = Intrinsics(110.0, 110.0, 47.5, 47.5, 96, 96)
+    preprocessor = Preprocessor(camera, 64, 32, channels, mode)
+    day = preprocessor(np.random.default_rng(0).integers(60, 140, (96, 96), np.uint8))
+    assert preprocessor.brightened(day) is day
+    night = (day * 0.1).astype(np.uint8)
+    lit = preprocessor.brightened(night)
+    assert lit.shape == night.shape and lit.dtype == np.uint8
+    assert lit[preprocessor.seen].mean() == pytest.approx(DARK, abs=1.0)
+    assert preprocessor.brightened(np.ones_like(day)).max() == MOST_GAIN
