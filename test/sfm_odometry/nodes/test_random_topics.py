@@ -1,0 +1,130 @@
+"""Random images and camera_info over topics: the node goes on, and no number that it sends is not finite."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cv_bridge import CvBridge
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sensor_msgs.msg import CameraInfo, PointCloud2, RegionOfInterest
+from sensor_msgs_py import point_cloud2
+
+from sfm_odometry.checkpoint import save_model
+from sfm_odometry.networks.depth_net import DepthNetConfig
+from sfm_odometry.networks.model import Model, ModelConfig
+from sfm_odometry.networks.pose_net import PoseNetConfig
+from sfm_odometry.nodes.conversions import byte_array, ns_to_stamp
+
+START_NS = 1_700_000_000_000_000_000
+ACCOUNTED = ("frames_processed", "frames_refused", "frames_dropped", "frames_stale", "inference_errors")
+ODD_NUMBERS = st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -1.0, 1.0, 30.0, 300.0, 3e6, 1e18, 1e300, -1e300, 1e-300])
+FOCAL_LENGTHS = st.one_of(st.sampled_from([0.5, 250.0, 300.0, 3e6]), ODD_NUMBERS)
+
+
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of 64 x 32 pixels that takes a millisecond."""
+    torch.manual_seed(2)
+    pose = PoseNetConfig(3, 5, (4, 8, 8, 8, 8), pose_widths=(8,), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3))
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    save_model(path, Model(ModelConfig(width=64, height=32, depth=DepthNetConfig(3, (4, 8), (3, 3), (8, 4), scales=2), pose=pose)), {})
+    return path
+
+
+@st.composite
+def calibrations(draw: st.DrawFn) -> CameraInfo | None:
+    """The drive's own (None), or matrices, regions and binning of any kind."""
+    if draw(st.booleans()):
+        return None
+    fx, fy, cx, cy = draw(FOCAL_LENGTHS), draw(FOCAL_LENGTHS), draw(ODD_NUMBERS), draw(ODD_NUMBERS)
+    region = RegionOfInterest(x_offset=draw(st.sampled_from([0, 0, 10, 2**32 - 1])))
+    return CameraInfo(width=draw(st.sampled_from([0, 424])), height=draw(st.sampled_from([0, 136, 2**32 - 1])), roi=region,
+                      p=[fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, 1, 0], binning_x=draw(st.sampled_from([0, 1, 2**31])))  # fmt: skip
+
+
+CHANGES = st.one_of(
+    st.just({}),
+    st.just({}),
+    st.builds(lambda value: {"encoding": value}, st.sampled_from(["mono8", "bgr8", "bayer_rggb8", "mono16", "64FC9", "", "ä" * 100])),
+    st.builds(lambda value: {"step": value}, st.sampled_from([0, 1, 1271, 1273, 2**32 - 1])),
+    st.builds(lambda value: {"width": value}, st.sampled_from([0, 1, 7, 423, 425, 2**32 - 1])),
+    st.builds(lambda value: {"height": value}, st.sampled_from([0, 1, 135, 137, 2**32 - 1])),
+    st.builds(lambda value: {"is_bigendian": value}, st.sampled_from([1, 255])),
+    st.builds(lambda value: {"data": byte_array(bytes(value))}, st.sampled_from([0, 1, 172991, 172993])),
+)
+OFFSETS_NS = st.sampled_from([0] * 6 + [1, -100_000_000, -50_000_000, 2_000_000_000, -20_000_000_000, 10**18, -(10**18), -(10**19)])
+GOOD_FRAMES = st.sampled_from([0, 0, 0, 0, 0, 6])
+
+
+class Feed:
+    """Sends one case after the other to a node that runs, and waits until each is dealt with."""
+
+    def __init__(self, rig) -> None:
+        self.rig, self.sent, self.stamp_ns = rig, 0, START_NS
+        self.clouds = rig.listen(PointCloud2, "depth/points", "clouds")
+        rig.listen_to_images()
+
+    def send(self, changes: dict, info: CameraInfo | None, offset_ns: int) -> None:
+        """One image and its camera_info; a calibration that is refused is followed by the good one, for which the image waits."""
+        self.stamp_ns += 100_000_000
+        stamp_ns = max(-(2**31) * 10**9, min(self.stamp_ns + offset_ns, 2**31 * 10**9 - 1))
+        rig, own = self.rig, self.rig.shots[self.sent % len(self.rig.shots)].camera_info
+        for message in (own, info) if info is not None else (own,):
+            message.header.stamp = ns_to_stamp(stamp_ns)
+            rig.info.publish(message)
+        rig.send(self.sent, stamp_ns, info=False, **changes)
+        self.sent += 1
+        rig.spinner.until(lambda: rig.count("frames_received") == self.sent)
+        rig.spinner.until(lambda: self.settled or rig.node._active.inputs.calibration is None, "the frame to be dealt with")
+        while not self.settled:
+            rig.info.publish(own)
+            rig.spinner.until(lambda: self.settled or rig.node._active.inputs.calibration is None)
+
+    @property
+    def settled(self) -> bool:
+        return sum(map(self.rig.count, ACCOUNTED)) == self.sent
+
+
+def test_random_messages_are_survived_and_nothing_goes_out_that_is_not_finite(rig, small_model: Path) -> None:
+    feed = Feed(rig)
+    rig.start(**{"model.path": str(small_model), "diagnostics.period": 0.5})
+    rig.spinner.until(lambda: rig.node._pipeline._outputs.depth.wanted and rig.node._pipeline._outputs.mask.wanted)
+
+    @settings(max_examples=500, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(CHANGES, calibrations(), OFFSETS_NS, GOOD_FRAMES)
+    def send(changes: dict, info: CameraInfo | None, offset_ns: int, good_frames: int) -> None:
+        feed.send(changes, info, offset_ns)
+        for _ in range(good_frames):
+            feed.send({}, None, 0)
+
+    send()
+    assert feed.sent >= 500 and rig.count("inference_errors") == 0, rig.node._pipeline._last_error
+    before = rig.count("frames_published")
+    for _ in range(8):
+        feed.send({}, None, 0)
+    assert rig.node.state.name == "tracking" and rig.count("frames_published") >= before + 8
+    rig.spinner.until(lambda: len(rig.got.odom) == rig.count("frames_published"))
+    assert len(rig.got.depth) > 50 and len(rig.got.mask) > 5 and feed.clouds
+    check_finite(rig, feed.clouds)
+
+
+def check_finite(rig, clouds: list[PointCloud2]) -> None:
+    for message in rig.got.odom:
+        twist, pose = message.twist.twist, message.pose.pose
+        numbers = [getattr(vector, axis) for vector in (pose.position, twist.linear, twist.angular) for axis in "xyz"]
+        assert np.isfinite([*numbers, *message.pose.covariance, *message.twist.covariance]).all()
+        assert abs(np.linalg.norm([getattr(pose.orientation, axis) for axis in "xyzw"]) - 1.0) < 1e-9
+    for transform in (transform.transform for message in rig.got.tf for transform in message.transforms):
+        assert np.isfinite([getattr(transform.translation, axis) for axis in "xyz"]).all()
+        assert abs(np.linalg.norm([getattr(transform.rotation, axis) for axis in "xyzw"]) - 1.0) < 1e-9
+    for image in rig.got.depth:
+        assert not np.isinf(CvBridge().imgmsg_to_cv2(image, "passthrough")).any()  # NaN is what unknown depth is
+    for info in (*rig.got.depth_info, *rig.got.mask_info):
+        assert np.isfinite([*info.k, *info.p]).all() and info.k[0] > 0
+    for cloud in clouds:
+        assert np.isfinite(point_cloud2.read_points_numpy(cloud, field_names=("x", "y", "z"))).all()
+    for status in rig.got.status:
+        assert not {pair.value for pair in status.status[0].values} & {"nan", "inf", "-inf"}
