@@ -178,6 +178,7 @@ class OdometryNode(LifecycleNode):
             values["network_input"] = "{}x{}".format(*estimator.input_size)
         if self._active is not None:
             values["image_topic"] = self._active.inputs.image.topic
+            values["frames_waiting"] = str(len(self._active.queue))
             if self._active.speeds.topic:
                 values["speed_topic"] = self._active.speeds.topic
             values["image_qos"] = self._active.inputs.image.reliability or "no publisher yet"
