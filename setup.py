@@ -36,7 +36,7 @@ setup(
         (f"share/{NAME}/config", files("config")),
     ],
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest", "hypothesis>=6.60"], "tensorboard": ["tensorboard"], **ONNX},
+    extras_require={"test": ["pytest", "hypothesis>=6.36"], "tensorboard": ["tensorboard"], **ONNX},
     zip_safe=False,
     entry_points={"console_scripts": [f"{node} = {NAME}.nodes.{node}:main" for node in NODES]},
 )
