@@ -2,9 +2,9 @@
 
 A pose by alignment with one predicted depth map is as wrong as that map. A corner that was followed for some frames has a depth of its
 own, triangulated from steps that are known, and says how long the next step was; where its depth is not known it still says how the camera
-turned. A corner that has agreed for some steps counts more than a new one: those on a truck that comes to cover half of the image disagree
-at first, so they are always new. Predicted depth starts each corner, holds the scale of all of them slowly, and is all there is where
-nothing can be followed.
+turned. Where corners disagree, those that have agreed for some steps count more than new ones: corners on a truck that comes to cover half
+of the image disagree at first, so they are always new. Predicted depth starts each corner, holds the scale of all of them slowly, and is
+all there is where nothing can be followed.
 
 Corners: Shi and Tomasi (CVPR 1994); pyramidal Lucas-Kanade, forwards and back (Bouguet 2000; Kalal et al., ICPR 2010); inverse depth with
 a Gaussian that each step narrows (Civera et al., T-RO 2008; Forster et al., ICRA 2014).
@@ -26,6 +26,8 @@ FARTHEST_SHARE = 1.5
 """Predicted depths up to this times the median say what scale the depth map has."""
 TURN_OF_UNIT = 0.2
 """Share of the newest frame in the ratio between the tracks' unit of length and the depth network's."""
+OUTVOTED_SHARE = 0.7
+"""Where fewer of the corners that are to be believed agree with a motion, they were outvoted."""
 STEADY_SHARE, STEADY_FLOOR, STEADY_ROTATION_DEG = 0.2, 0.005, 0.5
 """Standard deviations of the step before as a guess of this one: of its length and direction, as a share and a length; of each angle."""
 
@@ -64,10 +66,10 @@ class TrackConfig:
     min_points: int = 40
     """Fewer followed points are not believed."""
     min_inliers: float = 0.4
-    settled_steps: int = 4
-    """A corner that has agreed for so many steps counts fully."""
-    newcomer: float = 0.05
-    """How much a new corner counts of that."""
+    settled_steps: int = 8
+    """A corner that has agreed for so many steps is believed fully, where corners disagree."""
+    newcomer: float = 0.02
+    """How much a new corner is believed there."""
     agreement_pixels: float = 0.5
     """Points that err by less agree well: of two guesses of a step, the one is taken that more agree with."""
     guess_pixels: float = 1.5
@@ -174,18 +176,35 @@ class PointTracks:
         return TrackResult(moved.previous_from_current, covariance, len(attempt.seen.previous))
 
     def _attempt(self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, prior: TrackPrior) -> _Attempt:
-        """Follow the points from where the prior expects them, and see what they agree on."""
+        """Follow the points from where the prior expects them, and see what they agree on.
+
+        All count alike, unless those that have agreed for long are outvoted by new ones: then they count more.
+        """
         followed, there = self._followed(previous, current, intrinsics, prior.previous_from_current)
         trust = self._trust()
-        seen = SeenPoints(self._places[followed], there, self._inverse_depth[followed], np.sqrt(self._variance[followed]), trust[followed])
-        moved, agreement = None, 0.0
-        if len(there) >= self.config.min_points:
-            moved = align_tracks(seen, intrinsics, prior, self.config.robust_threshold, self.config.robust_depth, self.config.noise_floor)
-            agreement = float((trust[followed] / (1.0 + (moved.errors / self.config.agreement_pixels) ** 2)).sum() / trust.sum())
+        alike = self._agreed_on(followed, there, intrinsics, prior, np.ones_like(trust), trust)
+        if alike.moved is None or not self._outvoted(trust[followed], alike.moved):
+            return alike
+        return self._agreed_on(followed, there, intrinsics, prior, trust, trust)
+
+    def _agreed_on(
+        self, followed: np.ndarray, there: np.ndarray, intrinsics: np.ndarray, prior: TrackPrior, count: np.ndarray, trust: np.ndarray
+    ) -> _Attempt:
+        """What the followed points (M,) bool, which are at `there` (N, 2), agree on where each counts so much as `count` (M,) says."""
+        config = self.config
+        seen = SeenPoints(self._places[followed], there, self._inverse_depth[followed], np.sqrt(self._variance[followed]), count[followed])
+        if len(there) < config.min_points:
+            return _Attempt(prior, followed, seen, None, 0.0, self._doubt(seen, None))
+        moved = align_tracks(seen, intrinsics, prior, config.robust_threshold, config.robust_depth, config.noise_floor)
+        agreement = float((trust[followed] / (1.0 + (moved.errors / config.agreement_pixels) ** 2)).sum() / trust.sum())
         return _Attempt(prior, followed, seen, moved, agreement, self._doubt(seen, moved))
 
+    def _outvoted(self, trust: np.ndarray, moved: TrackedMotion) -> bool:
+        """Whether the followed points that are to be believed, (N,), do not agree with the motion."""
+        return float(trust @ (moved.errors < self.config.agreement_pixels)) < OUTVOTED_SHARE * float(trust.sum())
+
     def _trust(self) -> np.ndarray:
-        """(M,) how much each track counts: together as much as their effective number (Kish, Survey Sampling, 1965)."""
+        """(M,) how much each track is to be believed: together as much as their effective number (Kish, Survey Sampling, 1965)."""
         trust = np.clip(self._agreed / self.config.settled_steps, self.config.newcomer, 1.0)
         return trust * trust.sum() / max((trust**2).sum(), 1e-12)
 
