@@ -1,0 +1,1 @@
+"""What the node costs: the real node in a process of its own, images at rising rates from another, and what came of them."""
