@@ -63,7 +63,7 @@ def draw_calibration(path: Path, nees: Mapping[str, Mapping[str, np.ndarray]], c
         _annotate(axes)
         axes.set(title=part.capitalize(), xlabel="share of errors that should be smaller", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     figure.axes[0].set_ylabel("share of errors that are smaller")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(nees) + 1)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(nees) + 1)
     save(figure, path)
 
 
