@@ -6,22 +6,20 @@ turned. Where corners disagree, those that have agreed for some steps count more
 of the image disagree at first, so they are always new. Predicted depth starts each corner, holds the scale of all of them slowly, and is
 all there is where nothing can be followed.
 
-Corners: Shi and Tomasi (CVPR 1994); pyramidal Lucas-Kanade, forwards and back (Bouguet 2000; Kalal et al., ICPR 2010); inverse depth with
-a Gaussian that each step narrows (Civera et al., T-RO 2008; Forster et al., ICRA 2014).
+The corners: :mod:`sfm_odometry.corners`. Their inverse depth has a Gaussian that each step narrows (Civera et al., T-RO 2008; Forster et
+al., ICRA 2014).
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 
-from sfm_odometry.errors import InputError
+from sfm_odometry.corners import MARGIN, find_corners, follow
 from sfm_odometry.refine import motion_information
 from sfm_odometry.track_alignment import SeenPoints, TrackedMotion, TrackPrior, align_tracks, inverse_depth_after, project
+from sfm_odometry.track_config import TrackConfig
 
-MARGIN = 3
-"""Corners so close to the border, in pixels, are not used."""
 FARTHEST_SHARE = 1.5
 """Predicted depths up to this times the median say what scale the depth map has."""
 TURN_OF_UNIT = 0.2
@@ -30,60 +28,6 @@ OUTVOTED_SHARE = 0.7
 """Where fewer of the corners that are to be believed agree with a motion, they were outvoted."""
 STEADY_SHARE, STEADY_FLOOR, STEADY_ROTATION_DEG = 0.2, 0.005, 0.5
 """Standard deviations of the step before as a guess of this one: of its length and direction, as a share and a length; of each angle."""
-
-
-@dataclass(frozen=True)
-class TrackConfig:
-    """How corners are followed and what is believed of them; raises InputError for a value out of its range."""
-
-    points: int = 400
-    quality: float = 0.005
-    """Least strength of a corner, as a share of the strongest."""
-    distance: int = 6
-    """Pixels between corners."""
-    patch: int = 5
-    """Side of the patch that is followed, in pixels. Large ones are biased: the road is stretched inside them from frame to frame."""
-    levels: int = 2
-    """Pyramid levels above the image's own."""
-    return_pixels: float = 0.5
-    """Followed back, a corner must come so close to where it was."""
-    robust_threshold: float = 1.0
-    """Cauchy's threshold of the errors in standard deviations."""
-    robust_depth: float = 2.5
-    """The same of inverse depths."""
-    noise_floor: float = 0.1
-    """Least standard deviation of a corner's place, in pixels."""
-    inlier_deviations: float = 3.0
-    """Corners that err by more are given up."""
-    depth_near: float = 0.3
-    """Standard deviation of predicted inverse depth, as a share."""
-    depth_far: float = 0.6
-    """What is added, in squares, as a share of the median inverse depth."""
-    forgetting: float = 0.07
-    """Standard deviation that a step adds to an inverse depth, as a share: Lucas-Kanade's errors repeat themselves from step to step."""
-    pull: float = 0.01
-    """Share by which a frame's predicted depth changes the scale of all tracks."""
-    min_points: int = 40
-    """Fewer followed points are not believed."""
-    min_inliers: float = 0.4
-    settled_steps: int = 8
-    """A corner that has agreed for so many steps is believed fully, where corners disagree."""
-    newcomer: float = 0.02
-    """How much a new corner is believed there."""
-    agreement_pixels: float = 0.5
-    """Points that err by less agree well: of two guesses of a step, the one is taken that more agree with."""
-    guess_pixels: float = 1.5
-    """Where the step before moves half of the points elsewhere than the given motion by more, it is tried as a guess too."""
-    correlated_points: float = 10.0
-    """So many points err together as one."""
-
-    def __post_init__(self) -> None:
-        for name in ("points", "distance", "patch", "min_points", "settled_steps"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("robust_threshold", "robust_depth", "noise_floor", "correlated_points", "return_pixels", "depth_near", "newcomer"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
 
 
 class DepthFrame(Protocol):
@@ -216,7 +160,7 @@ class PointTracks:
     def _fill(self, frame: DepthFrame) -> None:
         """New corners where there are none yet, with the depth that is predicted there, in the tracks' unit."""
         wanted = self.config.points - len(self._places)
-        places = _corners(frame.grey, self._places, wanted, self.config)
+        places = find_corners(frame.grey, self._places, wanted, self.config)
         depth = _at(frame.depth, places)
         known = np.isfinite(depth) & (depth > 0)
         if not known.any():
@@ -238,8 +182,8 @@ class PointTracks:
             return np.zeros(0, dtype=bool), self._places
         height, width = current.grey.shape
         expected = project(self._places, self._inverse_depth, motion, intrinsics).clip((0, 0), (width - 1, height - 1))
-        there, found = _lucas_kanade(previous.grey, current.grey, start, expected.astype(np.float32), config)
-        back, found_back = _lucas_kanade(current.grey, previous.grey, there, start, config)
+        there, found = follow(previous.grey, current.grey, start, expected.astype(np.float32), config)
+        back, found_back = follow(current.grey, previous.grey, there, start, config)
         returned = np.linalg.norm(back - start, axis=1) < config.return_pixels
         inside = (there >= MARGIN).all(axis=1) & (there <= (width - 1 - MARGIN, height - 1 - MARGIN)).all(axis=1)
         good = found & found_back & returned & inside
@@ -282,30 +226,6 @@ class PointTracks:
         log_unit = float(np.median(np.log(predicted[near] * inverse_depth[near])))
         self._log_unit += TURN_OF_UNIT * (log_unit - self._log_unit)
         return log_unit
-
-
-def _corners(grey: np.ndarray, taken: np.ndarray, wanted: int, config: TrackConfig) -> np.ndarray:
-    """Up to `wanted` corners (N, 2) away from those that are taken (M, 2) already."""
-    if wanted < 1:
-        return np.zeros((0, 2))
-    free = np.zeros_like(grey)
-    free[MARGIN:-MARGIN, MARGIN:-MARGIN] = 255
-    for x, y in np.round(taken).astype(int).tolist():
-        cv2.circle(free, (x, y), config.distance, 0, -1)
-    found = cv2.goodFeaturesToTrack(grey, wanted, config.quality, config.distance, mask=free, blockSize=config.patch)
-    return np.zeros((0, 2)) if found is None else found[:, 0].astype(np.float64)
-
-
-def _lucas_kanade(
-    first: np.ndarray, second: np.ndarray, places: np.ndarray, expected: np.ndarray, config: TrackConfig
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where points (N, 2) of the first image are in the second, sought from where they are expected, and whether they were found."""
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01)
-    size = (config.patch, config.patch)
-    there, found, _ = cv2.calcOpticalFlowPyrLK(
-        first, second, places, expected.copy(), winSize=size, maxLevel=config.levels, criteria=criteria, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
-    )
-    return there, found[:, 0] > 0
 
 
 def _at(depth: np.ndarray, places: np.ndarray) -> np.ndarray:

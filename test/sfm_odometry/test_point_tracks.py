@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.point_tracks import PointTracks, TrackConfig
+from sfm_odometry.point_tracks import PointTracks
 from sfm_odometry.refine import motion_information
+from sfm_odometry.track_config import TrackConfig
 from sfm_odometry.trajectory import invert_rigid, rotation_from_vector, rotation_vector
 
 HEIGHT, WIDTH = 128, 416
