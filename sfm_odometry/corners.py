@@ -25,12 +25,14 @@ def find_corners(grey: np.ndarray, taken: np.ndarray, wanted: int, config: Track
 
 
 def follow(
-    first: np.ndarray, second: np.ndarray, places: np.ndarray, expected: np.ndarray, config: TrackConfig
+    first: np.ndarray, second: np.ndarray, places: np.ndarray, expected: np.ndarray, size: int, levels: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where points (N, 2) of the first image are in the second, sought from where they are expected, and whether they were found."""
+    """Where points (N, 2) of the first image are in the second, sought from where they are expected, and whether they were found.
+
+    size: side of the patch in pixels; levels: of the pyramid above the image's own, for places that are not well known.
+    """
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01)
-    size = (config.patch, config.patch)
     there, found, _ = cv2.calcOpticalFlowPyrLK(
-        first, second, places, expected.copy(), winSize=size, maxLevel=config.levels, criteria=criteria, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
+        first, second, places, expected.copy(), winSize=(size, size), maxLevel=levels, criteria=criteria, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
     )
     return there, found[:, 0] > 0

@@ -182,8 +182,8 @@ class PointTracks:
             return np.zeros(0, dtype=bool), self._places
         height, width = current.grey.shape
         expected = project(self._places, self._inverse_depth, motion, intrinsics).clip((0, 0), (width - 1, height - 1))
-        there, found = follow(previous.grey, current.grey, start, expected.astype(np.float32), config)
-        back, found_back = follow(current.grey, previous.grey, there, start, config)
+        there, found = follow(previous.grey, current.grey, start, expected.astype(np.float32), config.patch, config.levels)
+        back, found_back = follow(current.grey, previous.grey, there, start, config.patch, 0)
         returned = np.linalg.norm(back - start, axis=1) < config.return_pixels
         inside = (there >= MARGIN).all(axis=1) & (there <= (width - 1 - MARGIN, height - 1 - MARGIN)).all(axis=1)
         good = found & found_back & returned & inside

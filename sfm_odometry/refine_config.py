@@ -81,5 +81,5 @@ class RefineConfig:
             raise InputError(f"min_inliers must be a share, 0 to 1, got {self.min_inliers}")
 
 
-BEFORE_TRACKS = RefineConfig(levels=(3, 1), blocks=(1, 3))
+BEFORE_TRACKS = RefineConfig(levels=(1,), blocks=(3,), iterations=(8,), stop_pixels=0.2)
 """Where tracked points follow, which see more, half the image's size is enough."""

@@ -16,7 +16,7 @@ import numpy as np
 from sfm_odometry.trajectory import invert_rigid, nearest_rotation, rotation_from_vector, rotation_vector
 
 ITERATIONS = 10
-STOP_RAD = 2e-6
+STOP_RAD = 1e-5
 NEAREST = 0.1
 """Points are not projected from nearer to the camera than this share of the median depth."""
 MEDIAN_TO_SIGMA = 0.8493
