@@ -24,8 +24,6 @@ class DepthCorrection:
 
     grid: tuple[int, int]
     """Rows and columns of nodes; the outermost lie on the image's border."""
-    size: tuple[int, int]
-    """Height and width of the finest image; points are given in its pixels."""
     near: float
     """Standard deviation of log depth close to the camera."""
     far: float

@@ -107,8 +107,7 @@ def align_frames(
     given = np.array(previous_from_current, dtype=np.float64)
     if given.shape != (4, 4) or not np.isfinite(given).all():
         raise InputError(f"previous_from_current must be a finite (4, 4) matrix, got shape {given.shape}")
-    size = (current.full.image.shape[0], current.full.image.shape[1])
-    correction = DepthCorrection(config.correction_grid, size, config.correction_near, config.correction_far, current.typical_depth)
+    correction = DepthCorrection(config.correction_grid, config.correction_near, config.correction_far, current.typical_depth)
     prior = motion_information(given, config.prior_length, config.prior_direction, config.prior_floor, config.prior_rotation_deg)
     start = state = State(given, np.zeros(correction.count), np.zeros((len(earlier), 2)))
     iterations = 0

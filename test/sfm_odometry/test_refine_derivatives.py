@@ -68,7 +68,7 @@ def alignment_of(block, prior, **config):
     current, previous, first = (plane_view(pose) for pose in (TRUTH, np.eye(4), np.linalg.inv(GIVEN_BEFORE)))
     sources = stacked([previous, first], [np.eye(4), GIVEN_BEFORE])
     settings = RefineConfig(**config)
-    correction = DepthCorrection(settings.correction_grid, (HEIGHT, WIDTH), settings.correction_near, settings.correction_far, 6.0)
+    correction = DepthCorrection(settings.correction_grid, settings.correction_near, settings.correction_far, 6.0)
     return Alignment(select_points(current, block, 0.004), sources, correction, TRUTH, prior, settings)
 
 
@@ -120,7 +120,7 @@ def test_basis_of_the_correction_is_what_changes_the_depth_map():
     """At every pixel the functions add up to one standard deviation, and the corrected map is the points' correction."""
     view = plane_view(np.eye(4))
     target = select_points(view, 1, 0.0)
-    correction = DepthCorrection((3, 4), (HEIGHT, WIDTH), 0.2, 0.3, 6.0)
+    correction = DepthCorrection((3, 4), 0.2, 0.3, 6.0)
     basis = correction.basis(target)
     assert torch.allclose(basis.sum(0), correction.sigma(target.points[2]), rtol=1e-5)
     coefficients = np.random.default_rng(0).normal(size=12)
