@@ -4,9 +4,10 @@ import copy
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfm_odometry.backends.backend import Compute
+from sfm_odometry.backends.packed import ready
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.convolutions import Convolution, UpConvolution
 from sfm_odometry.networks.part import Part
@@ -25,19 +26,24 @@ class Bfloat16:
             raise InputError(f"backend bfloat16 needs a processor with one of {', '.join(sorted(CPU_FLAGS))}: this one has none of them")
 
     def prepare(self, part: Part, examples: tuple[Tensor, ...]) -> Compute:
-        """A copy of the part with rounded weights; the part as it is, where it does not allow that."""
-        if not part.allows_half:
-            return part
-        rounded = copy.deepcopy(part)
-        for layer in rounded.modules():
+        """A copy of the part, with rounded weights where it allows that, made ready."""
+        part = copy.deepcopy(part)
+        return ready(_Half(part) if part.allows_half else part, examples)
+
+
+class _Half(nn.Module):
+    """A part in half precision, its heads and results in float32."""
+
+    def __init__(self, part: Part) -> None:
+        super().__init__()
+        self.part = part
+        for layer in part.modules():
             if isinstance(layer, Convolution | UpConvolution):  # not the heads: what they say is a result
                 layer.to(torch.bfloat16)
 
-        def compute(*inputs: Tensor) -> Tensor:
-            with torch.autocast("cpu", torch.bfloat16):
-                return rounded(*inputs).float()
-
-        return compute
+    def forward(self, *inputs: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):  # a trace must not hold what is in the cache
+            return self.part(*inputs).float()
 
 
 def _cpu_flags() -> set[str]:

@@ -3,12 +3,13 @@
 import importlib.util
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
-from sfm_odometry.backends import bfloat16, choice
+from sfm_odometry.backends import bfloat16, choice, packed
 from sfm_odometry.backends.choice import BACKEND_NAMES, BACKENDS, examples_of, prepare
 from sfm_odometry.errors import InputError
 from sfm_odometry.estimator import Estimator
@@ -25,9 +26,9 @@ POSES = {
     "matching": MatchingNetConfig(feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4)),
     "stacked": PoseNetConfig(1, 5, (4, 8, 8, 8, 8), pose_widths=(8, 8), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3)),
 }
-EXACT = {"eager": 0.0, "onnxruntime": 1e-5}
+EXACT = {"eager": 0.0, "packed": 1e-5, "onnxruntime": 1e-5}
 """How far motions may be from eager's, and depth relatively; the others compute depth and masks in half precision."""
-QUICK = ("eager", "bfloat16", "onnxruntime", "openvino")
+QUICK = ("eager", "packed", "bfloat16", "onnxruntime", "openvino")
 HALF = {"depth": 0.01, "mask": 0.02}
 
 
@@ -94,6 +95,46 @@ def test_what_a_window_keeps_is_not_overwritten_by_the_next_frame(name):
     assert slid[1] == pytest.approx(alone[1], abs=1e-3)
 
 
+@pytest.mark.parametrize("name", ["packed", "bfloat16"])
+@pytest.mark.parametrize("lacking", ["_with_packed_weights", "_trace"])
+def test_a_torch_without_packed_weights_or_without_tracing_computes_the_same(name, lacking, monkeypatch):
+    need(name)
+
+    def refuse(*_):
+        raise RuntimeError("not in this version")
+
+    network = model("matching")
+    examples = examples_of(network, CPU)
+    with torch.inference_mode():
+        whole = prepare(network, CPU, name)
+        monkeypatch.setattr(packed, lacking, refuse)
+        lesser = prepare(network, CPU, name)
+        assert isinstance(lesser.run["depth"], torch.jit.ScriptModule) == (lacking != "_trace")
+        for part, inputs in examples.items():
+            for mine, other in zip(*(as_tuple(each.run[part](*inputs)) for each in (whole, lesser)), strict=True):
+                assert torch.allclose(mine, other, rtol=HALF["depth"] if name == "bfloat16" else 1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["packed", "bfloat16"])
+def test_parts_compute_beside_each_other_in_threads(name):
+    need(name)
+    network = model("matching")
+    examples, prepared = examples_of(network, CPU), prepare(network, CPU, name)
+
+    @torch.inference_mode()
+    def results(part):
+        return [as_tuple(prepared.run[part](*examples[part])) for _ in range(30)]
+
+    alone = {part: results(part)[0] for part in examples}
+    with ThreadPoolExecutor(len(examples)) as pool:
+        for part, found in zip(examples, pool.map(results, examples), strict=True):
+            assert all(torch.equal(mine, other) for several in found for mine, other in zip(several, alone[part], strict=True))
+
+
+def as_tuple(result):
+    return (result,) if torch.is_tensor(result) else tuple(result)
+
+
 def test_an_unknown_backend_is_refused_with_the_names_of_all():
     with pytest.raises(InputError, match=r"auto, eager.*got 'tensorrt'"):
         Estimator(model("matching"), "cpu", backend="tensorrt")
@@ -106,14 +147,14 @@ def test_an_absent_package_is_named_with_what_to_type(name, monkeypatch):
         prepare(model("matching"), CPU, name)
 
 
-def test_a_processor_without_bfloat16_is_told_so_and_auto_takes_eager(monkeypatch):
+def test_a_processor_without_bfloat16_is_told_so_and_auto_takes_what_is_exact(monkeypatch):
     monkeypatch.setattr(bfloat16, "_cpu_flags", lambda: {"sse2", "avx2"})
     with pytest.raises(InputError, match="avx512_bf16"):
         prepare(model("matching"), CPU, "bfloat16")
-    assert prepare(model("matching"), CPU, "auto").backend == "eager"
+    assert prepare(model("matching"), CPU, "auto").backend in choice.EXACT
 
 
-@pytest.mark.parametrize("name", ["bfloat16", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("name", ["packed", "bfloat16", "onnxruntime", "openvino"])
 def test_backends_of_the_processor_refuse_a_gpu(name):
     with pytest.raises(InputError, match="cuda"):
         BACKENDS[name](torch.device("cuda", 0))
@@ -155,4 +196,4 @@ def test_every_part_has_an_example_and_making_them_leaves_the_random_numbers_alo
 
 
 def test_the_names_are_auto_and_one_a_file():
-    assert BACKEND_NAMES == ("auto", "eager", "bfloat16", "compiled", "onnxruntime", "openvino")
+    assert BACKEND_NAMES == ("auto", "eager", "packed", "bfloat16", "compiled", "onnxruntime", "openvino")
