@@ -32,12 +32,12 @@ def choose_device(name: str) -> torch.device:
 
 
 def use_threads(count: int) -> None:
-    """Let this process compute on `count` threads; 0: on all cores but one, at most 4, so that the middleware and the camera have one too.
+    """Let each network compute on `count` threads; 0: on half of the cores, at most 4, as depth is inferred beside the motion.
 
-    Threads that share their core with another process wait for each other: on two busy cores one thread is faster than two.
+    Threads that share their core wait for each other: on two busy cores one thread is faster than two.
     """
     cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(count or min(max(cores - 1, 1), 4))
+    torch.set_num_threads(count or min(max(cores // 2, 1), 4))
 
 
 class Estimator:

@@ -6,6 +6,7 @@ from enum import Enum
 
 import numpy as np
 
+from sfm_odometry.background import Background, Later
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.estimator import Estimator
 from sfm_odometry.params import OdometryParams
@@ -70,12 +71,18 @@ class OdometryResult:
     """What happened besides: a gap, a clock jump, other intrinsics, lost."""
     motions: tuple[FrameMotion, ...] = ()
     """Frames whose pose is new, oldest first: the whole window when it fills, one frame afterwards."""
-    depth: Panel | None = None
-    """Depth of the newest frame along z, NaN = unknown."""
     mask: Panel | None = None
     """Explainability, 0 to 1, of the window's target frame."""
     preprocess_ms: float = 0.0
     inference_ms: float = 0.0
+    """Until the motions were known."""
+    later_depth: Later[Panel] | None = None
+    """Depth of the newest frame, as it may still be computed beside."""
+
+    @property
+    def depth(self) -> Panel | None:
+        """Depth of the newest frame along z, NaN = unknown; waits for it. The motions are known before."""
+        return None if self.later_depth is None else self.later_depth.get()
 
 
 class MonocularOdometry:
@@ -91,6 +98,7 @@ class MonocularOdometry:
         )
         self._scale_source = scale_source(self.params.scale_mode, self.params.scale_value, self.params.scale_camera_height)
         self._preprocessor: Preprocessor | None = None
+        self._background = Background(estimator.device)
         self.reset()
 
     def reset(self) -> None:
@@ -132,29 +140,31 @@ class MonocularOdometry:
         """Take one rectified frame, uint8 (H, W) grey or (H, W, 3) RGB, of a camera with `intrinsics`.
 
         Raises ImageError for an image that does not fit its type or intrinsics; a frame whose stamp cannot be used is refused in the
-        result.
+        result. Depth is inferred beside the motion, which needs that of the frame before alone.
         """
         started = time.perf_counter()
         event = self._adapt_to(intrinsics)
         assert self._preprocessor is not None
-        frame = SeenFrame(self._preprocessor.brightened(self._preprocessor(image)), self.estimator)
+        seen = self._preprocessor.brightened(self._preprocessor(image))
+        frame = SeenFrame(seen, self._preprocessor.intrinsics.matrix(), self.estimator, self._refiner.config)
         added = self._window.add(frame, stamp_ns)
         if added.arrival is Arrival.REFUSED:
             return OdometryResult(self._state(), self._scale, refused=added.reason)
+        if want_depth or self.params.refine:
+            frame.prepare(self._background, with_targets=self.params.refine)
         event = self._handle_arrival(added) or event
         preprocessed = time.perf_counter()
         self._scale = self._scale_source.estimate(stamp_ns)
         state, lost, motions, mask = self._track(want_mask)
-        depth = self._depth_panel(frame, stamp_ns) if want_depth else None
         return OdometryResult(
             state=state,
             scale=self._scale,
             event=lost or event,
             motions=motions,
-            depth=depth,
             mask=mask,
             preprocess_ms=(preprocessed - started) * 1e3,
             inference_ms=(time.perf_counter() - preprocessed) * 1e3,
+            later_depth=self._later_depth(frame, stamp_ns) if want_depth else None,
         )
 
     def _state(self) -> TrackingState:
@@ -188,11 +198,17 @@ class MonocularOdometry:
             return f"clock jumped back {-added.since_newest_ns / 1e9:.2f} s"
         return ""
 
-    def _depth_panel(self, frame: SeenFrame, stamp_ns: int) -> Panel:
-        assert self._preprocessor is not None
-        depth = frame.depth * np.float32(self._scale.value * self._refiner.unit)
-        known = (depth >= self.params.min_depth) & (depth <= self.params.max_depth) & self._preprocessor.seen
-        return Panel(stamp_ns, np.where(known, depth, np.float32(np.nan)), self._preprocessor.intrinsics)
+    def _later_depth(self, frame: SeenFrame, stamp_ns: int) -> Later[Panel]:
+        """The depth panel in the unit that the frame's motion has."""
+        preprocessor, factor = self._preprocessor, np.float32(self._scale.value * self._refiner.unit)
+        assert preprocessor is not None
+
+        def panel() -> Panel:
+            depth = frame.depth * factor
+            known = (depth >= self.params.min_depth) & (depth <= self.params.max_depth) & preprocessor.seen
+            return Panel(stamp_ns, np.where(known, depth, np.float32(np.nan)), preprocessor.intrinsics)
+
+        return Later(panel)
 
     def _track(self, want_mask: bool) -> tuple[TrackingState, str, tuple[FrameMotion, ...], Panel | None]:
         if not self._window.full:
@@ -236,12 +252,10 @@ class MonocularOdometry:
 
     def _step(self, previous_from_current: np.ndarray, index: int, dt_s: float) -> Step:
         """The step from the window's frame `index` to the next in the model's unit of length, refined if that is asked for."""
-        assert self._preprocessor is not None
         if not self.params.refine:
             return network_step(previous_from_current)
         previous, current = self._window.frames[index : index + 2]
-        intrinsics = self._preprocessor.intrinsics.matrix()
-        return refined_step(self._refiner, (previous, current), previous_from_current, intrinsics, dt_s)
+        return refined_step(self._refiner, (previous, current), previous_from_current, dt_s)
 
     def _scaled(self, steps: list[Step], first: int, stamps_ns: list[int]) -> list[Step]:
         """The steps from the window's frame `first` on, in the published unit: the scale is measured with them before it is used."""

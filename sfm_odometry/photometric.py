@@ -23,21 +23,15 @@ class View:
 
     image: Tensor
     """(H, W) float32, grey values 0 to 1."""
-    inverse_depth: Tensor | None
-    """(H, W) float32, 1 / depth along z; NaN = unknown. None: the view is only sampled from."""
-    weights: Tensor | None
-    """(H, W) float32, 0 to 1; None = 1."""
     camera: tuple[float, float, float, float]
     """fx, fy, cx, cy of these pixels."""
 
     def reduced(self, level: int) -> "View":
-        """The view made smaller by 2^level, then smoothed; unknown depth spreads over the larger pixel, odd last rows and columns go."""
+        """The view made smaller by 2^level, then smoothed; odd last rows and columns go."""
         size = 2**level
         fx, fy, cx, cy = self.camera
         camera = (fx / size, fy / size, (cx + 0.5) / size - 0.5, (cy + 0.5) / size - 0.5)
-        inverse_depth = None if self.inverse_depth is None else _mean(self.inverse_depth, size)
-        weights = None if self.weights is None else _mean(self.weights, size)
-        return View(smoothed(_mean(self.image, size)), inverse_depth, weights, camera)
+        return View(smoothed(mean_of_blocks(self.image, size)), camera)
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,8 @@ class TargetPoints:
     """(N,): given weights, positive."""
 
 
-def _mean(values: Tensor, size: int) -> Tensor:
+def mean_of_blocks(values: Tensor, size: int) -> Tensor:
+    """(H, W) made smaller: the mean of each block of size x size pixels, NaN where one of them is."""
     return values if size == 1 else F.avg_pool2d(values[None, None], size)[0, 0]
 
 
@@ -92,25 +87,24 @@ def motion_jacobian(gradient: Tensor, points: Tensor, camera: tuple[float, float
     return torch.stack([along_x, along_y, along_z, *turning])
 
 
-def select_points(view: View, block: int, min_gradient: float) -> TargetPoints:
+def select_points(view: View, inverse_depth: Tensor, weights: Tensor | None, block: int, min_gradient: float) -> TargetPoints:
     """The pixel of the steepest gradient in each block of `block` x `block` pixels: few points, spread over the whole image.
 
-    Pixels of unknown depth, without weight, at the border, or flatter than `min_gradient` are left out.
+    inverse_depth: (H, W), 1 / depth along z, NaN = unknown; weights: (H, W), 0 to 1, None = 1. Pixels of unknown depth, without weight, at
+    the border, or flatter than `min_gradient` are left out.
     """
-    assert view.inverse_depth is not None
-    usable = view.inverse_depth > 0 if view.weights is None else (view.inverse_depth > 0) & (view.weights > 0)
+    usable = inverse_depth > 0 if weights is None else (inverse_depth > 0) & (weights > 0)
     gradient = image_gradient(view.image)
     squared = torch.addcmul(gradient[0] * gradient[0], gradient[1], gradient[1]) * usable
     steepest, index = F.max_pool2d(squared[None, None], block, return_indices=True)
     index = index.flatten()[steepest.flatten() >= max(min_gradient, 1e-9) ** 2]
-    values, inverse_depth = view.image.take(index), view.inverse_depth.take(index)
-    weights = torch.ones_like(values) if view.weights is None else view.weights.take(index)
+    values, depth = view.image.take(index), 1.0 / inverse_depth.take(index)
     pixels = _pixels(index, view.image.shape[1])
-    points = _points(pixels, 1.0 / inverse_depth, view.camera)
+    points = _points(pixels, depth, view.camera)
     height, width = view.image.shape
     places = pixels / pixels.new_tensor([[width - 1], [height - 1]])
     jacobian = motion_jacobian(gradient.flatten(1).index_select(1, index), points, view.camera)
-    return TargetPoints(points, places, values, jacobian, weights)
+    return TargetPoints(points, places, values, jacobian, torch.ones_like(values) if weights is None else weights.take(index))
 
 
 def _pixels(index: Tensor, width: int) -> Tensor:
@@ -125,21 +119,19 @@ def _points(pixels: Tensor, depth: Tensor, camera: tuple[float, float, float, fl
     return torch.stack([(pixels[0] - cx) / fx * depth, (pixels[1] - cy) / fy * depth, depth])
 
 
-def sample_points(
-    images: Tensor, camera: tuple[float, float, float, float], points: Tensor, source_from_target: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Grey values (S, N) of sources (S, H, W) where points (3, N) of the target project, and whether (S, N) they do so inside and in front.
+def sample_points(view: View, points: Tensor, source_from_target: Tensor) -> tuple[Tensor, Tensor]:
+    """Grey values (N,) of a source where points (3, N) of the target project, and whether (N,) they do so inside and in front.
 
-    source_from_target: (S, 4, 4) float32; camera: fx, fy, cx, cy of all sources.
+    source_from_target: (4, 4) float32.
     """
-    height, width = images.shape[-2:]
-    fx, fy, cx, cy = camera
-    x, y, z = (source_from_target[:, :3, :3] @ points + source_from_target[:, :3, 3:]).unbind(1)
+    height, width = view.image.shape
+    fx, fy, cx, cy = view.camera
+    x, y, z = torch.addmm(source_from_target[:3, 3:], source_from_target[:3, :3], points)
     inverse_z = 1.0 / z.clamp_min(MIN_PROJECTION_DEPTH)
     # Coordinates of grid_sample: -1 and 1 are the centres of the first and the last pixel.
     grid_x = (x * inverse_z) * (2 * fx / (width - 1)) + (2 * cx / (width - 1) - 1)
     grid_y = (y * inverse_z) * (2 * fy / (height - 1)) + (2 * cy / (height - 1) - 1)
     inside = (grid_x.abs() <= 1) & (grid_y.abs() <= 1) & (z > MIN_PROJECTION_DEPTH)
-    grid = torch.stack([grid_x, grid_y], dim=-1)[:, None]
-    values = F.grid_sample(images[:, None], grid, mode="bilinear", padding_mode="border", align_corners=True)
-    return values[:, 0, 0], inside
+    grid = torch.stack([grid_x, grid_y], dim=-1)[None, None]
+    values = F.grid_sample(view.image[None, None], grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return values[0, 0, 0], inside

@@ -22,6 +22,8 @@ from sfm_odometry.track_config import TrackConfig
 
 FARTHEST_SHARE = 1.5
 """Predicted depths up to this times the median say what scale the depth map has."""
+MEDIAN_STRIDE = 4
+"""Of every so many rows and columns one is enough for the median of a depth map."""
 TURN_OF_UNIT = 0.2
 """Share of the newest frame in the ratio between the tracks' unit of length and the depth network's."""
 OUTVOTED_SHARE = 0.7
@@ -101,10 +103,11 @@ class PointTracks:
         """Follow the points of the previous frame into the current one and find the motion between.
 
         given: previous_from_current (4, 4) as known before, lengths in the tracks' unit, with its information (6, 6) in the current
-        camera's axes. A previous frame other than the newest one known starts new tracks.
+        camera's axes. A previous frame other than the newest one known starts new tracks. The current frame's depth is not asked for.
         """
         if self._newest is not previous:
             self._lose()
+        self._hold_unit(previous)
         self._fill(previous)
         attempt = self._attempt(previous, current, intrinsics, TrackPrior(given, information))
         if self._motion is not None and self._apart(given, self._motion, intrinsics) > self.config.guess_pixels:
@@ -166,7 +169,7 @@ class PointTracks:
         if not known.any():
             return
         inverse_depth = 1.0 / (depth[known] * self.unit)
-        typical = 1.0 / (float(np.nanmedian(frame.depth)) * self.unit)
+        typical = 1.0 / (_typical(frame.depth) * self.unit)
         sigma = np.hypot(self.config.depth_near * inverse_depth, self.config.depth_far * typical)
         self._places = np.concatenate([self._places, places[known]])
         self._inverse_depth = np.concatenate([self._inverse_depth, inverse_depth])
@@ -212,20 +215,26 @@ class PointTracks:
         keep = self._fits(moved) & (inverse_depth > 0)
         places, inverse_depth = seen.current[keep], inverse_depth[keep]
         variance = variance[keep] + (self.config.forgetting * inverse_depth) ** 2
-        pulled = np.exp(-self.config.pull * self._measure_unit(places, inverse_depth, current.depth))
         self._newest, self._motion = current, moved.previous_from_current
         self._agreed = self._agreed[attempt.followed][keep] + 1
-        self._places, self._inverse_depth, self._variance = places, inverse_depth * pulled, variance * pulled**2
+        self._places, self._inverse_depth, self._variance = places, inverse_depth, variance
 
-    def _measure_unit(self, places: np.ndarray, inverse_depth: np.ndarray, depth: np.ndarray) -> float:
-        """Logarithm of the depth network's unit over the tracks', by this frame; the slow state of it follows."""
-        predicted = _at(depth, places)
-        near = predicted < FARTHEST_SHARE * np.nanmedian(depth)
+    def _hold_unit(self, frame: DepthFrame) -> None:
+        """Let the depth that is predicted of this frame hold the scale of all its tracks, slowly, and say how their unit differs from it."""
+        predicted = _at(frame.depth, self._places)
+        near = predicted < FARTHEST_SHARE * _typical(frame.depth)
         if near.sum() < self.config.min_points / 2:
-            return 0.0
-        log_unit = float(np.median(np.log(predicted[near] * inverse_depth[near])))
+            return
+        log_unit = float(np.median(np.log(predicted[near] * self._inverse_depth[near])))
         self._log_unit += TURN_OF_UNIT * (log_unit - self._log_unit)
-        return log_unit
+        pulled = np.exp(-self.config.pull * log_unit)
+        self._inverse_depth, self._variance = self._inverse_depth * pulled, self._variance * pulled**2
+
+
+def _typical(depth: np.ndarray) -> float:
+    """Median of the known depths (H, W); NaN where there are none."""
+    some = depth[::MEDIAN_STRIDE, ::MEDIAN_STRIDE]
+    return float(np.median(some[np.isfinite(some)])) if np.isfinite(some).any() else np.nan
 
 
 def _at(depth: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -1,12 +1,12 @@
-"""A frame made ready for alignment: its views, coarse to fine, and the points of each that are sought in other frames."""
+"""A frame made ready for alignment: its image, coarse to fine, and the points of each level that are sought in other frames."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from sfm_odometry.photometric import TargetPoints, View, select_points
+from sfm_odometry.photometric import TargetPoints, View, mean_of_blocks, select_points
 from sfm_odometry.refine_config import RefineConfig
 
 MEDIAN_STRIDE = 4
@@ -15,38 +15,37 @@ MEDIAN_STRIDE = 4
 
 @dataclass(frozen=True)
 class Pyramid:
-    """One frame on all levels of a refinement; made once, it serves as target and then as source of later frames."""
+    """The image of one frame on all levels of a refinement: what the points of other frames are sought in."""
 
-    full: View
-    config: RefineConfig
+    views: tuple[View, ...]
 
     @classmethod
-    def of(cls, image: Tensor, depth: Tensor | None, intrinsics: Tensor, weights: Tensor | None, config: RefineConfig) -> "Pyramid":
-        """Of a grey image (H, W), uint8 or float in [0, 1], depth (H, W) along z where it is known, and weights (H, W), 0 to 1."""
+    def of(cls, image: Tensor, intrinsics: np.ndarray | Tensor, config: RefineConfig) -> "Pyramid":
+        """Of a grey image (H, W), uint8 or float in [0, 1], of a camera with intrinsics (3, 3)."""
         grey = image.float() / 255.0 if image.dtype == torch.uint8 else image.float()
         fx, fy, cx, cy = (float(intrinsics[place]) for place in ((0, 0), (1, 1), (0, 2), (1, 2)))
-        inverse_depth = None if depth is None else _inverse_depth(depth)
-        return cls(View(grey, inverse_depth, None if weights is None else weights.float(), (fx, fy, cx, cy)), config)
-
-    @cached_property
-    def views(self) -> tuple[View, ...]:
-        """One for each level."""
-        return tuple(self.full.reduced(level) for level in self.config.levels)
-
-    @cached_property
-    def targets(self) -> tuple[TargetPoints, ...]:
-        """The informative points of each level; the depth must be known."""
-        blocks = zip(self.views, self.config.blocks, strict=True)
-        return tuple(select_points(view, block, self.config.min_gradient) for view, block in blocks)
-
-    @cached_property
-    def typical_depth(self) -> float:
-        """Median depth; NaN where none is known."""
-        assert self.full.inverse_depth is not None
-        return 1.0 / float(self.full.inverse_depth[::MEDIAN_STRIDE, ::MEDIAN_STRIDE].nanmedian())
+        full = View(grey, (fx, fy, cx, cy))
+        return cls(tuple(full.reduced(level) for level in config.levels))
 
 
-def _inverse_depth(depth: Tensor) -> Tensor:
-    """1 / depth, NaN where the depth is unknown."""
-    inverse = 1.0 / depth.float()
-    return inverse.masked_fill_(~((inverse > 0) & (inverse < torch.inf)), torch.nan)
+@dataclass(frozen=True)
+class Targets:
+    """The informative points of one frame on all levels: what is sought in other frames."""
+
+    levels: tuple[TargetPoints, ...]
+    typical_depth: float
+    """Median depth; NaN where none is known."""
+
+    @classmethod
+    def of(cls, pyramid: Pyramid, depth: Tensor, weights: Tensor | None, config: RefineConfig) -> "Targets":
+        """Of a frame's pyramid, its depth (H, W) along z and weights (H, W), 0 to 1.
+
+        A depth of NaN, infinity or <= 0 is unknown, and spreads over the larger pixels of coarse levels.
+        """
+        inverse = 1.0 / depth.float()
+        inverse.masked_fill_(~((inverse > 0) & (inverse < torch.inf)), torch.nan)
+        levels = []
+        for view, level, block in zip(pyramid.views, config.levels, config.blocks, strict=True):
+            weights_here = None if weights is None else mean_of_blocks(weights.float(), 2**level)
+            levels.append(select_points(view, mean_of_blocks(inverse, 2**level), weights_here, block, config.min_gradient))
+        return cls(tuple(levels), 1.0 / float(inverse[::MEDIAN_STRIDE, ::MEDIAN_STRIDE].nanmedian()))

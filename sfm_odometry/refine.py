@@ -1,38 +1,29 @@
 """Direct image alignment at run time: the pose network's motion made more precise by the images themselves and the predicted depth.
 
 View synthesis is the networks' training signal; here the same error is minimised over the six numbers of one motion, coarse to fine, with
-the gain and offset of brightness and smooth corrections of the predicted depth. The current frame is aligned with several frames before it
-at once, whose motions are known. `sfm_odometry.photometric` has the error and its derivatives, `sfm_odometry.alignment` the minimisation
-on one level, `sfm_odometry.depth_correction` the corrections.
+the gain and offset of brightness and smooth corrections of the predicted depth. The points are those of the previous frame, sought in the
+current one: a motion is there before the current frame's depth is. `sfm_odometry.photometric` has the error and its derivatives,
+`sfm_odometry.alignment` the minimisation on one level, `sfm_odometry.depth_correction` the corrections.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sfm_odometry.alignment import Alignment, Errors, Outcome, State, stacked
+from sfm_odometry.alignment import Alignment, Errors, Outcome, State
 from sfm_odometry.depth_correction import DepthCorrection
 from sfm_odometry.errors import InputError
-from sfm_odometry.pyramid import Pyramid
+from sfm_odometry.pyramid import Pyramid, Targets
 from sfm_odometry.refine_config import RefineConfig
+from sfm_odometry.trajectory import adjoint, invert_rigid
 
-__all__ = ["EarlierFrame", "RefineConfig", "Refinement", "align_frames", "motion_information", "refine_motion"]
+__all__ = ["RefineConfig", "Refinement", "align_frames", "motion_information", "refine_motion"]
 
 DEFAULT_CONFIG = RefineConfig()
 MAX_CONDITION = 1e12
 """Normal equations worse conditioned than this have no solution worth the name."""
-
-
-@dataclass(frozen=True)
-class EarlierFrame:
-    """A frame before the current one, and where it lies."""
-
-    pyramid: Pyramid
-    from_previous: np.ndarray
-    """(4, 4) float64: earlier_from_previous; the identity for the previous frame itself."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +42,10 @@ class Refinement:
     residual_after: float
     """Robust root mean square error of the grey values (0 to 1), gain and offset fitted, on the finest level; NaN if never there."""
     inliers: float
-    """Share of the selected points that lie inside the other images and fit."""
+    """Share of the selected points that lie inside the current image and fit."""
     iterations: int
     depth_correction: tuple[DepthCorrection, np.ndarray] | None = None
-    """How the depth had to be changed to fit the images; None where the given motion was kept."""
+    """How the previous frame's depth had to be changed to fit the images; None where the given motion was kept."""
 
     @property
     def length(self) -> float:
@@ -69,9 +60,9 @@ class Refinement:
 
 
 def refine_motion(
-    current: Tensor,
     previous: Tensor,
-    depth_current: Tensor,
+    current: Tensor,
+    depth_previous: Tensor,
     intrinsics: np.ndarray | Tensor,
     previous_from_current: np.ndarray | Tensor,
     weights: Tensor | None = None,
@@ -79,62 +70,60 @@ def refine_motion(
 ) -> Refinement:
     """Refine the motion between two frames of one camera.
 
-    current, previous: (H, W) grey, float in [0, 1] or uint8; depth_current: (H, W) along z, a pixel of NaN, infinity or <= 0 is left out;
-    intrinsics: (3, 3) of both; previous_from_current: (4, 4), lengths in the depth's unit; weights: (H, W) of the current frame, 0 to 1,
+    previous, current: (H, W) grey, float in [0, 1] or uint8; depth_previous: (H, W) along z, a pixel of NaN, infinity or <= 0 is left out;
+    intrinsics: (3, 3) of both; previous_from_current: (4, 4), lengths in the depth's unit; weights: (H, W) of the previous frame, 0 to 1,
     such as the explainability mask. All tensors on one device. Raises InputError for shapes that do not fit.
     """
-    shape = tuple(current.shape)
-    for name, values in {"previous": previous, "depth_current": depth_current, "weights": weights}.items():
+    shape = tuple(previous.shape)
+    for name, values in {"current": current, "depth_previous": depth_previous, "weights": weights}.items():
         if values is not None and (len(shape) != 2 or tuple(values.shape) != shape):
-            raise InputError(f"refine_motion wants images of one shape (H, W), got current {shape} and {name} {tuple(values.shape)}")
+            raise InputError(f"refine_motion wants images of one shape (H, W), got previous {shape} and {name} {tuple(values.shape)}")
     if tuple(intrinsics.shape) != (3, 3):
         raise InputError(f"intrinsics must be (3, 3), got {tuple(intrinsics.shape)}")
     given = torch.as_tensor(previous_from_current).double().cpu().numpy()
-    camera = torch.as_tensor(intrinsics)
-    target = Pyramid.of(current, depth_current, camera, weights, config)
-    source = Pyramid.of(previous, None, camera, None, config)
-    return align_frames(target, [EarlierFrame(source, np.eye(4))], given, config)
+    with torch.inference_mode():
+        targets = Targets.of(Pyramid.of(previous, intrinsics, config), depth_previous, weights, config)
+        return align_frames(targets, Pyramid.of(current, intrinsics, config), given, config)
 
 
 @torch.inference_mode()
 def align_frames(
-    current: Pyramid, earlier: Sequence[EarlierFrame], previous_from_current: np.ndarray, config: RefineConfig = DEFAULT_CONFIG
+    previous: Targets, current: Pyramid, previous_from_current: np.ndarray, config: RefineConfig = DEFAULT_CONFIG
 ) -> Refinement:
-    """Refine the motion of a frame, whose depth is known, against one or more frames before it.
+    """Refine the motion from a frame whose depth is known to the next.
 
-    previous_from_current: (4, 4), lengths in the depth's unit, as those of the earlier frames. Raises InputError for one that is no motion.
+    previous_from_current: (4, 4), lengths in the depth's unit. Raises InputError for one that is no motion.
     """
     given = np.array(previous_from_current, dtype=np.float64)
     if given.shape != (4, 4) or not np.isfinite(given).all():
         raise InputError(f"previous_from_current must be a finite (4, 4) matrix, got shape {given.shape}")
-    correction = DepthCorrection(config.correction_grid, config.correction_near, config.correction_far, current.typical_depth)
-    prior = motion_information(given, config.prior_length, config.prior_direction, config.prior_floor, config.prior_rotation_deg)
-    start = state = State(given, np.zeros(correction.count), np.zeros((len(earlier), 2)))
+    correction = DepthCorrection(config.correction_grid, config.correction_near, config.correction_far, previous.typical_depth)
+    inverse = invert_rigid(given)
+    prior = motion_information(inverse, config.prior_length, config.prior_direction, config.prior_floor, config.prior_rotation_deg)
+    start = state = State(inverse, np.zeros(correction.count), np.zeros(2))
     iterations = 0
-    for level, most in enumerate(config.iterations):
-        target = current.targets[level]
+    for target, source, most in zip(previous.levels, current.views, config.iterations, strict=True):
         if target.values.numel() < config.min_points:
             return _kept(given, config, f"too few points: {target.values.numel()} of at least {config.min_points}", iterations=iterations)
-        sources = stacked([frame.pyramid.views[level] for frame in earlier], [frame.from_previous for frame in earlier])
-        alignment = Alignment(target, sources, correction, given, prior, config)
+        alignment = Alignment(target, source, correction, inverse, prior, config)
         errors = alignment.errors(state)
         alignment.weigh(state, errors)
         if state is not start:
             state, errors = _better(alignment, (state, errors), (start, alignment.errors(start)))
         outcome = alignment.minimise(state, errors, most)
         state, iterations = outcome.state, iterations + outcome.steps
-    return _verdict(alignment, correction, start, outcome, iterations)
+    return _verdict(given, alignment, correction, start, outcome, iterations)
 
 
 def _along(motion: np.ndarray) -> np.ndarray:
-    """Direction (3,) of a motion (4, 4) in the current camera's axes; zero where it does not move."""
+    """Direction (3,) of a motion b_from_a (4, 4) in a's axes; zero where it does not move."""
     translation = motion[:3, :3].T @ motion[:3, 3]
     direction: np.ndarray = translation / max(float(np.linalg.norm(translation)), 1e-12)
     return direction
 
 
 def motion_information(motion: np.ndarray, length: float, direction: float, floor: float, rotation_deg: float) -> np.ndarray:
-    """Information (6, 6), in the current camera's axes, of a motion (4, 4) known to standard deviations; 0 = that says nothing.
+    """Information (6, 6), in a's axes, of a motion b_from_a (4, 4) known to standard deviations; 0 = that says nothing.
 
     length, direction: along and across its translation, as shares of its length, with `floor` added; rotation_deg: of each angle.
     """
@@ -156,14 +145,16 @@ def _better(alignment: Alignment, first: tuple[State, Errors], second: tuple[Sta
     return first if alignment.cost(*first) <= alignment.cost(*second) else second
 
 
-def _verdict(alignment: Alignment, correction: DepthCorrection, start: State, outcome: Outcome, iterations: int) -> Refinement:
+def _verdict(
+    given: np.ndarray, alignment: Alignment, correction: DepthCorrection, start: State, outcome: Outcome, iterations: int
+) -> Refinement:
     """The refined motion, if it is to be believed, else the given one."""
     config, state, errors = alignment.config, outcome.state, outcome.errors
-    scale = float(alignment.weigh(state, errors).mean())
+    scale = alignment.weigh(state, errors)
     information, _ = alignment.normal_equations(state, errors)
     _, errors_before = alignment.fit_brightness(start, alignment.errors(start))
     cost, cost_before = alignment.photometric_cost(errors), alignment.photometric_cost(errors_before)
-    points = alignment.weight / np.sqrt(len(state.brightness)) / config.correlated_points
+    points = alignment.weight / config.correlated_points
     residual_before, residual_after = (float(scale * np.sqrt(2 * c / points)) for c in (cost_before, cost))
     inliers = alignment.inliers(errors)
     reason, covariance = _doubt(outcome, information, inliers, config), np.eye(6)
@@ -171,26 +162,30 @@ def _verdict(alignment: Alignment, correction: DepthCorrection, start: State, ou
         reason = f"the error grew from {residual_before:.4f} to {residual_after:.4f}"
     if not reason:
         covariance = np.linalg.inv(information)[:6, :6]
-        reason = _limits_exceeded(alignment.given, alignment.difference(state), covariance, config)
+        reason = _limits_exceeded(given, alignment.difference(state), covariance, config)
     if reason:
-        return _kept(alignment.given, config, reason, residual_before, inliers, iterations)
-    motion = state.previous_from_current
-    along = _along(motion)
+        return _kept(given, config, reason, residual_before, inliers, iterations)
+    current_from_previous = state.source_from_target
+    along = _along(current_from_previous)
     # One factor on the whole depth map, and so on the translation, no alignment of images can see.
-    covariance[:3, :3] += (config.depth_scale_error * np.linalg.norm(motion[:3, 3])) ** 2 * np.outer(along, along)
+    covariance[:3, :3] += (config.depth_scale_error * np.linalg.norm(current_from_previous[:3, 3])) ** 2 * np.outer(along, along)
+    # T exp(xi) is the inverse of T^-1 exp(-Ad xi): the same doubt in the current camera's axes.
+    carry = adjoint(current_from_previous)
+    covariance = carry @ covariance @ carry.T
     covariance = (covariance + covariance.T) / 2
+    motion = invert_rigid(current_from_previous)
     return Refinement(motion, covariance, True, "", residual_before, residual_after, inliers, iterations, (correction, state.correction))
 
 
 def _doubt(outcome: Outcome, information: np.ndarray, inliers: float, config: RefineConfig) -> str:
     """Why the alignment itself is not believed, or nothing."""
-    if not np.isfinite(outcome.state.previous_from_current).all() or not np.isfinite(information).all():
+    if not np.isfinite(outcome.state.source_from_target).all() or not np.isfinite(information).all():
         return "the alignment is not finite"
     if inliers < config.min_inliers:
         return f"too few inliers: {inliers:.0%} of at least {config.min_inliers:.0%}"
     if outcome.last_pixels > config.converged_pixels:
         return f"not converged: the last step moved the image by {outcome.last_pixels:.2f} pixels"
-    gain = 1.0 + float(outcome.state.brightness[0, 0])
+    gain = 1.0 + float(outcome.state.brightness[0])
     if not 1.0 / config.max_gain < gain < config.max_gain:
         return f"the images have little in common: a gain of brightness of {gain:.2f}"
     if np.linalg.cond(information) > MAX_CONDITION:

@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from sfm_odometry.point_tracks import PointTracks, TrackResult
-from sfm_odometry.pyramid import Pyramid
-from sfm_odometry.refine import EarlierFrame, Refinement, align_frames, motion_information
+from sfm_odometry.pyramid import Pyramid, Targets
+from sfm_odometry.refine import Refinement, align_frames, motion_information
 from sfm_odometry.refine_config import BEFORE_TRACKS, RefineConfig
 from sfm_odometry.speed_filter import SpeedFilter
 
@@ -39,8 +39,17 @@ class Frame(Protocol):
     def depth(self) -> np.ndarray:
         """(H, W) along z."""
 
-    def pyramid(self, intrinsics: np.ndarray, config: RefineConfig) -> Pyramid:
-        """The frame made ready for alignment."""
+    @property
+    def intrinsics(self) -> np.ndarray:
+        """(3, 3)."""
+
+    @property
+    def pyramid(self) -> Pyramid:
+        """The image made ready to be aligned with the frame before."""
+
+    @property
+    def targets(self) -> Targets:
+        """The points that are sought in the next frame."""
 
 
 class MotionRefiner:
@@ -91,23 +100,22 @@ class MotionRefiner:
         """Length, as steps come out, of one unit of the depth network; depth times this goes with them."""
         return 1.0 if self.tracks is None else self.tracks.unit
 
-    def refine(self, previous: Frame, current: Frame, previous_from_current: np.ndarray, intrinsics: np.ndarray, dt_s: float) -> Refinement:
+    def refine(self, previous: Frame, current: Frame, previous_from_current: np.ndarray, dt_s: float) -> Refinement:
         """The step from `previous` to `current`, which took dt_s, from the pose network's motion on.
 
-        Where the given motion is kept, its length is still brought to the unit of the others.
+        Where the given motion is kept, its length is still brought to the unit of the others. The current frame's depth is not asked for.
         """
         network_length = float(np.linalg.norm(previous_from_current[:3, 3]))
         length = network_length * self.length_ratio
         if self.speed is not None and self.speed.knows:
             length = self.speed.predict(dt_s)[0] / self.unit
         given = _of_length(previous_from_current, length)
-        source = EarlierFrame(previous.pyramid(intrinsics, self.config), np.eye(4))
         config = self.config if self._steps >= self.settle else self._starting
-        result = align_frames(current.pyramid(intrinsics, self.config), [source], given, config)
+        result = align_frames(previous.targets, current.pyramid, given, config)
         if result.converged:
             self._learn(network_length, result)
         if self.tracks is not None:
-            tracked = self.tracks.step(previous, current, intrinsics, *self._prior(result))
+            tracked = self.tracks.step(previous, current, previous.intrinsics, *self._prior(result))
             if not tracked.reason:
                 return self._as_tracked(result, tracked, dt_s)
         return self._steady(_in_unit(result, self.unit), network_length * self.length_ratio * self.unit, dt_s)

@@ -1,4 +1,4 @@
-"""The odometry node with a clock on its stages: the same process, which says at its end what each frame cost its worker thread.
+"""The odometry node with a clock on its stages: the same process, which says at its end what each frame cost its threads.
 
 python -m demo.node_bench.stages FILE --ros-args ... : the node, and a JSON list of [started_ns, {stage: processor ms}] of its frames.
 """
@@ -6,6 +6,7 @@ python -m demo.node_bench.stages FILE --ros-args ... : the node, and a JSON list
 import functools
 import json
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -32,14 +33,21 @@ OVERHEAD = ("decode the message", "rectify", "odometry and TF", "depth, its colo
 """Conversions, publishing and bookkeeping: what ROS costs beside the odometry."""
 
 
+class _Thread(threading.local):
+    """The stages that a thread is in, and when it last told its time."""
+
+    def __init__(self) -> None:
+        self.open: list[str] = []
+        self.since_ns = 0
+
+
 class StageClock:
-    """Processor time of the calling thread by stage, a dictionary for each frame."""
+    """Processor time of the calling thread by stage, a dictionary for each frame; other threads' counts for the frame that is worked on."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, dict[str, float]]] = []
         self._ms: dict[str, float] = defaultdict(float)
-        self._open: list[str] = []
-        self._since_ns = 0
+        self._thread = _Thread()
 
     def timed(self, stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
         """The function with its time, without that of stages within it, added to the stage."""
@@ -47,12 +55,12 @@ class StageClock:
         @functools.wraps(work)
         def call(*arguments: Any, **named: Any) -> Any:
             self._charge()
-            self._open.append(stage)
+            self._thread.open.append(stage)
             try:
                 return work(*arguments, **named)
             finally:
                 self._charge()
-                self._open.pop()
+                self._thread.open.pop()
 
         return call
 
@@ -66,16 +74,16 @@ class StageClock:
             try:
                 return timed(*arguments, **named)
             finally:
-                self.frames.append((started_ns, dict(self._ms)))
+                self.frames.append((started_ns, self._ms))
 
         return call
 
     def _charge(self) -> None:
         """Give the time that has passed to the innermost stage."""
-        now_ns = time.thread_time_ns()
-        if self._open:
-            self._ms[self._open[-1]] += (now_ns - self._since_ns) * 1e-6
-        self._since_ns = now_ns
+        now_ns, thread = time.thread_time_ns(), self._thread
+        if thread.open:
+            self._ms[thread.open[-1]] += (now_ns - thread.since_ns) * 1e-6
+        thread.since_ns = now_ns
 
 
 def install(clock: StageClock) -> None:

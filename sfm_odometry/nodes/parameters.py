@@ -75,13 +75,13 @@ class NodeParameters:
     model_device: str = _parameter("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one", name="model.device")
     model_backend: str = _parameter(
         "auto",
-        "What computes the networks; auto: the faster of eager and bfloat16, measured when configured",
+        "What computes the networks; auto: the fastest that changes depth by at most 0.5 %, measured when configured",
         name="model.backend",
         choices=BACKEND_NAMES,
     )
     model_threads: int = _parameter(
         0,
-        "Threads to compute on; 0: all cores but one, at most 4, as the camera and the middleware need theirs",
+        "Threads that each network computes on, depth beside the motion; 0: half of the cores, at most 4",
         name="model.threads",
         span=(0, 256),
     )

@@ -179,11 +179,11 @@ class Pipeline:
             self._outputs.publish_motion(motion, base_from_camera, self.parameters)
         self.statistics.count("frames_published", len(result.motions))
         self.statistics.count("frames_unrefined", sum(bool(motion.unrefined) for motion in result.motions))
-        if result.depth is not None:
-            self._outputs.depth.publish(result.depth, view, self.parameters)
+        self._outputs.path.publish()
         if result.mask is not None:
             self._outputs.mask.publish(result.mask, view, self.parameters)
-        self._outputs.path.publish()
+        if result.depth is not None:  # last: it is waited for
+            self._outputs.depth.publish(result.depth, view, self.parameters)
 
     def _measure(self, frame: StampedImage, result: OdometryResult, decoded_ms: float, total_ms: float) -> None:
         self.statistics.count("frames_processed")

@@ -7,6 +7,7 @@ import numpy as np
 from sfm_odometry.scale.estimate import ScaleEstimate, ScaleSource, SeenStep
 from sfm_odometry.scale.ground import DOWN, GroundConfig, GroundRegion, NoGround, NoParallax, align_ground, fit_ground, ground_region
 from sfm_odometry.scale.smoothing import SlowScale, TemporalMedian
+from sfm_odometry.trajectory import invert_rigid
 
 WINDOW = 15
 """Frames of the temporal median: the model's unit changes within tens of frames, and a longer median comes too late."""
@@ -53,12 +54,15 @@ class CameraHeightScale(ScaleSource):
         self._scale.reset()
 
     def _measure(self, step: SeenStep) -> tuple[float, float]:
-        """Logarithm of metres in the step's unit, and its standard deviation."""
-        depth = step.current.depth
+        """Logarithm of metres in the step's unit, and its standard deviation: of the ground before the previous frame.
+
+        That frame's depth is known already; the current one's may still be inferred.
+        """
+        depth = step.previous.depth
         region = self._region_of(step.intrinsics, depth.shape)
         plane = fit_ground(depth, region, self._config)
-        images = step.previous.grey, step.current.grey
-        plane = align_ground(*images, step.previous_from_current, step.intrinsics, region, plane, self._config)
+        images = step.current.grey, step.previous.grey
+        plane = align_ground(*images, invert_rigid(step.previous_from_current), step.intrinsics, region, plane, self._config)
         return math.log(self._height_m / plane.height), plane.relative_sigma
 
     def _region_of(self, intrinsics: np.ndarray, shape: tuple[int, ...]) -> GroundRegion:

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.pyramid import Pyramid
-from sfm_odometry.refine import EarlierFrame, RefineConfig, align_frames, refine_motion
+from sfm_odometry.refine import RefineConfig, refine_motion
 from sfm_odometry.trajectory import rotation_from_vector, rotation_vector
 
 WIDTH, HEIGHT = 208, 64
@@ -70,7 +69,7 @@ def scene():
 
 def refine(scene, given=GIVEN, config=FREE, **changed):
     parts = {**scene, **changed}
-    del parts["depth_previous"]
+    del parts["depth_current"]
     return refine_motion(**parts, intrinsics=K, previous_from_current=given, config=config)
 
 
@@ -87,7 +86,7 @@ def test_recovers_the_motion_from_the_true_depth(scene):
     translation, rotation_deg = errors(result)
     assert translation < 0.006 and rotation_deg < 0.02
     assert result.residual_after < 0.6 * result.residual_before
-    assert result.inliers > 0.8 and result.iterations <= 20
+    assert result.inliers > 0.75 and result.iterations <= 20  # the nearest points leave the image
     assert np.allclose(result.previous_from_current[:3, :3] @ result.previous_from_current[:3, :3].T, np.eye(3), atol=1e-12)
 
 
@@ -121,15 +120,15 @@ def test_weights_take_pixels_out(scene):
     """What lies under weight 0 may be anything: the result is that of the intact image without these pixels."""
     weights = torch.ones(HEIGHT, WIDTH)
     weights[:, 57:153] = 0.0  # With a margin: smoothing and gradients reach over an edge.
-    broken = scene["current"].clone()
+    broken = scene["previous"].clone()
     broken[:, 60:150] = torch.rand(HEIGHT, 90, generator=torch.Generator().manual_seed(0))
-    intact, masked, unmasked = refine(scene, weights=weights), refine(scene, current=broken, weights=weights), refine(scene, current=broken)
+    intact, masked, unmasked = refine(scene, weights=weights), refine(scene, previous=broken, weights=weights), refine(scene, previous=broken)
     assert errors(masked, intact.previous_from_current)[1] < 0.01
     assert errors(masked)[1] < 0.5 * errors(unmasked)[1]
 
 
 def test_wrong_scale_of_the_depth_scales_the_translation(scene):
-    result = refine(scene, depth_current=scene["depth_current"] * 1.1)
+    result = refine(scene, depth_previous=scene["depth_previous"] * 1.1)
     assert np.linalg.norm(result.previous_from_current[:3, 3]) == pytest.approx(1.1 * np.linalg.norm(TRUTH[:3, 3]), rel=0.02)
     assert errors(result)[1] < 0.02
 
@@ -139,43 +138,27 @@ def test_prior_holds_the_length_against_a_depth_whose_scale_may_be_wrong(scene):
     given = motion(TRUTH[:3, 3], (0, 0, 0)) @ motion((0, 0, 0), rotation_vector(TRUTH[:3, :3]) * 180 / np.pi)
     trust = {"prior_length": 0.05, "prior_direction": 0.05, "prior_rotation_deg": 0.2, "correlated_points": 1.0}
     config = replace(FREE, correction_grid=(1, 1), correction_near=0.05, correction_far=0.0, **trust)
-    result = refine(scene, given, config, depth_current=scene["depth_current"] * 1.08)
+    result = refine(scene, given, config, depth_previous=scene["depth_previous"] * 1.08)
     ratio = np.linalg.norm(result.previous_from_current[:3, 3]) / np.linalg.norm(TRUTH[:3, 3])
     assert 1.03 < ratio < 1.05
 
 
 def test_correction_takes_up_what_a_wrong_depth_would_do_to_the_rotation(scene):
     """Depth too small on the left and too large on the right looks like a turn; a correction that grows across the image explains it."""
-    wrong = scene["depth_current"] * torch.exp(torch.linspace(-0.4, 0.4, WIDTH))
+    wrong = scene["depth_previous"] * torch.exp(torch.linspace(-0.4, 0.4, WIDTH))
     corrected = replace(FREE, correction_grid=(2, 3), correction_near=0.4, correction_far=0.0, prior_length=0.05, correlated_points=10.0)
-    trusting = refine(scene, config=replace(corrected, correction_grid=(0, 0)), depth_current=wrong, given=TRUTH)
-    result = refine(scene, config=corrected, depth_current=wrong, given=TRUTH)
+    trusting = refine(scene, config=replace(corrected, correction_grid=(0, 0)), depth_previous=wrong, given=TRUTH)
+    result = refine(scene, config=corrected, depth_previous=wrong, given=TRUTH)
     assert errors(result)[1] < 0.3 * errors(trusting)[1]
     correction, coefficients = result.depth_correction
     put_right = correction.corrected(wrong.numpy(), coefficients)
-    before, after = (np.abs(np.log(depth / scene["depth_current"].numpy())).mean() for depth in (wrong.numpy(), put_right))
+    before, after = (np.abs(np.log(depth / scene["depth_previous"].numpy())).mean() for depth in (wrong.numpy(), put_right))
     assert after < 0.5 * before
 
 
 def test_correction_makes_the_covariance_wider(scene):
     trusting, doubtful = (refine(scene, config=replace(FREE, correction_grid=grid)) for grid in ((0, 0), (3, 5)))
     assert np.all(np.diag(doubtful.covariance) > np.diag(trusting.covariance))
-
-
-def test_several_earlier_frames_are_aligned_at_once(scene):
-    """The frame before the previous one sees the same motion over a longer way: noise of the earlier images moves the result less."""
-    before_that = motion((-0.02, 0.0, 0.55), (0.0, 0.3, 0.0))
-    generator = torch.Generator().manual_seed(4)
-    images = np.stack([corridor(pose)[0] for pose in (TRUTH, np.eye(4), np.linalg.inv(before_that))])
-    noise_sigma = torch.tensor([0.0, 0.06, 0.06])[:, None, None]
-    single, double = [], []
-    for _ in range(8):
-        noisy = torch.from_numpy(images).float() + noise_sigma * torch.randn(images.shape, generator=generator)
-        current, previous, first = (Pyramid.of(image, scene["depth_current"], torch.from_numpy(K), None, FREE) for image in noisy)
-        earlier = [EarlierFrame(previous, np.eye(4)), EarlierFrame(first, before_that)]
-        single.append(errors(align_frames(current, earlier[:1], GIVEN, FREE)))
-        double.append(errors(align_frames(current, earlier, GIVEN, FREE)))
-    assert np.all(np.mean(double, axis=0) < np.mean(single, axis=0))
 
 
 def test_strong_prior_holds_the_given_motion(scene):
@@ -187,10 +170,10 @@ def test_strong_prior_holds_the_given_motion(scene):
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"current": torch.full((HEIGHT, WIDTH), 0.4)}, "too few points: 0 of"),
-        ({"depth_current": torch.full((HEIGHT, WIDTH), torch.nan)}, "too few points: 0 of"),
-        ({"depth_current": torch.full((HEIGHT, WIDTH), -1.0)}, "too few points: 0 of"),
-        ({"depth_current": torch.full((HEIGHT, WIDTH), torch.inf)}, "too few points: 0 of"),
+        ({"previous": torch.full((HEIGHT, WIDTH), 0.4)}, "too few points: 0 of"),
+        ({"depth_previous": torch.full((HEIGHT, WIDTH), torch.nan)}, "too few points: 0 of"),
+        ({"depth_previous": torch.full((HEIGHT, WIDTH), -1.0)}, "too few points: 0 of"),
+        ({"depth_previous": torch.full((HEIGHT, WIDTH), torch.inf)}, "too few points: 0 of"),
         ({"weights": torch.zeros(HEIGHT, WIDTH)}, "too few points: 0 of"),
     ],
 )
@@ -286,8 +269,8 @@ def test_errors_of_noisy_images_are_as_large_as_the_covariance_says(scene):
 @pytest.mark.parametrize(
     "changed",
     [
-        {"previous": torch.zeros(HEIGHT, WIDTH + 1)},
-        {"depth_current": torch.zeros(1, HEIGHT, WIDTH)},
+        {"current": torch.zeros(HEIGHT, WIDTH + 1)},
+        {"depth_previous": torch.zeros(1, HEIGHT, WIDTH)},
         {"weights": torch.zeros(2, 2)},
     ],
 )

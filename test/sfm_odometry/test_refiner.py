@@ -20,8 +20,7 @@ def step(length):
 class Frame:
     """Nothing is looked at: the alignment is stood in for."""
 
-    def pyramid(self, intrinsics, config):
-        return None
+    pyramid = targets = None
 
 
 FRAME = Frame()
@@ -34,7 +33,7 @@ class Images:
         self.length, self.sigma, self.converged, self.noise = length, sigma, converged, iter(noise)
         self.given, self.configs = [], []
 
-    def __call__(self, current, earlier, given, config):
+    def __call__(self, previous, current, given, config):
         self.given.append(float(given[2, 3]))
         self.configs.append(config)
         seen = self.length * np.exp(next(self.noise, 0.0))
@@ -47,7 +46,7 @@ class Images:
 def run(monkeypatch, images, lengths, refiner=None):
     monkeypatch.setattr(module, "align_frames", images)
     refiner = refiner or MotionRefiner()
-    return refiner, [refiner.refine(FRAME, FRAME, step(length), None, DT_S) for length in lengths]
+    return refiner, [refiner.refine(FRAME, FRAME, step(length), DT_S) for length in lengths]
 
 
 def lengths_of(results):

@@ -218,11 +218,16 @@ class Frame:
 def drive(scale: CameraHeightScale, count: int, unit: float = 1.0, start: int = 0, road: Road | None = None, step: float = 0.8) -> list:
     """The scale after each of `count` steps at 10 Hz, where the model's unit is `unit` metres."""
     road = road or Road(1.65)
+    ahead = np.array([0.0, 0.0, 1.0]) - road.normal[2] * road.normal
+    along = np.eye(4)
+    along[:3, 3] = step * ahead / np.linalg.norm(ahead)  # however the camera is mounted, it drives along the road
     # The same two views over and over: what is tested is what comes of the measurements.
-    ends = Frame(road.view(forward(-step)), road.depth() / unit), Frame(road.view(), (road.depth() / unit).astype(np.float32))
+    ends = Frame(road.view(), (road.depth() / unit).astype(np.float32)), Frame(road.view(along), np.full((HEIGHT, WIDTH), np.nan))
+    motion = along.copy()
+    motion[:3, 3] /= unit
     estimates = []
     for index in range(start, start + count):
-        scale.observe(SeenStep(*ends, forward(step / unit), index * 100_000_000, (index + 1) * 100_000_000, INTRINSICS))
+        scale.observe(SeenStep(*ends, motion, index * 100_000_000, (index + 1) * 100_000_000, INTRINSICS))
         estimates.append(scale.estimate((index + 1) * 100_000_000))
     return estimates
 
