@@ -220,7 +220,7 @@ class PointTracks:
         self._places, self._inverse_depth, self._variance = places, inverse_depth, variance
 
     def _hold_unit(self, frame: DepthFrame) -> None:
-        """Let the depth that is predicted of this frame hold the scale of all its tracks, slowly, and say how their unit differs from it."""
+        """Let the predicted depth of this frame hold the scale of its tracks, slowly, and tell how their unit differs from it."""
         predicted = _at(frame.depth, self._places)
         near = predicted < FARTHEST_SHARE * _typical(frame.depth)
         if near.sum() < self.config.min_points / 2:

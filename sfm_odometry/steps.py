@@ -76,9 +76,7 @@ def network_step(previous_from_current: np.ndarray, unrefined: str = "") -> Step
     return Step(previous_from_current, motion_covariance(previous_from_current), unrefined)
 
 
-def refined_step(
-    refiner: MotionRefiner, frames: tuple[SeenFrame, SeenFrame], previous_from_current: np.ndarray, dt_s: float
-) -> Step:
+def refined_step(refiner: MotionRefiner, frames: tuple[SeenFrame, SeenFrame], previous_from_current: np.ndarray, dt_s: float) -> Step:
     """The networks' motion between the previous and the current frame, made more precise by the images over the predicted depth.
 
     Where the images do not allow it the networks' motion stays, in the refiner's unit of length.
