@@ -111,13 +111,13 @@ class MatchingNet(MotionNetwork[Tensor]):
     @torch.autocast("cuda", enabled=False)
     def _match(self, queries: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """Flow (M, 2, h, w), in cells, from the queries (M, C, h, w) to the earlier frames, and how sure it is (M, 1, h, w), 0 to 1."""
-        size = queries.shape[-2:]
+        size, finer = _size(queries), _size(earlier)
         origins = 2 * _cells(*size, queries.device)
-        penalty = F.softplus(self.locality) * _squared_distances(*size, *earlier.shape[-2:], earlier.device)
+        penalty = -F.softplus(self.locality) * _squared_distances(*size, *finer, earlier.device)
         # One fused product-and-add: the matrices of similarities are the network's largest tensors.
         sharp = _unit(queries).transpose(1, 2) * torch.exp(self.log_sharpness)
         soft_match = _SoftMatch.apply if torch.is_grad_enabled() else _soft_match
-        places, certainty = soft_match(torch.baddbmm(-penalty, sharp, _unit(earlier)), earlier.shape[-1])[:2]
+        places, certainty = soft_match(torch.baddbmm(penalty, sharp, _unit(earlier)), finer[1])[:2]
         maps = torch.cat([places - origins, certainty], dim=-1).transpose(1, 2).unflatten(-1, size)
         return maps[:, :2], maps[:, 2:]
 
@@ -201,6 +201,11 @@ def _unit(features: Tensor) -> Tensor:
     return features * features.square().sum(dim=1, keepdim=True).clamp_min(1e-24).rsqrt()
 
 
+def _size(features: Tensor) -> tuple[int, int]:
+    """Rows and columns, as numbers also in a trace, so that what depends on nothing else is a constant of it."""
+    return int(features.shape[-2]), int(features.shape[-1])
+
+
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)  # what inference computed could not be used in training afterwards
 def _cells(height: int, width: int, device: torch.device) -> Tensor:
@@ -218,7 +223,7 @@ def _squared_distances(height: int, width: int, finer_height: int, finer_width: 
 
 def _places(features: Tensor) -> Tensor:
     """Where each cell of features (M, C, h, w) lies in the image (1, 2, h, w), -1 to 1."""
-    height, width = features.shape[-2:]
+    height, width = _size(features)
     x = torch.linspace(-1, 1, width, device=features.device).expand(height, width)
     y = torch.linspace(-1, 1, height, device=features.device)[:, None].expand(height, width)
     return torch.stack([x, y])[None]
