@@ -28,18 +28,18 @@ def error_of(motion):
 
 def test_derivatives_are_those_of_finite_differences(tracks):
     places, inverse_depth = tracks
-    _, by_motion, by_depth = _linearised(_rays(places, K), inverse_depth, project(places, inverse_depth, TRUTH, K), TRUTH, K)
+    _, by_motion, by_depth = _linearised(_rays(places, K), inverse_depth, project(places, inverse_depth, TRUTH, K).T, TRUTH, K)
     for index in range(6):
         step = np.eye(6)[index] * 1e-6
         there, back = (-project(places, inverse_depth, _moved(TRUTH, sign * step), K) for sign in (1, -1))
-        assert np.allclose((there - back) / 2e-6, by_motion[..., index], rtol=1e-5, atol=1e-4)
+        assert np.allclose((there - back).T / 2e-6, by_motion[index], rtol=1e-5, atol=1e-4)
     there, back = (-project(places, inverse_depth + sign * 1e-7, TRUTH, K) for sign in (1, -1))
-    assert np.allclose((there - back) / 2e-7, by_depth, rtol=1e-5, atol=1e-3)
+    assert np.allclose((there - back).T / 2e-7, by_depth, rtol=1e-5, atol=1e-3)
 
 
 def test_inverse_depth_after_a_step_is_that_of_the_moved_point(tracks):
     places, inverse_depth = tracks
-    points = _rays(places, K) / inverse_depth[:, None]
+    points = (_rays(places, K) / inverse_depth).T
     current_from_previous = invert_rigid(TRUTH)
     moved = points @ current_from_previous[:3, :3].T + current_from_previous[:3, 3]
     after, variance = inverse_depth_after(places, inverse_depth, np.full(300, 1e-4), TRUTH, K)
