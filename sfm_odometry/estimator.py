@@ -96,7 +96,9 @@ class Estimator:
         window slides, so that nothing is computed twice; its neighbours must stay the same.
         """
         net = self.model.pose_net
-        vectors, mask = net.slide(self._run, [self._normalised(frame) for frame in frames], memories or [{} for _ in frames], want_mask)
+        memories = memories or [{} for _ in frames]
+        inputs = [self._remembered(frame, memory) for frame, memory in zip(frames, memories, strict=True)]
+        vectors, mask = net.slide(self._run, inputs, memories, want_mask)
         # float64 before the angles become a matrix, so that each step is a rotation to the last digit.
         motions = net.previous_from_current(vectors.cpu().double())[0].numpy()
         return motions, None if mask is None else self._enlarge(mask)[0, 0].cpu().numpy()
@@ -114,6 +116,12 @@ class Estimator:
         if values.shape[-2:] == (height, width):
             return values
         return F.interpolate(values, size=(height, width), mode="bilinear", align_corners=False)
+
+    def _remembered(self, frame: np.ndarray, memory: dict[str, Tensor]) -> Tensor:
+        """The networks' input of a frame, made once."""
+        if "input" not in memory:
+            memory["input"] = self._normalised(frame)
+        return memory["input"]
 
     def _normalised(self, frame: np.ndarray) -> Tensor:
         """The networks' input (1, C, H, W)."""
