@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfm_odometry.depth_correction import DepthCorrection
 from sfm_odometry.photometric import TargetPoints, View, motion_jacobian, sample_points
 from sfm_odometry.refine_config import RefineConfig
 from sfm_odometry.trajectory import invert_rigid, nearest_rotation, rotation_from_vector, rotation_vector
@@ -77,11 +76,11 @@ class Alignment:
     """One level: errors, their cost and normal equations, and the steps that make it smaller."""
 
     def __init__(
-        self, target: TargetPoints, source: View, correction: DepthCorrection, given: np.ndarray, prior: np.ndarray, config: RefineConfig
+        self, target: TargetPoints, basis: Tensor, source: View, given: np.ndarray, prior: np.ndarray, config: RefineConfig
     ) -> None:
-        """given: source_from_target (4, 4); prior: its information (6, 6) in the target camera's axes."""
+        """basis: (K, N) of the depth's correction; given: source_from_target (4, 4); prior: its information in the target's axes."""
         self.target, self.source, self.given, self.prior, self.config = target, source, given, prior, config
-        self._basis = correction.basis(target)
+        self._basis = basis
         self._given_weight = float(target.weights.sum())
         # Rows of the normal equations: the motion's six, then, new with every weighing, the correction's, and, new with every step, gain,
         # offset and the error itself.
@@ -97,7 +96,7 @@ class Alignment:
     def errors(self, state: State) -> Errors:
         """The errors under a state."""
         points = self.target.points
-        if len(state.correction):
+        if state.correction.any():
             points = points * torch.exp(torch.from_numpy(state.correction).to(self._basis) @ self._basis)
         samples, inside = sample_points(self.source, points, torch.from_numpy(state.source_from_target).to(points))
         return self._errors(samples, self.target.weights * inside, state.brightness)

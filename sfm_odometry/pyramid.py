@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfm_odometry.depth_correction import DepthCorrection
 from sfm_odometry.photometric import TargetPoints, View, mean_of_blocks, select_points
 from sfm_odometry.refine_config import RefineConfig
 
@@ -33,8 +34,10 @@ class Targets:
     """The informative points of one frame on all levels: what is sought in other frames."""
 
     levels: tuple[TargetPoints, ...]
-    typical_depth: float
-    """Median depth; NaN where none is known."""
+    correction: DepthCorrection
+    """What the frame's depth may need."""
+    bases: tuple[Tensor, ...]
+    """(K, N) for each level: how the correction changes the log depth of its points."""
 
     @classmethod
     def of(cls, pyramid: Pyramid, depth: Tensor, weights: Tensor | None, config: RefineConfig) -> "Targets":
@@ -48,4 +51,6 @@ class Targets:
         for view, level, block in zip(pyramid.views, config.levels, config.blocks, strict=True):
             weights_here = None if weights is None else mean_of_blocks(weights.float(), 2**level)
             levels.append(select_points(view, mean_of_blocks(inverse, 2**level), weights_here, block, config.min_gradient))
-        return cls(tuple(levels), 1.0 / float(inverse[::MEDIAN_STRIDE, ::MEDIAN_STRIDE].nanmedian()))
+        typical_depth = 1.0 / float(inverse[::MEDIAN_STRIDE, ::MEDIAN_STRIDE].nanmedian())
+        correction = DepthCorrection(config.correction_grid, config.correction_near, config.correction_far, typical_depth)
+        return cls(tuple(levels), correction, tuple(correction.basis(level) for level in levels))

@@ -23,7 +23,7 @@ __all__ = ["RefineConfig", "Refinement", "align_frames", "motion_information", "
 
 DEFAULT_CONFIG = RefineConfig()
 MAX_CONDITION = 1e12
-"""Normal equations worse conditioned than this have no solution worth the name."""
+"""Normal equations worse conditioned than this, in the 1-norm, have no solution worth the name."""
 
 
 @dataclass(frozen=True)
@@ -97,22 +97,22 @@ def align_frames(
     given = np.array(previous_from_current, dtype=np.float64)
     if given.shape != (4, 4) or not np.isfinite(given).all():
         raise InputError(f"previous_from_current must be a finite (4, 4) matrix, got shape {given.shape}")
-    correction = DepthCorrection(config.correction_grid, config.correction_near, config.correction_far, previous.typical_depth)
     inverse = invert_rigid(given)
     prior = motion_information(inverse, config.prior_length, config.prior_direction, config.prior_floor, config.prior_rotation_deg)
-    start = state = State(inverse, np.zeros(correction.count), np.zeros(2))
+    start = state = State(inverse, np.zeros(previous.correction.count), np.zeros(2))
     iterations = 0
-    for target, source, most in zip(previous.levels, current.views, config.iterations, strict=True):
+    for target, basis, source, most in zip(previous.levels, previous.bases, current.views, config.iterations, strict=True):
         if target.values.numel() < config.min_points:
             return _kept(given, config, f"too few points: {target.values.numel()} of at least {config.min_points}", iterations=iterations)
-        alignment = Alignment(target, source, correction, inverse, prior, config)
-        errors = alignment.errors(state)
+        alignment = Alignment(target, basis, source, inverse, prior, config)
+        at_start = alignment.errors(start)
+        errors = at_start if state is start else alignment.errors(state)
         alignment.weigh(state, errors)
         if state is not start:
-            state, errors = _better(alignment, (state, errors), (start, alignment.errors(start)))
+            state, errors = _better(alignment, (state, errors), (start, at_start))
         outcome = alignment.minimise(state, errors, most)
         state, iterations = outcome.state, iterations + outcome.steps
-    return _verdict(given, alignment, correction, start, outcome, iterations)
+    return _verdict(given, alignment, previous.correction, (start, at_start), outcome, iterations)
 
 
 def _along(motion: np.ndarray) -> np.ndarray:
@@ -146,13 +146,13 @@ def _better(alignment: Alignment, first: tuple[State, Errors], second: tuple[Sta
 
 
 def _verdict(
-    given: np.ndarray, alignment: Alignment, correction: DepthCorrection, start: State, outcome: Outcome, iterations: int
+    given: np.ndarray, alignment: Alignment, correction: DepthCorrection, start: tuple[State, Errors], outcome: Outcome, iterations: int
 ) -> Refinement:
     """The refined motion, if it is to be believed, else the given one."""
     config, state, errors = alignment.config, outcome.state, outcome.errors
     scale = alignment.weigh(state, errors)
     information, _ = alignment.normal_equations(state, errors)
-    _, errors_before = alignment.fit_brightness(start, alignment.errors(start))
+    _, errors_before = alignment.fit_brightness(*start)
     cost, cost_before = alignment.photometric_cost(errors), alignment.photometric_cost(errors_before)
     points = alignment.weight / config.correlated_points
     residual_before, residual_after = (float(scale * np.sqrt(2 * c / points)) for c in (cost_before, cost))
@@ -161,8 +161,12 @@ def _verdict(
     if not reason and cost > cost_before:
         reason = f"the error grew from {residual_before:.4f} to {residual_after:.4f}"
     if not reason:
-        covariance = np.linalg.inv(information)[:6, :6]
-        reason = _limits_exceeded(given, alignment.difference(state), covariance, config)
+        doubt = _inverse(information)
+        covariance = doubt[:6, :6]
+        if not np.abs(information).sum(0).max() * np.abs(doubt).sum(0).max() < MAX_CONDITION:
+            reason = "the images do not determine the motion"
+        else:
+            reason = _limits_exceeded(given, alignment.difference(state), covariance, config)
     if reason:
         return _kept(given, config, reason, residual_before, inliers, iterations)
     current_from_previous = state.source_from_target
@@ -188,9 +192,15 @@ def _doubt(outcome: Outcome, information: np.ndarray, inliers: float, config: Re
     gain = 1.0 + float(outcome.state.brightness[0])
     if not 1.0 / config.max_gain < gain < config.max_gain:
         return f"the images have little in common: a gain of brightness of {gain:.2f}"
-    if np.linalg.cond(information) > MAX_CONDITION:
-        return "the images do not determine the motion"
     return ""
+
+
+def _inverse(information: np.ndarray) -> np.ndarray:
+    """The inverse, infinite where there is none."""
+    try:
+        return np.linalg.inv(information)
+    except np.linalg.LinAlgError:
+        return np.full_like(information, np.inf)
 
 
 def _limits_exceeded(given: np.ndarray, difference: np.ndarray, covariance: np.ndarray, config: RefineConfig) -> str:

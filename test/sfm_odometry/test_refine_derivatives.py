@@ -64,7 +64,8 @@ def alignment_of(block, prior, **config):
     (target, inverse_depth), (source, _) = plane_view(TRUTH), plane_view(np.eye(4))
     settings = RefineConfig(**config)
     correction = DepthCorrection(settings.correction_grid, settings.correction_near, settings.correction_far, 6.0)
-    return Alignment(select_points(target, inverse_depth, None, block, 0.004), source, correction, TRUTH, prior, settings)
+    points = select_points(target, inverse_depth, None, block, 0.004)
+    return Alignment(points, correction.basis(points), source, TRUTH, prior, settings)
 
 
 def test_jacobian_of_the_errors_is_that_of_finite_differences():
