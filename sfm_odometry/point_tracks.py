@@ -97,18 +97,25 @@ class PointTracks:
         """Length in the tracks' unit of one unit of the depth network."""
         return float(np.exp(-self._log_unit))
 
-    def step(
-        self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, given: np.ndarray, information: np.ndarray
-    ) -> TrackResult:
-        """Follow the points of the previous frame into the current one and find the motion between.
+    def begin(self, previous: DepthFrame) -> None:
+        """Take what is predicted of the frame that the next step starts from: it holds the unit, and starts new points.
 
-        given: previous_from_current (4, 4) as known before, lengths in the tracks' unit, with its information (6, 6) in the current
-        camera's axes. A previous frame other than the newest one known starts new tracks. The current frame's depth is not asked for.
+        A frame other than the newest one known starts all tracks anew.
         """
         if self._newest is not previous:
             self._lose()
+            self._newest = previous
         self._hold_unit(previous)
         self._fill(previous)
+
+    def step(
+        self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, given: np.ndarray, information: np.ndarray
+    ) -> TrackResult:
+        """Follow the points of the previous frame, which was begun with, into the current one and find the motion between.
+
+        given: previous_from_current (4, 4) as known before, lengths in the tracks' unit, with its information (6, 6) in the current
+        camera's axes. The current frame's depth is not asked for.
+        """
         attempt = self._attempt(previous, current, intrinsics, TrackPrior(given, information))
         if self._motion is not None and self._apart(given, self._motion, intrinsics) > self.config.guess_pixels:
             steady = motion_information(self._motion, STEADY_SHARE, STEADY_SHARE, STEADY_FLOOR, STEADY_ROTATION_DEG)

@@ -105,6 +105,8 @@ class MotionRefiner:
 
         Where the given motion is kept, its length is still brought to the unit of the others. The current frame's depth is not asked for.
         """
+        if self.tracks is not None:
+            self.tracks.begin(previous)
         network_length = float(np.linalg.norm(previous_from_current[:3, 3]))
         length = network_length * self.length_ratio
         if self.speed is not None and self.speed.knows:

@@ -7,7 +7,6 @@ import numpy as np
 from sfm_odometry.scale.estimate import ScaleEstimate, ScaleSource, SeenStep
 from sfm_odometry.scale.ground import DOWN, GroundConfig, GroundRegion, NoGround, NoParallax, align_ground, fit_ground, ground_region
 from sfm_odometry.scale.smoothing import SlowScale, TemporalMedian
-from sfm_odometry.trajectory import invert_rigid
 
 WINDOW = 15
 """Frames of the temporal median: the model's unit changes within tens of frames, and a longer median comes too late."""
@@ -28,21 +27,25 @@ class CameraHeightScale(ScaleSource):
         self._region: tuple[tuple[object, ...], GroundRegion] | None = None
         self._median = TemporalMedian(WINDOW, FEWEST)
         self._scale = SlowScale("camera_height", "no ground seen yet")
+        self._newest: SeenStep | None = None
 
     def look_down(self, down: np.ndarray) -> None:
         """Take where down is in the camera's axes, (3,), as its mount says; until then the camera is taken for level."""
         self._down = np.asarray(down, dtype=np.float64) / np.linalg.norm(down)
 
     def observe(self, step: SeenStep) -> None:
-        """Measure the camera's height over the ground that the step's frames show."""
+        """Measure the camera's height over the ground that the frames of the step before show: by now their depth is known."""
+        before, self._newest = self._newest, step
+        if before is None:
+            return
         try:
-            log_value, sigma = self._measure(step)
+            log_value, sigma = self._measure(before)
         except NoGround as reason:
             self._scale.miss(str(reason))
             if isinstance(reason, NoParallax):
-                self._scale.hold(step.end_ns - step.start_ns)
+                self._scale.hold(before.end_ns - before.start_ns)
             return
-        self._scale.follow(step.end_ns, self._median.add(log_value, sigma))
+        self._scale.follow(before.end_ns, self._median.add(log_value, sigma))
 
     def estimate(self, stamp_ns: int) -> ScaleEstimate:
         """The scale at a time."""
@@ -52,17 +55,15 @@ class CameraHeightScale(ScaleSource):
         """Forget what was measured."""
         self._median.reset()
         self._scale.reset()
+        self._newest = None
 
     def _measure(self, step: SeenStep) -> tuple[float, float]:
-        """Logarithm of metres in the step's unit, and its standard deviation: of the ground before the previous frame.
-
-        That frame's depth is known already; the current one's may still be inferred.
-        """
-        depth = step.previous.depth
+        """Logarithm of metres in the step's unit, and its standard deviation."""
+        depth = step.current.depth
         region = self._region_of(step.intrinsics, depth.shape)
         plane = fit_ground(depth, region, self._config)
-        images = step.current.grey, step.previous.grey
-        plane = align_ground(*images, invert_rigid(step.previous_from_current), step.intrinsics, region, plane, self._config)
+        images = step.previous.grey, step.current.grey
+        plane = align_ground(*images, step.previous_from_current, step.intrinsics, region, plane, self._config)
         return math.log(self._height_m / plane.height), plane.relative_sigma
 
     def _region_of(self, intrinsics: np.ndarray, shape: tuple[int, ...]) -> GroundRegion:

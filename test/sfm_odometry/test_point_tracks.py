@@ -56,8 +56,13 @@ def information(motion, length=0.2, rotation_deg=1.0):
     return motion_information(motion, length, 0.2, 0.01, rotation_deg)
 
 
+def begun_step(tracks, before, after, *arguments):
+    tracks.begin(before)
+    return tracks.step(before, after, *arguments)
+
+
 def drive(tracks, frames, given=STEP):
-    return [tracks.step(before, after, K, given, information(given)) for before, after in pairwise(frames)]
+    return [begun_step(tracks, before, after, K, given, information(given)) for before, after in pairwise(frames)]
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +121,7 @@ def test_standing_still_and_turning_on_the_spot_go_nowhere(frames):
         tracks = PointTracks()
         drive(tracks, frames[:4])
         current = street(invert_rigid(np.eye(4)) @ np.linalg.matrix_power(STEP, 3) @ motion)
-        result = tracks.step(frames[3], current, K, motion, information(motion))
+        result = begun_step(tracks, frames[3], current, K, motion, information(motion))
         assert not result.reason
         assert np.linalg.norm(result.previous_from_current[:3, 3]) < 0.01
         assert np.degrees(np.linalg.norm(rotation_vector(motion[:3, :3].T @ result.previous_from_current[:3, :3]))) < 0.05
@@ -142,7 +147,7 @@ def test_a_truck_over_half_of_the_image_is_not_believed(guess_turned_deg):
         if not clean:
             given[:3, :3] = STEP[:3, :3] @ rotation_from_vector(np.radians([0.0, guess_turned_deg, 0.0]))
         current = street(pose) if clean else covered(street(pose), index, min(60 * (index - 9), WIDTH // 2 + 20))
-        result = tracks.step(before, current, K, given, information(given))
+        result = begun_step(tracks, before, current, K, given, information(given))
         errors.append((error_deg(result), abs(np.linalg.norm(result.previous_from_current[:3, 3]) - 0.7), result.reason))
         before = current
     degrees, metres, reasons = zip(*errors, strict=True)
@@ -152,20 +157,20 @@ def test_a_truck_over_half_of_the_image_is_not_believed(guess_turned_deg):
 
 def test_images_without_corners_keep_the_given_motion(frames):
     grey = Frame(np.full((HEIGHT, WIDTH), 90, np.uint8), frames[0].depth)
-    result = PointTracks().step(grey, grey, K, STEP, information(STEP))
+    result = begun_step(PointTracks(), grey, grey, K, STEP, information(STEP))
     assert "only 0 points could be followed, expected at least 40" in result.reason
     assert np.array_equal(result.previous_from_current, STEP)
 
 
 def test_unknown_depth_starts_no_points(frames):
     blind = Frame(frames[0].grey, np.full((HEIGHT, WIDTH), np.nan, np.float32))
-    assert "only 0 points" in PointTracks().step(blind, frames[1], K, STEP, information(STEP)).reason
+    assert "only 0 points" in begun_step(PointTracks(), blind, frames[1], K, STEP, information(STEP)).reason
 
 
 def test_another_previous_frame_starts_new_tracks(frames):
     tracks = PointTracks()
     drive(tracks, frames[:3])
-    result = tracks.step(frames[5], frames[6], K, STEP, information(STEP))
+    result = begun_step(tracks, frames[5], frames[6], K, STEP, information(STEP))
     fresh = PointTracks()
     fresh._log_unit = tracks._log_unit
     assert not result.reason and np.linalg.norm(result.previous_from_current[:3, 3]) == pytest.approx(0.7, abs=0.03)
