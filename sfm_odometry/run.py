@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sfm_odometry.backends.choice import BACKEND_NAMES
+from sfm_odometry.backends.names import BACKEND_NAMES
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError, OutputError

@@ -1,6 +1,8 @@
 """The import rules of the house, read off the source."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,9 @@ def test_no_literal_device(path: Path) -> None:
 
 def is_method_call(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+
+
+def test_a_node_is_there_before_torch_is() -> None:
+    # torch takes seconds to load, in which nobody would see the node, nor a signal end it well.
+    program = "import sys, sfm_odometry.nodes.odometry_node; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

@@ -12,6 +12,7 @@ from sfm_odometry.backends.backend import Backend, Compute
 from sfm_odometry.backends.bfloat16 import Bfloat16
 from sfm_odometry.backends.compiled import Compiled
 from sfm_odometry.backends.eager import Eager
+from sfm_odometry.backends.names import BACKEND_NAMES
 from sfm_odometry.backends.onnx_runtime import OnnxRuntime
 from sfm_odometry.backends.open_vino import OpenVino
 from sfm_odometry.backends.packed import Packed
@@ -26,7 +27,6 @@ BACKENDS: dict[str, Callable[[torch.device], Backend]] = {
     "onnxruntime": OnnxRuntime,
     "openvino": OpenVino,
 }
-BACKEND_NAMES = ("auto", *BACKENDS)
 AUTOMATIC = ("packed", "bfloat16")
 """What `auto` tries beside eager: ready in a moment, and of torch alone."""
 EXACT = ("eager", "packed")

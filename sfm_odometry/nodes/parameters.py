@@ -12,7 +12,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from sfm_odometry.backends.choice import BACKEND_NAMES
+from sfm_odometry.backends.names import BACKEND_NAMES
 from sfm_odometry.errors import InputError
 from sfm_odometry.nodes.frames import rigid
 from sfm_odometry.params import SCALE_MODES, OdometryParams
