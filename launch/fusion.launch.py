@@ -34,6 +34,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
     if camera.switch("publish_tf", given["publish_tf"]):
         raise RuntimeError("publish_tf must be false: robot_localization sends the transform of the robot")
+    if not Path(given["ekf_file"]).is_file():
+        raise RuntimeError(f"ekf_file: no such file: {given['ekf_file']}")
     try:
         get_package_prefix("robot_localization")
     except PackageNotFoundError:
@@ -50,6 +52,6 @@ def ekf(given: dict[str, str]) -> Node:
         executable="ekf_node",
         name="ekf_filter_node",
         namespace=given["namespace"],
-        parameters=[given["ekf_file"], {**parameters, "use_sim_time": camera.switch("use_sim_time", given["use_sim_time"])}],
+        parameters=[given["ekf_file"], *camera.some({**parameters, **camera.simulated_time(given)})],
         output="screen",
     )

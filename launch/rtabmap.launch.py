@@ -56,10 +56,9 @@ def rtabmap(given: dict[str, str]) -> Node:
         "approx_sync": False,
         "topic_queue_size": WAITING_FRAMES,
         "sync_queue_size": WAITING_FRAMES,
-        "queue_size": WAITING_FRAMES,  # the two above before RTAB-Map 0.21.5
         "qos_image": BEST_EFFORT,
         "qos_camera_info": BEST_EFFORT,
-        "use_sim_time": camera.switch("use_sim_time", given["use_sim_time"]),
+        **camera.simulated_time(given),
     }
     remappings = [
         ("rgb/image", images),

@@ -79,7 +79,7 @@ def test_camera_starts_the_node_with_the_files_parameters(start) -> None:
     (node,) = start("camera.launch.py", image_topic="/front/image_rect", model_path="m.safetensors", publish_tf="False")
     file, given = node.given["parameters"]
     assert file == str(ROOT / "config" / "sfm_odometry.yaml")
-    assert given == {"model.path": "m.safetensors", "publish_tf": False, "use_sim_time": False}  # the others as in the file
+    assert given == {"model.path": "m.safetensors", "publish_tf": False}  # the others as in the file
     assert node.given["remappings"] == [("image", "/front/image_rect"), ("camera_info", "/front/camera_info")]
     assert node.given["additional_env"] == {"FASTDDS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds_images.xml")}
 
@@ -97,10 +97,18 @@ def test_profile_is_named_as_the_distribution_reads_it(start, monkeypatch: pytes
     assert load("camera.launch.py").dds_profile() == {}
 
 
+def test_arguments_that_are_not_given_leave_everything_to_the_file(start) -> None:
+    (node,) = start("camera.launch.py")
+    assert node.given["parameters"] == [str(ROOT / "config" / "sfm_odometry.yaml")]
+
+
 def test_rviz_opens_our_layout_where_asked(start) -> None:
     _, rviz = start("camera.launch.py", rviz="true", namespace="front")
     assert rviz.given["arguments"] == ["-d", str(ROOT / "config" / "sfm_odometry.rviz")]
-    assert rviz.given["namespace"] == "front"
+    assert (rviz.given["namespace"], rviz.given["parameters"]) == ("front", [])
+    _, rviz, _ = start("kitti_replay.launch.py", rviz="true", sequence="/data/03", odom_frame="start")
+    assert rviz.given["arguments"][2:] == ["--fixed-frame", "start"]
+    assert rviz.given["parameters"] == [{"use_sim_time": True}]  # its frames would be as old as the recording by the wall clock
 
 
 def test_replay_of_a_folder_uses_options_that_the_player_has(start) -> None:
@@ -132,9 +140,11 @@ def test_replay_of_a_bag_uses_ros2_bag_where_it_is_and_our_player_elsewhere(star
 
 @pytest.mark.parametrize(("name", "arguments", "words"), [
     ("camera.launch.py", {"publish_tf": "maybe"}, "publish_tf must be true or false, got 'maybe'"),
+    ("camera.launch.py", {"params_file": "/nowhere.yaml"}, "params_file: no such file: /nowhere.yaml"),
     ("kitti_replay.launch.py", {}, "give either sequence:=FOLDER or bag:=BAG"),
     ("kitti_replay.launch.py", {"sequence": "a", "bag": "b"}, "give either sequence:=FOLDER or bag:=BAG"),
     ("rtabmap.launch.py", {"image_transport": "compressed"}, "RTAB-Map is handed the raw images"),
+    ("fusion.launch.py", {"ekf_file": "/nowhere.yaml"}, "ekf_file: no such file: /nowhere.yaml"),
     ("fusion.launch.py", {"publish_tf": "true"}, "publish_tf must be false: robot_localization sends the transform"),
 ])  # fmt: skip
 def test_nonsense_is_refused(start, name: str, arguments: dict[str, str], words: str) -> None:
@@ -174,7 +184,7 @@ def test_fusion_leaves_the_transform_to_the_filter(start, installed) -> None:
     assert node.given["parameters"][1]["publish_tf"] is False
     file, parameters = ekf.given["parameters"]
     assert file == str(ROOT / "config" / "ekf.yaml")
-    assert parameters == {"odom_frame": "world", "world_frame": "world", "base_link_frame": "robot", "use_sim_time": False}
+    assert parameters == {"odom_frame": "world", "world_frame": "world", "base_link_frame": "robot"}
 
 
 def test_the_filter_fuses_velocities_alone() -> None:
