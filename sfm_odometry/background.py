@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
 import torch
@@ -33,6 +33,11 @@ class Later(Generic[Result]):
         self._compute, self._running = compute, running
         self._found: list[Result] = []
         self._asking = threading.Lock()
+
+    def wait(self) -> None:
+        """Until it is not being computed any more, whatever came of it; what was not begun never will be."""
+        if self._running is not None and not self._running.cancel():
+            wait([self._running])
 
     def get(self) -> Result:
         """The result, waited for or computed now; an error is raised to whoever asks, and who asks again has it computed again."""

@@ -156,6 +156,9 @@ class MonocularOdometry:
         preprocessed = time.perf_counter()
         self._scale = self._scale_source.estimate(stamp_ns)
         state, lost, motions, mask = self._track(want_mask)
+        later_depth = self._later_depth(frame, stamp_ns) if want_depth else None
+        if motions and self.params.refine:
+            self._refiner.prepare(frame, self._background)
         return OdometryResult(
             state=state,
             scale=self._scale,
@@ -164,7 +167,7 @@ class MonocularOdometry:
             mask=mask,
             preprocess_ms=(preprocessed - started) * 1e3,
             inference_ms=(time.perf_counter() - preprocessed) * 1e3,
-            later_depth=self._later_depth(frame, stamp_ns) if want_depth else None,
+            later_depth=later_depth,
         )
 
     def _state(self) -> TrackingState:

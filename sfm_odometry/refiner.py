@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sfm_odometry.background import Background, Later
 from sfm_odometry.point_tracks import PointTracks, TrackResult
 from sfm_odometry.pyramid import Pyramid, Targets
 from sfm_odometry.refine import Refinement, align_frames, motion_information
@@ -76,10 +77,12 @@ class MotionRefiner:
         self._starting = replace(
             config, prior_length=0.0, prior_direction=0.0, max_translation=max(config.max_translation, STARTING_MAX_TRANSLATION)
         )
+        self._begun: tuple[Frame, Later[None]] | None = None
         self.reset()
 
     def reset(self) -> None:
         """Forget the ratio, the points and the speed."""
+        self._wait()
         self._log_ratio, self._steps = 0.0, 0
         for state in (self.tracks, self.speed):
             if state is not None:
@@ -100,13 +103,35 @@ class MotionRefiner:
         """Length, as steps come out, of one unit of the depth network; depth times this goes with them."""
         return 1.0 if self.tracks is None else self.tracks.unit
 
+    def prepare(self, newest: Frame, background: Background) -> None:
+        """Begin with what a step from the newest frame on needs, once its depth is there."""
+        tracks = self.tracks
+        if tracks is not None:
+            self._begun = newest, background.start(lambda: tracks.begin(newest))
+
+    def _begin(self, previous: Frame) -> None:
+        """See to it that the tracks have begun with the frame that a step starts from."""
+        assert self.tracks is not None
+        if self._begun is not None and self._begun[0] is previous:
+            (_, begun), self._begun = self._begun, None
+            begun.get()
+        else:
+            self._wait()
+            self.tracks.begin(previous)
+
+    def _wait(self) -> None:
+        """Let what was begun come to its end: nobody else works on the tracks after this."""
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            begun[1].wait()
+
     def refine(self, previous: Frame, current: Frame, previous_from_current: np.ndarray, dt_s: float) -> Refinement:
         """The step from `previous` to `current`, which took dt_s, from the pose network's motion on.
 
         Where the given motion is kept, its length is still brought to the unit of the others. The current frame's depth is not asked for.
         """
         if self.tracks is not None:
-            self.tracks.begin(previous)
+            self._begin(previous)
         network_length = float(np.linalg.norm(previous_from_current[:3, 3]))
         length = network_length * self.length_ratio
         if self.speed is not None and self.speed.knows:
