@@ -2,7 +2,11 @@
 
 import argparse
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
+
+from rclpy.utilities import remove_ros_args
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.kitti import open_sequence
@@ -52,3 +56,22 @@ def whole_number(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a whole number, got '{text}'")
     return int(text)
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line without its ROS arguments; `argv` has no program's name, None stands for the process's own.
+
+    ROS arguments that rclpy cannot read, such as a file of parameters that is not there, end the process as argparse's own errors do.
+    """
+    try:
+        return parser.parse_args(remove_ros_args(argv)[1:] if argv is None else remove_ros_args(argv))
+    except RuntimeError as error:  # rclpy has no public name for what it raises
+        parser.error(_without_places(str(error)))
+
+
+def _without_places(message: str) -> str:
+    """What ROS says of bad arguments in one line, without the places in its source."""
+    unknown = re.fullmatch(r"\['(.*)'\]", message)
+    if unknown:
+        return f"unknown ROS argument: {unknown[1]}"
+    return re.sub(r"(, |\s+)at /\S+:\d+", "", " ".join(message.split()))

@@ -12,11 +12,10 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.utilities import remove_ros_args
 from rosbags.interfaces import Connection
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.nodes.arguments import positive_number
+from sfm_odometry.nodes.arguments import parse, positive_number
 from sfm_odometry.nodes.bags import bag_messages, bag_topics, is_latched, message_class
 from sfm_odometry.nodes.pacing import Pacer, read_ahead, wait_for_subscribers
 from sfm_odometry.nodes.spinning import run_node
@@ -96,7 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Play; returns the exit code."""
-    options = make_parser().parse_args(remove_ros_args(argv)[1:] if argv is None else remove_ros_args(argv))
+    options = parse(make_parser(), argv)
     return run_node(lambda: BagPlayer(options), BagPlayer.play, argv)
 
 

@@ -14,13 +14,12 @@ import numpy as np
 from nav_msgs.msg import Path as PathMessage
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from sfm_odometry.errors import OutputError
 from sfm_odometry.nodes import frames
-from sfm_odometry.nodes.arguments import add_drive_arguments, make_drive, positive_number
+from sfm_odometry.nodes.arguments import add_drive_arguments, make_drive, parse, positive_number
 from sfm_odometry.nodes.conversions import make_header
 from sfm_odometry.nodes.drive import TRUTH_CHILD, TRUTH_FRAME, Drive, Shot
 from sfm_odometry.nodes.pacing import Pacer, read_ahead, serve_until, wait_for_subscribers
@@ -134,7 +133,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Play; returns the exit code."""
-    options = make_parser().parse_args(remove_ros_args(argv)[1:] if argv is None else remove_ros_args(argv))
+    options = parse(make_parser(), argv)
     return run_node(lambda: KittiPlayer(make_drive(options), options), KittiPlayer.play, argv)
 
 

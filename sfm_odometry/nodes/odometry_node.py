@@ -13,10 +13,10 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
-from rclpy.utilities import remove_ros_args
 from std_srvs.srv import Trigger
 
 from sfm_odometry.errors import InputError, SfmOdometryError
+from sfm_odometry.nodes.arguments import parse
 from sfm_odometry.nodes.listening import Listening
 from sfm_odometry.nodes.parameters import changed, declare, result
 from sfm_odometry.nodes.reporter import Reporter, State
@@ -235,7 +235,7 @@ def _run(node: OdometryNode) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the node until a signal ends it; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, epilog="All settings are ROS parameters: --ros-args -p NAME:=VALUE")
-    parser.parse_args(remove_ros_args(argv)[1:] if argv is None else remove_ros_args(argv))
+    parse(parser, argv)
     return run_node(OdometryNode, _run, argv)
 
 

@@ -114,6 +114,18 @@ def test_node_that_cannot_start_says_why_in_one_line(processes, arguments: list[
     assert code == 2 and len(errors) == 1 and words in errors[0] and "Traceback" not in output, output
 
 
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--params-file", "/nowhere.yaml"], "/nowhere.yaml"),
+    (["--log-level", "loud"], "'--log-level loud'"),
+    (["model.path:=/somewhere"], "unknown ROS argument: model.path:=/somewhere"),
+])  # fmt: skip
+def test_ros_arguments_that_cannot_be_read_are_one_line(processes, arguments: list[str], words: str) -> None:
+    for module, own in ((NODE, []), (PLAYER, ["/nowhere"])):
+        code, output = processes.run(module, *own, "--ros-args", *arguments)
+        line = output.splitlines()[-1]
+        assert code == 2 and "error: " in line and words in line and "Traceback" not in output, output
+
+
 @pytest.mark.parametrize(("module", "arguments", "words"), [
     (PLAYER, ["/nowhere"], "/nowhere: no such folder"),
     (PLAYER, ["DRIVE", "--camera", "1"], "no image_1 in it"),
