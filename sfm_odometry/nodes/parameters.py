@@ -219,7 +219,15 @@ def declare(node: Node) -> NodeParameters:
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise InputError(" ".join(str(error).split())) from None
         values[item.name] = _own_value(declared.value)
+    strange = _strange_names(node)
+    if strange:
+        node.get_logger().warning(f"parameters that this node does not have are ignored: {', '.join(strange)}")
     return NodeParameters(**values)
+
+
+def _strange_names(node: Node) -> list[str]:
+    """Given parameters that nobody reads: a slip of the pen would change nothing, without a word. rclpy keeps them where only it looks."""
+    return sorted(name for name in node._parameter_overrides if not node.has_parameter(name) and not name.startswith("qos_overrides."))
 
 
 def changed(current: NodeParameters, changes: list[Parameter], configured: bool) -> NodeParameters:

@@ -90,3 +90,13 @@ def test_every_number_with_limits_says_so_to_ros(ros: None) -> None:
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
         assert [(limits.from_value, limits.to_value) for limits in ranges] == ([item.metadata["span"]] if item.metadata["span"] else [])
     node.destroy_node()
+
+
+def test_a_given_parameter_that_nobody_reads_is_named(ros: None, capfd: pytest.CaptureFixture[str]) -> None:
+    known = {"use_sim_time": False, "min_depth": 0.5, "qos_overrides./odom.publisher.depth": 3}
+    for given, words in ((known, []), ({**known, "min_dept": 1.0, "scale": 2.0}, ["does not have are ignored: min_dept, scale"])):
+        node = Node("given", parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
+        assert declare(node).min_depth == 0.5
+        node.destroy_node()
+        lines = [line for line in capfd.readouterr().err.splitlines() if "ignored" in line]
+        assert [line.partition("this node ")[2] for line in lines] == words
