@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sfm_odometry.camera_messages import Calibration
@@ -13,6 +15,9 @@ from sfm_odometry.errors import CalibrationError
 from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.qos import INPUT_DEPTH, ODOMETRY_DEPTH, FollowingSubscription, reliable
+
+_STAMP = slice(4, 12)
+"""Where the stamp is in a serialised message that begins with a Header: behind CDR's four bytes."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,14 @@ class Inputs:
         depth = INPUT_DEPTH if parameters.always_process_most_recent_frame else parameters.queue_size
         kind = CompressedImage if compressed else Image
         self.image = FollowingSubscription(node, kind, topic, on_image, parameters.image_qos, depth)
-        self.camera_info = FollowingSubscription(node, CameraInfo, "camera_info", self._store_calibration, parameters.image_qos)
+        self.camera_info = FollowingSubscription(node, CameraInfo, "camera_info", self._on_camera_info, parameters.image_qos, raw=True)
+        self._camera_info = b""
         self._set_pose = node.create_subscription(PoseWithCovarianceStamped, "set_pose", on_pose, reliable(ODOMETRY_DEPTH))
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """Those that there are now."""
+        return [item for item in (self.image.subscription, self.camera_info.subscription, self._set_pose) if item is not None]
 
     def update(self) -> None:
         """Follow publishers that come, go or change their offer."""
@@ -69,6 +80,13 @@ class Inputs:
         if self.calibration is not None:
             return ""
         return self._problem or f"no camera_info: {self.camera_info.silence}"
+
+    def _on_camera_info(self, serialised: bytes) -> None:
+        """A camera says the same with every image but for the stamp: what it has said before is not made a message again."""
+        content = serialised[: _STAMP.start] + serialised[_STAMP.stop :]
+        if content != self._camera_info:
+            self._camera_info = content
+            self._store_calibration(deserialize_message(serialised, CameraInfo))
 
     def _store_calibration(self, message: CameraInfo) -> None:
         before = self.calibration

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from sfm_odometry.errors import InputError
@@ -44,6 +45,11 @@ class Listening:
         self.inputs = Inputs(node, parameters, self._on_image, self._update_hold, self._on_pose)
         self.speeds = SpeedInputs(node, parameters.scale_mode, statistics)
         self._worker = Worker(self.queue, self._work)
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """What is to be heard at once: the camera, poses, speeds."""
+        return [*self.inputs.subscriptions, *((self.speeds.subscription,) if self.speeds.subscription else ())]
 
     @property
     def waiting(self) -> State | None:

@@ -139,6 +139,11 @@ class OdometryNode(LifecycleNode):
         self._state_machine.destroy_when_not_in_use()  # rclpy forgets it, and it would keep the node in the graph until Python collects it
 
     @property
+    def prompt_subscriptions(self) -> list[Subscription]:
+        """What is to be heard at once; all else that the node serves can wait for some hundredths of a second."""
+        return [] if self._active is None else self._active.subscriptions
+
+    @property
     def state(self) -> State:
         """What the node is doing, and why where it is not tracking."""
         if self._pipeline is None:
@@ -229,7 +234,7 @@ def _answer(response: Trigger.Response, success: bool, message: str) -> Trigger.
 
 def _run(node: OdometryNode) -> None:
     node.autostart()
-    spin(node)
+    spin(node, lambda: node.prompt_subscriptions)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """Quality of service: what we offer, and subscriptions that follow what a publisher offers."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from rclpy.subscription import Subscription
 
 INPUT_DEPTH = 5
 ODOMETRY_DEPTH, IMAGE_DEPTH = 10, 5
+LOOK_AGAIN_S = 0.5
+"""To ask for a topic's publishers takes Python a tenth of a millisecond."""
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 _RELIABILITY = {"reliable": ReliabilityPolicy.RELIABLE, "best_effort": ReliabilityPolicy.BEST_EFFORT}
@@ -38,22 +41,30 @@ class FollowingSubscription:
     publisher is there: reliably when all publishers offer it. Call `update` now and then, as ROS does not tell when publishers come and go.
     """
 
-    def __init__(self, node: Node, kind: Any, topic: str, callback: Callable[[Any], None], mode: str, depth: int = INPUT_DEPTH) -> None:
-        self._node, self._kind, self._callback, self._mode = node, kind, callback, mode
+    def __init__(
+        self, node: Node, kind: Any, topic: str, callback: Callable[[Any], None], mode: str, depth: int = INPUT_DEPTH, raw: bool = False
+    ) -> None:
+        self._node, self._kind, self._callback, self._mode, self._raw = node, kind, callback, mode, raw
         self.topic = node.resolve_topic_name(topic)
         self._depth = _overridable_depth(node, self.topic, depth)
         self.reliability = ""
-        self._subscription: Subscription | None = None
+        self._next_look_s = 0.0
+        self.subscription: Subscription | None = None
+        """What rclpy knows of it, or None as long as nobody publishes."""
         self.update()
 
     def update(self) -> None:
-        """Subscribe, or subscribe anew when the publishers' offer has changed."""
+        """Subscribe, or subscribe anew when the publishers' offer has changed; looks at most every LOOK_AGAIN_S once it has subscribed."""
+        now_s = time.monotonic()
+        if self.reliability and now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + LOOK_AGAIN_S
         wanted = self._wanted()
         if wanted and wanted != self.reliability:
             self.close()
             self.reliability = wanted
             profile = image_profile(wanted, self._depth)
-            self._subscription = self._node.create_subscription(self._kind, self.topic, self._callback, profile)
+            self.subscription = self._node.create_subscription(self._kind, self.topic, self._callback, profile, raw=self._raw)
 
     @property
     def silence(self) -> str:
@@ -67,9 +78,9 @@ class FollowingSubscription:
 
     def close(self) -> None:
         """Unsubscribe."""
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-        self._subscription, self.reliability = None, ""
+        if self.subscription is not None:
+            self._node.destroy_subscription(self.subscription)
+        self.subscription, self.reliability = None, ""
 
     def _wanted(self) -> str:
         if self._mode != "auto":

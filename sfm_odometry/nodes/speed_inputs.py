@@ -41,17 +41,18 @@ class SpeedInputs:
     def __init__(self, node: Node, scale_mode: str, statistics: Statistics) -> None:
         self._node, self._statistics = node, statistics
         self._waiting: deque[StampedTwist] = deque(maxlen=WAITING_SPEEDS)
-        self._subscription: Subscription | None = None
+        self.subscription: Subscription | None = None
+        """None where the scale comes from elsewhere."""
         qos = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
         if scale_mode == "odometry":
-            self._subscription = node.create_subscription(Odometry, "wheel_odom", self._on_odometry, qos)
+            self.subscription = node.create_subscription(Odometry, "wheel_odom", self._on_odometry, qos)
         elif scale_mode == "twist":
-            self._subscription = node.create_subscription(TwistStamped, "twist", self._on_twist, qos)
+            self.subscription = node.create_subscription(TwistStamped, "twist", self._on_twist, qos)
 
     @property
     def topic(self) -> str:
         """The topic that is listened to, or nothing."""
-        return self._subscription.topic_name if self._subscription is not None else ""
+        return self.subscription.topic_name if self.subscription is not None else ""
 
     def take(self) -> list[StampedTwist]:
         """What came since the last call, oldest first; may be called from another thread than the messages come in."""
@@ -59,9 +60,9 @@ class SpeedInputs:
 
     def close(self) -> None:
         """Unsubscribe."""
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-        self._subscription = None
+        if self.subscription is not None:
+            self._node.destroy_subscription(self.subscription)
+        self.subscription = None
 
     def _on_odometry(self, message: Odometry) -> None:
         self._store(stamp_to_ns(message.header.stamp), message.twist.twist)

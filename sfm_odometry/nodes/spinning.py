@@ -7,19 +7,26 @@ only note the signal; what runs looks at it between two callbacks, so that nothi
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import rclpy
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
 
 from sfm_odometry.cli import EXIT_BAD_INPUT
 from sfm_odometry.errors import SfmOdometryError
+from sfm_odometry.nodes.prompt_messages import PromptMessages
 
 POLL_S = 0.2
 """The longest time until a signal is looked at while nothing happens."""
+PROMPT_S = 0.05
+"""While there are prompt subscriptions all others, timers and services wait at most so long."""
+MOST_CALLBACKS = 50
+"""Of these before the prompt ones get their turn again."""
 
 AnyNode = TypeVar("AnyNode", bound=Node)
 _signalled = threading.Event()
@@ -55,10 +62,27 @@ def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], 
     return 0
 
 
-def spin(node: Node) -> None:
-    """Serve the node's callbacks until the process is told to end."""
+def spin(node: Node, prompt: Callable[[], Sequence[Subscription]] = tuple) -> None:
+    """Serve the node's callbacks until the process is told to end; those of the subscriptions that `prompt` names are served at once."""
+    messages = PromptMessages(node.context)
     while True:
-        serve_once(node, POLL_S)
+        subscriptions = prompt()
+        if not subscriptions:
+            serve_once(node, POLL_S)
+            continue
+        until_s = time.monotonic() + PROMPT_S
+        while time.monotonic() < until_s and not _signalled.is_set() and messages.serve(subscriptions, until_s):
+            pass
+        _serve_waiting(node)
+
+
+def _serve_waiting(node: Node) -> None:
+    """Serve what is ready now."""
+    executor = node.executor
+    for _ in range(MOST_CALLBACKS):
+        serve_once(node, 0.0)
+        if not isinstance(executor, TellingExecutor) or not executor.served:
+            break
 
 
 def serve_once(node: Node, timeout_s: float) -> None:
@@ -69,7 +93,20 @@ def serve_once(node: Node, timeout_s: float) -> None:
         raise StopRequested
 
 
+class TellingExecutor(SingleThreadedExecutor):
+    """One that tells whether there was anything to do when it was last spun."""
+
+    served = False
+
+    def wait_for_ready_callbacks(self, *arguments: Any, **named: Any) -> Any:
+        """As rclpy's, which raises when nothing is ready in time."""
+        self.served = False
+        ready = super().wait_for_ready_callbacks(*arguments, **named)
+        self.served = True
+        return ready
+
+
 def make_executor() -> Executor:
     """The executor of all our processes."""
     # Not rclpy.experimental.EventsExecutor: in Kilted's 9.1.2 it keeps a core busy, calls no timer and does not end on a signal.
-    return SingleThreadedExecutor()
+    return TellingExecutor()

@@ -83,7 +83,7 @@ def test_a_publishers_qos_can_be_overridden(rig) -> None:
 
 def test_the_depth_of_the_images_queue_can_be_overridden(rig) -> None:
     rig.start(**{"qos_overrides./image.subscription.depth": 33})
-    assert rig.node._active.inputs.image._subscription.qos_profile.depth == 33
+    assert rig.node._active.inputs.image.subscription.qos_profile.depth == 33
 
 
 @pytest.mark.parametrize(("name", "value"), [
