@@ -1,4 +1,4 @@
-"""torch.compile: fewer passes over memory, for a minute of compilation at the start and a C++ compiler on the machine."""
+"""torch.compile: fewer passes over memory, for half a minute of compilation at the first start and a C++ compiler on the machine."""
 
 import torch
 from torch import Tensor
@@ -16,7 +16,8 @@ class Compiled:
 
     def prepare(self, part: Part, examples: tuple[Tensor, ...]) -> Compute:
         """The compiled part; compilation happens here, not at the first frame. Raises InputError where there is no compiler."""
-        compiled = torch.compile(part, dynamic=False)
+        # Frozen: weights are constants, whose reordering for the kernels is done once.
+        compiled = torch.compile(part, dynamic=False, options={"freezing": True})
         try:
             compiled(*examples)
         except torch._dynamo.exc.TorchDynamoException as error:
