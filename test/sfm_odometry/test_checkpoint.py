@@ -1,5 +1,8 @@
 import json
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
 
+ROOT = Path(__file__).parents[2]
 CONFIG = ModelConfig(
     width=64,
     height=32,
@@ -123,3 +127,10 @@ def test_an_unwritable_place_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file/model"):
         save_model(tmp_path / "file" / "model.safetensors", Model(CONFIG), {})
+
+
+def test_to_load_a_model_no_compiler_is_imported():
+    """It would take 90 MiB of a robot's memory, and a second of its start."""
+    program = "import sys; from sfm_odometry.estimator import Estimator; Estimator.from_file(None, 'cpu', 'eager'); "
+    program += "sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
