@@ -210,8 +210,8 @@ def _size(features: Tensor) -> tuple[int, int]:
 @torch.inference_mode(False)  # what inference computed could not be used in training afterwards
 def _cells(height: int, width: int, device: torch.device) -> Tensor:
     """Column and row of each cell (h w, 2) of a grid, row by row."""
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.stack([columns, rows], dim=-1).flatten(0, 1).to(device, torch.float32)
+    rows, columns = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    return torch.stack([columns, rows], dim=-1).flatten(0, 1).float()
 
 
 @lru_cache(maxsize=8)

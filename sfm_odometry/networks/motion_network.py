@@ -85,7 +85,8 @@ class MotionNetwork(nn.Module, ABC, Generic[Features]):
     def vectors(self, features: Features) -> Tensor:
         """Six numbers a motion (B, N - 1, 6): tx ty tz rx ry rz, float32."""
         raw = self.raw_vectors(features).float()
-        return raw * raw.new_tensor([self.config.translation_gain] * 3 + [self.config.rotation_gain] * 3)
+        translations, rotations = raw.split(3, dim=-1)
+        return torch.cat([translations * self.config.translation_gain, rotations * self.config.rotation_gain], dim=-1)
 
     def source_from_target(self, vectors: Tensor) -> Tensor:
         """Motions (B, N - 1, 4, 4) that map target-camera points into each source camera, sources in order of time, from `vectors`."""

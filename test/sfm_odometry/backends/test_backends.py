@@ -154,6 +154,29 @@ def test_backends_of_the_processor_refuse_a_gpu(name):
         BACKENDS[name](torch.device("cuda", 0))
 
 
+def test_recordings_need_a_gpu():
+    with pytest.raises(InputError, match="cudagraph is for CUDA devices, got device 'cpu'"):
+        prepare(model("matching"), CPU, "cudagraph")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+@pytest.mark.parametrize("kind", POSES)
+@pytest.mark.parametrize("name", ["cudagraph", "auto"])
+def test_recorded_networks_compute_the_same_and_keep_no_results(kind, name):
+    reference, estimator, images = Estimator(model(kind), "cuda"), Estimator(model(kind), "cuda", backend=name), frames()
+    assert estimator.backend in ("cudagraph", "eager") if name == "auto" else estimator.backend == name
+    own, others = ([{} for _ in images] for _ in range(2))
+    for start in (0, 1):  # the second window takes from memory what the graphs computed for the first
+        depth, expected = (each.depth(images[start]) for each in (estimator, reference))
+        assert np.abs(depth / expected - 1).max() < 1e-3  # convolutions in TF32 may be summed another way
+        window = slice(start, start + 5)
+        (motion, mask), (wanted, wanted_mask) = (
+            each.motion(images[window], memories=memories[window]) for each, memories in ((estimator, own), (reference, others))
+        )
+        assert np.abs(motion - wanted).max() < 1e-3
+        assert np.abs(mask - wanted_mask).max() < 1e-3
+
+
 @pytest.mark.parametrize(("seconds", "change", "chosen"), [(0.5, 0.001, "fast"), (0.9, 0.001, "eager"), (0.5, 0.01, "eager")])
 def test_auto_takes_what_is_much_faster_and_changes_little(monkeypatch, seconds, change, chosen):
     """The rule, with measured values put in its place: what a machine measures is its own affair."""

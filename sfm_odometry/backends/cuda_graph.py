@@ -1,0 +1,57 @@
+"""CUDA graphs: what a part launches on a GPU is recorded once, then launched as one, without the interpreter between the kernels."""
+
+import torch
+from torch import Tensor
+
+from sfm_odometry.backends.backend import Compute
+from sfm_odometry.errors import InputError
+from sfm_odometry.networks.part import Part
+
+WARM_UPS = 3
+"""Runs before the recording: libraries allocate what they work in, and constants are made, at the first."""
+
+
+class CudaGraph:
+    """The networks' own kernels on a CUDA device, recorded; results are eager's."""
+
+    def __init__(self, device: torch.device) -> None:
+        if device.type != "cuda":
+            raise InputError(f"backend cudagraph is for CUDA devices, got device '{device}'")
+        self._device = device
+
+    def prepare(self, part: Part, examples: tuple[Tensor, ...]) -> Compute:
+        """A recording of the part. Raises InputError where it cannot be recorded."""
+        try:
+            with torch.cuda.device(self._device), torch.inference_mode():
+                return _recorded(part, examples)
+        except RuntimeError as error:
+            first_line = str(error).strip().partition("\n")[0]
+            raise InputError(f"backend cudagraph cannot record the networks on device '{self._device}': {first_line}") from error
+
+
+def _recorded(part: Part, examples: tuple[Tensor, ...]) -> Compute:
+    inputs = tuple(example.clone() for example in examples)  # every launch reads and writes the memory of the recording
+    _warm_up(part, inputs)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # what other threads ask of the device meanwhile is their affair
+        outputs = part(*inputs)
+
+    @torch.inference_mode()
+    def compute(*given: Tensor) -> Tensor | tuple[Tensor, ...]:
+        for own, new in zip(inputs, given, strict=True):
+            own.copy_(new)
+        graph.replay()
+        # Copies: a window keeps what was computed of its frames while the graph computes the next.
+        return outputs.clone() if isinstance(outputs, Tensor) else tuple(output.clone() for output in outputs)
+
+    return compute
+
+
+def _warm_up(part: Part, inputs: tuple[Tensor, ...]) -> None:
+    """Runs on a stream of their own, as recordings ask for."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UPS):
+            part(*inputs)
+    torch.cuda.current_stream().wait_stream(stream)
