@@ -4,6 +4,8 @@ rclpy's own handlers invalidate the context under whatever is being done, and ev
 only note the signal; what runs looks at it between two callbacks, so that nothing is torn apart.
 """
 
+import gc
+import os
 import signal
 import sys
 import threading
@@ -12,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import rclpy
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -28,12 +31,32 @@ PROMPT_S = 0.05
 MOST_CALLBACKS = 50
 """Of these before the prompt ones get their turn again."""
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SAME_SIGNAL_S = 1.0
+"""Ctrl-C may come twice, from the terminal and from what started us."""
+
 AnyNode = TypeVar("AnyNode", bound=Node)
-_signalled = threading.Event()
 
 
 class StopRequested(Exception):
     """The process was told to end."""
+
+
+class StopSignal(threading.Event):
+    """Set by the first signal that tells the process to end; a later one ends it at once."""
+
+    since_s = 0.0
+
+    def note(self, *_: object) -> None:
+        """The handler: what is being done when the second comes, such as loading a model, may take long."""
+        if not self.is_set():
+            self.since_s = time.monotonic()
+            self.set()
+        elif time.monotonic() - self.since_s > SAME_SIGNAL_S:
+            os._exit(0)
+
+
+_signalled = StopSignal()
 
 
 def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], ros_arguments: Sequence[str] | None = None) -> int:
@@ -41,8 +64,8 @@ def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], 
 
     Returns the process's exit code: 0, also after a signal; 2, after one line on stderr, for what the user can mend.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: _signalled.set())
+    for number in SIGNALS:
+        signal.signal(number, _signalled.note)
     node: AnyNode | None = None
     rclpy.init(args=None if ros_arguments is None else list(ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
     try:
@@ -52,14 +75,22 @@ def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], 
         work(node)
     except (StopRequested, ExternalShutdownException):
         pass
-    except SfmOdometryError as error:
+    except (SfmOdometryError, InvalidParameterTypeException) as error:  # the second: ROS's own parameters, such as use_sim_time
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     finally:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        _leave_quickly()
     return 0
+
+
+def _leave_quickly() -> None:
+    """Nothing is left to do: signals change nothing any more, and Python need not look through torch's objects, which takes it a second."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    gc.freeze()
 
 
 def spin(node: Node, prompt: Callable[[], Sequence[Subscription]] = tuple) -> None:

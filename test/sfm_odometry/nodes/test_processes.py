@@ -106,6 +106,7 @@ def test_player_loops_sends_clock_and_true_poses(spinner, processes, drive_folde
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (["-p", "model.path:=/nowhere/model.safetensors"], "/nowhere/model.safetensors: no such model file"),
+    (["-p", "use_sim_time:=maybe"], "'use_sim_time' to 'maybe'"),
     (["-p", "image_qos:=fast"], "image_qos must be one of auto, best_effort, reliable, got 'fast'"),
 ])  # fmt: skip
 def test_node_that_cannot_start_says_why_in_one_line(processes, arguments: list[str], words: str) -> None:

@@ -1,6 +1,8 @@
 """Signals and kills: the process ends well in whatever it was doing, and what was killed is met again when it comes back."""
 
 import signal
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -100,6 +102,26 @@ def test_a_signal_ends_the_node_in_every_phase(camera: Camera, processes, model_
     assert "Traceback" not in output and "terminate called" not in output and "error" not in output.lower(), output
     if phase is while_inferring:
         assert len(camera.got.odom) < 150, "everything had been worked on: the signal came too late to test anything"
+
+
+BUSY = """
+import time
+from rclpy.node import Node
+from sfm_odometry.nodes.spinning import run_node
+raise SystemExit(run_node(lambda: Node("busy"), lambda node: (print("busy", flush=True), time.sleep(60))))
+"""
+
+
+def test_a_second_signal_ends_a_busy_node_at_once() -> None:
+    node = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert node.stdout.readline() == "busy\n"
+    for _ in range(2):  # from the terminal and from what started the node: they count as one
+        node.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        node.wait(1.5)
+    node.send_signal(signal.SIGTERM)
+    output, _ = node.communicate(timeout=10.0)
+    assert (node.returncode, output) == (0, "")
 
 
 def test_a_killed_camera_and_a_killed_node_are_met_again(camera: Camera, processes, model_path, drive_folder) -> None:
