@@ -14,8 +14,9 @@ from sfm_odometry.point_tracks import PointTracks
 from sfm_odometry.preprocess import Preprocessor
 from sfm_odometry.refiner import MotionRefiner
 from sfm_odometry.scale import ScaleEstimate, SeenStep, scale_source
+from sfm_odometry.seen_frame import SeenFrame
 from sfm_odometry.speed_filter import SpeedFilter
-from sfm_odometry.steps import SeenFrame, Step, network_step, refined_step, scaled_step
+from sfm_odometry.steps import Step, network_step, refined_step, scaled_step
 from sfm_odometry.trajectory import Trajectory, rotation_from_vector, rotation_vector, twist_of
 from sfm_odometry.uncertainty import BRIDGE_INFLATION, motion_covariance, scale_covariance
 from sfm_odometry.window import AddedFrame, Arrival, FrameWindow
