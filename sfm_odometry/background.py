@@ -6,19 +6,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
-import torch
-
 Result = TypeVar("Result")
 
 
 class Background:
-    """One thread, where the device is a processor of at least two cores; elsewhere nothing is computed before it is asked for.
+    """One thread, where there are two cores or more; with one, nothing is computed before it is asked for. Results are the same."""
 
-    A GPU has a queue of its own, and on one core two threads only take turns. Results are the same either way.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        beside = device.type == "cpu" and len(os.sched_getaffinity(0)) > 1
+    def __init__(self, cores: int | None = None) -> None:
+        """cores: that this process may use; None = as many as it finds."""
+        beside = (cores or len(os.sched_getaffinity(0))) > 1
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="depth") if beside else None
 
     def start(self, compute: Callable[[], Result]) -> "Later[Result]":

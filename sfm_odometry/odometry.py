@@ -99,7 +99,7 @@ class MonocularOdometry:
         )
         self._scale_source = scale_source(self.params.scale_mode, self.params.scale_value, self.params.scale_camera_height)
         self._preprocessor: Preprocessor | None = None
-        self._background = Background(estimator.device)
+        self._background = Background()
         self.reset()
 
     def reset(self) -> None:

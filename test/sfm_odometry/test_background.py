@@ -4,9 +4,8 @@ import threading
 
 import numpy as np
 import pytest
-import torch
 
-from sfm_odometry.background import Background, Later
+from sfm_odometry.background import Background
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.checkpoint import DEFAULT_MODEL
 from sfm_odometry.estimator import Estimator
@@ -40,16 +39,9 @@ def frames(count):
     return [wide[:, 3 * index : 3 * index + 416].copy() for index in range(count)]
 
 
-def alone(device):
-    """Nothing is computed before it is asked for."""
-    background = Background(device)
-    background._thread = None
-    return background
-
-
 def test_a_result_is_computed_once_whoever_asks():
     compute = Fails(0)
-    later = Background(torch.device("cpu")).start(compute)
+    later = Background().start(compute)
     threads = [threading.Thread(target=later.get) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -58,7 +50,7 @@ def test_a_result_is_computed_once_whoever_asks():
     assert later.get() == 7 and compute.calls == 1
 
 
-@pytest.mark.parametrize("background", [Background(torch.device("cpu")), alone(torch.device("cpu")), Background(torch.device("cuda"))])
+@pytest.mark.parametrize("background", [Background(1), Background(2)])
 def test_an_error_is_raised_to_who_asks_and_the_next_one_tries_again(background):
     later = background.start(Fails(1))
     with pytest.raises(RuntimeError, match="no memory"):
@@ -68,15 +60,14 @@ def test_an_error_is_raised_to_who_asks_and_the_next_one_tries_again(background)
 
 def test_without_a_thread_nothing_happens_before_it_is_asked_for():
     compute = Fails(0)
-    later = Later(compute)
+    later = Background(1).start(compute)
     assert compute.calls == 0
     assert later.get() == 7
 
 
 def test_the_motion_is_known_before_the_depth_is(estimator, monkeypatch):
     odometry, finished = MonocularOdometry(estimator), threading.Event()
-    if odometry._background._thread is None:
-        pytest.skip("one core alone: nothing runs beside the motion")
+    odometry._background = Background(2)
     *first, last = frames(6)
     for index, image in enumerate(first):
         odometry.process(image, CAMERA, (index + 1) * 100_000_000)
@@ -95,7 +86,7 @@ def test_the_motion_is_known_before_the_depth_is(estimator, monkeypatch):
 
 def test_poses_and_depth_are_the_same_with_and_without_a_thread(estimator):
     results = []
-    for background in (Background(estimator.device), alone(estimator.device)):
+    for background in (Background(2), Background(1)):
         odometry = MonocularOdometry(estimator)
         odometry._background = background
         run = [odometry.process(image, CAMERA, (index + 1) * 100_000_000) for index, image in enumerate(frames(8))]
