@@ -33,6 +33,22 @@ def encode_image(values: np.ndarray, encoding: str, header: Header) -> Image:
     )
 
 
+class ImageBuffer:
+    """An Image message of one size and encoding with its pixels as an array: what is written there is sent, again and again.
+
+    Fresh memory for each message costs more than the pixels: publishing copies them, so that they may be written anew afterwards.
+    """
+
+    def __init__(self, shape: tuple[int, ...], encoding: str) -> None:
+        self.message = encode_image(np.zeros(shape, _DTYPE_OF_ENCODING[encoding]), encoding, Header())
+        self.pixels: np.ndarray = np.frombuffer(self.message.data, dtype=_DTYPE_OF_ENCODING[encoding]).reshape(shape)
+        """(H, W) or (H, W, 3) of the encoding's type."""
+
+    def fits(self, shape: tuple[int, ...], encoding: str) -> bool:
+        """Whether it is of this size and encoding."""
+        return self.pixels.shape == shape and self.message.encoding == encoding
+
+
 def make_camera_info(intrinsics: Intrinsics, header: Header) -> CameraInfo:
     """The CameraInfo of a rectified image."""
     fx, fy, cx, cy = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy

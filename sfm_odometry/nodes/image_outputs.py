@@ -1,21 +1,22 @@
 """Depth and masks on their topics, each made only while somebody listens to it."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
 
 from sfm_odometry.camera import Intrinsics
-from sfm_odometry.nodes.conversions import encode_image, make_camera_info, make_header
+from sfm_odometry.nodes.clouds import CloudMaker
+from sfm_odometry.nodes.conversions import ImageBuffer, make_camera_info, make_header
 from sfm_odometry.nodes.parameters import NodeParameters
-from sfm_odometry.nodes.pictures import cloud_of, depth_colours, grey_levels, millimetres
+from sfm_odometry.nodes.pictures import depth_colours, grey_levels, millimetres
 from sfm_odometry.nodes.qos import IMAGE_DEPTH, overridable, reliable
 from sfm_odometry.odometry import Panel
-from sfm_odometry.registration import registered, sampled
+from sfm_odometry.registration import registered
 
 
 @dataclass(frozen=True)
@@ -63,34 +64,48 @@ class DepthOutput(LazyPublishers):
 
     def __init__(self, node: Node) -> None:
         super().__init__(node, {self.IMAGE: Image, self.INFO: CameraInfo, self.COLOUR: Image, self.POINTS: PointCloud2})
+        self._info, self._image, self._colours, self._registered = _Info(), _Picture(), _Picture(), _Picture()
+        self._clouds: CloudMaker | None = None
 
     def publish(self, panel: Panel, view: CameraView, parameters: NodeParameters) -> None:
         """Send depth in metres (or the model's unit) in the forms that are listened to; NaN = unknown."""
         header = make_header(panel.stamp_ns, view.frame_id)
-        depth = _SizedDepth(panel, view.intrinsics, parameters.depth_output_size == "input")
-        if self.listened_to(self.INFO) or self.listened_to(self.IMAGE):
-            self.send(self.INFO, make_camera_info(depth.intrinsics, header))
-        if self.listened_to(self.IMAGE):
-            values = millimetres(depth.values) if parameters.depth_encoding == "16UC1" else depth.values
-            self.send(self.IMAGE, encode_image(values, parameters.depth_encoding, header))
-        if self.listened_to(self.COLOUR):
-            self.send(self.COLOUR, encode_image(depth_colours(depth.values, parameters.max_depth), "bgr8", header))
+        at_input = parameters.depth_output_size == "input"
+        image, colour = self.listened_to(self.IMAGE), self.listened_to(self.COLOUR)
+        if image or self.listened_to(self.INFO):
+            self.send(self.INFO, self._info.message(view.intrinsics if at_input else panel.intrinsics, header))
+        if image or colour:
+            values = self._at_input(panel, view) if at_input else panel.values
+            if image:
+                self.send(self.IMAGE, self._encoded(values, parameters.depth_encoding, header))
+            if colour:
+                pixels, message = self._colours.of((*values.shape, 3), "bgr8", header)
+                depth_colours(values, parameters.max_depth, pixels)
+                self.send(self.COLOUR, message)
         if self.listened_to(self.POINTS):
-            image = sampled(view.image, view.intrinsics, panel.intrinsics)
-            self.send(self.POINTS, cloud_of(panel.values, image, panel.intrinsics, header))
+            self.send(self.POINTS, self._cloud(panel, view, header))
 
+    def _at_input(self, panel: Panel, view: CameraView) -> np.ndarray:
+        """Depth (H, W) float32 registered to the image, in a message's own memory."""
+        size = view.intrinsics.height, view.intrinsics.width
+        pixels, _ = self._registered.of(size, "32FC1", Header())
+        return registered(panel.values, panel.intrinsics, view.intrinsics, pixels)
 
-class _SizedDepth:
-    """Depth at the network's pixels or registered to the image, which is done when it is asked for."""
+    def _encoded(self, values: np.ndarray, encoding: str, header: Header) -> Image:
+        if encoding == "32FC1" and values is self._registered.pixels:
+            return self._registered.of(values.shape, encoding, header)[1]
+        pixels, message = self._image.of(values.shape, encoding, header)
+        if encoding == "16UC1":
+            millimetres(values, pixels)
+        else:
+            pixels[:] = values
+        return message
 
-    def __init__(self, panel: Panel, camera: Intrinsics, at_input: bool) -> None:
-        self._panel, self._at_input = panel, at_input
-        self.intrinsics = camera if at_input else panel.intrinsics
-
-    @cached_property
-    def values(self) -> np.ndarray:
-        """(H, W) float32 of these intrinsics."""
-        return registered(self._panel.values, self._panel.intrinsics, self.intrinsics) if self._at_input else self._panel.values
+    def _cloud(self, panel: Panel, view: CameraView, header: Header) -> PointCloud2:
+        clouds = self._clouds
+        if clouds is None or (clouds.panel, clouds.camera) != (panel.intrinsics, view.intrinsics):
+            clouds = self._clouds = CloudMaker(panel.intrinsics, view.intrinsics)
+        return clouds.cloud_of(panel.values, view.image, header)
 
 
 class MaskOutput(LazyPublishers):
@@ -100,10 +115,49 @@ class MaskOutput(LazyPublishers):
 
     def __init__(self, node: Node) -> None:
         super().__init__(node, {self.IMAGE: Image, self.INFO: CameraInfo})
+        self._info, self._image = _Info(), _Picture()
 
     def publish(self, panel: Panel, view: CameraView, parameters: NodeParameters) -> None:
         """Send the explainability, at the stamp of the frame it belongs to: 0..1 as 32FC1, or as 0..255."""
         header = make_header(panel.stamp_ns, view.frame_id)
-        values = grey_levels(panel.values) if parameters.mask_encoding == "mono8" else panel.values
-        self.send(self.INFO, make_camera_info(panel.intrinsics, header))
-        self.send(self.IMAGE, encode_image(values, parameters.mask_encoding, header))
+        pixels, message = self._image.of(panel.values.shape, parameters.mask_encoding, header)
+        if parameters.mask_encoding == "mono8":
+            grey_levels(panel.values, pixels)
+        else:
+            pixels[:] = panel.values
+        self.send(self.INFO, self._info.message(panel.intrinsics, header))
+        self.send(self.IMAGE, message)
+
+
+class _Picture:
+    """The images of one topic: the same memory as long as size and encoding stay."""
+
+    def __init__(self) -> None:
+        self._buffer: ImageBuffer | None = None
+
+    @property
+    def pixels(self) -> np.ndarray | None:
+        """Those of the last message."""
+        return None if self._buffer is None else self._buffer.pixels
+
+    def of(self, shape: tuple[int, ...], encoding: str, header: Header) -> tuple[np.ndarray, Image]:
+        """The pixels to write, and the message that carries them once they are written."""
+        if self._buffer is None or not self._buffer.fits(shape, encoding):
+            self._buffer = ImageBuffer(shape, encoding)
+        self._buffer.message.header = header
+        return self._buffer.pixels, self._buffer.message
+
+
+class _Info:
+    """The camera_info of one topic: to fill its matrices takes Python a fifth of a millisecond, so it is done once for a camera."""
+
+    def __init__(self) -> None:
+        self._intrinsics: Intrinsics | None = None
+        self._message = CameraInfo()
+
+    def message(self, intrinsics: Intrinsics, header: Header) -> CameraInfo:
+        """Of these intrinsics; good until the next call."""
+        if intrinsics != self._intrinsics:
+            self._intrinsics, self._message = intrinsics, make_camera_info(intrinsics, header)
+        self._message.header = header
+        return self._message

@@ -1,6 +1,7 @@
 """What the node publishes: odometry, TF, path, depth and masks."""
 
 import numpy as np
+from geometry_msgs.msg import Transform, TransformStamped, Vector3
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from tf2_ros import TransformBroadcaster
@@ -29,15 +30,12 @@ class Outputs:
 
     def publish_motion(self, motion: FrameMotion, base_from_camera: np.ndarray, parameters: NodeParameters) -> None:
         """Send one frame's pose and twist as odometry and, where wanted, as transform."""
-        message = odometry_message(motion, base_from_camera, parameters)
+        odom_from_base = frames.base_pose(base_from_camera, motion.start_from_camera)
+        message = odometry_message(motion, base_from_camera, odom_from_base, parameters)
         self._odometry.publish(message)
-        self.path.add(message)
+        self.path.add(message.header, odom_from_base)
         if parameters.publish_tf and motion.stamp_ns > self._newest_transform_ns:
-            odom_from_base = frames.base_pose(base_from_camera, motion.start_from_camera)
-            child, parent = parameters.base_frame, parameters.odom_frame
-            if parameters.invert_tf:
-                odom_from_base, child, parent = invert_rigid(odom_from_base), parent, child
-            self._broadcaster.sendTransform(frames.transform_message(odom_from_base, parent, child, message.header))
+            self._broadcaster.sendTransform(_transform(message, odom_from_base, parameters))
             self._newest_transform_ns = motion.stamp_ns
 
     def forget_time(self) -> None:
@@ -52,9 +50,8 @@ class Outputs:
             output.close()
 
 
-def odometry_message(motion: FrameMotion, base_from_camera: np.ndarray, parameters: NodeParameters) -> Odometry:
+def odometry_message(motion: FrameMotion, base_from_camera: np.ndarray, odom_from_base: np.ndarray, parameters: NodeParameters) -> Odometry:
     """Pose of the base in the odometry frame, twist in the base's own axes, and both covariances."""
-    odom_from_base = frames.base_pose(base_from_camera, motion.start_from_camera)
     pose_covariance = frames.base_pose_covariance(base_from_camera, odom_from_base, motion.pose_covariance)
     twist_of_base = adjoint(base_from_camera)
     twist_covariance = frames.transform_covariance(twist_of_base, motion.twist_covariance)
@@ -64,3 +61,13 @@ def odometry_message(motion: FrameMotion, base_from_camera: np.ndarray, paramete
     message.twist.twist = frames.twist_message(twist_of_base @ motion.twist)
     message.twist.covariance = (parameters.covariance_factor * twist_covariance).ravel()
     return message
+
+
+def _transform(odometry: Odometry, odom_from_base: np.ndarray, parameters: NodeParameters) -> TransformStamped:
+    """What the odometry says, or its inverse, as a transform; a pose that is a message already is not turned into one again."""
+    if parameters.invert_tf:
+        inverse = invert_rigid(odom_from_base)
+        return frames.transform_message(inverse, parameters.base_frame, parameters.odom_frame, odometry.header)
+    position, pose = odometry.pose.pose.position, odometry.pose.pose
+    transform = Transform(translation=Vector3(x=position.x, y=position.y, z=position.z), rotation=pose.orientation)
+    return TransformStamped(header=odometry.header, child_frame_id=parameters.base_frame, transform=transform)

@@ -6,7 +6,7 @@ import pytest
 
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.preprocess import Preprocessor
-from sfm_odometry.registration import registered, sampled, shown_window
+from sfm_odometry.registration import registered, sampled, sampling_map, shown_window
 
 CAMERAS = [
     Intrinsics(721.5, 718.2, 609.6, 172.9, 1241, 376),
@@ -56,4 +56,16 @@ def test_the_image_at_the_panels_pixels_is_what_the_network_sees(shape: tuple[in
     for mode in ("crop", "stretch"):
         preprocessor = Preprocessor(camera, 416, 128, 1 if len(shape) == 2 else 3, mode)
         seen = preprocessor(smooth).reshape(128, 416, *shape[2:])
-        assert np.abs(sampled(smooth, camera, preprocessor.intrinsics).astype(int) - seen).mean() < 2.0
+        assert np.abs(sampled(smooth, sampling_map(camera, preprocessor.intrinsics)).astype(int) - seen).mean() < 2.0
+
+
+@pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
+def test_memory_that_held_something_else_is_written_whole(mode: str) -> None:
+    camera = CAMERAS[0]
+    values = np.random.default_rng(2).uniform(1.0, 80.0, (128, 416)).astype(np.float32)
+    values[:9, 30:60] = np.nan
+    panel = Preprocessor(camera, 416, 128, 1, mode).intrinsics
+    memory = np.full((camera.height, camera.width), 7.0, np.float32)
+    result = registered(values, panel, camera, memory)
+    assert result is memory
+    np.testing.assert_array_equal(result, registered(values, panel, camera))

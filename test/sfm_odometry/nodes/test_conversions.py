@@ -8,7 +8,7 @@ from std_msgs.msg import Header
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.camera_messages import Calibration, Rectifier
 from sfm_odometry.image_messages import decode_image
-from sfm_odometry.nodes.conversions import encode_image, make_camera_info, make_header, ns_to_stamp, stamp_to_ns
+from sfm_odometry.nodes.conversions import ImageBuffer, encode_image, make_camera_info, make_header, ns_to_stamp, stamp_to_ns
 
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (6, 10, 3), dtype=np.uint8)
@@ -24,6 +24,16 @@ def test_what_we_send_is_what_cv_bridge_reads(values: np.ndarray, encoding: str)
     sent = encode_image(values, encoding, header)
     assert (sent.header, sent.width, sent.height, sent.step) == (header, 10, 6, values[0].nbytes)
     np.testing.assert_array_equal(CvBridge().imgmsg_to_cv2(sent, "passthrough"), values)
+
+
+@pytest.mark.parametrize(("values", "encoding"), [(GREY, "mono8"), (RGB, "bgr8"), (GREY.astype(np.float32), "32FC1")])
+def test_what_is_written_into_a_buffer_is_sent(values: np.ndarray, encoding: str) -> None:
+    buffer = ImageBuffer(values.shape, encoding)
+    for sent in (values, values[::-1]):
+        buffer.pixels[:] = sent
+        assert buffer.message == encode_image(sent, encoding, Header())
+    assert buffer.fits(values.shape, encoding)
+    assert not buffer.fits(values[1:].shape, encoding) and not buffer.fits(values.shape, "rgb8")
 
 
 def test_views_of_larger_arrays_are_sent_whole() -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tf_transformations
 from std_msgs.msg import Header
 
 from sfm_odometry.nodes import frames
@@ -89,6 +90,19 @@ def test_messages_round_trip_to_rounding() -> None:
         np.testing.assert_allclose(frames.matrix_from_pose(message), pose, atol=1e-12)
         q = message.orientation
         assert abs(q.x**2 + q.y**2 + q.z**2 + q.w**2 - 1.0) < 1e-9
+
+
+@pytest.mark.parametrize("axis", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, 2, 3), (3, -1, 2), (2, 3, -1)])
+@pytest.mark.parametrize("angle_rad", [0.0, 1e-9, 0.5, 2.0, 3.1, np.pi, -3.1])
+def test_quaternions_are_those_of_tf_transformations(axis: tuple, angle_rad: float) -> None:
+    rotation = rotation_from_vector(np.array(axis) / np.linalg.norm(axis) * angle_rad)
+    found = np.array(frames.quaternion_xyzw(rotation))
+    assert np.linalg.norm(found) == pytest.approx(1.0, abs=1e-15)
+    assert found[3] >= 0.0
+    pose = np.eye(4)
+    pose[:3, :3] = rotation
+    expected = tf_transformations.quaternion_from_matrix(pose)
+    assert abs(found @ expected) == pytest.approx(1.0, abs=1e-12)  # of half a turn both signs are right
 
 
 def test_quaternions_need_not_be_of_unit_length() -> None:
