@@ -179,7 +179,7 @@ def test_a_truck_over_half_of_the_image(drive, travel, undisturbed, truck, pixel
     assert (shares >= 0.5).sum() >= 5
     behind = travel(images, drive.poses[:DRIVING])
     assert behind.step_errors_deg.max() < 0.7
-    assert behind.heading_error_deg < 2.0
+    assert behind.heading_error_deg < 2.5
     ratios = behind.lengths / undisturbed.lengths[: DRIVING - 1]
     assert behind.lengths.sum() == pytest.approx(undisturbed.lengths[: DRIVING - 1].sum(), rel=0.12)
     assert ratios.min() > 0.7 and ratios.max() < 1.45
