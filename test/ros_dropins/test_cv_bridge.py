@@ -13,6 +13,10 @@ from std_msgs.msg import Header
 
 DROPIN = Path(cv_bridge.__file__).resolve().parents[1].name == "ros_dropins"
 SHEARED_BY_THE_REAL_ONE = pytest.mark.skipif(not DROPIN, reason="the real cv_bridge shears rows whose step is no whole number of pixels")
+OLD_NUMPY = pytest.mark.skipif(
+    not DROPIN and np.lib.NumpyVersion(np.__version__) >= "2.0.0",
+    reason="the real cv_bridge turns bytes about with a method that NumPy 2 has not",
+)
 GENERATOR = np.random.default_rng(0)
 COLOR = GENERATOR.integers(0, 256, (6, 8, 3), dtype=np.uint8)
 TYPES = {
@@ -78,6 +82,7 @@ def test_eight_and_sixteen_bits_span_the_same_range() -> None:
     np.testing.assert_array_equal(narrow, [[0, 0, 1, 255]])
 
 
+@OLD_NUMPY
 def test_big_endian_depth_is_decoded() -> None:
     message = Image(height=1, width=2, encoding="16UC1", is_bigendian=1, step=4)
     message.data = b"\x01\x02\x00\x03"
