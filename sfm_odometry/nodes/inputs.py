@@ -59,9 +59,9 @@ class Inputs:
         self._set_pose = node.create_subscription(PoseWithCovarianceStamped, "set_pose", on_pose, reliable(ODOMETRY_DEPTH))
 
     @property
-    def subscriptions(self) -> list[Subscription]:
-        """Those that there are now."""
-        return [item for item in (self.image.subscription, self.camera_info.subscription, self._set_pose) if item is not None]
+    def beside_images(self) -> tuple[Subscription | None, ...]:
+        """The subscriptions but for the images'; None for one that there is not yet."""
+        return self.camera_info.subscription, self._set_pose
 
     def update(self) -> None:
         """Follow publishers that come, go or change their offer."""

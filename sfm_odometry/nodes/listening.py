@@ -48,8 +48,9 @@ class Listening:
 
     @property
     def subscriptions(self) -> list[Subscription]:
-        """What is to be heard at once: the camera, poses, speeds."""
-        return [*self.inputs.subscriptions, *((self.speeds.subscription,) if self.speeds.subscription else ())]
+        """The images', as long as there is one, and those whose messages are wanted with them: camera_info, poses, speeds."""
+        image, others = self.inputs.image.subscription, (*self.inputs.beside_images, self.speeds.subscription)
+        return [] if image is None else [image, *(other for other in others if other is not None)]
 
     @property
     def waiting(self) -> State | None:

@@ -140,7 +140,7 @@ class OdometryNode(LifecycleNode):
 
     @property
     def prompt_subscriptions(self) -> list[Subscription]:
-        """What is to be heard at once; all else that the node serves can wait for some hundredths of a second."""
+        """The images, while somebody publishes them, and what is to be heard with them; all else can wait for a tenth of a second."""
         return [] if self._active is None else self._active.subscriptions
 
     @property

@@ -26,7 +26,7 @@ from sfm_odometry.nodes.prompt_messages import PromptMessages
 
 POLL_S = 0.2
 """The longest time until a signal is looked at while nothing happens."""
-PROMPT_S = 0.05
+PROMPT_S = 0.1
 """While there are prompt subscriptions all others, timers and services wait at most so long."""
 MOST_CALLBACKS = 50
 """Of these before the prompt ones get their turn again."""
@@ -94,7 +94,10 @@ def _leave_quickly() -> None:
 
 
 def spin(node: Node, prompt: Callable[[], Sequence[Subscription]] = tuple) -> None:
-    """Serve the node's callbacks until the process is told to end; those of the subscriptions that `prompt` names are served at once."""
+    """Serve the node's callbacks until the process is told to end.
+
+    prompt: tells the subscriptions that are served first, as long as there are some; the messages of the first are waited for.
+    """
     messages = PromptMessages(node.context)
     while True:
         subscriptions = prompt()

@@ -44,6 +44,16 @@ def test_every_message_comes_once_and_in_order(node) -> None:
     assert numbers == list(range(10)) and words == list(map(str, range(10)))
 
 
+def test_what_is_not_waited_for_is_heard_all_the_same(node) -> None:
+    words = []
+    silent = node.create_subscription(Int64, "silent", lambda message: None, 1)
+    heard = node.create_subscription(String, "words", lambda message: words.append(message.data), 20)
+    to_words = node.create_publisher(String, "words", 20)
+    for word in ("a", "b", "c"):
+        to_words.publish(String(data=word))
+    serve_until(PromptMessages(node.context), [silent, heard], lambda: words == ["a", "b", "c"])
+
+
 def test_it_waits_no_longer_than_it_was_told(node) -> None:
     subscription = node.create_subscription(Int64, "silent", lambda message: None, 1)
     started_s = time.monotonic()
