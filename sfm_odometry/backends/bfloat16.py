@@ -22,7 +22,7 @@ class Bfloat16:
     def __init__(self, device: torch.device) -> None:
         if device.type != "cpu":
             raise InputError(f"backend bfloat16 is for processors, got device '{device}'")
-        if not _cpu_flags() & CPU_FLAGS:
+        if not cpu_flags() & CPU_FLAGS:
             raise InputError(f"backend bfloat16 needs a processor with one of {', '.join(sorted(CPU_FLAGS))}: this one has none of them")
 
     def prepare(self, part: Part, examples: tuple[Tensor, ...]) -> Compute:
@@ -46,7 +46,8 @@ class _Half(nn.Module):
             return self.part(*inputs).float()
 
 
-def _cpu_flags() -> set[str]:
+def cpu_flags() -> set[str]:
+    """What the processor can do, in the words of /proc/cpuinfo; nothing where there is no such file."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:  # not Linux: nothing is known, so nothing is promised

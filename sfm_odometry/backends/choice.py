@@ -13,6 +13,7 @@ from sfm_odometry.backends.bfloat16 import Bfloat16
 from sfm_odometry.backends.compiled import Compiled
 from sfm_odometry.backends.cuda_graph import CudaGraph
 from sfm_odometry.backends.eager import Eager
+from sfm_odometry.backends.int8 import Int8
 from sfm_odometry.backends.names import BACKEND_NAMES
 from sfm_odometry.backends.onnx_runtime import OnnxRuntime
 from sfm_odometry.backends.open_vino import OpenVino
@@ -24,6 +25,7 @@ BACKENDS: dict[str, Callable[[torch.device], Backend]] = {
     "eager": Eager,
     "packed": Packed,
     "bfloat16": Bfloat16,
+    "int8": Int8,
     "cudagraph": CudaGraph,
     "compiled": Compiled,
     "onnxruntime": OnnxRuntime,

@@ -95,9 +95,9 @@ class _PackedConvolution(nn.Module):
         self.geometry = [list(layer.padding), list(layer.stride), list(layer.dilation)]
         if isinstance(layer, nn.ConvTranspose2d):
             self.geometry.insert(1, list(layer.output_padding))
-            pack, self._compute = torch.ops.mkldnn._reorder_convolution_transpose_weight, _scripted(_up_convolution)
+            pack, self._compute = torch.ops.mkldnn._reorder_convolution_transpose_weight, scripted(_up_convolution)
         else:
-            pack, self._compute = torch.ops.mkldnn._reorder_convolution_weight, _scripted(_convolution)
+            pack, self._compute = torch.ops.mkldnn._reorder_convolution_weight, scripted(_convolution)
         self.dtype = layer.weight.dtype
         self.then = "relu" if relu else "none"
         # Buffers, as a trace holds no tensor in a layout of oneDNN's own as a constant.
@@ -131,7 +131,7 @@ def _up_convolution(
 
 
 @lru_cache
-def _scripted(function: Any) -> Any:
+def scripted(function: Any) -> Any:
     """The function in the language of traces: tracing does not understand the empty list of the operators."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

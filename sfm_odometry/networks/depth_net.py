@@ -74,18 +74,25 @@ class DepthNet(nn.Module):
                 parts.append(coarser.to(x.dtype, memory_format=torch.channels_last))
             x = merge(torch.cat(parts, dim=1))
             if stage >= first_head:
-                predictions.append(self._inverse_depth(self.heads[stage - first_head](x)))
+                predictions.append(inverse_depth(self.heads[stage - first_head](x), self.config))
         return predictions[::-1]
 
-    def _inverse_depth(self, logits: Tensor) -> Tensor:
-        # float32 whatever the precision of the layers: one bfloat16 step of inverse depth would move the geometry by pixels.
-        return self.config.inverse_depth_gain * torch.sigmoid(logits.float()) + self.config.inverse_depth_offset
+
+def inverse_depth(logits: Tensor, config: DepthNetConfig) -> Tensor:
+    """What a head says, of any shape, as inverse depth, float32."""
+    # Whatever the precision of the layers: one bfloat16 step of inverse depth would move the geometry by pixels.
+    return config.inverse_depth_gain * torch.sigmoid(logits.float()) + config.inverse_depth_offset
 
 
 class FinestDepth(Part[DepthNet]):
     """A normalised image (1, C, H, W) to its finest inverse depth (1, 1, h, w)."""
 
     allows_half = True
+
+    def __init__(self, network: DepthNet, black: float = 0.0, white: float = 1.0) -> None:
+        super().__init__(network)
+        self.black, self.white = black, white
+        """How the network sees 0 and 1."""
 
     def forward(self, image: Tensor) -> Tensor:
         return self.network(image)[0]

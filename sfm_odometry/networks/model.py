@@ -67,7 +67,8 @@ class Model(nn.Module):
 
     def parts(self) -> dict[str, Part]:
         """All that is computed of a stream of frames, as functions of normalised images."""
-        return {"depth": FinestDepth(self.depth_net), **self.pose_net.parts()}
+        black, white = ((value - self.config.image_mean) / self.config.image_std for value in (0.0, 1.0))
+        return {"depth": FinestDepth(self.depth_net, black, white), **self.pose_net.parts()}
 
     def motion_over_two_steps(self, frames: Tensor) -> Tensor:
         """Motions (B, N - 2, 4, 4) over two frames of snippets (B, N, C, H, W) in [0, 1]; InputError where the network sees no pairs."""

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from sfm_odometry.backends import bfloat16, choice, packed
+from sfm_odometry.backends import bfloat16, choice, int8, packed
 from sfm_odometry.backends.choice import BACKENDS, examples_of, prepare
+from sfm_odometry.backends.dead_leaves import dead_leaves
 from sfm_odometry.backends.names import BACKEND_NAMES
+from sfm_odometry.checkpoint import DEFAULT_MODEL, load_model
 from sfm_odometry.errors import InputError
 from sfm_odometry.estimator import Estimator
-from sfm_odometry.networks.depth_net import DepthNetConfig
+from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig, FinestDepth
 from sfm_odometry.networks.matching_net import MatchingNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig, channels_last
 from sfm_odometry.networks.pose_net import PoseNetConfig
@@ -27,8 +29,9 @@ POSES = {
 }
 EXACT = {"eager": 0.0, "packed": 1e-5, "onnxruntime": 1e-5}
 """How far motions may be from eager's, and depth relatively; the others compute depth and masks in half precision."""
-QUICK = ("eager", "packed", "bfloat16", "onnxruntime", "openvino")
+QUICK = ("eager", "packed", "bfloat16", "int8", "onnxruntime", "openvino")
 HALF = {"depth": 0.01, "mask": 0.02}
+INT8_DEPTH = 0.04
 
 
 def model(kind: str) -> Model:
@@ -42,8 +45,10 @@ def need(name: str) -> None:
     for package in {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}.get(name, ()):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"the package {package} is not installed")
-    if name == "bfloat16" and not bfloat16._cpu_flags() & bfloat16.CPU_FLAGS:
+    if name in ("bfloat16", "int8") and not bfloat16.cpu_flags() & bfloat16.CPU_FLAGS:
         pytest.skip("this processor does not multiply bfloat16")
+    if name == "int8" and not bfloat16.cpu_flags() & int8.CPU_FLAGS:
+        pytest.skip("this processor does not multiply 8-bit integers")
     if name == "compiled" and not shutil.which("g++"):
         pytest.skip("there is no g++")
 
@@ -61,7 +66,7 @@ def test_depth_motion_and_mask_are_those_of_the_networks(name, kind):
     exact = EXACT.get(name)
     for start in (0, 1):  # a backend must not hand out memory that the next call overwrites
         depth, expected = (each.depth(images[start]) for each in (estimator, reference))
-        assert np.abs(depth / expected - 1).max() <= (HALF["depth"] if exact is None else exact)
+        assert np.abs(depth / expected - 1).max() <= (INT8_DEPTH if name == "int8" else HALF["depth"] if exact is None else exact)
         (motion, mask), (wanted, wanted_mask) = (each.motion(images[start : start + 5]) for each in (estimator, reference))
         assert np.abs(motion - wanted).max() <= (1e-5 if exact is None else exact)
         assert np.abs(mask - wanted_mask).max() <= (HALF["mask"] if exact is None else exact)
@@ -109,7 +114,48 @@ def test_a_torch_without_packed_weights_or_without_tracing_computes_the_same(nam
                 assert torch.allclose(mine, other, rtol=HALF["depth"] if name == "bfloat16" else 1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["packed", "bfloat16"])
+def test_a_processor_without_8_bit_products_is_told_so(monkeypatch):
+    monkeypatch.setattr(int8, "cpu_flags", lambda: {"sse2"})
+    monkeypatch.setattr(bfloat16, "cpu_flags", lambda: bfloat16.CPU_FLAGS)
+    with pytest.raises(InputError, match="avx512_vnni"):
+        prepare(model("matching"), CPU, "int8")
+
+
+def test_depth_of_the_packaged_model_moves_by_less_than_two_percent_on_average_in_8_bits():
+    need("int8")
+    packaged = load_model(DEFAULT_MODEL)
+    part = channels_last(packaged, CPU).eval().requires_grad_(False).parts()["depth"]
+    with torch.inference_mode():
+        pictures = [packaged.normalise(dead_leaves(128, 416, seed)) for seed in range(100, 104)]
+        eight_bits = BACKENDS["int8"](CPU).prepare(part, (pictures[0],))
+        differences = [float((eight_bits(picture) / part(picture) - 1).abs().mean()) for picture in pictures]
+    assert np.mean(differences) < 0.02
+    assert min(differences) > 1e-4  # it is 8 bits indeed
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 96), (3, 50, 70)])
+def test_8_bits_in_a_network_of_full_size_and_odd_sizes(shape):
+    """As the papers have it: the last stage has no skip connection, and sizes are cropped on the way up."""
+    need("int8")
+    torch.manual_seed(4)
+    network = DepthNet(DepthNetConfig(shape[0], (8, 16, 16), (7, 5, 3), (16, 16, 8), scales=3, inverse_depth_gain=2.0)).eval()
+    part, image = FinestDepth(network, black=-1.0), torch.rand(1, *shape) * 2 - 1
+    with torch.inference_mode():
+        found, expected = BACKENDS["int8"](CPU).prepare(part, (image,))(image), part(image)
+        assert found.shape == expected.shape
+        assert float((found / expected - 1).abs().mean()) < 0.02
+
+
+def test_dead_leaves_fill_the_range_and_are_the_same_every_time():
+    picture = dead_leaves(64, 96, 3)
+    assert picture.shape == (1, 1, 64, 96)
+    assert 0.0 <= float(picture.min()) < 0.1
+    assert 0.95 < float(picture.max()) <= 1.0
+    assert torch.equal(picture, dead_leaves(64, 96, 3))
+    assert not torch.equal(picture, dead_leaves(64, 96, 4))
+
+
+@pytest.mark.parametrize("name", ["packed", "bfloat16", "int8"])
 def test_parts_compute_beside_each_other_in_threads(name):
     need(name)
     network = model("matching")
@@ -142,13 +188,13 @@ def test_an_absent_package_is_named_with_what_to_type(name, monkeypatch):
 
 
 def test_a_processor_without_bfloat16_is_told_so_and_auto_takes_what_is_exact(monkeypatch):
-    monkeypatch.setattr(bfloat16, "_cpu_flags", lambda: {"sse2", "avx2"})
+    monkeypatch.setattr(bfloat16, "cpu_flags", lambda: {"sse2", "avx2"})
     with pytest.raises(InputError, match="avx512_bf16"):
         prepare(model("matching"), CPU, "bfloat16")
     assert prepare(model("matching"), CPU, "auto").backend in choice.EXACT
 
 
-@pytest.mark.parametrize("name", ["packed", "bfloat16", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("name", ["packed", "bfloat16", "int8", "onnxruntime", "openvino"])
 def test_backends_of_the_processor_refuse_a_gpu(name):
     with pytest.raises(InputError, match="cuda"):
         BACKENDS[name](torch.device("cuda", 0))
