@@ -239,7 +239,7 @@ def test_foxglove_layout_shows_our_topics_in_panels_that_it_has() -> None:
     images = {panel["imageMode"]["imageTopic"] for name, panel in panels.items() if name.startswith("Image!")}
     assert images == {"/image", "/depth/image_color", "/mask/image"}
     (scene,) = (panel for name, panel in panels.items() if name.startswith("3D!"))
-    assert set(scene["topics"]) == {"/depth/points", "/path", "/odom", "/ground_truth/path"}
+    assert set(scene["topics"]) == {"/depth/points", "/path", "/ground_truth/path"}  # it draws no odometry; the transform shows the pose
     assert scene["fixedFrame"] == NodeParameters().odom_frame
     assert sorted(names_in(layout["layout"])) == sorted(panels)
 
