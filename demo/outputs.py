@@ -53,7 +53,7 @@ def write_trajectory(folder: Path, track: Track) -> None:
 
 
 def write_panel(folder: Path, frame: int, depth: np.ndarray, mask: np.ndarray | None) -> None:
-    """Sample panels of one frame: depth as float32 .npy in the odometry's unit and as a picture of inverse depth; the mask as 8-bit PNG."""
+    """Sample panels of one frame: depth as float32 .npy in the odometry's unit and as a picture; the mask as 8-bit PNG."""
     np.save(folder / DEPTH / f"{frame:06d}.npy", depth.astype(np.float32))
     write_png(folder / DEPTH / f"{frame:06d}.png", depth_colours(depth))
     if mask is not None:

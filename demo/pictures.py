@@ -12,20 +12,22 @@ from sfm_odometry.errors import ImageError, OutputError
 PANEL_WIDTH = 620
 JPEG_QUALITY = 87
 DEPTH_COLOURS = "magma"
+UNKNOWN_GREY = 88
 
 
 def depth_colours(depth: np.ndarray) -> np.ndarray:
-    """Inverse depth of `depth` (H, W) as uint8 RGB (H, W, 3): bright is near; unknown (NaN or not positive) is grey.
+    """`depth` (H, W) as uint8 RGB (H, W, 3): bright is near; unknown (NaN or not positive) is grey.
 
-    Stretched between the 1st and 98th percentile of the picture, so that a depth of unknown scale shows as well as a metric one.
+    Logarithmic, so that far things are told apart too, and stretched between the 1st and 99th percentile of the picture, so that a depth of
+    unknown scale shows as well as a metric one.
     """
     known = np.isfinite(depth) & (depth > 0)
-    picture = np.full((*depth.shape, 3), 96, dtype=np.uint8)
+    picture = np.full((*depth.shape, 3), UNKNOWN_GREY, dtype=np.uint8)
     if not known.any():
         return picture
-    inverse_depth = 1.0 / depth[known]
-    low, high = np.percentile(inverse_depth, (1, 98))
-    stretched = np.clip((inverse_depth - low) / max(high - low, 1e-12), 0.0, 1.0)
+    nearness = -np.log(depth[known])
+    low, high = np.percentile(nearness, (1, 99))
+    stretched = np.clip((nearness - low) / max(high - low, 1e-12), 0.0, 1.0)
     colours = matplotlib.colormaps[DEPTH_COLOURS](stretched)[:, :3]
     picture[known] = np.round(255 * colours).astype(np.uint8)
     return picture

@@ -47,7 +47,7 @@ class Report:
 
     def html(self) -> str:
         """The whole page."""
-        parts = [self._head(), self._cards(), self._path(), self._panels(), self._latency(), self._motion(), self._facts()]
+        parts = [self._head(), self._cards(), self._panels(), self._path(), self._latency(), self._motion(), self._facts()]
         style = CSS.read_text(encoding="utf-8")
         return (
             f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -93,7 +93,7 @@ class Report:
         header = "".join(f"<th>{column}</th>" for column in columns.values())
         body = "".join(_panel_row(row, list(columns)) for row in self.panels)
         ramp = f'<span class="ramp" style="background: linear-gradient(90deg, {css_gradient()})"></span>'
-        note = f"Depth: inverse depth, far {ramp} near, each picture stretched by itself; grey is unknown or too far. " + MASK_NOTE * (
+        note = f"Depth: logarithmic, far {ramp} near, each picture stretched by itself; grey is unknown or too far. " + MASK_NOTE * (
             "mask" in columns
         )
         table = f'<table class="panels"><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>'
