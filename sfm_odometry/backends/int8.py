@@ -165,7 +165,8 @@ def _counting(layer: Any, steps: Tensor) -> nn.Module:
 
 def _bytes(steps: Tensor) -> Tensor:
     # One channel fits every memory format; said to be channels-last, it lets the result of cat be so too.
-    return steps.round().clamp_max(STEPS).to(torch.uint8, memory_format=torch.channels_last)
+    # By way of int16, as torch converts to and from it many at a time, but to bytes one by one.
+    return steps.clamp_max(STEPS).round().to(torch.int16).to(torch.uint8, memory_format=torch.channels_last)
 
 
 def _step_sizes(largest: Tensor, overall: Tensor) -> Tensor:
