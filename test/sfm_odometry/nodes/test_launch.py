@@ -233,6 +233,19 @@ def test_rviz_layout_shows_our_topics() -> None:
     assert layout["Global Options"]["Fixed Frame"] == NodeParameters().odom_frame
 
 
+def test_rviz_layout_has_a_place_for_every_pane() -> None:
+    layout = yaml.safe_load((ROOT / "config" / "sfm_odometry.rviz").read_text())
+    displays = layout["Visualization Manager"]["Displays"]
+    panes = [panel["Name"] for panel in layout["Panels"]] + [item["Name"] for item in displays if item["Class"].endswith("/Image")]
+    window = layout["Window Geometry"]
+    state = bytes.fromhex(str(window["QMainWindow State"]))
+    for name in panes:
+        text = name.encode("utf-16-be")
+        assert len(text).to_bytes(4, "big") + text + b"\x01" in state, f"{name} floats"  # Qt's string, then 1: it is seen
+        assert window[name] == {"collapsed": False}
+    assert not window["Hide Left Dock"] and not window["Hide Right Dock"]
+
+
 def test_foxglove_layout_shows_our_topics_in_panels_that_it_has() -> None:
     layout = json.loads((ROOT / "config" / "foxglove.json").read_text())
     panels = layout["configById"]
