@@ -4,6 +4,9 @@ The bag's /tf is played as /bag/tf, as transforms of a robot that was recorded f
 where the camera sits, is played as it is. Topics are renamed as everywhere in ROS: --ros-args -r /camera/image:=/image
 """
 
+import sfm_odometry.nodes.early_signals  # noqa: F401  # first, as the others take a second
+
+# isort: split
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

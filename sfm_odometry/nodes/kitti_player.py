@@ -4,6 +4,9 @@ Besides: base_link -> camera on /tf_static, and where the folder has true poses 
 a frame of its own. Without --clock stamps are of the wall clock, with it of a simulated one that starts at the first frame's.
 """
 
+import sfm_odometry.nodes.early_signals  # noqa: F401  # first, as the others take a second
+
+# isort: split
 import argparse
 import time
 from collections.abc import Sequence

@@ -3,6 +3,9 @@
 Callbacks only store what arrives; one worker thread decodes, infers and publishes (:mod:`sfm_odometry.nodes.pipeline`).
 """
 
+import sfm_odometry.nodes.early_signals  # noqa: F401  # first, as the others take a second
+
+# isort: split
 import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any

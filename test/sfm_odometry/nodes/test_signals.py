@@ -1,9 +1,11 @@
 """Signals and kills: the process ends well in whatever it was doing, and what was killed is met again when it comes back."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +19,7 @@ from sfm_odometry.nodes.drive import Drive, Mounting
 
 NODE = "sfm_odometry.nodes.odometry_node"
 PLAYER = "sfm_odometry.nodes.kitti_player"
+ROOT = Path(__file__).resolve().parents[3]
 START_NS = 1_700_000_000_000_000_000
 POSE = "[0.0, 0.0, 1.2, -0.5, 0.5, -0.5, 0.5]"
 END_WITHIN_S = 30.0  # on a loaded machine; a process that hangs takes for ever
@@ -148,3 +151,22 @@ def test_a_killed_camera_and_a_killed_node_are_met_again(camera: Camera, process
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=END_WITHIN_S)
         assert (process.returncode, "Traceback" in output) == (0, False), output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("module", [NODE, PLAYER, "sfm_odometry.nodes.bag_player"])
+def test_a_signal_while_importing(module: str, number: signal.Signals) -> None:
+    """Python says each import that is done: the signal comes right after the first of ours."""
+    environment = {key: value for key, value in os.environ.items() if key != "_ROS_WHEELS_BOOTSTRAP_COMPLETE"}
+    command = [sys.executable, "-X", "importtime", "-m", module]
+    node = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert node.stdout is not None
+    said = []
+    for line in node.stdout:
+        said.append(line)
+        if "early_signals" in line:
+            node.send_signal(number)
+            break
+    said += node.communicate(timeout=END_WITHIN_S)[0].splitlines()
+    assert node.returncode == 0, said[-20:]
+    assert not any("Traceback" in line for line in said)
