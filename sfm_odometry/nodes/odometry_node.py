@@ -171,6 +171,8 @@ class OdometryNode(LifecycleNode):
     def _watch(self) -> None:
         if self._active is not None:
             self._active.update(self._paused)
+        if self._pipeline is not None:
+            self._reporter.note_scale(self._pipeline.scale)
         if self._reporter.note(self.state):
             self._report()
 

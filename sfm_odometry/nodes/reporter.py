@@ -1,11 +1,15 @@
 """Tells the world how the node is: ~/status, /diagnostics, and a log line when the state changes."""
 
+import time
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
 from sfm_odometry.nodes.status import diagnostic_array
+from sfm_odometry.scale import ScaleEstimate
+
+METRIC_LINE_EVERY_S = 5.0
 
 _LEVELS = {"tracking": DiagnosticStatus.OK, "filling_window": DiagnosticStatus.OK, "error": DiagnosticStatus.ERROR}
 
@@ -28,6 +32,8 @@ class Reporter:
         self._node = node
         self._publishers = [node.create_publisher(DiagnosticArray, topic, 10) for topic in ("~/status", "/diagnostics")]
         self._logged = ""
+        self._metric = False
+        self._metric_since_s = -METRIC_LINE_EVERY_S
 
     def note(self, state: State) -> bool:
         """Log the state if it is another one than before; returns whether it is."""
@@ -36,6 +42,15 @@ class Reporter:
         self._logged = state.name
         self._node.get_logger().info(f"state: {state}")
         return True
+
+    def note_scale(self, scale: ScaleEstimate) -> None:
+        """Log that lengths are metres from now on, or that they are not any more; a source that wavers is not followed line by line."""
+        now_s = time.monotonic()
+        if scale.is_metric == self._metric or now_s - self._metric_since_s < METRIC_LINE_EVERY_S:
+            return
+        self._metric, self._metric_since_s = scale.is_metric, now_s
+        what = f"metric, by {scale.source}: {scale.value:.3g} m for the model's unit" if scale.is_metric else f"not metric: {scale.reason}"
+        self._node.get_logger().info(f"scale: {what}")
 
     def publish(self, state: State, values: dict[str, str]) -> None:
         """Send one status with `values`."""

@@ -14,6 +14,7 @@ from sfm_odometry.nodes.drive import Mounting
 from sfm_odometry.nodes.odometry_node import OdometryNode
 from sfm_odometry.nodes.speed_inputs import StampedTwist
 from sfm_odometry.odometry import FrameMotion, MonocularOdometry
+from sfm_odometry.scale import ScaleEstimate
 from sfm_odometry.trajectory import adjoint
 
 START_NS = 1_700_000_000_000_000_000
@@ -71,6 +72,20 @@ def test_wheels_make_the_odometry_metric(rig, mode: str) -> None:
     speed = np.linalg.norm([twist.linear.x, twist.linear.y, twist.linear.z])
     of_base = adjoint(MOUNTING.base_from_camera()) @ (motions[-1].twist * [factor, factor, factor, 1.0, 1.0, 1.0])
     assert speed == pytest.approx(np.linalg.norm(of_base[:3]), rel=0.03)
+    rig.spinner.until(lambda: rig.logged(f"scale: metric, by {mode}: "), "the line that says so")
+
+
+def test_a_change_of_what_lengths_mean_is_logged_once(rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.start(**{"scale.mode": "fixed", "scale.value": 0.85, "diagnostics.period": 0.05})
+    line = "scale: metric, by fixed: 0.85 m for the model's unit"
+    rig.spinner.until(lambda: rig.logged(line), "the line that says so")
+    reporter = rig.node._reporter
+    for metric in (True, False, True):  # just said: the wavering of the next seconds is not
+        reporter.note_scale(ScaleEstimate(0.85, 0.1, metric, "fixed", "" if metric else "nobody knows"))
+    assert not rig.logged("not metric") and rig.log.count(line) == 1
+    monkeypatch.setattr("sfm_odometry.nodes.reporter.METRIC_LINE_EVERY_S", 0.0)
+    reporter.note_scale(ScaleEstimate(0.85, 0.1, False, "fixed", "nobody knows"))
+    rig.spinner.until(lambda: rig.logged("scale: not metric: nobody knows"), "the line that says so")
 
 
 def test_speeds_without_stamp_or_not_finite_are_refused(rig) -> None:
