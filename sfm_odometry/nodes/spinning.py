@@ -72,7 +72,8 @@ def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], 
         node = make_node()
         executor = make_executor()  # held here: a node does not keep its executor alive
         executor.add_node(node)
-        work(node)
+        if not _signalled.is_set():
+            work(node)
     except (StopRequested, ExternalShutdownException):
         pass
     except (SfmOdometryError, InvalidParameterTypeException) as error:  # the second: ROS's own parameters, such as use_sim_time
