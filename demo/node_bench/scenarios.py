@@ -38,7 +38,7 @@ class NodeResult:
 
 @dataclass(frozen=True)
 class StageResult:
-    """Median processor milliseconds of the worker thread by stage, with one group of consumers at an easy rate."""
+    """Median processor milliseconds by stage, with one group of consumers at an easy rate."""
 
     consumers: tuple[str, ...]
     rate_hz: float

@@ -26,10 +26,13 @@ STAGES = {
     "odometry and TF": ("sfm_odometry.nodes.outputs", "Outputs.publish_motion"),
     "depth, its colours and cloud": ("sfm_odometry.nodes.image_outputs", "DepthOutput.publish"),
     "mask": ("sfm_odometry.nodes.image_outputs", "MaskOutput.publish"),
+    "depth's unit and limits": ("sfm_odometry.background", "Later.get"),
 }
 FRAME = ("bookkeeping", "sfm_odometry.nodes.pipeline", "Pipeline.process")
 """What is around them all; the time of one stage within another counts for the inner one."""
-OVERHEAD = ("decode the message", "rectify", "odometry and TF", "depth, its colours and cloud", "mask", "bookkeeping")
+TAKING = "taking messages, services, timers"
+"""All that the main thread does from one frame to the next. Not everything in it comes with each frame, so this one is a mean."""
+OVERHEAD = ("decode the message", "rectify", "odometry and TF", "depth, its colours and cloud", "mask", "bookkeeping", TAKING)
 """Conversions, publishing and bookkeeping: what ROS costs beside the odometry."""
 
 
@@ -48,6 +51,7 @@ class StageClock:
         self.frames: list[tuple[int, dict[str, float]]] = []
         self._ms: dict[str, float] = defaultdict(float)
         self._thread = _Thread()
+        self._main_ns = 0
 
     def timed(self, stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
         """The function with its time, without that of stages within it, added to the stage."""
@@ -71,12 +75,21 @@ class StageClock:
         @functools.wraps(work)
         def call(*arguments: Any, **named: Any) -> Any:
             started_ns, self._ms = time.monotonic_ns(), defaultdict(float)
+            self._charge_main()
             try:
                 return timed(*arguments, **named)
             finally:
                 self.frames.append((started_ns, self._ms))
 
         return call
+
+    def _charge_main(self) -> None:
+        """Give what the main thread did since the frame before to this one, if that is another thread."""
+        main = threading.main_thread()
+        if main is threading.current_thread() or main.ident is None:
+            return
+        now_ns = time.clock_gettime_ns(time.pthread_getcpuclockid(main.ident))
+        self._ms[TAKING], self._main_ns = (now_ns - self._main_ns) * 1e-6, now_ns
 
     def _charge(self) -> None:
         """Give the time that has passed to the innermost stage."""
@@ -103,9 +116,12 @@ def _wrap(module: str, name: str, wrapped: Callable[[Callable[..., Any]], Callab
 def median_ms(frames: list[tuple[int, dict[str, float]]], seconds: tuple[float, float]) -> dict[str, float]:
     """Median processor time by stage of the frames that began between two times of the monotonic clock; stages of no time are left out."""
     inside = [stages for started_ns, stages in frames if seconds[0] <= started_ns * 1e-9 <= seconds[1]]
-    names = [*STAGES, FRAME[0]]
-    medians = {name: float(np.median([stages.get(name, 0.0) for stages in inside])) for name in names} if inside else {}
-    return {name: value for name, value in medians.items() if value > 0.0}
+    if not inside:
+        return {}
+    names = [*STAGES, FRAME[0], TAKING]
+    typical = {name: np.mean if name == TAKING else np.median for name in names}
+    times = {name: float(typical[name]([stages.get(name, 0.0) for stages in inside])) for name in names}
+    return {name: value for name, value in times.items() if value > 0.0}
 
 
 def read_frames(path: Path) -> list[tuple[int, dict[str, float]]]:

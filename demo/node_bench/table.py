@@ -72,7 +72,7 @@ def stage_table(stages: Sequence[StageResult]) -> str:
     """Processor time by stage, one column for each group of consumers."""
     names = list(dict.fromkeys(name for result in stages for name in result.stages_ms))
     columns = [", ".join(result.consumers) or "odom, TF alone" for result in stages]
-    rows = [["CPU of the worker thread, ms a frame, median", *columns]]
+    rows = [["CPU by stage, ms a frame, median", *columns]]
     rows += [[name, *(f"{result.stages_ms.get(name, 0.0):.2f}" for result in stages)] for name in names]
     rows.append(["together", *(f"{sum(result.stages_ms.values()):.2f}" for result in stages)])
     return aligned(rows)

@@ -1,5 +1,6 @@
 import math
 import os
+import threading
 import time
 
 import cv2
@@ -9,7 +10,7 @@ import pytest
 from demo.node_bench.corridor import CAMERA, STEP_M, corridor, periodic_noise
 from demo.node_bench.process_cost import process_seconds, resident_mib, thread_seconds
 from demo.node_bench.rate_search import CLOSE, highest_held
-from demo.node_bench.stages import StageClock, install, median_ms
+from demo.node_bench.stages import TAKING, StageClock, install, median_ms
 from demo.node_bench.table import aligned
 from demo.node_bench.wanted import Goal
 
@@ -110,6 +111,24 @@ def test_medians_are_of_the_frames_within_the_time():
     frames = [(second * 10**9, {"mask": float(second), "bookkeeping": 1.0}) for second in range(10)]
     assert median_ms(frames, (4.0, 6.0)) == {"mask": 5.0, "bookkeeping": 1.0}
     assert median_ms(frames, (20.0, 30.0)) == {}
+
+
+def test_of_what_comes_now_and_then_the_mean_is_told():
+    frames = [(second * 10**9, {TAKING: float(second == 2), "bookkeeping": 1.0}) for second in range(4)]
+    assert median_ms(frames, (0.0, 3.0)) == {TAKING: 0.25, "bookkeeping": 1.0}
+
+
+def test_what_the_main_thread_does_counts_for_the_next_frame():
+    clock = StageClock()
+    frame = clock.framed("frame", lambda: None)
+    for seconds in (0.0, 0.05, 0.0):
+        spend_s(seconds)
+        worker = threading.Thread(target=frame)
+        worker.start()
+        worker.join()
+    taking_ms = [stages[TAKING] for _, stages in clock.frames]
+    assert taking_ms[1] == pytest.approx(50.0, abs=15.0)
+    assert taking_ms[2] < 10.0
 
 
 def test_every_stage_is_where_the_clock_looks_for_it():
