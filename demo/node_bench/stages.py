@@ -21,12 +21,12 @@ STAGES = {
     "resize to the network's input": ("sfm_odometry.preprocess", "Preprocessor.__call__"),
     "depth network": ("sfm_odometry.estimator", "Estimator.depth"),
     "pose network": ("sfm_odometry.estimator", "Estimator.motion"),
+    "pyramid, points, depth's limits": ("sfm_odometry.background", "Later.get"),
     "refine and fuse": ("sfm_odometry.odometry", "refined_step"),
     "window, trajectory, scale": ("sfm_odometry.odometry", "MonocularOdometry.process"),
     "odometry and TF": ("sfm_odometry.nodes.outputs", "Outputs.publish_motion"),
     "depth, its colours and cloud": ("sfm_odometry.nodes.image_outputs", "DepthOutput.publish"),
     "mask": ("sfm_odometry.nodes.image_outputs", "MaskOutput.publish"),
-    "depth's unit and limits": ("sfm_odometry.background", "Later.get"),
 }
 FRAME = ("bookkeeping", "sfm_odometry.nodes.pipeline", "Pipeline.process")
 """What is around them all; the time of one stage within another counts for the inner one."""
