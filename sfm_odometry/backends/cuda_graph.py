@@ -23,28 +23,30 @@ class CudaGraph:
         """A recording of the part. Raises InputError where it cannot be recorded."""
         try:
             with torch.cuda.device(self._device), torch.inference_mode():
-                return _recorded(part, examples)
+                return _Recording(part, examples)
         except RuntimeError as error:
             first_line = str(error).strip().partition("\n")[0]
             raise InputError(f"backend cudagraph cannot record the networks on device '{self._device}': {first_line}") from error
 
 
-def _recorded(part: Part, examples: tuple[Tensor, ...]) -> Compute:
-    inputs = tuple(example.clone() for example in examples)  # every launch reads and writes the memory of the recording
-    _warm_up(part, inputs)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # what other threads ask of the device meanwhile is their affair
-        outputs = part(*inputs)
+class _Recording:
+    """A part's kernels; every launch reads and writes the memory of the recording, so one thread at a time may call it."""
+
+    def __init__(self, part: Part, examples: tuple[Tensor, ...]) -> None:
+        self._part = part  # the kernels read its weights: they must stay where they are
+        self._inputs = tuple(example.clone() for example in examples)
+        _warm_up(part, self._inputs)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):  # other threads may use the device meanwhile
+            self._outputs = part(*self._inputs)
 
     @torch.inference_mode()
-    def compute(*given: Tensor) -> Tensor | tuple[Tensor, ...]:
-        for own, new in zip(inputs, given, strict=True):
+    def __call__(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        for own, new in zip(self._inputs, inputs, strict=True):
             own.copy_(new)
-        graph.replay()
+        self._graph.replay()
         # Copies: a window keeps what was computed of its frames while the graph computes the next.
-        return outputs.clone() if isinstance(outputs, Tensor) else tuple(output.clone() for output in outputs)
-
-    return compute
+        return self._outputs.clone() if isinstance(self._outputs, Tensor) else tuple(output.clone() for output in self._outputs)
 
 
 def _warm_up(part: Part, inputs: tuple[Tensor, ...]) -> None:

@@ -1,7 +1,7 @@
 """The default motion network: neighbouring frames are matched against each other before the motion is read off."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -206,7 +206,7 @@ def _size(features: Tensor) -> tuple[int, int]:
     return int(features.shape[-2]), int(features.shape[-1])
 
 
-@lru_cache(maxsize=8)
+@cache  # kept for good: a recording of the network on a GPU reads them where they were
 @torch.inference_mode(False)  # what inference computed could not be used in training afterwards
 def _cells(height: int, width: int, device: torch.device) -> Tensor:
     """Column and row of each cell (h w, 2) of a grid, row by row."""
@@ -214,7 +214,7 @@ def _cells(height: int, width: int, device: torch.device) -> Tensor:
     return torch.stack([columns, rows], dim=-1).flatten(0, 1).float()
 
 
-@lru_cache(maxsize=8)
+@cache
 @torch.inference_mode(False)
 def _squared_distances(height: int, width: int, finer_height: int, finer_width: int, device: torch.device) -> Tensor:
     """Between the cells of a grid and those of one about twice as fine, in the finer one's cells (h w, h' w')."""
