@@ -218,7 +218,7 @@ def declare(node: Node) -> NodeParameters:
             declared = node.declare_parameter(ros_name(item), _ros_value(item.default), _descriptor(item))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise InputError(" ".join(str(error).split())) from None
-        values[item.name] = _own_value(declared.value)
+        values[item.name] = _own_value(item, declared.value)
     strange = _strange_names(node)
     if strange:
         node.get_logger().warning(f"parameters that this node does not have are ignored: {', '.join(strange)}")
@@ -237,7 +237,7 @@ def changed(current: NodeParameters, changes: list[Parameter], configured: bool)
     for name in ours:
         if configured and not items[name].metadata["live"]:
             raise InputError(f"{name} can be changed only while the node is unconfigured: clean it up first")
-    return replace(current, **{items[name].name: _own_value(value) for name, value in ours.items()})
+    return replace(current, **{items[name].name: _own_value(items[name], value) for name, value in ours.items()})
 
 
 def result(reason: str = "") -> SetParametersResult:
@@ -274,6 +274,8 @@ def _ros_value(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _own_value(value: Any) -> Any:
-    """rclpy hands lists out as list or array, and None for an empty one of unknown type."""
+def _own_value(item: Any, value: Any) -> Any:
+    """rclpy hands lists out as list or array, and None for an empty one of unknown type, which `ros2 param dump` writes as null."""
+    if isinstance(item.default, tuple) and value in (None, "null"):
+        return ()
     return tuple(value) if isinstance(value, list) or hasattr(value, "typecode") else value

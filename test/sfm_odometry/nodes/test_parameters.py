@@ -92,6 +92,15 @@ def test_every_number_with_limits_says_so_to_ros(ros: None) -> None:
     node.destroy_node()
 
 
+def test_what_ros2_param_dump_writes_for_no_pose_is_taken_for_none(ros: None) -> None:
+    node = Node("dumped", parameter_overrides=[Parameter("camera.base_from_camera", value="null")])
+    parameters = declare(node)
+    assert parameters.fixed_base_from_camera() is None
+    loaded = [Parameter("camera.base_from_camera", value="null")]
+    assert changed(parameters, loaded, configured=False).fixed_base_from_camera() is None
+    node.destroy_node()
+
+
 def test_a_given_parameter_that_nobody_reads_is_named(ros: None, capfd: pytest.CaptureFixture[str]) -> None:
     known = {"use_sim_time": False, "min_depth": 0.5, "qos_overrides./odom.publisher.depth": 3}
     for given, words in ((known, []), ({**known, "min_dept": 1.0, "scale": 2.0}, ["does not have are ignored: min_dept, scale"])):
