@@ -12,6 +12,7 @@ from sfm_odometry.scale import ScaleEstimate
 METRIC_LINE_EVERY_S = 5.0
 
 _LEVELS = {"tracking": DiagnosticStatus.OK, "filling_window": DiagnosticStatus.OK, "error": DiagnosticStatus.ERROR}
+_AT_WORK = ("tracking", "filling_window")
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,14 @@ class Reporter:
         """Log the state if it is another one than before; returns whether it is."""
         if state.name == self._logged:
             return False
-        self._logged = state.name
-        self._node.get_logger().info(f"state: {state}")
+        before, self._logged = self._logged, state.name
+        logger = self._node.get_logger()  # rclpy wants a line of the source for each level
+        if state.name == "error":
+            logger.error(f"state: {state}")
+        elif state.name == "lost" or (before in _AT_WORK and state.name.startswith("waiting_")):
+            logger.warning(f"state: {state}")
+        else:
+            logger.info(f"state: {state}")
         return True
 
     def note_scale(self, scale: ScaleEstimate) -> None:
