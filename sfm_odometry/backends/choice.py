@@ -31,8 +31,10 @@ BACKENDS: dict[str, Callable[[torch.device], Backend]] = {
     "onnxruntime": OnnxRuntime,
     "openvino": OpenVino,
 }
-AUTOMATIC = ("packed", "bfloat16", "cudagraph")
+AUTOMATIC = ("bfloat16", "packed", "cudagraph")
 """What `auto` tries beside eager: ready in a moment, and of torch alone."""
+PLENTY = 1.6
+"""What is so many times as fast as eager is taken at once: no exact one comes near, and to prepare them all would take memory for good."""
 EXACT = ("eager", "packed", "cudagraph")
 """They differ by the order of summing only."""
 SPEED_UP = 1.2
@@ -106,8 +108,12 @@ def _fastest(model: Model, device: torch.device, examples: Examples) -> Prepared
             candidate = _prepare(model, device, name, examples)
         except InputError:  # not for this device or processor
             continue
-        if depth_change(eager, candidate, examples) <= DEPTH_CHANGE:
-            candidates.append(candidate)
+        if depth_change(eager, candidate, examples) > DEPTH_CHANGE:
+            continue
+        slow, fast = _frame_seconds([eager, candidate], examples, device)
+        if fast * PLENTY < slow:
+            return candidate
+        candidates.append(candidate)
     if len(candidates) == 1:
         return eager
     seconds = _frame_seconds(candidates, examples, device)
