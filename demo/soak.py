@@ -30,9 +30,9 @@ from sfm_odometry.checkpoint import save_model
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
+from sfm_odometry.nodes.memory import resident_memory_mib
 from sfm_odometry.nodes.odometry_node import OdometryNode
 from sfm_odometry.nodes.spinning import make_executor
-from sfm_odometry.nodes.status import resident_memory_mib
 
 BATCH = 20
 QUEUE_SIZE = 100

@@ -21,10 +21,11 @@ from std_srvs.srv import Trigger
 from sfm_odometry.errors import InputError, SfmOdometryError
 from sfm_odometry.nodes.arguments import parse
 from sfm_odometry.nodes.listening import Listening
+from sfm_odometry.nodes.memory import give_back_freed_memory, resident_memory_mib
 from sfm_odometry.nodes.parameters import changed, declare, result
 from sfm_odometry.nodes.reporter import Reporter, State
 from sfm_odometry.nodes.spinning import run_node, spin
-from sfm_odometry.nodes.status import Statistics, resident_memory_mib, scale_values
+from sfm_odometry.nodes.status import Statistics, scale_values
 
 if TYPE_CHECKING:
     from sfm_odometry.nodes.pipeline import Pipeline
@@ -75,6 +76,7 @@ class OdometryNode(LifecycleNode):
 
         self._statistics = Statistics()
         self._pipeline = Pipeline(self, self.parameters, self._statistics)
+        give_back_freed_memory()
         estimator = self._pipeline.estimator
         no_gpu = ", as torch sees no GPU" if self.parameters.model_device == "auto" and estimator.device.type == "cpu" else ""
         self.get_logger().info(f"model {estimator.model_name} ({estimator.model_sha256[:12]}) on {estimator.device}{no_gpu}")

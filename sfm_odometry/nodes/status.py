@@ -132,12 +132,3 @@ def scale_values(scale: ScaleEstimate) -> dict[str, str]:
         "scale_reason": scale.reason,
         "is_metric": str(scale.is_metric).lower(),
     }
-
-
-def resident_memory_mib() -> float:
-    """Resident memory of this process, or 0 where /proc does not tell."""
-    try:
-        with open("/proc/self/status", encoding="ascii") as lines:
-            return next(int(line.split()[1]) / 1024.0 for line in lines if line.startswith("VmRSS:"))
-    except (OSError, StopIteration, ValueError):
-        return 0.0

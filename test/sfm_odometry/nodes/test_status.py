@@ -3,7 +3,8 @@
 from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Header
 
-from sfm_odometry.nodes.status import MissingFrames, Statistics, diagnostic_array, resident_memory_mib
+from sfm_odometry.nodes.memory import give_back_freed_memory, resident_memory_mib
+from sfm_odometry.nodes.status import MissingFrames, Statistics, diagnostic_array
 
 
 def test_frames_that_never_came_are_counted_from_the_stamps() -> None:
@@ -51,3 +52,13 @@ def test_diagnostics_message() -> None:
 
 def test_resident_memory_is_plausible() -> None:
     assert 10 < resident_memory_mib() < 100_000
+
+
+def test_freed_memory_goes_back_to_the_system() -> None:
+    pieces = [bytes(50_000) for _ in range(2000)]  # 100 MB, in pieces that malloc keeps
+    for index in range(0, len(pieces), 2):
+        pieces[index] = b""
+    before_mib = resident_memory_mib()
+    give_back_freed_memory()
+    assert before_mib - resident_memory_mib() > 20.0
+    assert pieces[1]
