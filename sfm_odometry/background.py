@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -17,18 +17,27 @@ class Background:
         beside = (cores or len(os.sched_getaffinity(0))) > 1
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="depth") if beside else None
 
-    def start(self, compute: Callable[[], Result]) -> "Later[Result]":
-        """What `compute` will have returned, when it is asked for."""
-        return Later(compute, None if self._thread is None else self._thread.submit(compute))
+    def begin(self, later: "Later[Any]") -> None:
+        """Have the result computed now, if there is a thread for it."""
+        if self._thread is not None:
+            later.run(self._thread)
 
 
 class Later(Generic[Result]):
-    """A result that is perhaps still being computed; any thread may ask for it."""
+    """A result that is computed when it is asked for, or was begun with before; any thread may ask for it.
 
-    def __init__(self, compute: Callable[[], Result], running: "Future[Result] | None" = None) -> None:
-        self._compute, self._running = compute, running
+    `compute` must not hold who holds the result: a cycle of references keeps images until Python happens to look for cycles.
+    """
+
+    def __init__(self, compute: Callable[[], Result]) -> None:
+        self._compute = compute
+        self._running: Future[Result] | None = None
         self._found: list[Result] = []
         self._asking = threading.Lock()
+
+    def run(self, thread: ThreadPoolExecutor) -> None:
+        """Compute it there."""
+        self._running = thread.submit(self._compute)
 
     def wait(self) -> None:
         """Until it is not being computed any more, whatever came of it; what was not begun never will be."""

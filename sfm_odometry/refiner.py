@@ -107,7 +107,8 @@ class MotionRefiner:
         """Begin with what a step from the newest frame on needs, once its depth is there."""
         tracks = self.tracks
         if tracks is not None:
-            self._begun = newest, background.start(lambda: tracks.begin(newest))
+            self._begun = newest, Later(lambda: tracks.begin(newest))
+            background.begin(self._begun[1])
 
     def _begin(self, previous: Frame) -> None:
         """See to it that the tracks have begun with the frame that a step starts from."""

@@ -1,7 +1,5 @@
 """A frame in the window, and what is made of it: once, and its depth beside the caller where there is a core for it."""
 
-from functools import cached_property
-
 import cv2
 import numpy as np
 import torch
@@ -20,26 +18,27 @@ class SeenFrame:
         self.image, self.intrinsics = image, intrinsics
         self.memory: dict[str, torch.Tensor] = {}
         """What the motion network keeps of this frame while the window slides."""
-        self._config = config
-        self._depth = Later(lambda: estimator.depth(image))
-        self._pyramid = Later(self._reduce)
-        self._targets = Later(self._select)
+        grey = Later(lambda: _grey(image))
+        depth = Later(lambda: estimator.depth(image))
+        pyramid = Later(lambda: _pyramid(grey.get(), intrinsics, config))
+        targets = Later(lambda: _targets(pyramid.get(), depth.get(), config))
+        self._grey, self._depth, self._pyramid, self._targets = grey, depth, pyramid, targets
 
     def prepare(self, background: Background, with_targets: bool) -> None:
         """Begin to infer the depth, and to select the points that the next frame is aligned with."""
-        self._depth = background.start(self._depth.get)
+        background.begin(self._depth)
         if with_targets:
-            self._targets = background.start(self._targets.get)
+            background.begin(self._targets)
+
+    @property
+    def grey(self) -> np.ndarray:
+        """The image as uint8 (H, W)."""
+        return self._grey.get()
 
     @property
     def depth(self) -> np.ndarray:
         """Depth along z (H, W), float32, in the model's unit of length; waits for it."""
         return self._depth.get()
-
-    @cached_property
-    def grey(self) -> np.ndarray:
-        """The image as uint8 (H, W)."""
-        return self.image[..., 0] if self.image.shape[2] == 1 else cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY)
 
     @property
     def pyramid(self) -> Pyramid:
@@ -51,10 +50,16 @@ class SeenFrame:
         """The points that are sought in the next frame; waits for the depth."""
         return self._targets.get()
 
-    @torch.inference_mode()
-    def _reduce(self) -> Pyramid:
-        return Pyramid.of(torch.from_numpy(self.grey), self.intrinsics, self._config)
 
-    @torch.inference_mode()
-    def _select(self) -> Targets:
-        return Targets.of(self.pyramid, torch.from_numpy(self.depth), None, self._config)
+def _grey(image: np.ndarray) -> np.ndarray:
+    return image[..., 0] if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+@torch.inference_mode()
+def _pyramid(grey: np.ndarray, intrinsics: np.ndarray, config: RefineConfig) -> Pyramid:
+    return Pyramid.of(torch.from_numpy(grey), intrinsics, config)
+
+
+@torch.inference_mode()
+def _targets(pyramid: Pyramid, depth: np.ndarray, config: RefineConfig) -> Targets:
+    return Targets.of(pyramid, torch.from_numpy(depth), None, config)
