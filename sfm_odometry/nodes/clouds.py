@@ -25,12 +25,13 @@ class CloudMaker:
         shape = panel.height, panel.width
         columns = (np.arange(panel.width, dtype=np.float32) - panel.cx) / panel.fx
         rows = (np.arange(panel.height, dtype=np.float32)[:, None] - panel.cy) / panel.fy
-        self._rays = [np.broadcast_to(part, shape).astype(np.float32) for part in (columns, rows)]
+        self._rays = columns, rows
         self._places = sampling_map(camera, panel)
         self._x, self._y = np.empty(shape, np.float32), np.empty(shape, np.float32)
         self._rgb = np.zeros((*shape, 4), np.uint8)
         self._points = np.empty((*shape, 4), np.float32)
         self._data = array.array("B", bytes(self._points.nbytes))
+        self._message = PointCloud2(height=1, is_bigendian=sys.byteorder == "big", point_step=POINT_BYTES, is_dense=True)
 
     def cloud_of(self, depth: np.ndarray, image: np.ndarray, header: Header) -> PointCloud2:
         """The points of known depth (h, w), a panel's, in the optical frame, with `rgb` or, of a grey image, `intensity`.
@@ -45,17 +46,12 @@ class CloudMaker:
         # One point is one number of 16 bytes here, which NumPy picks faster than four; "clip" lets it write into `out` at once.
         points = np.frombuffer(self._data, _ONE_POINT)
         self._points.view(_ONE_POINT).ravel().take(known, out=points, mode="clip")
-        return PointCloud2(
-            header=header,
-            height=1,
-            width=len(known),
-            fields=_fields("intensity" if image.ndim == 2 else "rgb"),
-            is_bigendian=sys.byteorder == "big",
-            point_step=POINT_BYTES,
-            row_step=POINT_BYTES * len(known),
-            data=self._data,
-            is_dense=True,
-        )
+        message = self._message
+        message.header, message.width, message.row_step, message.data = header, len(known), len(self._data), self._data
+        last = "intensity" if image.ndim == 2 else "rgb"
+        if not message.fields or message.fields[-1].name != last:
+            message.fields = _fields(last)
+        return message
 
     def _resize(self, size: int) -> None:
         """Give the message's bytes another length; the memory stays where it is, as long as that was larger before."""
