@@ -145,8 +145,13 @@ class OdometryNode(LifecycleNode):
 
     @property
     def prompt_subscriptions(self) -> list[Subscription]:
-        """The images, while somebody publishes them, and what is to be heard with them; all else can wait for a tenth of a second."""
-        return [] if self._active is None else self._active.subscriptions
+        """The images, while somebody publishes them, and what is to be heard with them; all else can wait for a tenth of a second.
+
+        Not with simulated time: latencies are told on /clock, which would wait too.
+        """
+        if self._active is None or self.get_parameter("use_sim_time").value:
+            return []
+        return self._active.subscriptions
 
     @property
     def state(self) -> State:

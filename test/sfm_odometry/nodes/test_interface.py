@@ -86,6 +86,15 @@ def test_the_depth_of_the_images_queue_can_be_overridden(rig) -> None:
     assert rig.node._active.inputs.image.subscription.qos_profile.depth == 33
 
 
+def test_images_come_first_unless_time_is_simulated(rig) -> None:
+    rig.start(**{"scale.mode": "twist"})
+    rig.spinner.until(lambda: len(rig.node.prompt_subscriptions) == 4, "images, camera_info, poses and speeds")
+    assert rig.node.prompt_subscriptions[0].topic_name == "/image"
+    assert {item.topic_name for item in rig.node.prompt_subscriptions[1:]} == {"/camera_info", "/set_pose", "/twist"}
+    rig.node.set_parameters([Parameter("use_sim_time", value=True)])
+    assert rig.node.prompt_subscriptions == []
+
+
 @pytest.mark.parametrize(("name", "value"), [
     ("qos_overrides./image.subscription.depth", 0), ("qos_overrides./image.subscription.depth", "deep"),
     ("qos_overrides./odom.publisher.reliability", "perhaps"),
