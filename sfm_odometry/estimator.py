@@ -43,9 +43,7 @@ def use_threads(count: int) -> None:
 class Estimator:
     """Runs a model; frames are uint8 (H, W, C) of the model's own size and channels, as the preprocessor makes them."""
 
-    def __init__(
-        self, model: Model, device: str = "auto", model_name: str = "", model_sha256: str = "", backend: str = "eager"
-    ) -> None:
+    def __init__(self, model: Model, device: str = "auto", model_name: str = "", model_sha256: str = "", backend: str = "eager") -> None:
         self.device = choose_device(device)
         self.model = channels_last(model, self.device).eval()
         self.model_name, self.model_sha256 = model_name, model_sha256

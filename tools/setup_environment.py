@@ -159,8 +159,11 @@ def check_system(python: str, with_ros: bool) -> None:
         missing[version + "-venv"] = "virtual environments"
     if not with_ros:
         if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-            raise SetupError("ROS 2 is on the Python index for Linux x86-64 only, this is {} {}: install ROS 2 and source it first".format(
-                platform.system(), platform.machine()))
+            raise SetupError(
+                "ROS 2 is on the Python index for Linux x86-64 only, this is {} {}: install ROS 2 and source it first".format(
+                    platform.system(), platform.machine()
+                )
+            )
         if not (shutil.which(os.environ.get("CC", "cc")) and shutil.which("g++")):
             missing["g++"] = "the compiler, which builds tf2_msgs"
         if not ask(python, "import os, sysconfig; print(os.stat(sysconfig.get_path('include') + '/Python.h') and 1)"):

@@ -132,9 +132,7 @@ class NodeParameters:
         choices=("32FC1", "16UC1"),
         live=True,
     )
-    mask_encoding: str = _parameter(
-        "mono8", "mono8: 0 to 255; 32FC1: 0 to 1", name="mask.encoding", choices=("mono8", "32FC1"), live=True
-    )
+    mask_encoding: str = _parameter("mono8", "mono8: 0 to 255; 32FC1: 0 to 1", name="mask.encoding", choices=("mono8", "32FC1"), live=True)
     path_max_length: int = _parameter(1000, "Poses on the topic path; the oldest fall out", name="path.max_length", span=(2, 100_000))
     covariance_factor: float = _parameter(
         1.0,

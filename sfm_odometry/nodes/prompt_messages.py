@@ -17,6 +17,10 @@ MOST_TAKEN = 100
 """Of one topic at a time, so that a flood of messages does not keep the images waiting."""
 
 
+class Unavailable(Exception):
+    """This rclpy does not let us wait for single subscriptions: its executor has to do."""
+
+
 class PromptMessages:
     """Waits for one subscription and calls callbacks with what comes on it and on others, in the thread that asks for it.
 
@@ -24,8 +28,12 @@ class PromptMessages:
     """
 
     def __init__(self, context: Context) -> None:
+        """Raises Unavailable where this version of rclpy has no wait sets of this kind; Humble to Kilted have them."""
         self._context = context
-        self._wait_set: Any = None
+        try:
+            self._wait_set: Any = rclpy_implementation.WaitSet(1, 0, 0, 0, 0, 0, cast(Any, context.handle))
+        except (AttributeError, TypeError) as error:
+            raise Unavailable(str(error)) from error
 
     def serve(self, subscriptions: Sequence[Subscription], until_s: float) -> bool:
         """Wait for the first subscription until `until_s` of the monotonic clock; then serve what came on the others, and one of its own.
@@ -43,8 +51,6 @@ class PromptMessages:
         return came and _take(awaited)
 
     def _wait(self, subscription: Any, timeout_ns: int) -> bool:
-        if self._wait_set is None:
-            self._wait_set = rclpy_implementation.WaitSet(1, 0, 0, 0, 0, 0, cast(Any, self._context.handle))
         self._wait_set.clear_entities()
         place = self._wait_set.add_subscription(subscription.handle)
         self._wait_set.wait(timeout_ns)

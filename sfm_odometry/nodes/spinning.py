@@ -22,7 +22,7 @@ from rclpy.subscription import Subscription
 
 from sfm_odometry.cli import EXIT_BAD_INPUT
 from sfm_odometry.errors import SfmOdometryError
-from sfm_odometry.nodes.prompt_messages import PromptMessages
+from sfm_odometry.nodes.prompt_messages import PromptMessages, Unavailable
 
 POLL_S = 0.2
 """The longest time until a signal is looked at while nothing happens."""
@@ -97,12 +97,16 @@ def _leave_quickly() -> None:
 def spin(node: Node, prompt: Callable[[], Sequence[Subscription]] = tuple) -> None:
     """Serve the node's callbacks until the process is told to end.
 
-    prompt: tells the subscriptions that are served first, as long as there are some; the messages of the first are waited for.
+    prompt: tells the subscriptions that are served first, as long as there are some; the messages of the first are waited for. Where this
+    rclpy does not allow that, its executor serves them like all others.
     """
-    messages = PromptMessages(node.context)
+    try:
+        messages = PromptMessages(node.context)
+    except Unavailable:
+        messages = None
     while True:
         subscriptions = prompt()
-        if not subscriptions:
+        if not subscriptions or messages is None:
             serve_once(node, POLL_S)
             continue
         until_s = time.monotonic() + PROMPT_S

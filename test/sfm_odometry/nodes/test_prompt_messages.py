@@ -1,14 +1,16 @@
 """Messages taken without an executor: each once, in order, raw where that is asked for; and the executor goes on beside it."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 import rclpy
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Int64, String
 
-from sfm_odometry.nodes.prompt_messages import PromptMessages
-from sfm_odometry.nodes.spinning import TellingExecutor
+from sfm_odometry.nodes import prompt_messages
+from sfm_odometry.nodes.prompt_messages import PromptMessages, Unavailable
+from sfm_odometry.nodes.spinning import StopRequested, TellingExecutor, spin
 
 WITHIN_S = 20.0
 
@@ -86,3 +88,23 @@ def test_the_executor_tells_whether_it_served(node) -> None:
         assert time.monotonic() < deadline_s
         executor.spin_once(timeout_sec=0.1)
     assert done
+
+
+@pytest.mark.parametrize("implementation", [SimpleNamespace(), SimpleNamespace(WaitSet=lambda context: None)])
+def test_an_rclpy_of_another_make_serves_by_its_executor(node, monkeypatch, implementation) -> None:
+    """One without wait sets, or whose wait sets are made another way."""
+    monkeypatch.setattr(prompt_messages, "rclpy_implementation", implementation)
+    with pytest.raises(Unavailable):
+        PromptMessages(node.context)
+
+    def stop(message: Int64) -> None:
+        raise StopRequested(message.data)
+
+    numbers = node.create_subscription(Int64, "numbers", stop, 1)
+    publisher = node.create_publisher(Int64, "numbers", 1)
+    executor = TellingExecutor(context=node.context)
+    executor.add_node(node)
+    node.create_timer(0.05, lambda: publisher.publish(Int64(data=7)))
+    with pytest.raises(StopRequested, match="7"):
+        spin(node, lambda: [numbers])
+    executor.shutdown()
