@@ -22,6 +22,7 @@ STAGES = {
     "depth network": ("sfm_odometry.estimator", "Estimator.depth"),
     "pose network": ("sfm_odometry.estimator", "Estimator.motion"),
     "pyramid, points, depth's limits": ("sfm_odometry.background", "Later.get"),
+    "corners of the next step": ("sfm_odometry.point_tracks", "PointTracks.begin"),
     "refine and fuse": ("sfm_odometry.odometry", "refined_step"),
     "window, trajectory, scale": ("sfm_odometry.odometry", "MonocularOdometry.process"),
     "odometry and TF": ("sfm_odometry.nodes.outputs", "Outputs.publish_motion"),
