@@ -1,23 +1,19 @@
 """A ROS node that listens as a SLAM would: odometry, transforms, depth and masks, each with the time of its arrival."""
 
-import contextlib
-import threading
 import time
 from collections import deque
-from types import TracebackType
 
 import numpy as np
-import rclpy
 from cv_bridge import CvBridge
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, Quaternion, Vector3
 from nav_msgs.msg import Odometry
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
+from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 from tf2_ros import Buffer, TransformException, TransformListener
 
+from demo.listener import Listener
 from demo.recording import OdometrySample, Recording
 from sfm_odometry.pose_files import rotations_from_quaternions_xyzw
 
@@ -27,12 +23,14 @@ TENTH_SECOND_NS = 100_000_000
 UNCHECKED_TRANSFORMS = 64
 
 
-class Recorder:
+class Recorder(Listener):
     """Records what the odometry node publishes from entering the context to leaving it, on a thread of its own.
 
     Of the depth and mask images only those of every `keep_every`-th tenth of a second are kept, by their stamps, so that the two
     fit together; the rest is counted.
     """
+
+    name = "demo_recorder"
 
     def __init__(self, keep_every: int) -> None:
         self.recording = Recording()
@@ -41,36 +39,18 @@ class Recorder:
         self._bridge = CvBridge()
         self._base_frame = ""
 
-    def __enter__(self) -> "Recorder":
-        # Signals stay with the demo, which ends its children first.
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node("demo_recorder")
+    def _connect(self, node: Node) -> None:
         self._buffer = Buffer()
-        self._listener = TransformListener(self._buffer, self._node)
-        self._node.create_subscription(Odometry, "odom", self._on_odometry, 50)
-        self._node.create_subscription(Image, "depth/image_rect", self._on_depth, 10)
-        self._node.create_subscription(Image, "mask/image", self._on_mask, 10)
-        self._node.create_subscription(DiagnosticArray, f"{ODOMETRY_NODE}/status", self._on_status, 10)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._spin, name="recorder", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._executor.shutdown()
-        rclpy.try_shutdown()
-        self._thread.join()
-        self._node.destroy_node()
+        self._listener = TransformListener(self._buffer, node)
+        node.create_subscription(Odometry, "odom", self._on_odometry, 50)
+        node.create_subscription(Image, "depth/image_rect", self._on_depth, 10)
+        node.create_subscription(Image, "mask/image", self._on_mask, 10)
+        node.create_subscription(DiagnosticArray, f"{ODOMETRY_NODE}/status", self._on_status, 10)
 
     def node_ready(self) -> bool:
         """Whether the odometry node listens for images: it says so in its status, and is connected to us."""
         state = self.recording.status.get("state", "")
         return (state.startswith("waiting") or state in ("filling_window", "tracking")) and self._node.count_publishers("odom") > 0
-
-    def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            self._executor.spin()
 
     def _on_odometry(self, message: Odometry) -> None:
         received_ns = time.time_ns()

@@ -81,17 +81,13 @@ class Alignment:
         """basis: (K, N) of the depth's correction; given: source_from_target (4, 4); prior: its information in the target's axes."""
         self.target, self.source, self.given, self.prior, self.config = target, source, given, prior, config
         self._basis = basis
-        self._given_weight = float(target.weights.sum())
+        self.weight = float(target.weights.sum())
+        """Of all points together."""
         # Rows of the normal equations: the motion's six, then, new with every weighing, the correction's, and, new with every step, gain,
         # offset and the error itself.
         self._rows = target.values.new_ones(6 + len(self._basis) + 3, target.values.numel())
         self._rows[:6] = target.jacobian
         self._precision = torch.ones_like(target.values)
-
-    @property
-    def weight(self) -> float:
-        """Weight of all points together."""
-        return self._given_weight
 
     def errors(self, state: State) -> Errors:
         """The errors under a state."""
@@ -160,7 +156,7 @@ class Alignment:
 
     def _factor(self, errors: Errors) -> float:
         """Points that leave the image must not lower the cost: those inside stand for all; c of them count as one."""
-        return self._given_weight / max(float(errors.weights.sum()), 1e-9) / self.config.correlated_points
+        return self.weight / max(float(errors.weights.sum()), 1e-9) / self.config.correlated_points
 
     def fit_brightness(self, state: State, errors: Errors) -> tuple[State, Errors]:
         """The state with only gain and offset fitted, and its errors."""

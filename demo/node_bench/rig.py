@@ -1,21 +1,18 @@
 """The camera before the node and the robot behind it: publishes images, and notes when their odometry comes."""
 
 import contextlib
-import threading
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
+from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 
+from demo.listener import Listener
 from sfm_odometry.camera import Intrinsics
 from sfm_odometry.nodes.conversions import encode_image, make_camera_info, make_header, ns_to_stamp, stamp_to_ns
 from sfm_odometry.nodes.qos import image_profile
@@ -30,8 +27,10 @@ TOPICS: dict[str, dict[str, Any]] = {
 """What a consumer listens to; nobody reads it here, so it stays as the bytes that came."""
 
 
-class Rig:
+class Rig(Listener):
     """Both ends of the node in this process. As a context manager it is on the air; what it hears comes in on a thread of its own."""
+
+    name = "node_bench"
 
     def __init__(self, images: Sequence[np.ndarray], camera: Intrinsics) -> None:
         header = make_header(0, CAMERA_FRAME)
@@ -46,25 +45,12 @@ class Rig:
         """Messages by topic, of consumers that listen."""
         self.status: dict[str, str] = {}
 
-    def __enter__(self) -> "Rig":
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node("node_bench")
-        self._image = self._node.create_publisher(Image, "image", image_profile("reliable"))
-        self._info = self._node.create_publisher(CameraInfo, "camera_info", image_profile("reliable"))
-        self._node.create_subscription(Odometry, "odom", self._on_odometry, 50)
-        self._node.create_subscription(TFMessage, "/tf", lambda _: None, 50)
-        self._node.create_subscription(DiagnosticArray, f"{NODE}/status", self._on_status, 10)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._spin, name="rig", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._executor.shutdown()
-        rclpy.try_shutdown()
-        self._thread.join()
-        self._node.destroy_node()
+    def _connect(self, node: Node) -> None:
+        self._image = node.create_publisher(Image, "image", image_profile("reliable"))
+        self._info = node.create_publisher(CameraInfo, "camera_info", image_profile("reliable"))
+        node.create_subscription(Odometry, "odom", self._on_odometry, 50)
+        node.create_subscription(TFMessage, "/tf", lambda _: None, 50)
+        node.create_subscription(DiagnosticArray, f"{NODE}/status", self._on_status, 10)
 
     @property
     def connected(self) -> bool:
@@ -108,10 +94,6 @@ class Rig:
         """From publishing an image to receiving its odometry, of those whose odometry came."""
         came = [stamp_ns for stamp_ns in stamps_ns if stamp_ns in self.received_ns]
         return np.array([(self.received_ns[stamp_ns] - self.published_ns[stamp_ns]) * 1e-6 for stamp_ns in came])
-
-    def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            self._executor.spin()
 
     def _on_odometry(self, message: Odometry) -> None:
         self.received_ns.setdefault(stamp_to_ns(message.header.stamp), time.monotonic_ns())

@@ -1,0 +1,46 @@
+"""A ROS node of the demo's own that listens on a thread of its own."""
+
+import contextlib
+import threading
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import TypeVar
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+Own = TypeVar("Own", bound="Listener")
+
+
+class Listener(ABC):
+    """Listens from entering the context to leaving it."""
+
+    name: str
+    """Of the node."""
+
+    def __enter__(self: Own) -> Own:
+        # Signals stay with the demo, which ends its children first.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node(self.name)
+        self._connect(self._node)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, name=self.name, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._executor.shutdown()
+        rclpy.try_shutdown()
+        self._thread.join()
+        self._node.destroy_node()
+
+    @abstractmethod
+    def _connect(self, node: Node) -> None:
+        """Make the node's publishers and subscriptions."""
+
+    def _spin(self) -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            self._executor.spin()
