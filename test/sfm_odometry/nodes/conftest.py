@@ -17,10 +17,11 @@ import torch
 from cv_bridge import CvBridge
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
+from rcl_interfaces.msg import Log as RosoutLine
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_rosout_default
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
@@ -182,9 +183,8 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 class Rig:
     """A camera in front of the node, and a listener behind it."""
 
-    def __init__(self, spinner, drive_folder: Path, model_path: Path, capfd: pytest.CaptureFixture) -> None:
-        self.spinner, self.model_path, self._capfd = spinner, model_path, capfd
-        self.log = ""
+    def __init__(self, spinner, drive_folder: Path, model_path: Path) -> None:
+        self.spinner, self.model_path = spinner, model_path
         self.drive = Drive(open_sequence(drive_folder), MOUNTING)
         self.shots = list(self.drive.shots())
         self.camera = rclpy.create_node("camera")
@@ -196,6 +196,8 @@ class Rig:
             (Odometry, "odom", "odom"), (TFMessage, "/tf", "tf"), (DiagnosticArray, "/sfm_odometry/status", "status"),
         ):  # fmt: skip
             self.listen(kind, topic, name)
+        self._rosout: list[RosoutLine] = []
+        self.listener.create_subscription(RosoutLine, "/rosout", self._rosout.append, qos_profile_rosout_default)
         spinner.add(self.camera)
         spinner.add(self.listener)
 
@@ -272,9 +274,18 @@ class Rig:
         return self.spinner.call(self.listener.create_client(Trigger, f"/sfm_odometry/{service}"), Trigger.Request())
 
     def logged(self, words: str) -> bool:
-        """Whether a line of the node's log has these words in it."""
-        self.log += self._capfd.readouterr().err
-        return words in self.log
+        """Whether a line of the node's log that came over /rosout has these words in it.
+
+        Not stderr: pytest's capture loses lines that are written while it is read.
+        """
+        return any(words in line.msg for line in self._rosout)
+
+    def whole_log(self) -> list[str]:
+        """The lines that the node has logged up to now."""
+        end = f"end of the log, {time.monotonic_ns()}"
+        self.node.get_logger().info(end)
+        self.spinner.until(lambda: self.logged(end), "the end of the log")
+        return [line.msg for line in self._rosout]
 
     def expected(self, count: int, params: OdometryParams | None = None, rectify: Rectifier | None = None) -> list[OdometryResult]:
         """What the core makes of the first frames, rectified where that is wanted."""
@@ -289,7 +300,5 @@ class Rig:
 
 
 @pytest.fixture
-def rig(spinner, drive_folder: Path, model_path: Path, capfd: pytest.CaptureFixture) -> Iterator[Rig]:
-    result = Rig(spinner, drive_folder, model_path, capfd)
-    yield result
-    print(result.log)  # what `logged` has read, for the report of a test that failed
+def rig(spinner, drive_folder: Path, model_path: Path) -> Rig:
+    return Rig(spinner, drive_folder, model_path)

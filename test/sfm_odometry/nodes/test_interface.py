@@ -156,13 +156,13 @@ def test_simulated_time_stamps_the_status_and_measures_the_latency(rig) -> None:
     assert stamp_to_ns(rig.got.status[-1].header.stamp) == 0  # it reports before time has begun, too
     clock.publish(Clock(clock=ns_to_stamp(START_NS + 600_000_000)))
     rig.spinner.until(lambda: stamp_to_ns(rig.got.status[-1].header.stamp) == START_NS + 600_000_000)
-    rig.node._statistics.report()
     rig.send(0)
-    rig.spinner.until(lambda: rig.node._statistics.counts["frames_processed"] == 1)
-    latencies = [float(pair.value) for message in rig.got.status for pair in message.status[0].values if pair.key == "latency_ms_max"]
-    rig.spinner.until(lambda: rig.status()["latency_ms_max"] is not None)
-    latencies += [float(pair.value) for message in rig.got.status for pair in message.status[0].values if pair.key == "latency_ms_max"]
-    assert max(latencies) == pytest.approx(600.0)
+    rig.spinner.until(lambda: max(highest_latencies(rig)) > 0.0, "a latency")
+    assert max(highest_latencies(rig)) == pytest.approx(600.0)
+
+
+def highest_latencies(rig) -> list[float]:
+    return [float(pair.value) for message in rig.got.status for pair in message.status[0].values if pair.key == "latency_ms_max"]
 
 
 class OtherCamera:
