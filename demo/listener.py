@@ -27,20 +27,24 @@ class Listener(ABC):
         self._connect(self._node)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._spin, name=self.name, daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._executor.shutdown()
-        rclpy.try_shutdown()
+        self._ended.set()
         self._thread.join()
+        self._executor.shutdown()
         self._node.destroy_node()
+        rclpy.try_shutdown()
 
     @abstractmethod
     def _connect(self, node: Node) -> None:
         """Make the node's publishers and subscriptions."""
 
     def _spin(self) -> None:
+        """Not the executor's own spin: its shutdown takes handles away under a thread that is about to wait for them."""
         with contextlib.suppress(ExternalShutdownException):
-            self._executor.spin()
+            while not self._ended.is_set():
+                self._executor.spin_once(timeout_sec=0.1)

@@ -22,7 +22,10 @@ SETTLE_S = 0.3
 
 
 def read_ahead(items: Iterable[Item], count: int = 8) -> Iterator[Item]:
-    """The items, made in a thread up to `count` ahead; an error there is raised here when its turn comes."""
+    """The items, made in a thread up to `count` ahead; an error there is raised here when its turn comes.
+
+    The thread ends with the iterator: one that is left within OpenCV while the interpreter ends would abort the process.
+    """
     ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=count)
     ended = threading.Event()
 
@@ -44,7 +47,8 @@ def read_ahead(items: Iterable[Item], count: int = 8) -> Iterator[Item]:
         except BaseException as error:
             put(None, error)
 
-    threading.Thread(target=produce, name="read ahead", daemon=True).start()
+    thread = threading.Thread(target=produce, name="read ahead", daemon=True)
+    thread.start()
     try:
         while True:
             item, error = ready.get()
@@ -55,6 +59,7 @@ def read_ahead(items: Iterable[Item], count: int = 8) -> Iterator[Item]:
             yield item  # type: ignore[misc]
     finally:
         ended.set()
+        thread.join()
 
 
 def wait_for_subscribers(node: Node, publishers: list[Publisher], timeout_s: float, enough: Callable[[Iterable[bool]], bool] = all) -> bool:
