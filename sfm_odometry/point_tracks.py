@@ -26,8 +26,8 @@ MEDIAN_STRIDE = 4
 """Of every so many rows and columns one is enough for the median of a depth map."""
 TURN_OF_UNIT = 0.2
 """Share of the newest frame in the ratio between the tracks' unit of length and the depth network's."""
-OUTVOTED_SHARE = 0.7
-"""Where fewer of the corners that are to be believed agree with a motion, they were outvoted."""
+OUTVOTED_SHARE, OUTVOTED_PIXELS = 0.9, 0.2
+"""Where fewer of the corners that are to be believed agree with a motion, and theirs is off by more (median), they were outvoted."""
 STEADY_SHARE, STEADY_FLOOR, STEADY_ROTATION_DEG = 0.2, 0.005, 0.5
 """Standard deviations of the step before as a guess of this one: of its length and direction, as a share and a length; of each angle."""
 
@@ -137,9 +137,12 @@ class PointTracks:
         followed, there = self._followed(previous, current, intrinsics, prior.previous_from_current)
         trust = self._trust()
         alike = self._agreed_on(followed, there, intrinsics, prior, np.ones_like(trust), trust)
-        if alike.moved is None or not self._outvoted(trust[followed], alike.moved):
+        if alike.moved is None or not self._doubted(trust[followed], alike.moved):
             return alike
-        return self._agreed_on(followed, there, intrinsics, prior, trust, trust)
+        theirs = self._agreed_on(followed, there, intrinsics, prior, trust, trust)
+        assert theirs.moved is not None
+        apart = self._apart(alike.moved.previous_from_current, theirs.moved.previous_from_current, intrinsics)
+        return theirs if apart > OUTVOTED_PIXELS else alike
 
     def _agreed_on(
         self, followed: np.ndarray, there: np.ndarray, intrinsics: np.ndarray, prior: TrackPrior, count: np.ndarray, trust: np.ndarray
@@ -153,8 +156,8 @@ class PointTracks:
         agreement = float((trust[followed] / (1.0 + (moved.errors / config.agreement_pixels) ** 2)).sum() / trust.sum())
         return _Attempt(prior, followed, seen, moved, agreement, self._doubt(seen, moved))
 
-    def _outvoted(self, trust: np.ndarray, moved: TrackedMotion) -> bool:
-        """Whether the followed points that are to be believed, (N,), do not agree with the motion."""
+    def _doubted(self, trust: np.ndarray, moved: TrackedMotion) -> bool:
+        """Whether some of the followed points that are to be believed, (N,), do not agree with the motion."""
         return float(trust @ (moved.errors < self.config.agreement_pixels)) < OUTVOTED_SHARE * float(trust.sum())
 
     def _trust(self) -> np.ndarray:

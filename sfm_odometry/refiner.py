@@ -24,7 +24,7 @@ NETWORK_LENGTH_SIGMA = 0.2
 """Standard deviation of the pose network's lengths, as a share: what is left to go by where the images do not align."""
 ALIGNED_ROTATION_DEG, ALIGNED_DIRECTION = 0.03, 0.01
 NETWORK_ROTATION_DEG, NETWORK_DIRECTION = 0.5, 0.2
-"""Standard deviations of a motion as a prior for the tracked points: by alignment, and by the networks alone."""
+"""Standard deviations of a motion as a prior for the tracked points: by alignment, beside its own doubt, and by the networks alone."""
 LENGTH_SIGMA = 0.2
 LENGTH_FLOOR = 0.005
 
@@ -167,7 +167,10 @@ class MotionRefiner:
         )
         if self.speed is not None and self.speed.knows:
             motion = _of_length(motion, self.speed.length)
-        return motion, motion_information(motion, LENGTH_SIGMA, direction, LENGTH_FLOOR, rotation_deg)
+        information = motion_information(motion, LENGTH_SIGMA, direction, LENGTH_FLOOR, rotation_deg)
+        if result.converged:  # behind a truck the alignment is less sure of the angles than it usually errs
+            information[3:, 3:] = np.linalg.inv(np.linalg.inv(information[3:, 3:]) + result.covariance[3:, 3:])
+        return motion, information
 
     def _as_tracked(self, result: Refinement, tracked: TrackResult, dt_s: float) -> Refinement:
         """The points' motion, which is steady by itself; the filter of the speed only follows."""

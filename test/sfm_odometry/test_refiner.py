@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import sfm_odometry.refiner as module
+from sfm_odometry.point_tracks import TrackResult
 from sfm_odometry.refine import Refinement
 from sfm_odometry.refiner import MotionRefiner
 from sfm_odometry.speed_filter import SpeedFilter
@@ -20,7 +21,7 @@ def step(length):
 class Frame:
     """Nothing is looked at: the alignment is stood in for."""
 
-    pyramid = targets = None
+    pyramid = targets = intrinsics = None
 
 
 FRAME = Frame()
@@ -102,3 +103,31 @@ def test_where_the_images_do_not_align_the_speed_goes_on_and_the_network_is_foll
     _, braking = run(monkeypatch, Images(converged=False), np.linspace(1.0, 0.4, 30), refiner)
     assert braking[0].length == pytest.approx(2.0, rel=0.02)
     assert braking[-1].length == pytest.approx(0.8, rel=0.3)
+
+
+class Tracks:
+    """Stands in for the tracked points: notes what they are told of the motion."""
+
+    unit = 1.0
+
+    def __init__(self):
+        self.sigmas_deg = []
+
+    def reset(self):
+        pass
+
+    def begin(self, frame):
+        pass
+
+    def step(self, previous, current, intrinsics, given, information):
+        self.sigmas_deg.append(float(np.degrees(information[4, 4] ** -0.5)))
+        return TrackResult(given, np.linalg.inv(information), 100)
+
+
+@pytest.mark.parametrize(
+    ("sigma_deg", "converged", "told_deg"), [(0.001, True, 0.03), (0.04, True, 0.05), (0.4, True, 0.4), (0.001, False, 0.5)]
+)
+def test_points_are_held_to_an_alignment_as_far_as_that_is_sure(monkeypatch, sigma_deg, converged, told_deg):
+    tracks = Tracks()
+    run(monkeypatch, Images(sigma=np.radians(sigma_deg), converged=converged), [1.0], MotionRefiner(tracks=tracks))
+    assert tracks.sigmas_deg == pytest.approx([told_deg], rel=0.01)
