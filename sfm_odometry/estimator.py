@@ -53,10 +53,11 @@ class Estimator:
         self._run = prepared.run
 
     @classmethod
-    def from_file(cls, path: Path | None = None, device: str = "auto", backend: str = "auto") -> "Estimator":
+    def from_file(cls, path: Path | None = None, device: str = "auto", backend: str = "eager") -> "Estimator":
         """The model of the file, or the packaged default; CheckpointError or InputError says what is wrong.
 
-        backend: a name of :mod:`sfm_odometry.backends.choice`; auto measures, on the threads that torch has now.
+        backend: a name of :mod:`sfm_odometry.backends.choice`; eager gives the same numbers each time, auto takes the fastest, measured on
+        the threads that torch has now.
         """
         path = Path(path) if path is not None else DEFAULT_MODEL
         model = load_model(path)

@@ -22,7 +22,7 @@ def score_depth(drive: Drive, model: Path | None, every: int) -> dict[str, Any]:
     The drive must have true depth.
     """
     means, counts = row_means(drive, every)
-    scores, _ = score_images(_predictions(drive, Estimator.from_file(model), every), CAP_M, CROP)
+    scores, _ = score_images(_predictions(drive, Estimator.from_file(model, backend="auto"), every), CAP_M, CROP)
     kept = {name: scores[name] for name in ("abs_rel", "a1", "images")}
     return {"scores": kept, "rows": {"inverse_depth": means.tolist(), "pixels": counts.tolist()}}
 

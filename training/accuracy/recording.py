@@ -38,7 +38,7 @@ def record(drive: Drive, variant: str, model: Path | None) -> Recording:
     if variant == CLASSICAL:
         classical = track(drive.image_paths, drive.intrinsics)
         return Recording(classical.start_from_camera, classical.frame_ms, events=tuple(classical.events))
-    return record_odometry(drive, Estimator.from_file(model), params_of(variant))
+    return record_odometry(drive, Estimator.from_file(model, backend="auto"), params_of(variant))
 
 
 def record_odometry(drive: Drive, estimator: Estimator, params: OdometryParams) -> Recording:
