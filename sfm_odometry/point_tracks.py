@@ -137,7 +137,7 @@ class PointTracks:
         followed, there = self._followed(previous, current, intrinsics, prior.previous_from_current)
         trust = self._trust()
         alike = self._agreed_on(followed, there, intrinsics, prior, np.ones_like(trust), trust)
-        if alike.moved is None or not self._doubted(trust[followed], alike.moved):
+        if alike.moved is None or not self._some_disagree(trust[followed], alike.moved):
             return alike
         theirs = self._agreed_on(followed, there, intrinsics, prior, trust, trust)
         assert theirs.moved is not None
@@ -156,7 +156,7 @@ class PointTracks:
         agreement = float((trust[followed] / (1.0 + (moved.errors / config.agreement_pixels) ** 2)).sum() / trust.sum())
         return _Attempt(prior, followed, seen, moved, agreement, self._doubt(seen, moved))
 
-    def _doubted(self, trust: np.ndarray, moved: TrackedMotion) -> bool:
+    def _some_disagree(self, trust: np.ndarray, moved: TrackedMotion) -> bool:
         """Whether some of the followed points that are to be believed, (N,), do not agree with the motion."""
         return float(trust @ (moved.errors < self.config.agreement_pixels)) < OUTVOTED_SHARE * float(trust.sum())
 
