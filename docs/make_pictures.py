@@ -14,7 +14,7 @@ def main() -> None:
     import matplotlib
     import torch
 
-    from docs.theory_pictures import maps, masks, motion, synthesis
+    from docs.theory_pictures import maps, masks, motion, start, synthesis
     from docs.theory_pictures.drawing import STYLE, Sheet
     from docs.theory_pictures.street import Street, render_street
 
@@ -26,6 +26,7 @@ def main() -> None:
         "masks": masks.draw_masks,
         "scales": maps.draw_scales,
         "smoothness": maps.draw_smoothness,
+        "start": start.draw_start,
         "icp": motion.draw_icp,
         "consistency": motion.draw_consistency,
     }

@@ -27,7 +27,7 @@ def save_model(path: Path, model: Model, provenance: dict[str, Any], half: bool 
     half: store float16, half the size; weights are float32 again after loading.
     """
     dtype = torch.float16 if half else torch.float32
-    tensors = {name: tensor.detach().to("cpu", dtype) for name, tensor in model.state_dict().items()}
+    tensors = {name: _converted(tensor.detach().cpu(), dtype) for name, tensor in model.state_dict().items()}
     metadata = {
         "format": FORMAT,
         "version": VERSION,
@@ -55,12 +55,17 @@ def load_model(path: Path | None = None, device: torch.device | str = "cpu") -> 
     with torch.device("meta"):
         model = Model(_read_config(file))
     _check_shapes(file, {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()})
-    tensors = {name: file.read(name).to(device, torch.float32) for name in file.shapes}
+    tensors = {name: _converted(file.read(name).to(device), torch.float32) for name in file.shapes}
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{file.path}: tensor '{name}' holds values that are not finite")
     model.load_state_dict(tensors, assign=True)
     return model.eval().requires_grad_(False)
+
+
+def _converted(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A tensor of real numbers in `dtype`; counts, as of the batches that batch normalisation has seen, as they are."""
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def read_provenance(path: Path) -> dict[str, Any]:

@@ -6,6 +6,8 @@
 import torch
 from torch import Tensor
 
+# No tensor is made of Python's numbers here: each would be a copy to the device that the processor waits for.
+
 MIN_PROJECTION_DEPTH = 1e-3
 """Points nearer to the image plane than this are clamped before the division by z and are never valid."""
 
@@ -31,7 +33,7 @@ def rotation_from_euler(angles_rad: Tensor) -> Tensor:
 def transform_from_rotation(rotation: Tensor, translation: Tensor) -> Tensor:
     """The 4x4 (..., 4, 4) [R t; 0 1] of R (..., 3, 3) and t (..., 3)."""
     top = torch.cat([rotation, translation.unsqueeze(-1)], dim=-1)
-    bottom = top.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*top.shape[:-2], 1, 4)
+    bottom = torch.eye(4, dtype=top.dtype, device=top.device)[3:].expand(*top.shape[:-2], 1, 4)
     return torch.cat([top, bottom], dim=-2)
 
 
@@ -53,6 +55,11 @@ def rotation_angle(rotation: Tensor) -> Tensor:
     sine = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], dim=-1).norm(dim=-1) / 2
     cosine = (rotation.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
     return torch.atan2(sine, cosine)
+
+
+def two_numbers(first: float, second: float, like: Tensor) -> Tensor:
+    """Two numbers (2,), of the type and on the device of another tensor: made there, not copied to it."""
+    return torch.linspace(first, second, 2, dtype=like.dtype, device=like.device)
 
 
 def pixel_grid(height: int, width: int, device: torch.device | str = "cpu") -> Tensor:

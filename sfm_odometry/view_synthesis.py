@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfm_odometry.geometry import MIN_PROJECTION_DEPTH, backproject_into
+from sfm_odometry.geometry import MIN_PROJECTION_DEPTH, backproject_into, two_numbers
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ def sample_at(image: Tensor, pixels: Tensor) -> Tensor:
     Pixel centres are integers: coordinates are normalised by (size - 1) and align_corners=True says the same to grid_sample.
     """
     height, width = image.shape[-2:]
-    scale = pixels.new_tensor([2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1)])
-    grid = torch.addcmul(pixels.new_tensor(-1.0), pixels, scale[:, None, None])
+    scale = two_numbers(2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1), like=pixels)
+    grid = torch.addcmul(pixels.new_full((), -1.0), pixels, scale[:, None, None])
     with torch.no_grad():
         # A coordinate that is not a number would be an address out of bounds in grid_sample: it samples the corner, and is never valid.
         grid.nan_to_num_(nan=-1.0)
@@ -61,7 +61,7 @@ def synthesise_view(source: Tensor, target_depth: Tensor, source_from_target: Te
 
 def scaled_intrinsics(intrinsics: Tensor, scale_x: float, scale_y: float) -> Tensor:
     """Camera matrices (..., 3, 3) of images resized by the factors: f' = f s, c' = (c + 0.5) s - 0.5."""
-    scale = torch.tensor([scale_x, scale_y], dtype=intrinsics.dtype, device=intrinsics.device)
+    scale = two_numbers(scale_x, scale_y, like=intrinsics)
     shift = 0.5 * scale - 0.5
     result = intrinsics.clone()
     result[..., :2, :] = intrinsics[..., :2, :] * scale[:, None]

@@ -121,8 +121,10 @@ def _zoomed_intrinsics(intrinsics: Tensor, zoom: Tensor, offset_x: Tensor, offse
 
 def mirror_motion(b_from_a: Tensor) -> Tensor:
     """The motion (..., 4, 4) that a mirrored video shows: M T M with M = diag(-1, 1, 1, 1)."""
-    mirror = torch.diag(b_from_a.new_tensor([-1.0, 1.0, 1.0, 1.0]))
-    return mirror @ b_from_a @ mirror
+    mirrored = b_from_a.clone()
+    mirrored[..., 0, 1:].neg_()
+    mirrored[..., 1:, 0].neg_()
+    return mirrored
 
 
 def _reverse(batch: Batch, random: SnippetRandom) -> Batch:

@@ -21,17 +21,30 @@ def collate(snippets: Sequence[Snippet], cameras: np.ndarray, length: int, chann
     channels last, as on disk and as convolutions like them best. The memory is pinned where there is CUDA, so that copies to the device
     need not wait.
     """
-    has_truth = [with_truth and scene.depth is not None and scene.motion_mask is not None for scene, _ in snippets]
+    has_truth = [with_truth and scene.has_truth for scene, _ in snippets]
     return Batch(
         frames=_copy_frames(snippets, length, channels).permute(0, 1, 4, 2, 3),
-        intrinsics=torch.from_numpy(np.array([scene.intrinsics for scene, _ in snippets], np.float32)),
-        camera=torch.from_numpy(cameras),
+        camera=pinned(torch.from_numpy(cameras)),
         depth=_copy_target_maps([scene.depth for scene, _ in snippets], snippets, length, has_truth, np.float16),
         moving=_copy_target_maps([scene.motion_mask for scene, _ in snippets], snippets, length, has_truth, np.uint8),
-        camera_from_frame=_motions(snippets, length),
-        has_depth=torch.tensor(has_truth),
-        has_motion=torch.tensor([scene.poses is not None and scene.poses_supervise for scene, _ in snippets]),
+        has_depth=pinned(torch.tensor(has_truth)),
+        **small_parts(snippets, length),
     )
+
+
+def small_parts(snippets: Sequence[Snippet], length: int) -> dict[str, Tensor]:
+    """What is of a batch but a few numbers a snippet, by the names of :class:`Batch`, in the host's memory."""
+    supervised = [scene.poses is not None and scene.poses_supervise for scene, _ in snippets]
+    return {
+        "intrinsics": pinned(torch.from_numpy(np.array([scene.intrinsics for scene, _ in snippets], np.float32))),
+        "camera_from_frame": pinned(_motions(snippets, length)),
+        "has_motion": pinned(torch.tensor(supervised)),
+    }
+
+
+def pinned(values: Tensor) -> Tensor:
+    """The values in memory from which a GPU copies without being waited for; as they are where there is none."""
+    return values.pin_memory() if torch.cuda.is_available() else values
 
 
 def _copy_frames(snippets: Sequence[Snippet], length: int, channels: int) -> Tensor:
@@ -39,11 +52,11 @@ def _copy_frames(snippets: Sequence[Snippet], length: int, channels: int) -> Ten
     height, width = snippets[0][0].frames.shape[1:3]
     frames = _host_tensor((len(snippets), length, height, width, channels), np.uint8)
     for out, (scene, start) in zip(frames.numpy(), snippets, strict=True):
-        _copy_channels(scene.frames[start : start + length], out)
+        copy_channels(scene.frames[start : start + length], out)
     return frames
 
 
-def _copy_channels(frames: np.ndarray, out: np.ndarray) -> None:
+def copy_channels(frames: np.ndarray, out: np.ndarray) -> None:
     """Copy frames (N, H, W, C) as the grey or RGB that the networks want; grey as the preprocessor makes it."""
     if frames.shape == out.shape:
         np.copyto(out, frames)

@@ -23,6 +23,8 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     init_from: str | None = None
     """A model file whose weights the run starts from; its images may have another size."""
+    inverse_depth_start: float = 0.0
+    """Inverse depth that a fresh depth network begins with; 0: the middle of its range. See docs/theory.md, "Where to start"."""
     learn_intrinsics: bool = False
     """Learn the cameras' intrinsics too, for video of cameras that nobody calibrated."""
     intrinsics_rate: float = 1.0
@@ -32,13 +34,19 @@ class TrainConfig:
     """Snippets a step of each process."""
     learning_rate: float = 2e-4
     schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    """First steps in which the learning rate grows to its size, evenly: large batches with large rates diverge without."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
     gradient_clip: float = 0.0
     """Longest gradient that is not shortened; 0: any."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the networks' layers; geometry is always float32."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the networks' layers; geometry is always float32. auto: bfloat16 where it is measured to be faster on the device."""
     compile: bool = False
-    """Let torch.compile fuse the networks' layers: a minute or more at the start, faster steps."""
+    """Let torch.compile fuse the networks' layers, on a GPU the objective too: a minute or more at the start, faster steps."""
+    cuda_graph: Literal["auto", True, False] = "auto"
+    """Record a step and replay it as one launch. auto: on a GPU, in one process, unless intrinsics are learned."""
+    data_on_device: Literal["auto", True, False] = "auto"
+    """Keep all frames in the device's memory and draw there. auto: on a GPU, where they take at most half of what is free."""
     data_weights: tuple[float, ...] = ()
     """How often each data set is drawn; by its number of snippets where empty."""
     validation_scenes: tuple[str, ...] = ()
@@ -62,7 +70,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validation_snippets", "log_every", "checkpoint_every", "keep_checkpoints"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("pictures_every", "gradient_clip", "prefetch", "intrinsics_rate"):
+        for name in ("pictures_every", "gradient_clip", "prefetch", "intrinsics_rate", "warmup_steps"):
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         _check("learning_rate", self.learning_rate, self.learning_rate > 0, "positive")
         _check("validation_fraction", self.validation_fraction, 0 <= self.validation_fraction < 1, "0 or more and less than 1")

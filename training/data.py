@@ -42,10 +42,10 @@ class SnippetSampler:
         cameras: Sequence[Camera] | None = None,
     ) -> None:
         self.length, self.channels, self.batch_size, self.seed, self.with_truth = length, channels, batch_size, seed, with_truth
-        self._scenes = [scene for scenes in groups for scene in scenes]
-        _check_one_size(self._scenes)
-        self.cameras = list(cameras if cameras is not None else cameras_of(self._scenes))
-        self._camera_of_scene = _camera_indices(self._scenes, self.cameras)
+        self.scenes = [scene for scenes in groups for scene in scenes]
+        _check_one_size(self.scenes)
+        self.cameras = list(cameras if cameras is not None else cameras_of(self.scenes))
+        self._camera_of_scene = _camera_indices(self.scenes, self.cameras)
         self._snippets = _list_snippets(groups, length)
         self._share = _shares(self._snippets, length, weights)
 
@@ -54,6 +54,10 @@ class SnippetSampler:
 
     def batch(self, step: int, rank: int = 0, ranks: int = 1) -> Batch:
         """The batch of training step `step`; of several ranks each gets its slice, and in their order these make up the whole batch."""
+        return self.collate(self.choose(step, rank, ranks))
+
+    def choose(self, step: int, rank: int = 0, ranks: int = 1) -> np.ndarray:
+        """The snippets (B, 2) of `batch`, each the index of a scene and of a first frame."""
         if self.batch_size % ranks:
             raise InputError(f"batch_size {self.batch_size} cannot be shared by {ranks} processes, expected a multiple of them")
         random = np.random.default_rng([self.seed, step])
@@ -61,7 +65,15 @@ class SnippetSampler:
         indices = random.integers([len(self._snippets[group]) for group in groups])
         each = self.batch_size // ranks
         chosen = list(zip(groups, indices, strict=True))[rank * each : (rank + 1) * each]
-        return self.collate(np.stack([self._snippets[group][index] for group, index in chosen]))
+        return np.stack([self._snippets[group][index] for group, index in chosen])
+
+    def has_truth(self, scene: Scene) -> bool:
+        """Whether batches show true depth and motion masks of a scene."""
+        return self.with_truth and scene.has_truth
+
+    def camera_of(self, snippets: np.ndarray) -> np.ndarray:
+        """`Batch.camera` (B,) of snippets (B, 2)."""
+        return self._camera_of_scene[snippets[:, 0]]
 
     def in_order(self, batch_size: int, at_most: int | None = None) -> "BatchesInOrder":
         """All snippets once, in order, for validation; or `at_most` that many, spread evenly. They are read when they are asked for."""
@@ -72,8 +84,8 @@ class SnippetSampler:
 
     def collate(self, snippets: np.ndarray) -> Batch:
         """Copy snippets (B, 2), each the index of a scene and of a first frame, into one batch."""
-        chosen = [(self._scenes[scene], int(start)) for scene, start in snippets]
-        return collate(chosen, self._camera_of_scene[snippets[:, 0]], self.length, self.channels, self.with_truth)
+        chosen = [(self.scenes[scene], int(start)) for scene, start in snippets]
+        return collate(chosen, self.camera_of(snippets), self.length, self.channels, self.with_truth)
 
 
 class BatchesInOrder:

@@ -76,6 +76,7 @@ def _six_numbers(motion: Tensor) -> Tensor:
     return torch.cat([motion[:, :3, 3], torch.stack([half[:, 2, 1], half[:, 0, 2], half[:, 1, 0]], dim=1)], dim=1)
 
 
+@torch.compiler.disable  # unrolled over iterations and scales it would take minutes to compile
 @torch.no_grad()
 def align_clouds(
     points: Tensor, valid: Tensor, reference: Tensor, reference_valid: Tensor, intrinsics: Tensor, iterations: int = 6, window: int = 3
@@ -163,9 +164,8 @@ class _Surface:
 
     def _normals(self, u: Tensor, v: Tensor) -> Tensor:
         """Normals (M, 3, n): cross products of the differences between opposite neighbours; not finite where a neighbour is missing."""
-        aside = torch.tensor([1, -1, 0, 0], device=u.device)[:, None, None]
-        right, left, below, above = self._at(u + aside, v + aside.flip(0))
-        across = torch.linalg.cross(right - left, above - below, dim=1)
+        right, left, above, below = self._at(torch.stack([u + 1, u - 1, u, u]), torch.stack([v, v, v - 1, v + 1]))
+        across = torch.linalg.cross(right - left, below - above, dim=1)
         # F.normalize takes ten times as long over a dimension in the middle.
         return across * across.square().sum(dim=1, keepdim=True).rsqrt()
 
@@ -184,6 +184,19 @@ def _step(moved: Tensor, matches: _Matches, unit: Tensor) -> Tensor:
     information, gradient = products[:, :6, :6], products[:, :6, 6]
     damping = DAMPING * information.diagonal(dim1=1, dim2=2).mean(dim=1) + torch.finfo(moved.dtype).tiny
     eye = torch.eye(6, device=moved.device, dtype=moved.dtype)
-    # The plain solver checks for singularity on the host, which waits for the device; damped equations are never singular.
-    solution = torch.linalg.solve_ex(information + damping[:, None, None] * eye, gradient).result
+    solution = _solved(information + damping[:, None, None] * eye, gradient)
     return transform_from_vector(torch.cat([solution[:, :3] * unit[:, 0], solution[:, 3:]], dim=1))
+
+
+def _solved(matrices: Tensor, right: Tensor) -> Tensor:
+    """x (M, n) of A x = b, A (M, n, n) symmetric and positive definite, by Gauss and Jordan; no pivots are needed for such matrices.
+
+    torch's solvers ask libraries that may wait for the device, or that no CUDA graph can hold.
+    """
+    rows = torch.cat([matrices, right[..., None]], dim=2)
+    eye = torch.eye(rows.shape[1], device=rows.device, dtype=rows.dtype)
+    for index in range(rows.shape[1]):
+        pivot = rows[:, index] / rows[:, index, index, None]
+        # Row `index` becomes the pivot's, and all others lose their share of it.
+        rows = rows - (rows[:, :, index] - eye[index])[..., None] * pivot[:, None]
+    return rows[..., -1]

@@ -25,17 +25,29 @@ class Learner(nn.Module):
         if config.compile:
             self.model.depth_net.compile()
             self.model.pose_net.compile()
+        # On a processor the compiler would take minutes for the objective: most of it is sampling, which it does not make faster.
+        self._objective = torch.compile(objective, dynamic=False) if config.compile and device.type == "cuda" else objective
 
     def forward(self, batch: Batch, random: SnippetRandom) -> dict[str, Tensor]:
         """The objective's terms of a batch on the device, which is varied first."""
+        return self.learn(*self.vary(batch, random))
+
+    def vary(self, batch: Batch, random: SnippetRandom) -> tuple[Batch, Tensor]:
+        """A batch on the device with the cameras' intrinsics, varied; and its frames (B, N, C, H, W) as the networks see them."""
         batch = augment(self.cameras(batch), self.config.augment, random)
-        predictions = self.predict(vary_colour(batch.frames, self.config.augment, random))
-        return objective(batch, predictions, self.config.objective)
+        return batch, vary_colour(batch.frames, self.config.augment, random)
+
+    def learn(self, batch: Batch, seen: Tensor) -> dict[str, Tensor]:
+        """The objective's terms of what :meth:`vary` gives."""
+        return self._objective(batch, self.predict(seen), self.config.objective)
 
     def judge(self, batch: Batch) -> tuple[Batch, Predictions, dict[str, Tensor]]:
-        """A batch on the device as it is, with the cameras' intrinsics; what the networks say of it, and the objective's terms."""
+        """A batch on the device with the cameras' intrinsics, the networks' predictions in evaluation mode, and the objective's terms."""
         batch = self.cameras(batch)
+        training = self.training
+        self.eval()
         predictions = self.predict(batch.frames)
+        self.train(training)
         return batch, predictions, objective(batch, predictions, self.config.objective)
 
     def predict(self, frames: Tensor) -> Predictions:
@@ -46,4 +58,5 @@ class Learner(nn.Module):
     def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager:
         if self.config.precision == "float32":
             return contextlib.nullcontext()
-        return torch.autocast(device.type, dtype=torch.bfloat16)
+        # No weight is cast twice in a step; and a CUDA graph must not hold what is in the cache.
+        return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)

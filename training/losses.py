@@ -56,8 +56,13 @@ def photometric_error(image: Tensor, other: Tensor, ssim_weight: float) -> Tenso
     return (1 - ssim_weight) * error + ssim_weight * ssim_error(image, other)
 
 
+def divided_by_mean(inverse_depth: Tensor) -> Tensor:
+    """Inverse depth (B, 1, H, W) over its mean in each image, so that shrinking the scene does not pay (Wang et al., CVPR 2018)."""
+    return inverse_depth / inverse_depth.mean(dim=(2, 3), keepdim=True).clamp_min(1e-7)
+
+
 def second_order_smoothness(inverse_depth: Tensor) -> Tensor:
-    """Mean L1 (B,) of all four second derivatives of inverse depth (Zhou et al. 2017, section 3.2)."""
+    """Mean L1 (B,) of all four second derivatives of inverse depth (B, 1, H, W) (Zhou et al. 2017, section 3.2)."""
     dx = inverse_depth[..., :, 1:] - inverse_depth[..., :, :-1]
     dy = inverse_depth[..., 1:, :] - inverse_depth[..., :-1, :]
     dxx, dxy = dx[..., :, 1:] - dx[..., :, :-1], dx[..., 1:, :] - dx[..., :-1, :]
@@ -65,12 +70,8 @@ def second_order_smoothness(inverse_depth: Tensor) -> Tensor:
     return item_mean(dxx.abs()) + 2 * item_mean(dxy.abs()) + item_mean(dyy.abs())  # d/dy d/dx is d/dx d/dy
 
 
-def edge_aware_smoothness(inverse_depth: Tensor, image: Tensor, normalise: bool) -> Tensor:
-    """Mean (B,) of |d_x rho| exp(-|d_x I|) + |d_y rho| exp(-|d_y I|) (Mahjourian et al. 2018, equation 10).
-
-    normalise: rho is inverse depth divided by its mean over the image, so that shrinking the scene does not pay (Wang et al. 2018).
-    """
-    rho = inverse_depth / inverse_depth.mean(dim=(2, 3), keepdim=True).clamp_min(1e-7) if normalise else inverse_depth
+def edge_aware_smoothness(rho: Tensor, image: Tensor) -> Tensor:
+    """Mean (B,) of |d_x rho| exp(-|d_x I|) + |d_y rho| exp(-|d_y I|), rho inverse depth (Mahjourian et al. 2018, equation 10)."""
     image_dx = (image[..., :, 1:] - image[..., :, :-1]).abs().mean(dim=1, keepdim=True)
     image_dy = (image[..., 1:, :] - image[..., :-1, :]).abs().mean(dim=1, keepdim=True)
     rho_dx = (rho[..., :, 1:] - rho[..., :, :-1]).abs()

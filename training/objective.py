@@ -3,6 +3,7 @@
 Every term is a mean over snippets of one value a snippet: it does not matter how snippets are grouped into batches or spread over devices.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +16,7 @@ from training.batch import Batch
 from training.icp import alignment_loss
 from training.losses import (
     depth_inconsistency,
+    divided_by_mean,
     edge_aware_smoothness,
     explainability_regulariser,
     log_depth_error,
@@ -100,7 +102,7 @@ def _levels(batch: Batch, predictions: Predictions, config: ObjectiveConfig) -> 
     """One level a scale, finest first; the images of coarser ones are area-resized, as the papers' pyramids are."""
     pairs = view_pairs(batch.frames.shape[1], config.pairs)
     motions = predictions.frame_from_target
-    source_from_target = motions[:, list(pairs.sources)] @ invert_transform(motions[:, list(pairs.targets)])
+    source_from_target = _pick(motions, pairs.sources) @ invert_transform(_pick(motions, pairs.targets))
     logits = predictions.mask_logits if config.explainability else []
     levels: list[_Level] = []
     frames = batch.frames.contiguous()
@@ -164,7 +166,7 @@ def _photometric_term(level: _Level, view: SynthesisedView, config: ObjectiveCon
         return error.shape[1] * masked_mean(error, counted)
     total = error.new_zeros(len(error))
     for pairs in level.pairs.by_target():
-        best = torch.where(counted[:, pairs], error[:, pairs], torch.inf).amin(dim=1)
+        best = torch.where(_pick(counted, pairs), _pick(error, pairs), torch.inf).amin(dim=1)
         total = total + masked_mean(torch.where(best.isfinite(), best, 0.0), best.isfinite())
     return total
 
@@ -183,9 +185,9 @@ def _depth_map_terms(level: _Level, config: ObjectiveConfig) -> dict[str, Tensor
 
 
 def _smoothness(inverse_depth: Tensor, images: Tensor, config: ObjectiveConfig) -> Tensor:
-    if config.smoothness_kind == "edge_aware":
-        return edge_aware_smoothness(inverse_depth, images, config.normalised_smoothness)
-    return second_order_smoothness(inverse_depth)
+    """Smoothness (B,) of maps (B, 1, h, w) of the kind that is configured."""
+    rho = divided_by_mean(inverse_depth) if config.normalised_smoothness else inverse_depth
+    return edge_aware_smoothness(rho, images) if config.smoothness_kind == "edge_aware" else second_order_smoothness(rho)
 
 
 def _alignment_term(level: _Level) -> Tensor:
@@ -241,13 +243,14 @@ def _mask_term(batch: Batch, logits: Tensor) -> Tensor:
 
 def _motion_term(batch: Batch, predictions: Predictions, rotation_weight: float) -> Tensor:
     """Supervised motion: of every source against the target, and of the neighbours, which odometry chains."""
-    true = replace(predictions, frame_from_target=invert_transform(batch.camera_from_frame) @ batch.camera_from_frame[:, [batch.target]])
+    target_pose = batch.camera_from_frame[:, batch.target, None]
+    true = replace(predictions, frame_from_target=invert_transform(batch.camera_from_frame) @ target_pose)
     of_sources = motion_error(predictions.source_from_target(), true.source_from_target(), rotation_weight)
     return of_sources + motion_error(predictions.previous_from_current(), true.previous_from_current(), rotation_weight)
 
 
-def _pick(frames: Tensor, indices: tuple[int, ...]) -> Tensor:
-    """Some of frames (K, N, ...): (K, P, ...). Indexing by a list would take several times as long."""
+def _pick(frames: Tensor, indices: Sequence[int]) -> Tensor:
+    """Some of frames (K, N, ...): (K, P, ...). Indexing by a list would take several times as long, and copy it to the device."""
     return torch.stack([frames[:, index] for index in indices], dim=1)
 
 

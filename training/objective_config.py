@@ -31,6 +31,7 @@ class ObjectiveConfig:
     """Divided by 2^scale."""
     smoothness_kind: Literal["second_order", "edge_aware"] = "second_order"
     normalised_smoothness: bool = False
+    """Of inverse depth over its mean in the image, with either kind."""
     alignment_3d: float = 0.0
     """Point clouds of the two views, aligned by ICP; divided by 2^scale."""
     geometry_consistency: float = 0.0

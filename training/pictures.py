@@ -124,7 +124,7 @@ def _rgb(image: Tensor) -> np.ndarray:
 
 
 def _compose(columns: list[dict[str, Panel]], title: str) -> np.ndarray:
-    rows = list(dict.fromkeys(label for column in columns for label in column))
+    rows = list(dict.fromkeys(label for column in sorted(columns, key=len, reverse=True) for label in column))
     height, width = columns[0]["target"].picture.shape[:2]
     panel_height = PANEL_INCHES * height / width
     figure = Figure(figsize=(LABEL_INCHES + (PANEL_INCHES + 0.06) * len(columns), 0.4 + (panel_height + 0.06) * len(rows)), dpi=DPI)

@@ -4,22 +4,39 @@ import dataclasses
 import json
 from typing import Any
 
+import torch
+
+from sfm_odometry.backends.processor import describe_device
 from sfm_odometry.errors import InputError
 from training.config import TrainConfig
 from training.differences import differences
+from training.parallel import Processes
+from training.precision import resolve_precision
 from training.run_data import RunData
 
 FIXED = ("model.", "learn_intrinsics", "learned cameras")
 """Settings that decide which weights there are: with others a state cannot be gone on from."""
 
 
-def identity_of_run(config: TrainConfig, data: RunData, processes: int) -> dict[str, Any]:
-    """What a state says of the run that it is of, as JSON has it: settings, data, and in how many processes it learns."""
+def choose_precision(config: TrainConfig, device: torch.device, processes: Processes, state: dict[str, Any] | None) -> TrainConfig:
+    """The configuration with `precision: auto` settled: as the run began, or measured where it is new or has come to another device."""
+    if config.precision != "auto":
+        return config
+    if state is not None and state["identity"].get("device") == describe_device(device):
+        return dataclasses.replace(config, precision=state["identity"]["config"]["precision"])
+    config = resolve_precision(config, device)
+    all_faster = not processes.any(config.precision == "float32")
+    return config if all_faster else dataclasses.replace(config, precision="float32")
+
+
+def identity_of_run(config: TrainConfig, data: RunData, processes: int, device: torch.device) -> dict[str, Any]:
+    """What a state says of the run that it is of, as JSON has it: settings, data, device, and in how many processes it learns."""
     identity = {
         "config": dataclasses.asdict(config),
         "learned cameras": [camera.name for camera in data.cameras if not camera.known] if config.learn_intrinsics else [],
         "snippets": len(data.training),
         "processes": processes,
+        "device": describe_device(device),
     }
     return json.loads(json.dumps(identity))
 

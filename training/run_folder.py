@@ -38,7 +38,7 @@ class RunFolder:
 
     def state_paths(self) -> list[Path]:
         """States to resume from, oldest first."""
-        return sorted(self.states.glob("step_*.pt"))
+        return state_paths(self.path)
 
     def save_state(self, step: int, state: dict[str, Any]) -> None:
         """Keep the state of a step and drop all but the last few."""
@@ -47,23 +47,6 @@ class RunFolder:
         self.write(f"states/step_{step:08d}.pt", content.getbuffer())
         for old in self.state_paths()[: -self.config.keep_checkpoints]:
             old.unlink()
-
-    def find_state(self, resume: bool) -> dict[str, Any] | None:
-        """The newest state that can be read, or None in a fresh folder.
-
-        InputError when there are states that are not to be resumed from, or when none can be read.
-        """
-        paths = self.state_paths()
-        if paths and not resume:
-            raise InputError(f"{self.path}: holds a run already; say --resume to go on with it, or choose another folder")
-        for path in reversed(paths):
-            try:
-                return torch.load(path, map_location="cpu", weights_only=True)
-            except Exception as error:  # torch raises many kinds for a truncated file
-                print(f"{path}: cannot be read ({type(error).__name__}), trying the one before")
-        if paths:
-            raise InputError(f"{self.states}: none of its {len(paths)} states can be read")
-        return None
 
     def save_model(self, name: str, model: Model, provenance: dict[str, Any]) -> None:
         """Write the model as <name>.safetensors."""
@@ -84,3 +67,26 @@ class RunFolder:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def state_paths(run: Path) -> list[Path]:
+    """States in a run's folder, oldest first."""
+    return sorted((run / "states").glob("step_*.pt"))
+
+
+def find_state(run: Path, resume: bool) -> dict[str, Any] | None:
+    """The newest state of a run's folder that can be read, or None in a fresh folder.
+
+    Raises InputError when there are states that are not to be resumed from, or when none can be read.
+    """
+    paths = state_paths(run)
+    if paths and not resume:
+        raise InputError(f"{run}: holds a run already; say --resume to go on with it, or choose another folder")
+    for path in reversed(paths):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for a truncated file
+            print(f"{path}: cannot be read ({type(error).__name__}), trying the one before")
+    if paths:
+        raise InputError(f"{run / 'states'}: none of its {len(paths)} states can be read")
+    return None

@@ -64,6 +64,11 @@ class Scene:
         """(3, 3) of the prepared size."""
         return self.camera.intrinsics
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether there are true depth and true motion masks."""
+        return self.depth is not None and self.motion_mask is not None
+
     def snippet_starts(self, length: int) -> np.ndarray:
         """Indices of first frames of all snippets of `length` consecutive frame numbers."""
         numbers = self.frame_numbers

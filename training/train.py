@@ -21,10 +21,11 @@ from training.interruption import Interruption
 from training.keeper import Keeper, RunKeeper
 from training.learner import Learner
 from training.parallel import PeerFailedError, Processes, open_processes
-from training.resume import check_resumable, identity_of_run
+from training.resume import check_resumable, choose_precision, identity_of_run
 from training.run_data import RunData, open_run_data
-from training.run_folder import RunFolder
+from training.run_folder import RunFolder, find_state
 from training.run_log import Board, RunLog, TensorBoard
+from training.subnormals import flush_subnormals
 from training.trainer import Trainer
 
 
@@ -39,6 +40,7 @@ def command(arguments: argparse.Namespace) -> None:
     processes = open_processes()
     try:
         with contextlib.ExitStack() as stack:
+            stack.enter_context(flush_subnormals())
             if not processes.first:
                 stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
             train(arguments, processes, stack.enter_context(Interruption()))
@@ -58,13 +60,16 @@ def train(arguments: argparse.Namespace, processes: Processes, interruption: Int
 
 def _open_run(arguments: argparse.Namespace, processes: Processes) -> Trainer:
     config = load_config(arguments.config, arguments.overrides)
+    device = processes.device(config.device)
+    torch.backends.cudnn.benchmark = True  # all batches of a run have one shape: the fastest kernels are looked for once
+    state = find_state(arguments.out, arguments.resume)
+    config = choose_precision(config, device, processes, state)
     data = open_run_data(arguments.data, config, processes.ranks)
     torch.manual_seed(config.seed)
     cameras = LearnedCameras(data.cameras, config.model.width, config.model.height) if config.learn_intrinsics else nn.Identity()
-    learner = Learner(initial_model(config.model, config.init_from), cameras, config, processes.device(config.device))
-    identity = identity_of_run(config, data, processes.ranks)
+    learner = Learner(initial_model(config), cameras, config, device)
+    identity = identity_of_run(config, data, processes.ranks, device)
     folder = RunFolder(arguments.out, config)
-    state = folder.find_state(arguments.resume)
     if state is not None:
         for change in check_resumable(state["identity"], identity):
             print(f"note: {change}")

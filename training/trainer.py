@@ -2,17 +2,18 @@
 
 import contextlib
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from sfm_odometry.errors import SfmOdometryError
 from training.augment import SnippetRandom
 from training.batch import Batch
+from training.captured_step import is_captured, training_step
 from training.config import TrainConfig
 from training.data import SnippetSampler
+from training.device_data import device_sampler
 from training.interruption import Interruption
 from training.keeper import Keeper
 from training.learner import Learner
@@ -31,7 +32,8 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, learner: Learner, sampler: SnippetSampler, keeper: Keeper, processes: Processes) -> None:
         self.config, self.learner, self.sampler, self.keeper, self.processes = config, learner.train(), sampler, keeper, processes
-        self.optimiser = Optimiser(learner.model.parameters(), learner.cameras.parameters(), config)
+        capturable = learner.device.type == "cuda" and is_captured(config, learner.device, processes.ranks)
+        self.optimiser = Optimiser(learner.model.parameters(), learner.cameras.parameters(), config, capturable)
         self.step = 0
 
     def state(self) -> dict[str, Any]:
@@ -46,13 +48,14 @@ class Trainer:
 
     def run(self, interruption: Interruption) -> None:
         """Train to the configured number of steps; an interruption keeps the state and is a KeyboardInterrupt."""
-        learner = self.processes.wrap(self.learner)
+        learn = training_step(self.config, self.learner, self.processes.wrap(self.learner), self.optimiser, self.processes.ranks)
         meter = Meter()
         with contextlib.closing(self._draw_ahead()) as batches:
             while self.step < self.config.steps:
                 with meter.waiting():
                     batch = next(batches)
-                meter.add(self._learn(learner, batch))
+                meter.add(learn(batch, self._random(), self.step))
+                self.step += 1
                 interrupted = self.processes.any(interruption.requested) and self.step < self.config.steps
                 if self._due(self.config.log_every):
                     self._report(meter)
@@ -63,21 +66,14 @@ class Trainer:
                     print(f"interrupted at step {self.step}; --resume goes on from there", flush=True)
                     raise KeyboardInterrupt
 
-    def _learn(self, learner: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """One step; `learner` is the own one, perhaps wrapped. The terms are not waited for."""
-        terms = learner(batch.to(self.learner.device), self._random())
-        self.optimiser.descend(torch.stack(list(terms.values())).sum(), self.step)
-        self.step += 1
-        return terms
-
     def _draw_ahead(self) -> Generator[Batch, None, None]:
         """The batches from this step on."""
         steps, ranks = (self.step, self.config.steps), (self.processes.rank, self.processes.ranks)
-        if self.config.prefetch:
-            batches: Iterable[Batch] = (batch for _, batch in Prefetcher(self.sampler, *steps, *ranks, ahead=self.config.prefetch))
-        else:
-            batches = (self.sampler.batch(step, *ranks) for step in range(*steps))
-        yield from batches
+        on_device = device_sampler(self.sampler, self.config, self.learner.device)
+        if on_device is None and self.config.prefetch:
+            return (batch for _, batch in Prefetcher(self.sampler, *steps, *ranks, ahead=self.config.prefetch))
+        sampler = on_device or self.sampler
+        return (sampler.batch(step, *ranks) for step in range(*steps))
 
     def _random(self) -> SnippetRandom:
         """What varies this step's snippets: a matter of the seed and the step alone."""

@@ -35,6 +35,8 @@ class Street:
     """(frames of the whole drive, 4, 4)."""
     intrinsics: Tensor
     """(1, 3, 3)."""
+    moment: int = MOMENT
+    """Frame number of the target."""
 
     target = FRAMES // 2
 
@@ -50,8 +52,8 @@ class Street:
 
     def source_from_target(self, source: int) -> Tensor:
         """(1, 4, 4): the true motion of the camera."""
-        first = MOMENT - self.target
-        motion = np.linalg.inv(self.world_from_camera[first + source]) @ self.world_from_camera[MOMENT]
+        first = self.moment - self.target
+        motion = np.linalg.inv(self.world_from_camera[first + source]) @ self.world_from_camera[self.moment]
         return torch.from_numpy(motion)[None].float()
 
     def synthesised(self, source: int, depth: Tensor | None = None) -> SynthesisedView:
@@ -85,11 +87,11 @@ class Street:
         return [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None] for frame in frames]
 
 
-def render_street() -> Street:
-    """Render the moment; some seconds."""
+def render_street(moment: int = MOMENT) -> Street:
+    """Render five frames around a moment of the drive; some seconds."""
     intrinsics = DRIVE.intrinsics()
     renderer = Renderer(DRIVE.seed, DRIVE.frames, intrinsics)
-    first = MOMENT - FRAMES // 2
+    first = moment - FRAMES // 2
     frames = [renderer.render(number) for number in range(first, first + FRAMES)]
     depth = np.stack([np.where(frame.depth_m > 0, frame.depth_m, FAR_M) for frame in frames])
     return Street(
@@ -98,4 +100,5 @@ def render_street() -> Street:
         moving=torch.from_numpy(np.stack([frame.moving for frame in frames]))[:, None],
         world_from_camera=renderer.world_from_camera,
         intrinsics=torch.from_numpy(intrinsics.matrix())[None].float(),
+        moment=moment,
     )

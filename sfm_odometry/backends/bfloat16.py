@@ -1,13 +1,13 @@
 """Half precision on processors that multiply bfloat16 in hardware: convolutions take half the time."""
 
 import copy
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from sfm_odometry.backends.backend import Compute
 from sfm_odometry.backends.packed import ready
+from sfm_odometry.backends.processor import cpu_flags
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.convolutions import Convolution, UpConvolution
 from sfm_odometry.networks.part import Part
@@ -44,12 +44,3 @@ class _Half(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):  # a trace must not hold what is in the cache
             return self.part(*inputs).float()
-
-
-def cpu_flags() -> set[str]:
-    """What the processor can do, in the words of /proc/cpuinfo; nothing where there is no such file."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux: nothing is known, so nothing is promised
-        return set()
-    return {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.partition(":")[2].split()}

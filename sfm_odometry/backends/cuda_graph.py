@@ -21,8 +21,10 @@ class CudaGraph:
 
     def prepare(self, part: Part, examples: tuple[Tensor, ...]) -> Compute:
         """A recording of the part. Raises InputError where it cannot be recorded."""
+        # A recording that fails leaves its own stream as the current one: this puts the old one back.
+        old_stream = torch.cuda.stream(torch.cuda.current_stream(self._device))
         try:
-            with torch.cuda.device(self._device), torch.inference_mode():
+            with torch.cuda.device(self._device), old_stream, torch.inference_mode():
                 return _Recording(part, examples)
         except RuntimeError as error:
             first_line = str(error).strip().partition("\n")[0]

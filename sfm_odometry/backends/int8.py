@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfm_odometry.backends.backend import Compute
-from sfm_odometry.backends.bfloat16 import Bfloat16, cpu_flags
+from sfm_odometry.backends.bfloat16 import Bfloat16
 from sfm_odometry.backends.dead_leaves import dead_leaves
 from sfm_odometry.backends.packed import ready, scripted
+from sfm_odometry.backends.processor import cpu_flags
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.blocks import match_size
 from sfm_odometry.networks.depth_net import DepthNet, FinestDepth, inverse_depth
@@ -46,6 +47,8 @@ class Int8:
         """The depth network with rounded weights; other parts as `bfloat16` has them. Raises InputError where torch lacks the operators."""
         if not isinstance(part, FinestDepth):
             return self._others.prepare(part, examples)
+        if part.network.config.batch_norm:
+            raise InputError("backend int8 does not know batch normalisation: take another backend for this model")
         try:
             network = _Int8Depth(part.network, _largest_values(part, examples[0]))
             network(*examples)

@@ -5,15 +5,20 @@ from torch import Tensor, nn
 from sfm_odometry.networks.convolutions import Convolution, UpConvolution
 
 
-def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution and ReLU; the output has ceil(size / stride) rows and columns."""
-    return nn.Sequential(Convolution(inputs, outputs, kernel, stride, padding=kernel // 2), nn.ReLU(inplace=True))
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, batch_norm: bool = False) -> nn.Sequential:
+    """Convolution, batch normalisation where wanted, ReLU; the output has ceil(size / stride) rows and columns."""
+    return _activated(Convolution(inputs, outputs, kernel, stride, padding=kernel // 2), batch_norm)
 
 
-def upconv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
-    """Transposed convolution of stride 2 and ReLU; the output has twice the rows and columns."""
-    transposed = UpConvolution(inputs, outputs, kernel, stride=2, padding=kernel // 2, output_padding=1)
-    return nn.Sequential(transposed, nn.ReLU(inplace=True))
+def upconv(inputs: int, outputs: int, kernel: int = 3, batch_norm: bool = False) -> nn.Sequential:
+    """Transposed convolution of stride 2, batch normalisation where wanted, ReLU; twice the rows and columns."""
+    return _activated(UpConvolution(inputs, outputs, kernel, stride=2, padding=kernel // 2, output_padding=1), batch_norm)
+
+
+def _activated(layer: Convolution | UpConvolution, batch_norm: bool) -> nn.Sequential:
+    """A layer followed by batch normalisation (Ioffe and Szegedy 2015) where wanted, and by ReLU."""
+    normalisation = [nn.BatchNorm2d(layer.out_channels)] if batch_norm else []
+    return nn.Sequential(layer, *normalisation, nn.ReLU(inplace=True))
 
 
 def match_size(x: Tensor, reference: Tensor) -> Tensor:
@@ -24,8 +29,7 @@ def match_size(x: Tensor, reference: Tensor) -> Tensor:
 def init_xavier(module: nn.Module) -> None:
     """Glorot's uniform initialisation, zero biases, as the papers' code and its ports start from.
 
-    Predictions move away from their start more slowly than with He's: inverse depth does not run into the end of its sigmoid, where its
-    gradient vanishes, before the motions have grown to their size.
+    Where inverse depth begins is a matter of its heads' biases: see :meth:`DepthNet.set_inverse_depth_start`.
     """
     for layer in _convolutions(module):
         nn.init.xavier_uniform_(layer.weight)

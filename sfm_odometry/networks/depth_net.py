@@ -1,12 +1,16 @@
 """The depth network: one image to inverse depth at several scales."""
 
+import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfm_odometry.networks.blocks import conv, init_xavier, match_size, upconv
+from sfm_odometry.errors import InputError
+from sfm_odometry.networks import blocks
+from sfm_odometry.networks.blocks import init_xavier, match_size
 from sfm_odometry.networks.convolutions import Head
 from sfm_odometry.networks.part import Part
 
@@ -24,6 +28,8 @@ class DepthNetConfig:
     """How many of the finest decoder stages predict inverse depth."""
     inverse_depth_gain: float = 10.0
     inverse_depth_offset: float = 0.01
+    batch_norm: bool = False
+    """Batch normalisation in every layer but the heads, as the paper describes; its released code has none."""
 
 
 class DepthNet(nn.Module):
@@ -38,6 +44,7 @@ class DepthNet(nn.Module):
         self.config = config
         widths, stages = config.encoder_widths, len(config.decoder_widths)
         inputs = (config.image_channels, *widths[:-1])
+        conv, upconv = (partial(layer, batch_norm=config.batch_norm) for layer in (blocks.conv, blocks.upconv))
         self.encoder = nn.ModuleList(
             nn.Sequential(conv(before, width, kernel, stride=2), conv(width, width, kernel))
             for before, width, kernel in zip(inputs, widths, config.encoder_kernels, strict=True)
@@ -52,6 +59,19 @@ class DepthNet(nn.Module):
         )
         self.heads = nn.ModuleList(Head(width, 1, 3, padding=1) for width in config.decoder_widths[first_head:])
         init_xavier(self)
+
+    def set_inverse_depth_start(self, start: float) -> None:
+        """Set the biases of the heads so that all scales begin near inverse depth `start`; InputError outside their range.
+
+        A head's convolution is close to zero for a fresh network, so its bias decides: gain * sigmoid(bias) + offset = start.
+        """
+        share = (start - self.config.inverse_depth_offset) / self.config.inverse_depth_gain
+        if not 0 < share < 1:
+            lowest, highest = self.config.inverse_depth_offset, self.config.inverse_depth_offset + self.config.inverse_depth_gain
+            raise InputError(f"setting 'inverse_depth_start' must lie between {lowest:g} and {highest:g}, got {start:g}")
+        for head in self.heads:
+            assert isinstance(head, Head) and head.bias is not None
+            nn.init.constant_(head.bias, math.log(share / (1 - share)))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Inverse depth, finest first, each (B, 1, h, w) half as fine as the one before, of a normalised image (B, C, H, W) of any size."""

@@ -88,6 +88,8 @@ class MotionNetwork(nn.Module, ABC, Generic[Features]):
         translations, rotations = raw.split(3, dim=-1)
         return torch.cat([translations * self.config.translation_gain, rotations * self.config.rotation_gain], dim=-1)
 
+    @torch.autocast("cpu", enabled=False)  # products of motions in half precision would turn cameras by a tenth of a degree
+    @torch.autocast("cuda", enabled=False)
     def source_from_target(self, vectors: Tensor) -> Tensor:
         """Motions (B, N - 1, 4, 4) that map target-camera points into each source camera, sources in order of time, from `vectors`."""
         motions = transform_from_vector(vectors)

@@ -1,12 +1,14 @@
 """The pose and explainability network: a snippet of frames to the motions between them and to one mask a source view."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from sfm_odometry.networks.blocks import conv, init_xavier, match_size, upconv
+from sfm_odometry.networks import blocks
+from sfm_odometry.networks.blocks import init_xavier, match_size
 from sfm_odometry.networks.convolutions import Head
 from sfm_odometry.networks.motion_network import Memory, MotionNetwork, Run, target_of
 from sfm_odometry.networks.part import Part
@@ -30,6 +32,8 @@ class PoseNetConfig:
     mask_widths: tuple[int, ...] = (256, 128, 64, 32, 16)
     mask_kernels: tuple[int, ...] = (3, 3, 3, 5, 7)
     mask_scales: int = 4
+    batch_norm: bool = False
+    """Batch normalisation in every layer but the last of each branch, as the paper describes; its released code has none."""
     kind: Literal["stacked"] = "stacked"
 
 
@@ -43,6 +47,7 @@ class PoseNet(MotionNetwork[list[Tensor]]):
         super().__init__(config)
         self.config: PoseNetConfig = config
         inputs = (config.image_channels * config.frames, *config.encoder_widths[:-1])
+        conv, upconv = (partial(layer, batch_norm=config.batch_norm) for layer in (blocks.conv, blocks.upconv))
         self.encoder = nn.ModuleList(
             conv(before, width, kernel, stride=2)
             for before, width, kernel in zip(inputs, config.encoder_widths, config.encoder_kernels, strict=True)

@@ -2,6 +2,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,18 @@ def test_half_size_files_load_as_float32(saved, tmp_path):
     loaded = load_model(tmp_path / "half.safetensors")
     assert (tmp_path / "half.safetensors").stat().st_size < 0.7 * path.stat().st_size
     assert all(tensor.dtype == torch.float32 for tensor in loaded.state_dict().values())
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_statistics_of_batch_normalisation_come_back(tmp_path, half):
+    model = Model(replace(CONFIG, depth=replace(CONFIG.depth, batch_norm=True), pose=replace(CONFIG.pose, batch_norm=True)))
+    model.inverse_depth(torch.rand(2, 1, 32, 64))
+    counter = model.depth_net.encoder[0][0][1].num_batches_tracked.fill_(200_000)  # more than float16 can hold
+    save_model(tmp_path / "model.safetensors", model, {}, half=half)
+    loaded = load_model(tmp_path / "model.safetensors")
+    assert torch.equal(loaded.depth_net.encoder[0][0][1].num_batches_tracked, counter)
+    image = torch.rand(1, 1, 32, 64)
+    assert torch.allclose(loaded.inverse_depth(image)[0], model.eval().inverse_depth(image)[0], rtol=0.02 if half else 1e-5)
 
 
 def test_the_packaged_model_loads_and_fits_its_limit():

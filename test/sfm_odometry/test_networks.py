@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -33,6 +34,44 @@ def test_the_papers_networks_start_as_the_papers_code_does(network):
         bound = (6 / ((inputs + outputs) * height * width)) ** 0.5
         assert 0.7 * bound < layer.weight.abs().max() <= bound
         assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("start", [0.1, 0.5, 5.0])
+def test_inverse_depth_begins_where_it_is_told_to(start):
+    torch.manual_seed(0)
+    network = DepthNet(DepthNetConfig())
+    network.set_inverse_depth_start(start)
+    for prediction in network(2 * torch.rand(1, 3, 64, 96) - 1):
+        assert prediction.mean().item() == pytest.approx(start, rel=0.4)
+
+
+@pytest.mark.parametrize("start", [-1.0, 0.01, 10.01, 12.0])
+def test_an_inverse_depth_outside_the_sigmoid_is_refused(start):
+    with pytest.raises(InputError, match=f"must lie between 0.01 and 10.01, got {start:g}"):
+        DepthNet(SMALL_DEPTH).set_inverse_depth_start(start)
+
+
+NORMALISED = ModelConfig(32, 32, depth=replace(SMALL_DEPTH, batch_norm=True), pose=replace(SMALL_POSE, batch_norm=True))
+
+
+def test_batch_normalisation_is_in_every_layer_but_the_outputs():
+    model = Model(NORMALISED)
+    for network, outputs in ((model.depth_net, 4), (model.pose_net, 5)):
+        layers = [layer for layer in network.modules() if hasattr(layer, "kernel_size")]
+        normalisations = [layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+        assert len(layers) == len(normalisations) + outputs  # outputs: a head a scale, and the motion
+
+
+def test_batch_normalisation_counts_while_learning_and_not_afterwards():
+    """In training the statistics are the batch's and are remembered; in evaluation an image is seen alike in any company."""
+    model = Model(NORMALISED)
+    images = torch.rand(3, 1, 32, 32)
+    before = model.depth_net.encoder[0][0][1].running_mean.clone()
+    together = model.inverse_depth(images)[0]
+    assert not torch.equal(model.depth_net.encoder[0][0][1].running_mean, before)
+    assert not torch.allclose(model.inverse_depth(images[:2])[0], together[:2])
+    model.eval()
+    assert torch.allclose(model.inverse_depth(images[:2])[0], model.inverse_depth(images)[0][:2], atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(128, 416), (127, 401), (64, 97)])
@@ -192,3 +231,13 @@ def test_chain_and_star_agree_with_absolute_poses(frames):
 def test_both_networks_must_take_the_same_channels():
     with pytest.raises(InputError, match="same image channels"):
         ModelConfig(depth=SMALL_DEPTH)
+
+
+@pytest.mark.parametrize("motion", ["star", "chain"])
+def test_motions_are_float32_whatever_the_layers_compute_in(motion):
+    network = PoseNet(PoseNetConfig(motion=motion, rotation_gain=1.0, translation_gain=1.0))
+    vectors = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0)) / 10
+    with torch.autocast("cpu", torch.bfloat16):
+        motions = network.source_from_target(vectors)
+    assert torch.equal(motions, network.source_from_target(vectors))
+    assert torch.allclose(motions[..., :3, :3].transpose(-1, -2) @ motions[..., :3, :3], torch.eye(3), atol=1e-6)

@@ -37,6 +37,7 @@ pictures_every: 0
 checkpoint_every: 3
 validation_scenes: ["held_out*"]
 device: cpu
+precision: float32
 """
 
 

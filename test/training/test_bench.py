@@ -11,6 +11,7 @@ from training.bench.__main__ import main
 from training.bench.contenders import compact_config, our_learner, papers_config, plain_step, random_batch
 from training.bench.data import random_sampler
 from training.bench.gpu import data_wait
+from training.bench.throughput import ALWAYS, Plan, Row, Table, _cells
 
 CPU = torch.device("cpu")
 
@@ -39,7 +40,7 @@ def test_the_plain_step_has_the_same_loss_and_gradients_as_ours(frames):
 
 
 def test_both_learn():
-    config = replace(papers_config(3), learning_rate=1e-4)
+    config = replace(papers_config(3), learning_rate=1e-4, precision="float32")
     plain = plain_step(config, CPU, 1).step
     first, *_, last = [plain() for _ in range(4)]
     assert last < first
@@ -66,8 +67,45 @@ def test_it_prints_samples_a_second_and_ratios(capsys):
     assert result["3 frames"]["data_snippets_per_s"] > 0
 
 
+def test_the_table_has_a_row_for_each_way(capsys):
+    sizes = ["--steps", "1", "--rounds", "1", "--device", "cpu", "--recipes", "sfmlearner", "default", "--batches", "1"]
+    assert main(["--table", *sizes]) == 0
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [row[:3] for row in rows[1:]] == [
+        ["sfmlearner", "1", "plain"],
+        ["sfmlearner", "1", "eager"],
+        ["sfmlearner", "1", "graph"],
+        ["default", "1", "eager"],
+        ["default", "1", "graph"],
+    ]
+    assert all(float(row[4]) > 0 for row in rows[1:])
+    assert rows[1][5] == rows[2][6] == "1.00"
+
+
+def test_a_row_that_takes_long_to_prepare_comes_with_its_batch():
+    cells = list(_cells(Plan(recipes=("sfmlearner", "vid2depth"), batches=(64, 4), compiled=(64,))))
+    assert cells[:5] == [(way, 64, "sfmlearner") for way in ALWAYS] + [(way, 64, "vid2depth") for way in ("eager", "graph")]
+    assert cells[5:7] == [("graph, float32", 64, "sfmlearner"), ("compile + graph", 64, "sfmlearner")]
+    assert [batch for _, batch, _ in cells[7:]] == [4] * 5
+
+
+def test_what_does_not_run_is_a_row_too():
+    line = Table().line(Row("default", 256, "graph", "bfloat16", float("nan"), 0.0, "out of memory"))
+    assert line == "| default | 256 | graph | bfloat16 | out of memory | | | |"
+
+
+def test_no_row_is_begun_after_the_limit(capsys):
+    assert main(["--table", "--limit-s", "-1", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("|---")
+
+
+def test_a_table_of_unknown_recipes_is_refused(capsys):
+    assert main(["--table", "--recipes", "none", "--device", "cpu"]) == 2
+    assert "expected some of sfmlearner" in capsys.readouterr().err
+
+
 def test_data_wait_is_a_share():
-    config = compact_config(3)
+    config = replace(compact_config(3), precision="float32")
     assert 0 <= data_wait(config, CPU, steps=3) <= 1
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from sfm_odometry.geometry import backproject, invert_transform, rotation_angle, transform_from_vector, transform_points
-from training.icp import Alignment, align_clouds, alignment_loss
+from training.icp import Alignment, _solved, align_clouds, alignment_loss
 from training.synthetic.drive import DriveSpec
 from training.synthetic.render import Renderer
 
@@ -246,3 +246,12 @@ def test_larger_grids_are_thinned_out(street, pair):
     torch.testing.assert_close(loss, loss_of(street, target, motion, source), rtol=0.1, atol=0)
     loss.backward()
     assert 0 < finer.grad.any(dim=1).float().mean() < 0.2
+
+
+def test_the_solver_solves_what_is_badly_scaled_too():
+    random = torch.Generator().manual_seed(0)
+    factors = torch.randn(50, 6, 20, generator=random) * torch.logspace(-1, 1, 6)[:, None]
+    matrices = factors @ factors.transpose(1, 2)
+    right = torch.randn(50, 6, generator=random)
+    exact = torch.linalg.solve(matrices.double(), right.double())
+    assert float(((_solved(matrices, right) - exact).norm(dim=1) / exact.norm(dim=1)).max()) < 1e-4

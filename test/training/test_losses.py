@@ -6,6 +6,7 @@ import torch
 from sfm_odometry.geometry import transform_from_vector
 from training.losses import (
     depth_inconsistency,
+    divided_by_mean,
     edge_aware_smoothness,
     explainability_regulariser,
     l1_error,
@@ -64,8 +65,9 @@ def test_a_plane_of_inverse_depth_is_smooth_to_second_order():
 def test_depth_edges_are_cheap_at_image_edges_and_scale_is_free():
     step = torch.where(torch.arange(6) < 3, 1.0, 2.0).expand(1, 1, 4, 6)
     flat = torch.zeros(1, 1, 4, 6)
-    assert edge_aware_smoothness(step, step * 5, False) < edge_aware_smoothness(step, flat, False) * math.exp(-4.9)
-    assert edge_aware_smoothness(step * 7, flat, True).item() == pytest.approx(edge_aware_smoothness(step, flat, True).item())
+    assert edge_aware_smoothness(step, step * 5) < edge_aware_smoothness(step, flat) * math.exp(-4.9)
+    assert torch.allclose(divided_by_mean(step * 7), divided_by_mean(step))
+    assert divided_by_mean(torch.cat([step, 3 * step])).mean(dim=(1, 2, 3)).tolist() == pytest.approx([1.0, 1.0])
 
 
 def test_the_regulariser_is_cross_entropy_against_one():
@@ -101,7 +103,8 @@ def test_every_term_is_one_value_an_item_that_the_others_do_not_touch():
     terms = [
         (masked_mean, (x, other > 0.5)),
         (second_order_smoothness, (x,)),
-        (lambda a, b: edge_aware_smoothness(a, b, True), (x, other)),
+        (edge_aware_smoothness, (x, other)),
+        (lambda a: divided_by_mean(a).flatten(1).amax(1), (x,)),
         (lambda a: explainability_regulariser(mask_log_odds(a)), (logits,)),
         (mask_error, (logits, (other > 0.5).float())),
         (lambda a, b: log_depth_error(a, b, 0.01), (x, other)),
@@ -119,7 +122,7 @@ def test_every_term_is_one_value_an_item_that_the_others_do_not_touch():
     [
         lambda x: photometric_error(x, images(5), 0.85).mean(),
         lambda x: second_order_smoothness(x),
-        lambda x: edge_aware_smoothness(x + 0.5, images(6), True),
+        lambda x: edge_aware_smoothness(divided_by_mean(x + 0.5), images(6)),
         lambda x: log_depth_error(x + 0.5, images(7) + 1, 0.01),
     ],
 )

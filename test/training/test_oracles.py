@@ -131,7 +131,7 @@ def test_the_means_of_ssim_are_kornias_box_blur(random):
 def test_edge_aware_smoothness_is_kornias(random):
     inverse_depth, image = torch.rand(1, 1, HEIGHT, WIDTH, generator=random), torch.rand(1, 3, HEIGHT, WIDTH, generator=random)
     theirs = kornia.losses.inverse_depth_smoothness_loss(inverse_depth, image)
-    torch.testing.assert_close(edge_aware_smoothness(inverse_depth, image, normalise=False)[0], theirs)
+    torch.testing.assert_close(edge_aware_smoothness(inverse_depth, image)[0], theirs)
 
 
 @pytest.mark.parametrize("with_scale", [True, False])

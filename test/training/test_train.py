@@ -59,6 +59,16 @@ def test_bfloat16_learns_as_float32_does_but_for_rounding(runs):
     assert half == pytest.approx(full, rel=0.02)
 
 
+def test_precision_auto_is_settled_before_the_run_and_kept_when_it_resumes(runs, capsys):
+    assert runs.train("run", "precision=auto") == 0
+    assert capsys.readouterr().out.count("times as long as float32 on") == 1
+    settled = json.loads((runs.folder / "run" / "config.json").read_text())["precision"]
+    assert settled in ("float32", "bfloat16")
+    assert runs.train("run", "precision=auto", "steps=8", "--resume") == 0
+    assert "times as long" not in capsys.readouterr().out
+    assert json.loads((runs.folder / "run" / "config.json").read_text())["precision"] == settled
+
+
 def test_clipped_gradients_change_the_weights_no_further_than_adam_would(runs):
     assert runs.train("free", "steps=3") == 0
     assert runs.train("loose", "steps=3", "gradient_clip=1e9") == 0
@@ -142,7 +152,7 @@ def test_without_held_out_scenes_there_is_no_validation(runs, capsys):
         (("gradient_clip=-1",), "'gradient_clip' must be 0 or more, got -1"),
         (("data_weights=[1",), "'data_weights=[1': the value is not YAML"),
         (("steps.more=3",), "'steps' is not a group of settings"),
-        (("precision=float16",), "'precision' must be one of float32, bfloat16, got 'float16': did you mean 'bfloat16'?"),
+        (("precision=float16",), "'precision' must be one of auto, float32, bfloat16, got 'float16': did you mean 'bfloat16'?"),
     ],
 )
 def test_wrong_settings_are_one_line_and_exit_two(runs, capsys, more, message):

@@ -1,21 +1,26 @@
 """The training steps that are compared, each on random data and random weights."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from sfm_odometry.networks.model import Model
+from training.augment import SnippetRandom
 from training.batch import Batch
 from training.bench.plain import PlainDispNet, PlainPoseExpNet, plain_loss
+from training.captured_step import is_captured, training_step
 from training.config import TrainConfig, load_config
 from training.learner import Learner
 from training.optimiser import Optimiser
+from training.precision import resolve_precision
 
 RECIPES = Path(__file__).resolve().parents[2] / "config" / "training"
 WIDTH, HEIGHT = 416, 128
+DIFFERENT = 16
+"""Snippets of a random batch that differ; larger batches repeat them."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,14 @@ class Contender:
 
 
 def papers_config(frames: int) -> TrainConfig:
-    """SfMLearner's recipe as it is trained here: the papers' networks in mixed precision."""
-    return load_config(RECIPES / "sfmlearner.yaml", [f"model.pose.frames={frames}", "precision=bfloat16"])
+    """SfMLearner's recipe in the paper's unit of length, as the plain step has it, and in the precision that is faster on the device."""
+    settings = (f"model.pose.frames={frames}", "model.pose.translation_gain=0.01", "inverse_depth_start=0", "precision=auto")
+    return load_config(RECIPES / "sfmlearner.yaml", settings)
+
+
+def recipe_config(name: str) -> TrainConfig:
+    """A recipe of config/training; SfMLearner's with snippets of 3 frames, as the paper trains its pose network for depth."""
+    return load_config(RECIPES / f"{name}.yaml", ["model.pose.frames=3"] if name == "sfmlearner" else [])
 
 
 def compact_config(frames: int) -> TrainConfig:
@@ -41,9 +52,11 @@ def random_batch(config: TrainConfig, count: int, seed: int = 0) -> Batch:
     """Snippets of noise, blurred so that views resemble each other, as they would be drawn: uint8, channels last in memory."""
     frames, channels = config.model.pose.frames, config.model.image_channels
     random = torch.Generator().manual_seed(seed)
-    noise = torch.rand(count * frames, channels, HEIGHT // 8, WIDTH // 8, generator=random)
+    different = min(count, DIFFERENT)
+    noise = torch.rand(different * frames, channels, HEIGHT // 8, WIDTH // 8, generator=random)
     images = nn.functional.interpolate(noise, size=(HEIGHT, WIDTH), mode="bilinear")
-    stored = (images * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().unflatten(0, (count, frames)).permute(0, 1, 4, 2, 3)
+    snippets = (images * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().unflatten(0, (different, frames))
+    stored = snippets.repeat(-(-count // different), 1, 1, 1, 1)[:count].permute(0, 1, 4, 2, 3)
     intrinsics = torch.tensor([[241.67, 0.0, 203.7], [0.0, 246.28, 58.65], [0.0, 0.0, 1.0]])  # KITTI's, at 416x128
     return Batch(
         frames=stored,
@@ -58,22 +71,29 @@ def random_batch(config: TrainConfig, count: int, seed: int = 0) -> Batch:
 
 
 def our_learner(config: TrainConfig, device: torch.device) -> tuple[Learner, Optimiser]:
-    """What a run trains with, from random weights."""
+    """What a run trains with, from random weights; `precision: auto` is settled for the device."""
+    config = resolve_precision(config, device)
     torch.manual_seed(0)
-    learner = Learner(Model(config.model), nn.Identity(), config, device).train()
-    return learner, Optimiser(learner.model.parameters(), [], config)
+    learner = UnvariedLearner(Model(config.model), nn.Identity(), config, device).train()
+    capturable = device.type == "cuda" and is_captured(config, device, 1)
+    return learner, Optimiser(learner.model.parameters(), [], config, capturable)
+
+
+class UnvariedLearner(Learner):
+    """Learns from batches as they are, as the plain step does."""
+
+    def vary(self, batch: Batch, random: SnippetRandom) -> tuple[Batch, Tensor]:
+        """The batch and its frames."""
+        return batch, batch.frames
 
 
 def our_step(name: str, config: TrainConfig, device: torch.device, count: int) -> Contender:
-    """The code that trains, without augmentation: the batch to the device, networks, objective, backward, optimiser."""
+    """The code that trains, without augmentation: from uint8 on the device to networks, objective, backward, optimiser."""
     learner, optimiser = our_learner(config, device)
-    batch = random_batch(config, count)
-
-    def step() -> None:
-        _, _, terms = learner.judge(batch.to(device))
-        optimiser.descend(torch.stack(list(terms.values())).sum(), 0)
-
-    return Contender(name, step)
+    drawn = random_batch(config, count)
+    batch = Batch(*(getattr(drawn, field.name).to(device) for field in fields(drawn)))
+    learn, random = training_step(learner.config, learner, learner, optimiser, 1), SnippetRandom(torch.Generator(device))
+    return Contender(name, lambda: learn(batch, random, 0))
 
 
 class PlainStep:

@@ -1,6 +1,5 @@
 """Contenders timed in turns, so that whatever else the machine does disturbs all of them alike."""
 
-import statistics
 import time
 
 import torch
@@ -9,16 +8,17 @@ from training.bench.contenders import Contender
 
 
 def compare(contenders: list[Contender], device: torch.device, batch: int, steps: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Of each contender the median samples a second, and the median over the rounds of how many times the first one's that is."""
+    """Of each contender the samples a second, and how many times the first one's that is, from the least time of its rounds.
+
+    Other programs only ever make a round longer, and the rounds of all contenders take turns: the ratio of the least is the steadiest.
+    """
     for contender in contenders:
         seconds_a_step(contender, device, 2)
     times = [[seconds_a_step(contender, device, steps) for contender in contenders] for _ in range(rounds)]
+    least = [min(seconds[index] for seconds in times) for index in range(len(contenders))]
     return {
-        contender.name: {
-            "samples_per_s": batch / statistics.median(seconds[index] for seconds in times),
-            "times_plain": statistics.median(seconds[0] / seconds[index] for seconds in times),
-        }
-        for index, contender in enumerate(contenders)
+        contender.name: {"samples_per_s": batch / seconds, "times_plain": least[0] / seconds}
+        for contender, seconds in zip(contenders, least, strict=True)
     }
 
 

@@ -1,16 +1,19 @@
-"""The command line: one subcommand for each kind of source."""
+"""The command line: one subcommand for each kind of source, and two that pack what was prepared into one file and back."""
 
 import argparse
 import collections
 import os
 import re
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError
 from sfm_odometry.preprocess import RESIZE_MODES
-from training.prepare import bag, cityscapes, kitti_odometry, kitti_raw, video
+from training.prepare import cityscapes, kitti_odometry, kitti_raw, packed, video
 from training.prepare.recording import Recording
 from training.prepare.scene import Options, PreparedScene
 from training.prepare.static import static_rule
@@ -18,7 +21,9 @@ from training.prepare.work import prepare
 from training.prepare.writer import disk_errors, write_json
 from training.scenes import FORMAT, VERSION
 
-SOURCES = {"kitti-odometry": kitti_odometry, "kitti-raw": kitti_raw, "cityscapes": cityscapes, "video": video, "bag": bag}
+SOURCES: dict[str, Any] = {"kitti-odometry": kitti_odometry, "kitti-raw": kitti_raw, "cityscapes": cityscapes, "video": video}
+if find_spec("rosbags") is not None:  # a machine that only trains may be without
+    SOURCES["bag"] = import_module("training.prepare.bag")
 DESCRIPTION = """Prepare data for training: one folder a scene with memory-mapped uint8 frames, exact intrinsics and, where the source has
 them, poses, depth and motion masks. A run that was interrupted goes on where it was; complete scenes are kept."""
 
@@ -26,7 +31,7 @@ them, poses, depth and motion masks. A run that was interrupted goes on where it
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    return run_cli(lambda: command(arguments))
+    return run_cli(lambda: arguments.run(arguments))
 
 
 def command(arguments: argparse.Namespace) -> None:
@@ -67,11 +72,18 @@ def _parse_size(text: str) -> tuple[int, int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.prepare", description=DESCRIPTION)
-    commands = parser.add_subparsers(dest="source", required=True, metavar="|".join(SOURCES))
+    commands = parser.add_subparsers(dest="source", required=True, metavar="|".join([*SOURCES, "pack", "unpack"]))
     for name, source in SOURCES.items():
         command_parser = commands.add_parser(name, help=source.HELP, description=source.HELP)
         _add_common_arguments(command_parser)
         source.add_arguments(command_parser)
+        command_parser.set_defaults(run=command)
+    pack = commands.add_parser("pack", help=packed.PACK_HELP, description=packed.PACK_HELP)
+    packed.add_pack_arguments(pack)
+    pack.set_defaults(run=packed.pack)
+    unpack = commands.add_parser("unpack", help=packed.UNPACK_HELP, description=packed.UNPACK_HELP)
+    packed.add_unpack_arguments(unpack)
+    unpack.set_defaults(run=packed.unpack)
     return parser
 
 

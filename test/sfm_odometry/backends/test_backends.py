@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,22 @@ def test_depth_motion_and_mask_are_those_of_the_networks(name, kind):
         (motion, mask), (wanted, wanted_mask) = (each.motion(images[start : start + 5]) for each in (estimator, reference))
         assert np.abs(motion - wanted).max() <= (1e-5 if exact is None else exact)
         assert np.abs(mask - wanted_mask).max() <= (HALF["mask"] if exact is None else exact)
+
+
+@pytest.mark.parametrize("name", ["packed", "bfloat16", "onnxruntime"])
+def test_batch_normalisation_is_computed_too(name):
+    need(name)
+    torch.manual_seed(3)
+    config = ModelConfig(96, 64, depth=replace(DEPTH, batch_norm=True), pose=replace(POSES["stacked"], batch_norm=True))
+    normalised = Model(config)
+    for _ in range(20):  # statistics of their own, not those of a fresh layer
+        normalised.inverse_depth(torch.rand(4, 1, 64, 96))
+        normalised.motion_and_masks(torch.rand(2, 5, 1, 64, 96))
+    normalised = channels_last(normalised, CPU).eval().requires_grad_(False)
+    reference, estimator, images = Estimator(normalised, "cpu"), Estimator(normalised, "cpu", backend=name), frames()
+    tolerance = EXACT.get(name, HALF["depth"])
+    assert np.abs(estimator.depth(images[0]) / reference.depth(images[0]) - 1).max() <= tolerance
+    assert np.abs(estimator.motion(images[:5])[0] - reference.motion(images[:5])[0]).max() <= 1e-5
 
 
 def test_a_compiled_network_computes_the_same():

@@ -1,0 +1,40 @@
+"""What the processor is and which of its instructions matter to the networks' speed."""
+
+import os
+from pathlib import Path
+
+import torch
+
+INSTRUCTIONS = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_bf16": "AVX-512 bf16",
+    "amx_bf16": "AMX bf16",
+    "bf16": "bf16",
+}
+"""Flags of /proc/cpuinfo that benchmarks name, and their usual names."""
+
+
+def cpu_flags() -> set[str]:
+    """Flags of /proc/cpuinfo, such as avx512_bf16; empty where there is no such file."""
+    return {flag for key in ("flags", "Features") for flag in _cpuinfo(key).split()}
+
+
+def describe_device(device: torch.device) -> str:
+    """Name of a device for benchmarks and logs, such as 'Intel Xeon 8481C (2 cores, AVX2, AVX-512, AVX-512 bf16)'."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    flags = cpu_flags()
+    has = [name for flag, name in INSTRUCTIONS.items() if flag in flags]
+    without = [] if {"avx512_bf16", "amx_bf16", "bf16"} & flags else ["no bf16"]
+    cores = f"{len(os.sched_getaffinity(0))} cores"
+    return f"{_cpuinfo('model name') or 'processor'} ({', '.join([cores, *has, *without])})"
+
+
+def _cpuinfo(key: str) -> str:
+    """Value of the first line `key : value` of /proc/cpuinfo; empty where there is none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux: nothing is known, so nothing is promised
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), "")
