@@ -33,8 +33,8 @@ class Contender:
 
 def papers_config(frames: int) -> TrainConfig:
     """SfMLearner's recipe in the paper's unit of length, as the plain step has it, and in the precision that is faster on the device."""
-    settings = (f"model.pose.frames={frames}", "model.pose.translation_gain=0.01", "inverse_depth_start=0", "precision=auto")
-    return load_config(RECIPES / "sfmlearner.yaml", settings)
+    of_the_paper = ("model.pose.translation_gain=0.01", "model.depth.inverse_depth_offset=0.01", "inverse_depth_start=0")
+    return load_config(RECIPES / "sfmlearner.yaml", [f"model.pose.frames={frames}", *of_the_paper, "precision=auto"])
 
 
 def recipe_config(name: str) -> TrainConfig:
