@@ -65,7 +65,7 @@ sees_device() { "$1" -c "import torch, sys; sys.exit(not (torch.cuda.is_availabl
 
 find_python() {
     local python
-    for python in ${GPU_PYTHON:-} .venv/bin/python python3 /opt/torch/.venv/bin/python3 python out/gpu_venv/bin/python; do
+    for python in ${GPU_PYTHON:-} .venv/bin/python python3 python out/gpu_venv/bin/python; do
         command -v "$python" > /dev/null && sees_device "$python" && { echo "$python"; return; }
     done
     return 1

@@ -68,6 +68,17 @@ def test_statistics_of_batch_normalisation_come_back(tmp_path, half):
     assert torch.allclose(loaded.inverse_depth(image)[0], model.eval().inverse_depth(image)[0], rtol=0.02 if half else 1e-5)
 
 
+def test_the_video_only_model_learned_from_images_alone():
+    path = DEFAULT_MODEL.with_name("video_only.safetensors")
+    assert path.stat().st_size <= 6 * 2**20
+    provenance = read_provenance(path)
+    for stage in ("first_stage", "last_stage"):
+        objective = provenance[stage]["config"]["objective"]
+        assert {objective[f"{term}_supervision"] for term in ("depth", "motion", "mask")} == {0}
+    assert provenance["first_stage"]["config"]["init_from"] is None
+    assert "non-commercial" in provenance["licence"]
+
+
 def test_the_packaged_model_loads_and_fits_its_limit():
     assert DEFAULT_MODEL.stat().st_size <= 16 * 2**20
     assert load_model().config.pose.frames == 5

@@ -22,7 +22,7 @@ RECIPES = sorted((Path(__file__).resolve().parents[2] / "config" / "training").g
 WIDTH, HEIGHT = 416, 128
 FARTHEST_M = 200.0
 
-FLAT_FACTORS = np.geomspace(0.1, 10.0, 15)
+FLAT_FACTORS = np.geomspace(0.1, 10.0, 9)
 """Flat inverse depths that are tried, as factors of the true median."""
 
 
