@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from sfm_odometry.backends.processor import describe_device
+from sfm_odometry.config import build_dataclass
 from sfm_odometry.errors import InputError
 from training.config import TrainConfig
 from training.differences import differences
@@ -45,9 +46,19 @@ def check_resumable(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What has changed since the state was written, in words; InputError where that is not for a resumed run to change.
 
     More steps are the usual reason to resume, and not worth a word. Other settings, data or processes make another run of it from here on.
+    Settings that are newer than the state had their defaults in it.
     """
-    changes = {name.removeprefix("config."): values for name, values in differences(before, now).items()}
+    complete = {**now, **before, "config": _with_defaults(before["config"])}
+    changes = {name.removeprefix("config."): values for name, values in differences(complete, now).items()}
     for name, (old, new) in changes.items():
         if name.startswith(FIXED):
             raise InputError(f"setting '{name}' is {new}, but the run was begun with {old}; a resumed run keeps it")
     return [f"{name} is {new}, it was {old}" for name, (old, new) in changes.items() if name != "steps"]
+
+
+def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a state, with the defaults of those that it does not know; as they are where this version does not know one."""
+    try:
+        return json.loads(json.dumps(dataclasses.asdict(build_dataclass(TrainConfig, config))))
+    except InputError:
+        return config

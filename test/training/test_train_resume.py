@@ -139,6 +139,20 @@ def test_other_changes_are_said_and_made(runs, capsys):
     assert runs.log("run")[-2]["learning_rate"] == 0.001
 
 
+def test_a_state_from_before_a_setting_existed_is_gone_on_from(runs, capsys):
+    assert runs.train("run") == 0
+    path = runs.folder / "run" / "states" / "step_00000006.pt"
+    state = torch.load(path, weights_only=True)
+    for name in ("inverse_depth_start", "cuda_graph", "warmup_steps"):
+        del state["identity"]["config"][name]
+    del state["identity"]["config"]["model"]["depth"]["batch_norm"], state["identity"]["device"]
+    torch.save(state, path)
+    capsys.readouterr()
+    assert runs.train("run", "--resume", "steps=8") == 0
+    assert "note:" not in capsys.readouterr().out
+    assert runs.log("run")[-1]["step"] == 8
+
+
 @pytest.mark.parametrize("poison", ["depth", "poses"])
 def test_a_poisoned_batch_stops_the_run_and_keeps_the_last_good_state(runs, capsys, poison):
     settings = ["objective.depth_supervision=1", "objective.motion_supervision=1"]
