@@ -38,11 +38,12 @@ def test_the_papers_networks_start_as_the_papers_code_does(network):
 
 @pytest.mark.parametrize("start", [0.1, 0.5, 5.0])
 def test_inverse_depth_begins_where_it_is_told_to(start):
-    """Of an image that is zero to the network its biases alone are left."""
+    """An image that is zero to the network leaves the coarsest head's bias alone; finer stages also see the coarser prediction."""
     network = DepthNet(DepthNetConfig())
     network.set_inverse_depth_start(start)
-    for prediction in network(torch.zeros(1, 3, 64, 96)):
-        torch.testing.assert_close(prediction, torch.full_like(prediction, start))
+    coarsest = network(torch.zeros(1, 3, 64, 96))[-1]
+    torch.testing.assert_close(coarsest, torch.full_like(coarsest, start))
+    assert len({head.bias.item() for head in network.heads}) == 1
 
 
 @pytest.mark.parametrize("start", [-1.0, 0.01, 10.01, 12.0])
