@@ -33,7 +33,7 @@ def collate(snippets: Sequence[Snippet], cameras: np.ndarray, length: int, chann
 
 
 def small_parts(snippets: Sequence[Snippet], length: int) -> dict[str, Tensor]:
-    """What is of a batch but a few numbers a snippet, by the names of :class:`Batch`, in the host's memory."""
+    """Intrinsics, poses and their use of snippets, by the names of :class:`Batch`, in the host's memory."""
     supervised = [scene.poses is not None and scene.poses_supervise for scene, _ in snippets]
     return {
         "intrinsics": pinned(torch.from_numpy(np.array([scene.intrinsics for scene, _ in snippets], np.float32))),

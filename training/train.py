@@ -62,9 +62,9 @@ def _open_run(arguments: argparse.Namespace, processes: Processes) -> Trainer:
     config = load_config(arguments.config, arguments.overrides)
     device = processes.device(config.device)
     torch.backends.cudnn.benchmark = True  # all batches of a run have one shape: the fastest kernels are looked for once
-    state = find_state(arguments.out, arguments.resume)
-    config = choose_precision(config, device, processes, state)
     data = open_run_data(arguments.data, config, processes.ranks)
+    state = find_state(arguments.out, arguments.resume)
+    config = choose_precision(config, device, processes, state)  # measured last: what is wrong is said before
     torch.manual_seed(config.seed)
     cameras = LearnedCameras(data.cameras, config.model.width, config.model.height) if config.learn_intrinsics else nn.Identity()
     learner = Learner(initial_model(config), cameras, config, device)

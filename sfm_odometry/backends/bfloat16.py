@@ -7,13 +7,10 @@ from torch import Tensor, nn
 
 from sfm_odometry.backends.backend import Compute
 from sfm_odometry.backends.packed import ready
-from sfm_odometry.backends.processor import cpu_flags
+from sfm_odometry.backends.processor import BFLOAT16_FLAGS, cpu_flags
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.convolutions import Convolution, UpConvolution
 from sfm_odometry.networks.part import Part
-
-CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""As /proc/cpuinfo names them: AMD and Intel, Intel's matrix unit, ARM. Others compute bfloat16 by way of float32, and slower than that."""
 
 
 class Bfloat16:
@@ -22,8 +19,10 @@ class Bfloat16:
     def __init__(self, device: torch.device) -> None:
         if device.type != "cpu":
             raise InputError(f"backend bfloat16 is for processors, got device '{device}'")
-        if not cpu_flags() & CPU_FLAGS:
-            raise InputError(f"backend bfloat16 needs a processor with one of {', '.join(sorted(CPU_FLAGS))}: this one has none of them")
+        if not cpu_flags() & BFLOAT16_FLAGS:
+            raise InputError(
+                f"backend bfloat16 needs a processor with one of {', '.join(sorted(BFLOAT16_FLAGS))}: this one has none of them"
+            )
 
     def prepare(self, part: Part, examples: tuple[Tensor, ...]) -> Compute:
         """A copy of the part, with rounded weights where it allows that, made ready."""

@@ -13,6 +13,8 @@ INSTRUCTIONS = {
     "bf16": "bf16",
 }
 """Flags of /proc/cpuinfo that benchmarks name, and their usual names."""
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Flags of processors that multiply bfloat16: AMD and Intel, Intel's matrix unit, ARM. Others compute it by way of float32, and slower."""
 
 
 def cpu_flags() -> set[str]:
@@ -26,7 +28,7 @@ def describe_device(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     flags = cpu_flags()
     has = [name for flag, name in INSTRUCTIONS.items() if flag in flags]
-    without = [] if {"avx512_bf16", "amx_bf16", "bf16"} & flags else ["no bf16"]
+    without = [] if BFLOAT16_FLAGS & flags else ["no bf16"]
     cores = f"{len(os.sched_getaffinity(0))} cores"
     return f"{_cpuinfo('model name') or 'processor'} ({', '.join([cores, *has, *without])})"
 

@@ -62,7 +62,7 @@ def real(kitti) -> KnownSnippets:
 
 
 def _street(numbers: list[range], images: dict[int, Tensor], rho: dict[int, Tensor], poses: Tensor, intrinsics: Tensor) -> KnownSnippets:
-    """Of world_from_camera poses (F, 4, 4) and images and inverse depths by frame number."""
+    """Snippets of world_from_camera poses (F, 4, 4) and images and inverse depths by frame number."""
     middle = [invert_transform(poses[snippet[2]]) @ poses[list(snippet)] for snippet in numbers]
     return KnownSnippets(
         torch.stack([torch.stack([images[number] for number in snippet]) for snippet in numbers]),

@@ -46,7 +46,7 @@ def need(name: str) -> None:
     for package in {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}.get(name, ()):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"the package {package} is not installed")
-    if name in ("bfloat16", "int8") and not bfloat16.cpu_flags() & bfloat16.CPU_FLAGS:
+    if name in ("bfloat16", "int8") and not bfloat16.cpu_flags() & bfloat16.BFLOAT16_FLAGS:
         pytest.skip("this processor does not multiply bfloat16")
     if name == "int8" and not bfloat16.cpu_flags() & int8.CPU_FLAGS:
         pytest.skip("this processor does not multiply 8-bit integers")
@@ -133,7 +133,7 @@ def test_a_torch_without_packed_weights_or_without_tracing_computes_the_same(nam
 
 def test_a_processor_without_8_bit_products_is_told_so(monkeypatch):
     monkeypatch.setattr(int8, "cpu_flags", lambda: {"sse2"})
-    monkeypatch.setattr(bfloat16, "cpu_flags", lambda: bfloat16.CPU_FLAGS)
+    monkeypatch.setattr(bfloat16, "cpu_flags", lambda: bfloat16.BFLOAT16_FLAGS)
     with pytest.raises(InputError, match="avx512_vnni"):
         prepare(model("matching"), CPU, "int8")
 
