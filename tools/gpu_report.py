@@ -28,7 +28,7 @@ def tests(log: Path) -> str:
 
 
 def steps(log: Path, recipe: str, batch: int, seconds: float) -> int:
-    """How many steps a run may have to end in time."""
+    """Steps with which a run ends in time, by the speed that was measured."""
     measured = [0.0]
     for line in log.read_text(errors="replace").splitlines() if log.exists() else ():
         cells = [cell.strip() for cell in line.strip("| ").split("|")]
