@@ -23,7 +23,7 @@ demo: setup
 	.venv/bin/python -m demo --out $(OUT) $(if $(SEQ),--sequence $(SEQ))
 
 bench: setup
-	.venv/bin/python -m demo.bench
+	.venv/bin/python -m benchmarks.node
 
 lint: setup
 	.venv/bin/python -m ruff check .

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, progress: Progress) -> None:
 def _check_model(path: Path | None) -> None:
     """Refuse a bad model before there is anything to wait for."""
     if path is not None:
-        from sfm_odometry.checkpoint import load_model  # torch takes seconds to import, and nothing else here needs it
+        from sfm_odometry.inference.checkpoint import load_model  # torch takes seconds to import, and nothing else here needs it
 
         load_model(path)
 

@@ -8,7 +8,7 @@ import numpy as np
 from demo.processes import Child, child_environment, python_command
 from demo.progress import Progress
 from sfm_odometry.errors import InputError
-from sfm_odometry.kitti import ImageSequence, open_sequence
+from sfm_odometry.io.kitti import ImageSequence, open_sequence
 
 POLL_S = 0.2
 

@@ -13,8 +13,8 @@ from demo.measure import Measures
 from demo.pictures import depth_colours, write_png
 from demo.recording import Track
 from sfm_odometry.errors import OutputError
-from sfm_odometry.pose_files import write_kitti, write_tum
-from sfm_odometry.text_files import write_text
+from sfm_odometry.io.text import write_text
+from sfm_odometry.io.trajectories import write_kitti, write_tum
 
 REPORT, METRICS, KITTI, TUM = "report.html", "metrics.json", "odometry_kitti.txt", "odometry_tum.txt"
 DEPTH, MASKS, LOGS, DRIVE = "depth", "masks", "logs", "drive"

@@ -15,7 +15,7 @@ from tf2_ros import Buffer, TransformException, TransformListener
 
 from demo.listener import Listener
 from demo.recording import OdometrySample, Recording
-from sfm_odometry.pose_files import rotations_from_quaternions_xyzw
+from sfm_odometry.io.trajectories import rotations_from_quaternions_xyzw
 
 ODOMETRY_NODE = "sfm_odometry"
 TENTH_SECOND_NS = 100_000_000

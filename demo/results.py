@@ -11,8 +11,8 @@ from demo.measure import Measures, aligned_path, measure, published_motion, true
 from demo.pictures import read_depth
 from demo.recording import STARTUP_FRAMES, Recording, Track
 from demo.report import PanelRow, Report
-from sfm_odometry.kitti import read_image
-from sfm_odometry.text_files import write_text
+from sfm_odometry.io.kitti import read_image
+from sfm_odometry.io.text import write_text
 
 PANELS = 6
 FILES = (

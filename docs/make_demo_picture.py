@@ -19,8 +19,8 @@ def main() -> None:
 
     from demo import outputs
     from demo.pictures import depth_colours, read_depth
-    from sfm_odometry.kitti import open_sequence, read_image
-    from sfm_odometry.pose_files import read_poses
+    from sfm_odometry.io.kitti import open_sequence, read_image
+    from sfm_odometry.io.trajectories import read_poses
     from training.evaluate.alignment import umeyama
 
     parser = argparse.ArgumentParser(description=__doc__)

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from sfm_odometry.backends.choice import texture
 from sfm_odometry.backends.onnx_graph import to_onnx
-from sfm_odometry.checkpoint import load_model
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError, OutputError
+from sfm_odometry.inference.checkpoint import load_model
 from sfm_odometry.networks.model import Model
 
 CHECKED_TO = 1e-3

@@ -6,20 +6,20 @@ from enum import Enum
 
 import numpy as np
 
-from sfm_odometry.background import Background, Later
-from sfm_odometry.camera import Intrinsics
-from sfm_odometry.estimator import Estimator
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.preprocess import Preprocessor
+from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.params import OdometryParams
-from sfm_odometry.point_tracks import PointTracks
-from sfm_odometry.preprocess import Preprocessor
-from sfm_odometry.refiner import MotionRefiner
 from sfm_odometry.scale import ScaleEstimate, SeenStep, scale_source
-from sfm_odometry.seen_frame import SeenFrame
-from sfm_odometry.speed_filter import SpeedFilter
 from sfm_odometry.steps import Step, network_step, refined_step, scaled_step
-from sfm_odometry.trajectory import Trajectory, rotation_from_vector, rotation_vector, twist_of
-from sfm_odometry.uncertainty import BRIDGE_INFLATION, motion_covariance, scale_covariance
-from sfm_odometry.window import AddedFrame, Arrival, FrameWindow
+from sfm_odometry.tracking.feature_tracks import PointTracks
+from sfm_odometry.tracking.frame import SeenFrame
+from sfm_odometry.tracking.lazy import Background, Later
+from sfm_odometry.tracking.motion_refiner import MotionRefiner
+from sfm_odometry.tracking.noise_model import BRIDGE_INFLATION, motion_covariance, scale_covariance
+from sfm_odometry.tracking.speed_filter import SpeedFilter
+from sfm_odometry.tracking.trajectory import Trajectory, rotation_from_vector, rotation_vector, twist_of
+from sfm_odometry.tracking.window import AddedFrame, Arrival, FrameWindow
 
 
 class TrackingState(Enum):

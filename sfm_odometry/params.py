@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.preprocess import RESIZE_MODES
+from sfm_odometry.geometry.preprocess import RESIZE_MODES
 from sfm_odometry.scale import SCALE_MODES
 
 

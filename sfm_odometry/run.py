@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from sfm_odometry.backends.names import BACKEND_NAMES
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError, OutputError
-from sfm_odometry.estimator import Estimator
-from sfm_odometry.kitti import (
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.inference.estimator import Estimator
+from sfm_odometry.io.kitti import (
     NOMINAL_RATE_HZ,
     camera_of_folder,
     check_image_size,
@@ -25,9 +25,9 @@ from sfm_odometry.kitti import (
     read_image,
     read_times,
 )
+from sfm_odometry.io.trajectories import write_kitti, write_tum
 from sfm_odometry.odometry import MonocularOdometry, OdometryResult, Panel
 from sfm_odometry.params import OdometryParams
-from sfm_odometry.pose_files import write_kitti, write_tum
 from sfm_odometry.scale import ScaleEstimate
 from sfm_odometry.scale.arguments import Speed, add_scale_arguments, read_speeds, scale_options
 

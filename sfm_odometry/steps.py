@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfm_odometry.refiner import MotionRefiner
 from sfm_odometry.scale import ScaleEstimate
-from sfm_odometry.seen_frame import SeenFrame
-from sfm_odometry.uncertainty import motion_covariance, scale_covariance, systematic_covariance
+from sfm_odometry.tracking.frame import SeenFrame
+from sfm_odometry.tracking.motion_refiner import MotionRefiner
+from sfm_odometry.tracking.noise_model import motion_covariance, scale_covariance, systematic_covariance
 
 
 @dataclass(frozen=True)

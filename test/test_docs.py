@@ -14,7 +14,7 @@ import pytest
 
 from sfm_odometry.nodes.parameters import NodeParameters, ros_name
 from training.config import TrainConfig, load_config
-from training.objective_config import ObjectiveConfig
+from training.objective.objective_config import ObjectiveConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -63,7 +63,7 @@ def test_share_holds_launch_and_configuration(prefix: Path) -> None:
 
 
 def test_model_is_installed(prefix: Path) -> None:
-    program = "import sfm_odometry.checkpoint as c; print(c.__file__); c.load_model()"
+    program = "import sfm_odometry.inference.checkpoint as c; print(c.__file__); c.load_model()"
     loaded = run_installed(prefix, sys.executable, "-c", program)
     assert loaded.returncode == 0, loaded.stderr
     assert Path(loaded.stdout.splitlines()[0]).is_relative_to(prefix.parents[1])

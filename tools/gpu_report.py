@@ -1,7 +1,7 @@
 """What tools/gpu_run.sh asks of Python: tables in markdown from logs, the length of a run from a measured speed, a model in half size.
 
 gpu_report.py tests LOG            pytest's -rA lines, one row a test
-gpu_report.py steps LOG RECIPE BATCH SECONDS      steps of a run that is to take so long, by the table of training.bench
+gpu_report.py steps LOG RECIPE BATCH SECONDS      steps of a run that is to take so long, by the table of benchmarks.training
 gpu_report.py training RUN [RUN ...]              log.jsonl of runs: speed, loss and scores as they went
 gpu_report.py half MODEL OUT                      a model file with float16 weights
 """
@@ -57,7 +57,7 @@ def training(runs: list[Path]) -> str:
 
 def half(model: Path, out: Path) -> None:
     """Write the model again in half the size."""
-    from sfm_odometry.checkpoint import load_model, read_provenance, save_model
+    from sfm_odometry.inference.checkpoint import load_model, read_provenance, save_model
 
     save_model(out, load_model(model), read_provenance(model), half=True)
 

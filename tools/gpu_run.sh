@@ -132,7 +132,7 @@ fi
 
 if wanted 1; then
     part "1 Tests that need CUDA" "$TEST_S" "$WORK/logs/tests.log" "$PY" -m pytest -rA --tb=short -q -p no:cacheprovider \
-        test/training/test_captured_step.py test/training/test_device_data.py test/training/test_host_waits.py \
+        test/training/engine/test_captured_step.py test/training/data/test_device_data.py test/training/engine/test_host_waits.py \
         test/sfm_odometry/backends/test_backends.py -k "cuda or recorded or recordings or host or wait"
     "$PY" tools/gpu_report.py tests "$WORK/logs/tests.log" | tee -a "$REPORT"
 fi
@@ -143,13 +143,13 @@ if wanted 2; then
         --quiet --overwrite > "$WORK/logs/bench_drive.log" 2>&1
     # shellcheck disable=SC2086
     part "2 Backends of the node's networks and refinement, batch 1" "$BACKEND_S" "$WORK/logs/backends.log" \
-        "$PY" -m demo.node_bench.backends --drive "$WORK/bench_drive" --backends $BACKENDS --frames $TURNS --limit-s $((BACKEND_S / 2))
+        "$PY" -m benchmarks.node.backends --drive "$WORK/bench_drive" --backends $BACKENDS --frames $TURNS --limit-s $((BACKEND_S / 2))
     grep -v Warning "$WORK/logs/backends.log" | grep -E '^(\||cpu|cuda|$)' | tee -a "$REPORT"
 fi
 
 if wanted 3; then
     # shellcheck disable=SC2086
-    part "3 Training throughput" "$BENCH_S" "$WORK/logs/bench.log" "$PY" -m training.bench --table --device $DEVICE --recipes $RECIPES \
+    part "3 Training throughput" "$BENCH_S" "$WORK/logs/bench.log" "$PY" -m benchmarks.training --table --device $DEVICE --recipes $RECIPES \
         --batches $BATCHES ${COMPILED:+--compiled $COMPILED} $STEPS --limit-s $((BENCH_S - 30))
     grep -E '^(\||NVIDIA|$)' "$WORK/logs/bench.log" | tee -a "$REPORT"
 fi

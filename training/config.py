@@ -10,8 +10,8 @@ import yaml
 from sfm_odometry.config import build_dataclass
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.model import ModelConfig
-from training.augment import AugmentConfig
-from training.objective_config import ObjectiveConfig
+from training.data.augment import AugmentConfig
+from training.objective.objective_config import ObjectiveConfig
 
 
 @dataclass(frozen=True)

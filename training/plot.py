@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError, OutputError
-from training.run_log import read_log
+from training.engine.run_log import read_log
 
 COLUMNS = 4
 FEW = 40

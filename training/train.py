@@ -14,19 +14,19 @@ import torch
 from torch import nn
 
 from sfm_odometry.cli import EXIT_BAD_INPUT, run_cli
-from training.cameras import LearnedCameras
 from training.config import load_config
-from training.initial_model import initial_model
-from training.interruption import Interruption
-from training.keeper import Keeper, RunKeeper
-from training.learner import Learner
-from training.parallel import PeerFailedError, Processes, open_processes
-from training.resume import check_resumable, choose_precision, identity_of_run
-from training.run_data import RunData, open_run_data
-from training.run_folder import RunFolder, find_state
-from training.run_log import Board, RunLog, TensorBoard
-from training.subnormals import flush_subnormals
-from training.trainer import Trainer
+from training.engine.distributed import PeerFailedError, Processes, open_processes
+from training.engine.initial_model import initial_model
+from training.engine.learned_cameras import LearnedCameras
+from training.engine.learner import Learner
+from training.engine.resume import check_resumable, choose_precision, identity_of_run
+from training.engine.run_data import RunData, open_run_data
+from training.engine.run_folder import RunFolder, find_state
+from training.engine.run_log import Board, RunLog, TensorBoard
+from training.engine.run_recorder import Keeper, RunKeeper
+from training.engine.signals import Interruption
+from training.engine.subnormals import flush_subnormals
+from training.engine.trainer import Trainer
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from training.pictures import DEPTH_COLOURS, ERROR_COLOURS
+from training.engine.visualization import DEPTH_COLOURS, ERROR_COLOURS
 
 WIDTH_INCHES, DPI = 12.0, 90
 MOST_BYTES = 300_000

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from docs.theory_pictures.drawing import BLUE, GREEN, ORANGE, PURPLE, Sheet, coloured, inverse_depth_picture, panel_height, plot, rgb, show
 from docs.theory_pictures.street import Street
-from sfm_odometry.view_synthesis import scaled_intrinsics, synthesise_view
-from training.losses import l1_error, masked_mean
+from sfm_odometry.geometry.view_synthesis import scaled_intrinsics, synthesise_view
+from training.objective.losses import l1_error, masked_mean
 
 SOURCE, SCALES = 0, 4
 

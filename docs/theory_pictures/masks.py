@@ -5,7 +5,7 @@ import torch
 
 from docs.theory_pictures.drawing import Sheet, error_picture, mask_picture, note, panel_height, rgb, show
 from docs.theory_pictures.street import Street
-from training.losses import l1_error
+from training.objective.losses import l1_error
 
 EARLIER, LATER = 0, 4
 

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from docs.theory_pictures.drawing import BLUE, GREEN, ORANGE, PURPLE, Sheet, coloured, note, panel_height, plot, show
 from docs.theory_pictures.street import Street
-from sfm_odometry.geometry import backproject, invert_transform, transform_from_vector, transform_points
-from sfm_odometry.view_synthesis import sample_at
-from training.icp import align_clouds
-from training.losses import depth_inconsistency
+from sfm_odometry.geometry.projection import backproject, invert_transform, transform_from_vector, transform_points
+from sfm_odometry.geometry.view_synthesis import sample_at
+from training.objective.icp import align_clouds
+from training.objective.losses import depth_inconsistency
 from training.synthetic.drive import DriveSpec, camera0_from_camera
 
 STEP_M = 1.5

@@ -8,7 +8,7 @@ import torch
 from docs.theory_pictures.drawing import BLUE, GREEN, GREY, ORANGE, Sheet, plot
 from docs.theory_pictures.street import FRAMES, Street, render_street
 from training.config import TrainConfig, load_config
-from training.landscape import KnownSnippets, label_free_terms
+from training.objective.landscape import KnownSnippets, label_free_terms
 
 CONFIGS = Path(__file__).resolve().parents[2] / "config" / "training"
 RECIPES = {"sfmlearner": "SfMLearner: smoothness 0.5, second order", "vid2depth": "vid2depth: smoothness 0.05, edge-aware"}

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfm_odometry.estimator import Estimator
-from sfm_odometry.view_synthesis import SynthesisedView, synthesise_view
-from training.losses import l1_error
+from sfm_odometry.geometry.view_synthesis import SynthesisedView, synthesise_view
+from sfm_odometry.inference.estimator import Estimator
+from training.objective.losses import l1_error
 from training.synthetic.drive import DriveSpec
 from training.synthetic.render import Renderer
 

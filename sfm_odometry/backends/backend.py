@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from sfm_odometry.networks.part import Part
+from sfm_odometry.networks.stage import Part
 
 Compute = Callable[..., Any]
 """Computes what a part computes, of tensors of the shapes and the device that it was prepared for."""

@@ -10,7 +10,7 @@ from sfm_odometry.backends.packed import ready
 from sfm_odometry.backends.processor import BFLOAT16_FLAGS, cpu_flags
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.convolutions import Convolution, UpConvolution
-from sfm_odometry.networks.part import Part
+from sfm_odometry.networks.stage import Part
 
 
 class Bfloat16:

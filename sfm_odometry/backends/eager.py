@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sfm_odometry.backends.backend import Compute
-from sfm_odometry.networks.part import Part
+from sfm_odometry.networks.stage import Part
 
 
 class Eager:

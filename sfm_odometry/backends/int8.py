@@ -22,7 +22,7 @@ from sfm_odometry.backends.processor import cpu_flags
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.blocks import match_size
 from sfm_odometry.networks.depth_net import DepthNet, FinestDepth, inverse_depth
-from sfm_odometry.networks.part import Part
+from sfm_odometry.networks.stage import Part
 
 CPU_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8"}
 """As /proc/cpuinfo names them."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from sfm_odometry.backends.backend import Compute
 from sfm_odometry.backends.onnx_graph import named_arrays, to_onnx
 from sfm_odometry.errors import InputError
-from sfm_odometry.networks.part import Part
+from sfm_odometry.networks.stage import Part
 
 
 class OpenVino:

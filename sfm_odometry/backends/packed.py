@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sfm_odometry.backends.backend import Compute
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.convolutions import Head, UpConvolution
-from sfm_odometry.networks.part import Part
+from sfm_odometry.networks.stage import Part
 
 WARM_UPS = 3
 """Calls after which torch has made of a trace all that it makes of it."""

@@ -12,7 +12,7 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.networks import blocks
 from sfm_odometry.networks.blocks import init_xavier, match_size
 from sfm_odometry.networks.convolutions import Head
-from sfm_odometry.networks.part import Part
+from sfm_odometry.networks.stage import Part
 
 
 @dataclass(frozen=True)

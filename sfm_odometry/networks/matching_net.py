@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sfm_odometry.geometry import transform_from_vector
+from sfm_odometry.geometry.projection import transform_from_vector
 from sfm_odometry.networks.blocks import conv, init_he, upconv
 from sfm_odometry.networks.convolutions import Head
 from sfm_odometry.networks.motion_network import Memory, MotionNetwork, Run
-from sfm_odometry.networks.part import Part
+from sfm_odometry.networks.stage import Part
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig, FinestDepth
 from sfm_odometry.networks.matching_net import MatchingNet, MatchingNetConfig
 from sfm_odometry.networks.motion_network import MotionNetwork
-from sfm_odometry.networks.part import Part
 from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
+from sfm_odometry.networks.stage import Part
 
 ResizeMode = Literal["crop", "stretch", "pad"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.geometry import invert_transform, transform_from_vector
-from sfm_odometry.networks.part import Part
+from sfm_odometry.geometry.projection import invert_transform, transform_from_vector
+from sfm_odometry.networks.stage import Part
 
 Features = TypeVar("Features")
 Run = Mapping[str, Callable[..., Any]]

@@ -11,7 +11,7 @@ from sfm_odometry.networks import blocks
 from sfm_odometry.networks.blocks import init_xavier, match_size
 from sfm_odometry.networks.convolutions import Head
 from sfm_odometry.networks.motion_network import Memory, MotionNetwork, Run, target_of
-from sfm_odometry.networks.part import Part
+from sfm_odometry.networks.stage import Part
 
 
 @dataclass(frozen=True)

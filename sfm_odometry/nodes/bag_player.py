@@ -18,9 +18,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import Connection
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.nodes.arguments import parse, positive_number
-from sfm_odometry.nodes.bags import bag_messages, bag_topics, is_latched, message_class
-from sfm_odometry.nodes.pacing import Pacer, read_ahead, wait_for_subscribers
+from sfm_odometry.nodes.players.arguments import parse, positive_number
+from sfm_odometry.nodes.players.bags import bag_messages, bag_topics, is_latched, message_class
+from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, wait_for_subscribers
 from sfm_odometry.nodes.spinning import run_node
 
 _IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")

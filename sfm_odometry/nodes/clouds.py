@@ -8,8 +8,8 @@ import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from sfm_odometry.camera import Intrinsics
-from sfm_odometry.registration import sampled, sampling_map
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.nodes.depth_registration import sampled, sampling_map
 
 POINT_BYTES = 16
 _ONE_POINT = np.complex128

@@ -11,7 +11,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from sfm_odometry.camera import Intrinsics
+from sfm_odometry.geometry.camera import Intrinsics
 
 NANOSECONDS = 1_000_000_000
 MAX_STAMP_NS = 2**31 * NANOSECONDS - 1

@@ -9,14 +9,14 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from sfm_odometry.camera import Intrinsics
+from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.nodes.clouds import CloudMaker
 from sfm_odometry.nodes.conversions import ImageBuffer, make_camera_info, make_header
+from sfm_odometry.nodes.depth_registration import registered
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.pictures import depth_colours, grey_levels, millimetres
 from sfm_odometry.nodes.qos import IMAGE_DEPTH, overridable, reliable
 from sfm_odometry.odometry import Panel
-from sfm_odometry.registration import registered
 
 
 @dataclass(frozen=True)

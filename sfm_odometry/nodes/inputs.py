@@ -10,8 +10,8 @@ from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from sfm_odometry.camera_messages import Calibration
 from sfm_odometry.errors import CalibrationError
+from sfm_odometry.io.ros_camera_info import Calibration
 from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.qos import INPUT_DEPTH, ODOMETRY_DEPTH, FollowingSubscription, reliable

@@ -21,11 +21,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from sfm_odometry.errors import OutputError
-from sfm_odometry.nodes import frames
-from sfm_odometry.nodes.arguments import add_drive_arguments, make_drive, parse, positive_number
+from sfm_odometry.nodes import tf_conversions as frames
 from sfm_odometry.nodes.conversions import make_header
-from sfm_odometry.nodes.drive import TRUTH_CHILD, TRUTH_FRAME, Drive, Shot
-from sfm_odometry.nodes.pacing import Pacer, read_ahead, serve_until, wait_for_subscribers
+from sfm_odometry.nodes.players.arguments import add_drive_arguments, make_drive, parse, positive_number
+from sfm_odometry.nodes.players.drive import TRUTH_CHILD, TRUTH_FRAME, Drive, Shot
+from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, serve_until, wait_for_subscribers
 from sfm_odometry.nodes.qos import LATCHED_QOS, image_profile
 from sfm_odometry.nodes.spinning import run_node
 

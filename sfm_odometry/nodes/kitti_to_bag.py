@@ -13,12 +13,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from sfm_odometry.cli import run_cli
-from sfm_odometry.nodes import frames
-from sfm_odometry.nodes.arguments import add_drive_arguments, make_drive, positive_number
-from sfm_odometry.nodes.bags import STORAGES, BagWriter, create_bag
+from sfm_odometry.nodes import tf_conversions as frames
 from sfm_odometry.nodes.conversions import NANOSECONDS
-from sfm_odometry.nodes.drive import TRUTH_CHILD, TRUTH_FRAME, Drive
-from sfm_odometry.nodes.pacing import read_ahead
+from sfm_odometry.nodes.players.arguments import add_drive_arguments, make_drive, positive_number
+from sfm_odometry.nodes.players.bags import STORAGES, BagWriter, create_bag
+from sfm_odometry.nodes.players.drive import TRUTH_CHILD, TRUTH_FRAME, Drive
+from sfm_odometry.nodes.players.pacing import read_ahead
 
 
 def write_bag(drive: Drive, path: Path, storage: str, topics: tuple[str, str], start_ns: int) -> dict[str, int]:

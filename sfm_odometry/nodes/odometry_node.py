@@ -19,13 +19,13 @@ from rclpy.subscription import Subscription
 from std_srvs.srv import Trigger
 
 from sfm_odometry.errors import InputError, SfmOdometryError
-from sfm_odometry.nodes.arguments import parse
-from sfm_odometry.nodes.listening import Listening
+from sfm_odometry.nodes.diagnostics import Reporter, State
 from sfm_odometry.nodes.memory import give_back_freed_memory, resident_memory_mib
 from sfm_odometry.nodes.parameters import changed, declare, result
-from sfm_odometry.nodes.reporter import Reporter, State
+from sfm_odometry.nodes.players.arguments import parse
+from sfm_odometry.nodes.session import Listening
 from sfm_odometry.nodes.spinning import run_node, spin
-from sfm_odometry.nodes.status import Statistics, scale_values
+from sfm_odometry.nodes.statistics import Statistics, scale_values
 
 if TYPE_CHECKING:
     from sfm_odometry.nodes.pipeline import Pipeline

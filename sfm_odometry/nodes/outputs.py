@@ -6,14 +6,14 @@ from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from tf2_ros import TransformBroadcaster
 
-from sfm_odometry.nodes import frames
+from sfm_odometry.nodes import tf_conversions as frames
 from sfm_odometry.nodes.conversions import make_header
 from sfm_odometry.nodes.image_outputs import DepthOutput, MaskOutput
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.path_output import PathOutput
 from sfm_odometry.nodes.qos import ODOMETRY_DEPTH, overridable, reliable
 from sfm_odometry.odometry import FrameMotion
-from sfm_odometry.trajectory import adjoint, invert_rigid
+from sfm_odometry.tracking.trajectory import adjoint, invert_rigid
 
 
 class Outputs:

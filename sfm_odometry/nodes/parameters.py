@@ -14,9 +14,9 @@ from rclpy.parameter import Parameter
 
 from sfm_odometry.backends.names import BACKEND_NAMES
 from sfm_odometry.errors import InputError
-from sfm_odometry.nodes.frames import rigid
+from sfm_odometry.geometry.preprocess import RESIZE_MODES
+from sfm_odometry.nodes.tf_conversions import rigid
 from sfm_odometry.params import SCALE_MODES, OdometryParams
-from sfm_odometry.preprocess import RESIZE_MODES
 
 _CORE = OdometryParams()
 

@@ -9,8 +9,8 @@ from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from sfm_odometry.nodes.frames import pose_message
 from sfm_odometry.nodes.qos import ODOMETRY_DEPTH, overridable, reliable
+from sfm_odometry.nodes.tf_conversions import pose_message
 
 PERIOD_S = 1.0
 """A thousand poses take Python 16 ms to send, so that a path goes out once in a while and not with each frame."""

@@ -9,20 +9,20 @@ import numpy as np
 import torch
 from rclpy.node import Node
 
-from sfm_odometry.camera_messages import Calibration, Rectifier
 from sfm_odometry.errors import CalibrationError, ImageError
-from sfm_odometry.estimator import Estimator, use_threads
-from sfm_odometry.image_messages import RefusedImage, decode_image
+from sfm_odometry.inference.estimator import Estimator, use_threads
+from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
+from sfm_odometry.io.ros_image import RefusedImage, decode_image
 from sfm_odometry.nodes.conversions import MAX_STAMP_NS, NANOSECONDS
-from sfm_odometry.nodes.given_pose import GivenPose
+from sfm_odometry.nodes.diagnostics import State
 from sfm_odometry.nodes.image_outputs import CameraView
 from sfm_odometry.nodes.inputs import StampedImage
-from sfm_odometry.nodes.loss import Loss
+from sfm_odometry.nodes.lost_timer import Loss
 from sfm_odometry.nodes.outputs import Outputs
 from sfm_odometry.nodes.parameters import NodeParameters
-from sfm_odometry.nodes.reporter import State
+from sfm_odometry.nodes.pose_reset import GivenPose
 from sfm_odometry.nodes.speed_inputs import StampedTwist
-from sfm_odometry.nodes.status import Statistics
+from sfm_odometry.nodes.statistics import Statistics
 from sfm_odometry.nodes.throttle import ThrottledWarnings
 from sfm_odometry.odometry import MonocularOdometry, OdometryResult, TrackingState
 from sfm_odometry.scale import ScaleEstimate

@@ -1,7 +1,7 @@
 """Fewer frames than the camera sends."""
 
 from sfm_odometry.nodes.conversions import NANOSECONDS
-from sfm_odometry.window import CLOCK_JUMP_NS
+from sfm_odometry.tracking.window import CLOCK_JUMP_NS
 
 EARLY_SHARE = 0.25
 """A frame may come this share of a period early: a camera's frames do not fall on our grid."""

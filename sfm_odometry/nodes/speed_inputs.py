@@ -11,7 +11,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
 from sfm_odometry.nodes.conversions import stamp_to_ns
-from sfm_odometry.nodes.status import Statistics
+from sfm_odometry.nodes.statistics import Statistics
 
 WARN_EVERY_S = 5.0
 WAITING_SPEEDS = 1000

@@ -22,7 +22,7 @@ from rclpy.subscription import Subscription
 
 from sfm_odometry.cli import EXIT_BAD_INPUT
 from sfm_odometry.errors import SfmOdometryError
-from sfm_odometry.nodes.prompt_messages import PromptMessages, Unavailable
+from sfm_odometry.nodes.subscription_waiter import PromptMessages, Unavailable
 
 POLL_S = 0.2
 """The longest time until a signal is looked at while nothing happens."""

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sfm_odometry.errors import InputError
+from sfm_odometry.io.text import read_number_rows
 from sfm_odometry.scale import SCALE_MODES
-from sfm_odometry.text_files import read_number_rows
 
 _NEEDS = {"fixed": "scale", "camera_height": "camera_height", "odometry": "speeds", "twist": "speeds"}
 """The option that gives a mode what it needs."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sfm_odometry.uncertainty import UNKNOWN_SCALE
+from sfm_odometry.tracking.noise_model import UNKNOWN_SCALE
 
 FIXED_SIGMA = 0.1
 """Share by which the packaged model's unit wanders along a drive (0.05 on rendered ones, 0.1 on KITTI 00 and 03): a constant misses it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfm_odometry.scale.estimate import ScaleEstimate
-from sfm_odometry.uncertainty import UNKNOWN_SCALE
+from sfm_odometry.tracking.noise_model import UNKNOWN_SCALE
 
 MAX_CHANGE = 0.02
 """One frame changes an agreed scale by no more than this share: it rolls, it does not jump."""

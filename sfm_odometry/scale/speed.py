@@ -8,7 +8,7 @@ import numpy as np
 
 from sfm_odometry.scale.estimate import ScaleEstimate, ScaleSource, SeenStep
 from sfm_odometry.scale.smoothing import MAX_SIGMA, Measured, SlowScale
-from sfm_odometry.window import CLOCK_JUMP_NS
+from sfm_odometry.tracking.window import CLOCK_JUMP_NS
 
 KEPT_S = 30.0
 """Speeds are kept so long."""

@@ -10,7 +10,7 @@ from demo.measure import Measures
 from demo.progress import Progress
 from demo.recording import Track
 from sfm_odometry.errors import OutputError
-from sfm_odometry.pose_files import read_poses
+from sfm_odometry.io.trajectories import read_poses
 
 
 def track(frames: list[int], frames_in: int) -> Track:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from demo.processes import ROOT, child_environment
-from sfm_odometry.kitti import open_sequence
-from sfm_odometry.pose_files import read_poses
+from sfm_odometry.io.kitti import open_sequence
+from sfm_odometry.io.trajectories import read_poses
 
 FRAMES = 24
 MARK = "DEMO_TEST"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sfm_odometry import export
-from sfm_odometry.checkpoint import save_model
+from sfm_odometry.inference.checkpoint import save_model
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.matching_net import MatchingNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import ImageError, InputError
-from sfm_odometry.estimator import Estimator, choose_device
-from sfm_odometry.kitti import open_sequence, read_image
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.preprocess import Preprocessor
+from sfm_odometry.inference.estimator import Estimator, choose_device
+from sfm_odometry.io.kitti import open_sequence, read_image
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
 from sfm_odometry.odometry import MonocularOdometry, TrackingState
 from sfm_odometry.params import OdometryParams
-from sfm_odometry.preprocess import Preprocessor
 from sfm_odometry.scale.estimate import FIXED_SIGMA
-from sfm_odometry.uncertainty import UNKNOWN_SCALE
+from sfm_odometry.tracking.noise_model import UNKNOWN_SCALE
 
 CAMERA = Intrinsics(110.0, 110.0, 95.5, 47.5, 192, 96)
 STEP_NS = 100_000_000

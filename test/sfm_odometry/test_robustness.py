@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from sfm_odometry.camera import Intrinsics
-from sfm_odometry.estimator import Estimator
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.odometry import FrameMotion, MonocularOdometry
-from sfm_odometry.trajectory import invert_rigid, rotation_from_vector, rotation_vector
+from sfm_odometry.tracking.trajectory import invert_rigid, rotation_from_vector, rotation_vector
 from training.synthetic.drive import DriveSpec
 from training.synthetic.render import Renderer
 

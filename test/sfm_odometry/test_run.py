@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from sfm_odometry.checkpoint import save_model
+from sfm_odometry.inference.checkpoint import save_model
+from sfm_odometry.io.trajectories import read_poses
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
-from sfm_odometry.pose_files import read_poses
 from sfm_odometry.run import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]

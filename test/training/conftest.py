@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from sfm_odometry.checkpoint import load_model
-from sfm_odometry.geometry import backproject, transform_points
-from training.data import FORMAT, VERSION
+from sfm_odometry.geometry.projection import backproject, transform_points
+from sfm_odometry.inference.checkpoint import load_model
+from training.data.sampler import FORMAT, VERSION
 from training.train import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]

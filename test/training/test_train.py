@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from sfm_odometry.checkpoint import read_provenance
 from sfm_odometry.errors import InputError
+from sfm_odometry.inference.checkpoint import read_provenance
 from training.config import TrainConfig, load_config
-from training.optimiser import learning_rate
+from training.engine.optimiser import learning_rate
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "config" / "training").glob("*.yaml"))
 

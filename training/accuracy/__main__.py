@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from sfm_odometry.checkpoint import DEFAULT_MODEL
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError
-from sfm_odometry.text_files import write_text
+from sfm_odometry.inference.checkpoint import DEFAULT_MODEL
+from sfm_odometry.io.text import write_text
 from training.accuracy.depth import rows_of_others, score_rows
 from training.accuracy.drives import Drive, open_drive, parse_choices
 from training.accuracy.jobs import DEPTH, Job, Results, model_sha256, run_jobs

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfm_odometry.trajectory import invert_rigid, rotation_vector
+from sfm_odometry.tracking.trajectory import invert_rigid, rotation_vector
 from training.evaluate.alignment import least_squares_scale
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sfm_odometry.estimator import Estimator
-from sfm_odometry.kitti import read_depth, read_image
+from sfm_odometry.inference.estimator import Estimator
+from sfm_odometry.io.kitti import read_depth, read_image
 from training.accuracy.drives import Drive
 from training.evaluate.depth import Comparison, score_images, valid_pixels
 from training.evaluate.predictions import DepthPrediction, predict_depth, reciprocal

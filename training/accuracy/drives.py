@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import InputError
-from sfm_odometry.kitti import ImageSequence, open_sequence
-from sfm_odometry.pose_files import PoseFile, read_poses
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.io.kitti import ImageSequence, open_sequence
+from sfm_odometry.io.trajectories import PoseFile, read_poses
 
 LEAST_FRAMES = 5
 

@@ -14,9 +14,9 @@ from typing import Any
 import cv2
 import torch
 
-from sfm_odometry.checkpoint import DEFAULT_MODEL
 from sfm_odometry.errors import CheckpointError, OutputError
-from sfm_odometry.text_files import write_text
+from sfm_odometry.inference.checkpoint import DEFAULT_MODEL
+from sfm_odometry.io.text import write_text
 from training.accuracy.depth import score_depth
 from training.accuracy.drives import DriveChoice, open_drive
 from training.accuracy.recording import record

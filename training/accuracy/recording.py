@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sfm_odometry.estimator import Estimator
-from sfm_odometry.kitti import check_image_size, read_image
+from sfm_odometry.inference.estimator import Estimator
+from sfm_odometry.io.kitti import check_image_size, read_image
 from sfm_odometry.odometry import FrameMotion, MonocularOdometry
 from sfm_odometry.params import OdometryParams
 from training.accuracy.drives import Drive

@@ -12,8 +12,8 @@ import numpy as np
 
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError, OutputError
-from sfm_odometry.kitti import camera_of_folder, list_images, read_calibration, read_image
-from sfm_odometry.pose_files import write_kitti
+from sfm_odometry.io.kitti import camera_of_folder, list_images, read_calibration, read_image
+from sfm_odometry.io.trajectories import write_kitti
 from training.classical.track import LEAST_IMAGES, track
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sfm_odometry.trajectory import rotation_from_vector, skew
+from sfm_odometry.tracking.trajectory import rotation_from_vector, skew
 from training.classical.config import ClassicalConfig
 
 REFINEMENTS = 5

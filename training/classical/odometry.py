@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfm_odometry.trajectory import invert_rigid
+from sfm_odometry.tracking.trajectory import invert_rigid
 from training.classical.config import ClassicalConfig
 from training.classical.epipolar import epipolar_motion, inverse_depths, rays
 from training.classical.tracks import Observations, Tracker, common

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import InputError
-from sfm_odometry.kitti import check_image_size, read_image
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.io.kitti import check_image_size, read_image
 from training.classical.config import ClassicalConfig
 from training.classical.odometry import ClassicalOdometry
 from training.evaluate.commands.shared import shown_progress

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.pose_files import PoseFile
+from sfm_odometry.io.trajectories import PoseFile
 
 STAMP_TOLERANCE_S = 0.01
 

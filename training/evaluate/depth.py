@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.image_files import read_depth
+from sfm_odometry.io.images import read_depth
 from training.evaluate.files import Coverage
 from training.evaluate.predictions import DepthPrediction, read_prediction
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.image_files import existing_folder, read_depth
-from sfm_odometry.text_files import read_text
+from sfm_odometry.io.images import existing_folder, read_depth
+from sfm_odometry.io.text import read_text
 from training.evaluate.velodyne import VelodyneCamera, read_scan, read_velodyne_camera, scan_depth
 
 IMAGE_LINE = re.compile(r"(?P<date>\d{4}_\d\d_\d\d)/(?P<drive>[^/\s]+)/image_0(?P<camera>[0-3])/data/(?P<frame>\d+)\.\w+")

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.image_files import existing_folder
-from sfm_odometry.kitti_text import read_calibration
-from sfm_odometry.preprocess import Preprocessor
+from sfm_odometry.geometry.preprocess import Preprocessor
+from sfm_odometry.io.images import existing_folder
+from sfm_odometry.io.kitti_calibration import read_calibration
 
 SUFFIXES = (".npy", ".png")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import ImageError, InputError
-from sfm_odometry.image_files import existing_folder
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.io.images import existing_folder
 from training.evaluate.depth import median_scaled
 from training.evaluate.predictions import DepthPrediction
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from sfm_odometry.errors import ImageError, InputError
-from sfm_odometry.image_files import read_depth, read_image
+from sfm_odometry.io.images import read_depth, read_image
 from training.evaluate.files import Coverage
 
 MOVING = 255  # in a mask of true motion

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import InputError
-from sfm_odometry.image_files import IMAGE_SUFFIXES, frame_number, read_depth
-from sfm_odometry.preprocess import Preprocessor
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.preprocess import Preprocessor
+from sfm_odometry.io.images import IMAGE_SUFFIXES, frame_number, read_depth
 from training.evaluate.files import files_by_stem
 
 if TYPE_CHECKING:  # torch takes a second to import, and only those who predict need it
-    from sfm_odometry.estimator import Estimator
+    from sfm_odometry.inference.estimator import Estimator
 
 QUANTITIES = ("depth", "inverse_depth")
 

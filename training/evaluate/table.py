@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.text_files import read_text
+from sfm_odometry.io.text import read_text
 
 PUBLISHED = Path(__file__).with_name("published.yaml")
 DEPTH = ("abs_rel", "sq_rel", "rmse", "rmse_log", "a1", "a2", "a3")

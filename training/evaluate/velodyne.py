@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sfm_odometry.errors import CalibrationError, InputError
-from sfm_odometry.text_files import parse_numbers, read_text
+from sfm_odometry.io.text import parse_numbers, read_text
 
 DEPTHS = ("velodyne", "camera")
 BYTES_PER_POINT = 16

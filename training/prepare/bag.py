@@ -17,10 +17,10 @@ from rosbags.rosbag1 import ReaderError as Reader1Error
 from rosbags.rosbag2 import ReaderError as Reader2Error
 from rosbags.typesys import Stores, get_typestore
 
-from sfm_odometry.camera import Intrinsics
-from sfm_odometry.camera_messages import Calibration, Rectifier
 from sfm_odometry.errors import CalibrationError, ImageError, InputError
-from sfm_odometry.image_messages import decode_image
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
+from sfm_odometry.io.ros_image import decode_image
 from training.prepare.calibration import add_camera_arguments, given_intrinsics
 from training.prepare.rate import SAMPLE, FrameCounter, add_rate_arguments, typical_period_s
 from training.prepare.recording import Frame, Recording, View

@@ -4,9 +4,9 @@ import argparse
 import math
 from pathlib import Path
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import CalibrationError
-from sfm_odometry.kitti_text import read_calibration
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.io.kitti_calibration import read_calibration
 
 
 def add_camera_arguments(parser: argparse.ArgumentParser) -> None:

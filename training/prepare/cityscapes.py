@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import InputError
-from sfm_odometry.image_files import read_image
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.io.images import read_image
 from training.prepare.recording import Frame, Recording, View
 from training.prepare.sequences import file_origin, read_image_of_size
 

@@ -12,14 +12,14 @@ from typing import Any
 
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError
-from sfm_odometry.preprocess import RESIZE_MODES
+from sfm_odometry.geometry.preprocess import RESIZE_MODES
+from training.data.scenes import FORMAT, VERSION
 from training.prepare import cityscapes, kitti_odometry, kitti_raw, packed, video
 from training.prepare.recording import Recording
 from training.prepare.scene import Options, PreparedScene
 from training.prepare.static import static_rule
 from training.prepare.work import prepare
 from training.prepare.writer import disk_errors, write_json
-from training.scenes import FORMAT, VERSION
 
 SOURCES: dict[str, Any] = {"kitti-odometry": kitti_odometry, "kitti-raw": kitti_raw, "cityscapes": cityscapes, "video": video}
 if find_spec("rosbags") is not None:  # a machine that only trains may be without

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.kitti import open_sequence
+from sfm_odometry.io.kitti import open_sequence
 from training.prepare.recording import Recording, View
 from training.prepare.sequences import named_sequences, sequence_recording
 

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from sfm_odometry.errors import InputError
+from training.data.scenes import FORMAT, VERSION, Scene, open_data
 from training.prepare.writer import SceneWriter, disk_errors, write_json
-from training.scenes import FORMAT, VERSION, Scene, open_data
 
 PACKED_FORMAT = "sfm_odometry packed data"
 PACK_HELP = "prepared scenes into one file of JPEG images, to carry to another machine"

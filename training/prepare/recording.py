@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sfm_odometry.camera import Intrinsics
+from sfm_odometry.geometry.camera import Intrinsics
 
 Window = tuple[int, int, int, int]
 """left, top, width, height in pixels."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.preprocess import Preprocessor
+from sfm_odometry.geometry.preprocess import Preprocessor
 from training.prepare.recording import Recording, View, Window
 from training.prepare.static import StaticRule
 from training.prepare.writer import SceneWriter

@@ -1,4 +1,4 @@
-"""Recordings of image files: what sfm_odometry.kitti can open."""
+"""Recordings of image files: what sfm_odometry.io.kitti can open."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import InputError
-from sfm_odometry.image_files import check_image_size, read_image
-from sfm_odometry.kitti import ImageSequence
-from sfm_odometry.text_files import read_text
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.io.images import check_image_size, read_image
+from sfm_odometry.io.kitti import ImageSequence
+from sfm_odometry.io.text import read_text
 from training.prepare.recording import Frame, Recording, View
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.text_files import read_text
+from sfm_odometry.io.text import read_text
 
 FLOW_LIMIT_PX = 1.0
 """Frames are static where the mean optical flow to the next one is under this, at the prepared size (SfMLearner, supplement)."""

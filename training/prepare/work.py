@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from sfm_odometry.image_files import read_depth, read_image
+from sfm_odometry.io.images import read_depth, read_image
 from training.prepare.recording import Frame, Recording
 from training.prepare.scene import Options, PreparedScene, SceneInWork
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import InputError, OutputError
+from sfm_odometry.geometry.camera import Intrinsics
 from training.synthetic.ego import camera_poses
 from training.synthetic.render import Frame, Renderer
 from training.synthetic.route import FRAME_S, draw_route

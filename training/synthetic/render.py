@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sfm_odometry.camera import Intrinsics
+from sfm_odometry.geometry.camera import Intrinsics
 from training.synthetic.atlas import Atlas
 from training.synthetic.ego import camera_poses
 from training.synthetic.light import SHADOW_REACH_M, SHADOW_STEP_M, ShadowMap, draw_light

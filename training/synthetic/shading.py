@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sfm_odometry.camera import Intrinsics
+from sfm_odometry.geometry.camera import Intrinsics
 from training.synthetic.light import Light, ShadowMap, shadow_bias
 from training.synthetic.paint import TEXEL_M, GroundPicture
 from training.synthetic.palette import Palette

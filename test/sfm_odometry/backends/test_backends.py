@@ -14,9 +14,9 @@ from sfm_odometry.backends import bfloat16, choice, int8, packed
 from sfm_odometry.backends.choice import BACKENDS, examples_of, prepare
 from sfm_odometry.backends.dead_leaves import dead_leaves
 from sfm_odometry.backends.names import BACKEND_NAMES
-from sfm_odometry.checkpoint import DEFAULT_MODEL, load_model
 from sfm_odometry.errors import InputError
-from sfm_odometry.estimator import Estimator
+from sfm_odometry.inference.checkpoint import DEFAULT_MODEL, load_model
+from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig, FinestDepth
 from sfm_odometry.networks.matching_net import MatchingNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig, channels_last

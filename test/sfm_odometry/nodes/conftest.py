@@ -27,19 +27,19 @@ from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 from tf2_ros import StaticTransformBroadcaster
 
-from sfm_odometry.camera_messages import Rectifier
-from sfm_odometry.checkpoint import save_model
 from sfm_odometry.errors import InputError
-from sfm_odometry.estimator import Estimator
-from sfm_odometry.kitti import open_sequence
+from sfm_odometry.inference.checkpoint import save_model
+from sfm_odometry.inference.estimator import Estimator
+from sfm_odometry.io.kitti import open_sequence
+from sfm_odometry.io.ros_camera_info import Rectifier
+from sfm_odometry.io.trajectories import write_kitti
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
-from sfm_odometry.nodes.drive import Drive, Mounting
 from sfm_odometry.nodes.odometry_node import OdometryNode
+from sfm_odometry.nodes.players.drive import Drive, Mounting
 from sfm_odometry.odometry import MonocularOdometry, OdometryResult
 from sfm_odometry.params import OdometryParams
-from sfm_odometry.pose_files import write_kitti
 
 ROOT = Path(__file__).resolve().parents[3]
 START_NS = 1_700_000_000_000_000_000

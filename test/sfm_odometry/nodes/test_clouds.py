@@ -5,9 +5,9 @@ import pytest
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 
-from sfm_odometry.camera import Intrinsics
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.preprocess import Preprocessor
 from sfm_odometry.nodes.clouds import CloudMaker
-from sfm_odometry.preprocess import Preprocessor
 
 CAMERA = Intrinsics(300.0, 310.0, 200.0, 60.0, 424, 136)
 PANEL = Preprocessor(CAMERA, 104, 32, 1, "crop").intrinsics

@@ -5,9 +5,9 @@ import pytest
 from cv_bridge import CvBridge
 from std_msgs.msg import Header
 
-from sfm_odometry.camera import Intrinsics
-from sfm_odometry.camera_messages import Calibration, Rectifier
-from sfm_odometry.image_messages import decode_image
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
+from sfm_odometry.io.ros_image import decode_image
 from sfm_odometry.nodes.conversions import ImageBuffer, encode_image, make_camera_info, make_header, ns_to_stamp, stamp_to_ns
 
 RNG = np.random.default_rng(3)

@@ -5,7 +5,7 @@ import pytest
 from sensor_msgs.msg import CameraInfo, Image
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.nodes import frames
+from sfm_odometry.nodes import tf_conversions as frames
 from sfm_odometry.nodes.conversions import encode_image, make_header, stamp_to_ns
 
 START_NS = 1_700_000_000_000_000_000

@@ -7,12 +7,12 @@ from cv_bridge import CvBridge
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, RegionOfInterest
 from sensor_msgs_py import point_cloud2
 
-from sfm_odometry.camera import Intrinsics
-from sfm_odometry.camera_messages import Calibration, Rectifier
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.preprocess import Preprocessor
+from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
 from sfm_odometry.nodes.conversions import encode_image, make_header, stamp_to_ns
+from sfm_odometry.nodes.depth_registration import registered
 from sfm_odometry.params import OdometryParams
-from sfm_odometry.preprocess import Preprocessor
-from sfm_odometry.registration import registered
 
 BRIDGE = CvBridge()
 DEPTH, INFO, COLOUR, POINTS = "depth/image_rect", "depth/camera_info", "depth/image_color", "depth/points"

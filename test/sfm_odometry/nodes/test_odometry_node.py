@@ -15,10 +15,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 from tf2_ros import StaticTransformBroadcaster
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.nodes import frames
+from sfm_odometry.nodes import tf_conversions as frames
 from sfm_odometry.nodes.conversions import stamp_to_ns
-from sfm_odometry.nodes.drive import Drive, Mounting
 from sfm_odometry.nodes.odometry_node import OdometryNode
+from sfm_odometry.nodes.players.drive import Drive, Mounting
 from sfm_odometry.odometry import MonocularOdometry
 
 START_NS = 1_700_000_000_000_000_000

@@ -9,8 +9,8 @@ import torch
 from cv_bridge import CvBridge
 from sensor_msgs.msg import Image
 
-from sfm_odometry.checkpoint import load_model, save_model
-from sfm_odometry.image_messages import ACCEPTED_ENCODINGS
+from sfm_odometry.inference.checkpoint import load_model, save_model
+from sfm_odometry.io.ros_image import ACCEPTED_ENCODINGS
 
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, PointCloud2, RegionOfInterest
 from sensor_msgs_py import point_cloud2
 
-from sfm_odometry.checkpoint import save_model
+from sfm_odometry.inference.checkpoint import save_model
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig

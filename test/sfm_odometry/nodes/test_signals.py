@@ -14,8 +14,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from sfm_odometry.kitti import open_sequence
-from sfm_odometry.nodes.drive import Drive, Mounting
+from sfm_odometry.io.kitti import open_sequence
+from sfm_odometry.nodes.players.drive import Drive, Mounting
 
 NODE = "sfm_odometry.nodes.odometry_node"
 PLAYER = "sfm_odometry.nodes.kitti_player"

@@ -8,14 +8,14 @@ from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.estimator import Estimator
+from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.nodes.conversions import ns_to_stamp
-from sfm_odometry.nodes.drive import Mounting
 from sfm_odometry.nodes.odometry_node import OdometryNode
+from sfm_odometry.nodes.players.drive import Mounting
 from sfm_odometry.nodes.speed_inputs import StampedTwist
 from sfm_odometry.odometry import FrameMotion, MonocularOdometry
 from sfm_odometry.scale import ScaleEstimate
-from sfm_odometry.trajectory import adjoint
+from sfm_odometry.tracking.trajectory import adjoint
 
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000
@@ -83,7 +83,7 @@ def test_a_change_of_what_lengths_mean_is_logged_once(rig, monkeypatch: pytest.M
     for metric in (True, False, True):  # just said: the wavering of the next seconds is not
         reporter.note_scale(ScaleEstimate(0.85, 0.1, metric, "fixed", "" if metric else "nobody knows"))
     assert [said for said in rig.whole_log() if said.startswith("scale: ")] == [line]
-    monkeypatch.setattr("sfm_odometry.nodes.reporter.METRIC_LINE_EVERY_S", 0.0)
+    monkeypatch.setattr("sfm_odometry.nodes.diagnostics.METRIC_LINE_EVERY_S", 0.0)
     reporter.note_scale(ScaleEstimate(0.85, 0.1, False, "fixed", "nobody knows"))
     rig.spinner.until(lambda: rig.logged("scale: not metric: nobody knows"), "the line that says so")
 

@@ -9,11 +9,12 @@ from nav_msgs.msg import Path as PathMessage
 from tf2_ros import StaticTransformBroadcaster
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.estimator import Estimator
-from sfm_odometry.nodes import frames, path_output
+from sfm_odometry.inference.estimator import Estimator
+from sfm_odometry.nodes import path_output
+from sfm_odometry.nodes import tf_conversions as frames
 from sfm_odometry.nodes.conversions import stamp_to_ns
-from sfm_odometry.nodes.drive import Mounting
-from sfm_odometry.nodes.given_pose import read_pose
+from sfm_odometry.nodes.players.drive import Mounting
+from sfm_odometry.nodes.pose_reset import read_pose
 
 START_NS = 1_700_000_000_000_000_000
 MOUNTING = Mounting(camera_height_m=1.2)

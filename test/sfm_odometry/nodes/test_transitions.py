@@ -13,9 +13,9 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.parameter import Parameter
 
 from sfm_odometry.errors import InputError
+from sfm_odometry.inference.safetensors_file import TensorFile, write_tensors
 from sfm_odometry.nodes.memory import resident_memory_mib
 from sfm_odometry.nodes.odometry_node import OdometryNode
-from sfm_odometry.tensor_file import TensorFile, write_tensors
 
 NODES_OWN = {"/rosout", "/parameter_events", "/diagnostics", "/sfm_odometry/status", "/sfm_odometry/transition_event"}
 

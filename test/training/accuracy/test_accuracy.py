@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from sfm_odometry.io.trajectories import read_poses, write_kitti
 from sfm_odometry.params import OdometryParams
-from sfm_odometry.pose_files import read_poses, write_kitti
 from training.accuracy.__main__ import main
 from training.accuracy.depth import row_means, rows_of_others, score_rows
 from training.accuracy.drives import open_drive, parse_choice

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sfm_odometry.trajectory import rotation_from_vector
+from sfm_odometry.tracking.trajectory import rotation_from_vector
 from training.accuracy.consistency import chi_squared_probability, normalised_errors, small_motion
 
 SIGMAS = np.array([0.02, 0.01, 0.05, 0.001, 0.002, 0.0005])

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sfm_odometry.pose_files import read_poses
-from sfm_odometry.trajectory import rotation_from_vector
+from sfm_odometry.io.trajectories import read_poses
+from sfm_odometry.tracking.trajectory import rotation_from_vector
 from training.classical.__main__ import main
 from training.classical.config import ClassicalConfig
 from training.classical.epipolar import epipolar_motion, inverse_depths, rays, sampson

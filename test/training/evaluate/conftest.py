@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfm_odometry.checkpoint import save_model
+from sfm_odometry.inference.checkpoint import save_model
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.pose_files import PoseFile
+from sfm_odometry.io.trajectories import PoseFile
 from training.evaluate.association import associate, match_stamps, select_common_frames, select_frames
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sfm_odometry.pose_files import write_kitti
+from sfm_odometry.io.trajectories import write_kitti
 from training.evaluate.__main__ import main
 from training.evaluate.odometry import evaluate_odometry, segment_errors, segments, translation_error_by_length
 from training.evaluate.picture_style import COLOURS

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import InputError
-from sfm_odometry.preprocess import Preprocessor
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.preprocess import Preprocessor
 from training.evaluate.depth import METRICS, depth_metrics, evaluate_depth, valid_pixels
 from training.evaluate.files import Coverage, pairs_by_stem
 

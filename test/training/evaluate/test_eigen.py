@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import InputError
-from sfm_odometry.estimator import Estimator
-from sfm_odometry.image_files import read_image
-from sfm_odometry.preprocess import Preprocessor
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.preprocess import Preprocessor
+from sfm_odometry.inference.estimator import Estimator
+from sfm_odometry.io.images import read_image
 from training.evaluate.__main__ import main
 from training.evaluate.depth import METRICS
 from training.evaluate.eigen import AnnotatedTruth, RawImage, VelodyneTruth, read_test_list

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfm_odometry.pose_files import write_kitti, write_tum
+from sfm_odometry.io.trajectories import write_kitti, write_tum
 from training.evaluate.__main__ import main
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sfm_odometry.errors import ImageError, InputError
-from sfm_odometry.estimator import Estimator
-from sfm_odometry.image_files import read_image
+from sfm_odometry.inference.estimator import Estimator
+from sfm_odometry.io.images import read_image
 from training.evaluate.__main__ import main
 from training.evaluate.make3d import METRICS, band_of_image, central_band, make3d_metrics, read_laser_grid, score_make3d, truth_files
 from training.evaluate.predictions import DepthPrediction

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from sfm_odometry.camera import Intrinsics
 from sfm_odometry.errors import ImageError, InputError
-from sfm_odometry.preprocess import Preprocessor
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.preprocess import Preprocessor
 from training.evaluate.__main__ import main
 from training.evaluate.masks import evaluate_masks, mask_auc, read_explained, read_moving
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sfm_odometry.pose_files import read_poses
+from sfm_odometry.io.trajectories import read_poses
 from training.evaluate.alignment import ALIGNMENTS
 from training.evaluate.odometry import (
     driven_distances,

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.pose_files import read_poses
+from sfm_odometry.io.trajectories import read_poses
 from training.evaluate.snippets import (
     evaluate_mean_odometry,
     evaluate_snippets,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.pose_files import read_poses
+from sfm_odometry.io.trajectories import read_poses
 from training.evaluate.commands.odometry import add_align
 from training.evaluate.commands.shared import as_json_text
 from training.evaluate.commands.snippets import add_length

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from sfm_odometry.image_files import existing_folder, read_image
-from sfm_odometry.kitti_text import read_calibration
-from sfm_odometry.preprocess import RESIZE_MODES
+from sfm_odometry.geometry.preprocess import RESIZE_MODES
+from sfm_odometry.io.images import existing_folder, read_image
+from sfm_odometry.io.kitti_calibration import read_calibration
 from training.evaluate.commands.shared import (
     add_crop,
     add_json,
@@ -65,7 +65,7 @@ def _comparisons(
 
 
 def _from_model(arguments: argparse.Namespace, images: list[RawImage]) -> Iterator[DepthPrediction]:
-    from sfm_odometry.estimator import Estimator  # torch takes a second to import, and only here is it needed
+    from sfm_odometry.inference.estimator import Estimator  # torch takes a second to import, and only here is it needed
 
     root = existing_folder(arguments.kitti_raw)
     paths = [image_file(root / image.path) for image in images]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.image_files import existing_folder, read_image
+from sfm_odometry.io.images import existing_folder, read_image
 from training.evaluate.commands.shared import add_json, add_prediction_or_model, print_notes, print_scores, shown_progress
 from training.evaluate.make3d import IMAGE_PREFIX, band_of_image, read_laser_grid, score_make3d, truth_files, unknown_camera
 from training.evaluate.predictions import QUANTITIES, DepthPrediction, image_file, predict_depth, read_predictions
@@ -37,7 +37,7 @@ def command(arguments: argparse.Namespace) -> None:
 
 
 def _from_model(arguments: argparse.Namespace, names: list[str]) -> Iterator[DepthPrediction]:
-    from sfm_odometry.estimator import Estimator  # torch takes a second to import, and only here is it needed
+    from sfm_odometry.inference.estimator import Estimator  # torch takes a second to import, and only here is it needed
 
     if arguments.images is None:
         raise InputError("--model wants --images, the folder of img-*.jpg")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sfm_odometry.preprocess import RESIZE_MODES
+from sfm_odometry.geometry.preprocess import RESIZE_MODES
 from training.evaluate.depth import CROPS
 from training.evaluate.files import Coverage
 from training.evaluate.predictions import QUANTITIES

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sfm_odometry.pose_files import read_poses
+from sfm_odometry.io.trajectories import read_poses
 from training.evaluate.commands.shared import print_scores
 from training.evaluate.commands.trajectories import add_pose_arguments, read_gt, read_pairs
 from training.evaluate.snippets import evaluate_mean_odometry, evaluate_snippets

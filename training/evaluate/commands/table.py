@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from sfm_odometry.text_files import write_text
+from sfm_odometry.io.text import write_text
 from training.evaluate.table import build_tables, markdown, read_result
 
 

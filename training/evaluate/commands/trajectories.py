@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sfm_odometry.pose_files import PoseFile, read_poses
+from sfm_odometry.io.trajectories import PoseFile, read_poses
 from training.evaluate.association import Pairs, associate, select_common_frames, select_frames
 from training.evaluate.commands.shared import add_json, note
 

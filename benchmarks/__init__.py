@@ -1,0 +1,1 @@
+"""Benchmarks of the node, of training and of data; a soak test."""

@@ -1,0 +1,1 @@
+"""A long run of the node with faulty camera input."""

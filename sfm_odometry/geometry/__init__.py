@@ -1,0 +1,1 @@
+"""Pinhole cameras, SE(3), view synthesis and the image preprocessing."""

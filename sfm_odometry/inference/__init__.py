@@ -1,0 +1,1 @@
+"""Checkpoints, and the estimator that runs a model on a device."""

@@ -1,0 +1,1 @@
+"""Files and messages read and written: images, calibrations, trajectories, KITTI folders, ROS messages."""

@@ -1,0 +1,1 @@
+"""Recorded drives as ROS messages: reading, pacing and bags."""

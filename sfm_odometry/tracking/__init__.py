@@ -1,0 +1,1 @@
+"""Motion between frames: direct alignment, feature tracks, filters and the chained trajectory."""

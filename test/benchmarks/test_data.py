@@ -1,0 +1,18 @@
+import re
+
+import pytest
+
+from benchmarks.data import main
+
+
+def test_the_benchmark_measures_both_ways_on_the_same_images(capsys):
+    pytest.importorskip("skimage", reason="scikit-image is not installed: make setup brings it")
+    assert main(["--frames", "8", "--repeats", "1"]) == 0
+    rates = {line.split()[0]: float(line.split()[1]) for line in capsys.readouterr().out.splitlines()}
+    assert set(rates) == {"prepare", "skimage", "snippets"}
+    assert min(rates.values()) > 0
+
+
+def test_images_that_cannot_be_read_are_one_line(tmp_path, capsys):
+    assert main(["--images", str(tmp_path / "nowhere")]) == 2
+    assert re.fullmatch(r"error: .*nowhere: no such folder\n", capsys.readouterr().err)

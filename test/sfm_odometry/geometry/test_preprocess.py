@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from sfm_odometry.errors import ImageError, InputError
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.preprocess import DARK, MOST_GAIN, Preprocessor
+
+CAMERA = Intrinsics(721.5, 721.5, 609.6, 172.9, 1242, 375)
+
+
+def marked_image(camera, u, v):
+    image = np.zeros((camera.height, camera.width), np.uint8)
+    image[v - 2 : v + 3, u - 2 : u + 3] = 255
+    return image
+
+
+def centroid(image):
+    v, u = np.nonzero(image > 0)
+    weights = image[v, u].astype(float)
+    return np.array([(u * weights).sum(), (v * weights).sum()]) / weights.sum()
+
+
+@pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
+@pytest.mark.parametrize("camera", [CAMERA, Intrinsics(500.0, 500.0, 330.0, 235.0, 640, 480)])
+def test_intrinsics_follow_the_pixels(mode, camera):
+    """A ray keeps its direction: a mark at the principal point plus an offset is found where the new intrinsics say."""
+    u, v = round(camera.cx) + 60, round(camera.cy) + 20
+    preprocessor = Preprocessor(camera, 416, 128, 1, mode)
+    ray = np.array([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy])
+    k = preprocessor.intrinsics
+    expected = ray * [k.fx, k.fy] + [k.cx, k.cy]
+    assert centroid(preprocessor(marked_image(camera, u, v))[..., 0]) == pytest.approx(expected, abs=0.15)
+
+
+def test_crop_and_pad_keep_square_pixels():
+    for mode in ("crop", "pad"):
+        k = Preprocessor(CAMERA, 416, 128, 1, mode).intrinsics
+        assert k.fx == pytest.approx(k.fy, rel=2e-3)
+
+
+def test_crop_of_a_tall_image_keeps_the_principal_point_inside():
+    k = Preprocessor(Intrinsics(300.0, 300.0, 320.0, 20.0, 640, 480), 416, 128, 1, "crop").intrinsics
+    assert 0 < k.cy < 64
+
+
+def test_colour_becomes_grey_and_grey_becomes_colour():
+    grey = np.full((375, 1242), 90, np.uint8)
+    assert Preprocessor(CAMERA, 416, 128, 3)(grey)[0, 0].tolist() == [90, 90, 90]
+    red = np.zeros((375, 1242, 3), np.uint8)
+    red[..., 0] = 255
+    assert Preprocessor(CAMERA, 416, 128, 1)(red)[0, 0, 0] == round(0.299 * 255)
+
+
+def test_values_are_not_mixed_for_depth():
+    depth = np.where(np.arange(1242) % 2 == 0, 5.0, 50.0).astype(np.float32) * np.ones((375, 1), np.float32)
+    assert set(np.unique(Preprocessor(CAMERA, 416, 128, 1).warp_nearest(depth))) <= {5.0, 50.0}
+
+
+@pytest.mark.parametrize("image", [np.zeros((375, 1241), np.uint8), np.zeros((375, 1242), np.float32), np.zeros((375, 1242, 4), np.uint8)])
+def test_an_image_that_does_not_fit_is_refused(image):
+    with pytest.raises(ImageError):
+        Preprocessor(CAMERA, 416, 128, 1)(image)
+
+
+def test_unknown_mode_is_refused():
+    with pytest.raises(InputError, match="squash"):
+        Preprocessor(CAMERA, 416, 128, 1, "squash")
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("crop", 1), ("pad", 1), ("stretch", 3)])
+def test_night_is_brought_to_the_light_of_a_dark_day(mode, channels):
+    """The image alone decides, not pad's margins; daylight stays as it is, and black does not become noise."""
+    camera = Intrinsics(110.0, 110.0, 47.5, 47.5, 96, 96)
+    preprocessor = Preprocessor(camera, 64, 32, channels, mode)
+    day = preprocessor(np.random.default_rng(0).integers(60, 140, (96, 96), np.uint8))
+    assert preprocessor.brightened(day) is day
+    night = (day * 0.1).astype(np.uint8)
+    lit = preprocessor.brightened(night)
+    assert lit.shape == night.shape and lit.dtype == np.uint8
+    assert lit[preprocessor.seen].mean() == pytest.approx(DARK, abs=1.0)
+    assert preprocessor.brightened(np.ones_like(day)).max() == MOST_GAIN

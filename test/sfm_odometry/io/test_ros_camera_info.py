@@ -1,0 +1,124 @@
+"""CameraInfo: fallbacks, region and binning by projecting points, and undistortion against the distortion model itself."""
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
+
+from sfm_odometry.errors import CalibrationError
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
+from sfm_odometry.io.ros_image import RefusedImage
+
+K = [300.0, 0.0, 160.0, 0.0, 310.0, 120.0, 0.0, 0.0, 1.0]
+P = [280.0, 0.0, 150.0, 0.0, 0.0, 290.0, 110.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+EYE = np.eye(3).ravel().tolist()
+
+
+def info(**fields: object) -> CameraInfo:
+    return CameraInfo(**{"width": 320, "height": 240, "k": K, "p": P, "r": EYE, "distortion_model": "plumb_bob", "d": [0.0] * 5, **fields})
+
+
+def rectifier(message: CameraInfo, rectified: bool = True, width: int = 320, height: int = 240) -> Rectifier:
+    return Rectifier(Calibration.from_message(message), width, height, rectified)
+
+
+def test_rectified_input_uses_p() -> None:
+    assert rectifier(info()).intrinsics == Intrinsics(280.0, 290.0, 150.0, 110.0, 320, 240)
+
+
+def test_zero_k_falls_back_to_p_and_zero_p_to_k() -> None:
+    assert rectifier(info(k=[0.0] * 9)).intrinsics.fx == 280.0
+    assert rectifier(info(k=[0.0] * 9), rectified=False).intrinsics.fx == 280.0
+    assert rectifier(info(p=[0.0] * 12)).intrinsics == Intrinsics(300.0, 310.0, 160.0, 120.0, 320, 240)
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ({"k": [0.0] * 9, "p": [0.0] * 12}, "K and P are zero, the camera is not calibrated"),
+    ({"p": [float("nan")] * 12}, "focal lengths nan"),
+    ({"p": [-280.0, *P[1:]]}, "focal lengths -280, 290"),
+    ({"p": [*P[:5], float("inf"), *P[6:]]}, "focal lengths 280, inf"),
+])  # fmt: skip
+def test_unusable_calibrations_are_refused(fields: dict, words: str) -> None:
+    with pytest.raises(CalibrationError, match=words):
+        Calibration.from_message(info(**fields))
+
+
+def test_equal_messages_give_equal_calibrations() -> None:
+    assert Calibration.from_message(info()) == Calibration.from_message(info())
+    assert Calibration.from_message(info()) != Calibration.from_message(info(p=[281.0, *P[1:]]))
+
+
+def test_images_of_another_size_are_refused() -> None:
+    with pytest.raises(RefusedImage, match="image is 640x480, but camera_info is of 320x240"):
+        rectifier(info(), width=640, height=480)
+
+
+def test_a_camera_info_without_size_takes_the_images() -> None:
+    assert rectifier(info(width=0, height=0), width=640, height=480).intrinsics.width == 640
+
+
+def test_region_and_binning_move_the_projection_as_they_move_the_pixels() -> None:
+    region = RegionOfInterest(x_offset=40, y_offset=20, width=200, height=160)
+    seen = rectifier(info(roi=region, binning_x=2, binning_y=4), width=100, height=40).intrinsics
+    point = np.array([0.1, -0.05, 1.0])
+    full = np.array(P).reshape(3, 4)[:, :3] @ point
+    # Pixel i of the binned image is the mean of the sensor's pixels left + b i ... left + b i + b - 1.
+    expected = ((full[:2] - [40, 20]) - [0.5, 1.5]) / [2, 4]
+    np.testing.assert_allclose((seen.matrix() @ point)[:2], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(("model", "distortion"), [
+    ("plumb_bob", [-0.25, 0.08, 0.002, -0.001, 0.0]),
+    ("rational_polynomial", [0.2, 0.05, 0.001, 0.0, 0.01, 0.3, 0.02, 0.0]),
+    ("equidistant", [0.05, -0.01, 0.002, 0.0]),
+])  # fmt: skip
+@pytest.mark.parametrize("turn_rad", [0.0, 0.05])
+def test_undistortion_inverts_the_distortion_model(model: str, distortion: list[float], turn_rad: float) -> None:
+    rotation = cv2.Rodrigues(np.array([0.0, turn_rad, 0.0]))[0]
+    rectify = rectifier(info(distortion_model=model, d=distortion, r=rotation.ravel().tolist()), rectified=False)
+    columns, rows = np.meshgrid(np.arange(320), np.arange(240))
+    for ramp, scale in ((columns, 255 / 319), (rows, 255 / 239)):  # the brightness tells from where a pixel was taken
+        axis = 0 if ramp is columns else 1
+        image = np.rint(ramp * scale).astype(np.uint8)
+        rectified = rectify(image)
+        for u, v in ((150, 110), (100, 60), (220, 160), (60, 180)):
+            ray = rotation.T @ np.linalg.inv(rectify.intrinsics.matrix()) @ [u, v, 1.0]
+            project = cv2.fisheye.projectPoints if model == "equidistant" else cv2.projectPoints
+            source = project(ray.reshape(1, 1, 3), np.zeros(3), np.zeros(3), np.array(K).reshape(3, 3), np.array(distortion))[0].ravel()
+            assert abs(rectified[v, u] - source[axis] * scale) < 1.5
+
+
+def test_nothing_is_resampled_where_nothing_is_distorted() -> None:
+    image = np.arange(240 * 320, dtype=np.uint32).astype(np.uint8).reshape(240, 320)
+    undistorted = rectifier(info(p=[300.0, 0, 160, 0, 0, 310, 120, 0, 0, 0, 1, 0]), rectified=False)
+    assert undistorted(image) is image
+
+
+def test_unknown_distortion_is_refused_only_where_it_matters() -> None:
+    odd = info(distortion_model="kannala", d=[0.1])
+    assert rectifier(odd).intrinsics.fx == 280.0
+    with pytest.raises(CalibrationError, match="distortion model 'kannala' is not known, expected one of plumb_bob"):
+        rectifier(odd, rectified=False)
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ({"d": [0.1]}, r"D of plumb_bob has 1 values \(0.1\), expected 4, 5, 8, 12, 14 finite ones"),
+    ({"d": [float("nan")] * 5}, r"D of plumb_bob has 5 values \(nan"),
+    ({"d": [0.1] * 3, "distortion_model": "equidistant"}, "D of equidistant has 3 values .* expected 4 finite ones"),
+    ({"r": [2.0] * 9}, "R is no rotation: 2, 2, 2"),
+    ({"r": [-value for value in EYE]}, "R is no rotation: -1"),
+])  # fmt: skip
+def test_a_distortion_or_rotation_that_is_none_is_refused_where_it_matters(fields: dict, words: str) -> None:
+    assert rectifier(info(**fields)).intrinsics.fx == 280.0  # a rectified camera's are not used
+    with pytest.raises(CalibrationError, match=words):
+        rectifier(info(**fields), rectified=False)
+
+
+@pytest.mark.parametrize("fields", [
+    {"p": [1e300, *P[1:]]}, {"p": [*P[:2], -1e18, *P[3:]]}, {"p": [1e-300, *P[1:]]}, {"binning_x": 2**32 - 1},
+    {"roi": RegionOfInterest(x_offset=2**32 - 1)},
+])  # fmt: skip
+def test_numbers_beyond_any_camera_are_refused(fields: dict) -> None:
+    with pytest.raises(CalibrationError, match="are not those of a camera"):
+        rectifier(info(**{"width": 0, "height": 0, **fields}))

@@ -1,0 +1,201 @@
+"""Runs that end before their time: interrupted, killed, out of disk, diverged; and how they go on."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sfm_odometry.errors import OutputError
+from sfm_odometry.inference.checkpoint import read_provenance
+from training.config import TrainConfig
+from training.engine.run_folder import RunFolder
+from training.engine.run_log import Board, RunLog
+from training.engine.signals import Interruption
+
+
+def same(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def wait_for(process: subprocess.Popen, path: Path) -> None:
+    """Until a process has written a file."""
+    deadline = time.monotonic() + 300
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, f"{path} was not written"
+        time.sleep(0.005)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(runs):
+    assert runs.train("whole") == 0
+    assert runs.train("parts", "steps=3") == 0
+    assert runs.train("parts", "--resume") == 0
+    assert same(runs.weights("whole"), runs.weights("parts"))
+    assert same(runs.weights("whole", "best"), runs.weights("parts", "best"))
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_been(runs):
+    steps = "steps=60"
+    process = runs.start("killed", "steps=100000", "log_every=1", "checkpoint_every=10")
+    wait_for(process, runs.folder / "killed" / "states" / "step_00000030.pt")
+    process.kill()
+    process.communicate()
+    states = sorted((runs.folder / "killed" / "states").glob("step_*.pt"))
+    reached = int(states[-1].stem.removeprefix("step_"))
+    logged = max(runs.losses("killed"))
+    assert reached >= 30
+    assert logged - reached <= 10, "more than a checkpoint interval was lost"
+    assert runs.train("killed", "--resume", "log_every=1", "checkpoint_every=10", f"steps={reached + 30}") == 0
+    assert runs.train("whole", "log_every=1", "checkpoint_every=10", f"steps={reached + 30}") == 0
+    assert same(runs.weights("whole"), runs.weights("killed"))
+    assert runs.losses("whole") == runs.losses("killed")
+    steps = [entry["step"] for entry in runs.log("killed") if "loss" in entry]
+    assert steps == list(range(1, reached + 31)), "every step stands once in the log"
+
+
+def test_an_interrupted_run_keeps_its_state_and_resumes(runs):
+    process = runs.start("run", "steps=100000", "checkpoint_every=100000")
+    while "loss" not in (line := process.stdout.readline()):
+        assert line, process.stderr.read()
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert "--resume" in output
+    reached = read_provenance(runs.folder / "run" / "latest.safetensors")["step"]
+    assert reached >= 2
+    assert runs.train("run", "--resume", f"steps={reached + 2}", "checkpoint_every=100000") == 0
+    assert runs.train("whole", f"steps={reached + 2}", "checkpoint_every=100000") == 0
+    assert same(runs.weights("whole"), runs.weights("run"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_noted_and_the_old_handler_comes_back(number):
+    before = signal.getsignal(number)
+    with Interruption() as interruption:
+        assert not interruption.requested
+        signal.raise_signal(number)
+        assert interruption.requested
+    assert signal.getsignal(number) is before
+
+
+def test_only_a_second_ctrl_c_after_a_while_does_not_wait(monkeypatch):
+    with Interruption():
+        for _ in range(3):
+            signal.raise_signal(signal.SIGINT)
+        monkeypatch.setattr("training.engine.signals.REPEAT_S", -1.0)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_truncated_state_falls_back_to_the_one_before(runs, capsys):
+    assert runs.train("run", "steps=5") == 0
+    newest = sorted((runs.folder / "run" / "states").iterdir())[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert runs.train("run", "--resume") == 0
+    assert "cannot be read" in capsys.readouterr().out
+    assert runs.train("whole") == 0
+    assert same(runs.weights("whole"), runs.weights("run"))
+    assert [entry["step"] for entry in runs.log("run") if "loss" in entry] == [2, 4, 6]
+
+
+def test_a_torn_line_and_torn_files_are_cleared_away_on_resume(runs):
+    assert runs.train("run", "steps=3") == 0
+    run = runs.folder / "run"
+    with (run / "log.jsonl").open("a") as log:
+        log.write('{"step": 4, "lo')
+    torn = run / "states" / ".step_00000006.pt.1234.tmp"
+    torn.write_bytes(b"half")
+    assert runs.train("run", "--resume") == 0
+    assert [entry["step"] for entry in runs.log("run") if "loss" in entry] == [2, 3, 4, 6]
+    assert not torn.exists()
+
+
+def test_a_folder_with_a_run_is_not_overwritten_unasked(runs, capsys):
+    assert runs.train("run") == 0
+    assert runs.train("run") == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_a_changed_model_is_refused_and_nothing_is_touched(runs, capsys):
+    assert runs.train("run") == 0
+    before = (runs.folder / "run" / "config.json").read_text()
+    assert runs.train("run", "--resume", "steps=9", "model.depth.inverse_depth_gain=5") == 2
+    assert "'model.depth.inverse_depth_gain' is 5.0, but the run was begun with 10.0" in capsys.readouterr().err
+    assert (runs.folder / "run" / "config.json").read_text() == before
+
+
+def test_other_changes_are_said_and_made(runs, capsys):
+    assert runs.train("run") == 0
+    capsys.readouterr()
+    assert runs.train("run", "--resume", "steps=8", "learning_rate=0.001") == 0
+    output = capsys.readouterr().out
+    assert "note: learning_rate is 0.001, it was 0.0002" in output
+    assert "note: steps" not in output
+    assert runs.log("run")[-2]["learning_rate"] == 0.001
+
+
+def test_a_state_from_before_a_setting_existed_is_gone_on_from(runs, capsys):
+    assert runs.train("run") == 0
+    path = runs.folder / "run" / "states" / "step_00000006.pt"
+    state = torch.load(path, weights_only=True)
+    for name in ("inverse_depth_start", "cuda_graph", "warmup_steps"):
+        del state["identity"]["config"][name]
+    del state["identity"]["config"]["model"]["depth"]["batch_norm"], state["identity"]["device"]
+    torch.save(state, path)
+    capsys.readouterr()
+    assert runs.train("run", "--resume", "steps=8") == 0
+    assert "note:" not in capsys.readouterr().out
+    assert runs.log("run")[-1]["step"] == 8
+
+
+@pytest.mark.parametrize("poison", ["depth", "poses"])
+def test_a_poisoned_batch_stops_the_run_and_keeps_the_last_good_state(runs, capsys, poison):
+    settings = ["objective.depth_supervision=1", "objective.motion_supervision=1"]
+    runs.add_truth(depth=np.full((1, 1, 1), 5.0), poses=np.eye(4))
+    assert runs.train("run", *settings) == 0
+    good = runs.weights("run")
+    for path in runs.data.glob(f"*/{poison}.npy"):
+        np.save(path, np.full_like(np.load(path), np.nan))
+    assert runs.train("run", *settings, "--resume", "steps=20", "log_every=1") == 2
+    error = capsys.readouterr().err
+    assert "diverged by step 7" in error
+    assert str(runs.folder / "run" / "states" / "step_00000006.pt") in error
+    assert same(runs.weights("run"), good)
+    assert torch.load(runs.folder / "run" / "states" / "step_00000006.pt", weights_only=True)["step"] == 6
+
+
+def test_divergence_stops_with_a_word_and_keeps_the_last_good_state(runs, capsys):
+    assert runs.train("run") == 0
+    assert runs.train("run", "--resume", "steps=20", "learning_rate=1e30") == 2
+    assert "diverged" in capsys.readouterr().err
+    assert max(path.name for path in (runs.folder / "run" / "states").iterdir()) == "step_00000006.pt"
+
+
+def test_a_full_disk_stops_with_a_clear_word_and_keeps_the_last_good_state(runs):
+    """A limit on the size of files stands for the full disk: both make a write fail half way, and the system says so."""
+    assert runs.train("run") == 0
+    states = runs.folder / "run" / "states"
+    limit = (states / "step_00000006.pt").stat().st_size - 1000
+    process = runs.start("run", "--resume", "steps=9", file_limit=limit)
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 2, error
+    assert error.strip() == f"error: {states / 'step_00000009.pt'}: cannot be written: File too large"
+    assert [path.name for path in sorted(states.iterdir())] == ["step_00000003.pt", "step_00000006.pt"]
+    assert runs.train("run", "--resume", "steps=9") == 0
+    assert runs.train("whole", "steps=9") == 0
+    assert same(runs.weights("whole"), runs.weights("run"))
+
+
+def test_a_disk_that_is_too_full_for_the_log_stops_with_a_clear_word(tmp_path):
+    folder = RunFolder(tmp_path / "run", TrainConfig())
+    folder.prepare()
+    log = RunLog(folder, Board(), step=0)
+    (tmp_path / "run" / "log.jsonl").unlink()
+    (tmp_path / "run" / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"log\.jsonl: cannot be written: No space left on device"):
+        log.validation(1, {"loss": 1.0})

@@ -1,0 +1,236 @@
+"""Bags of ROS 1 and ROS 2, written with rosbags."""
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.rosbag1 import Writer as Writer1
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from sfm_odometry.io.ros_image import decode_image
+from training.data.sampler import open_data
+from training.prepare import main
+
+ROS2 = get_typestore(Stores.ROS2_HUMBLE)
+ROS1 = get_typestore(Stores.ROS1_NOETIC)
+WIDTH, HEIGHT = 104, 32
+IMAGE, COMPRESSED, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
+FRAMES = np.random.default_rng(0).integers(0, 256, (12, HEIGHT, WIDTH, 3), np.uint8)
+FRAMES[..., 1] //= 2  # so that red and blue cannot be confused with anything
+
+
+def header(types, stamp_ns):
+    time = types.types["builtin_interfaces/msg/Time"](sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+    more = {"seq": 0} if types is ROS1 else {}
+    return types.types["std_msgs/msg/Header"](stamp=time, frame_id="camera", **more)
+
+
+def image_message(image, encoding="rgb8", stamp_ns=10**9, padding=0, types=ROS2, big_endian=0):
+    """An Image whose rows end in `padding` bytes of rubbish."""
+    rows = np.ascontiguousarray(image).reshape(image.shape[0], -1).view(np.uint8)
+    data = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
+    fields = {"height": image.shape[0], "width": image.shape[1], "encoding": encoding, "is_bigendian": big_endian}
+    return types.types[IMAGE](header=header(types, stamp_ns), **fields, step=data.shape[1], data=data.ravel())
+
+
+def compressed_message(image, stamp_ns):
+    data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].ravel()
+    return ROS2.types[COMPRESSED](header=header(ROS2, stamp_ns), format="png", data=data)
+
+
+def info_message(types=ROS2, d=(), binning=0, roi=(0, 0, 0, 0), size=(WIDTH, HEIGHT), focal=60.0, model="plumb_bob"):
+    k, p = np.array([focal, 0, 51.5, 0, focal, 15.5, 0, 0, 1]), np.array([focal, 0, 51.5, 0, 0, focal, 15.5, 0, 0, 0, 1, 0])
+    names = ("D", "K", "R", "P") if types is ROS1 else ("d", "k", "r", "p")
+    matrices = dict(zip(names, (np.array(d, float), k, np.eye(3).ravel(), p), strict=True))
+    x, y, width, height = roi
+    region = types.types["sensor_msgs/msg/RegionOfInterest"](x_offset=x, y_offset=y, height=height, width=width, do_rectify=False)
+    fields = {"width": size[0], "height": size[1], "distortion_model": model, "binning_x": binning, "binning_y": binning}
+    return types.types[INFO](header=header(types, 10**9), **fields, **matrices, roi=region)
+
+
+def write_bag(path, topics, storage=StoragePlugin.SQLITE3):
+    """topics: name to a list of (stamp, message)."""
+    with Writer(path, version=8, storage_plugin=storage) as writer:
+        for name, messages in topics.items():
+            connection = writer.add_connection(name, messages[0][1].__msgtype__, typestore=ROS2)
+            for stamp_ns, message in messages:
+                writer.write(connection, stamp_ns, ROS2.serialize_cdr(message, message.__msgtype__))
+
+
+def stamps(count=12, rate=10.0):
+    return [10**9 + round(index * 1e9 / rate) for index in range(count)]
+
+
+def raw_topic(encoding="rgb8", padding=0, when=None):
+    order = [2, 1, 0] if encoding.startswith("bgr") else [0, 1, 2]
+    when = stamps() if when is None else when
+    return [(t, image_message(FRAMES[i][..., order], encoding, t, padding)) for i, t in enumerate(when)]
+
+
+def prepare(root, out, *more):
+    return main(["bag", "--root", str(root), "--out", str(out), "--size", f"{WIDTH}x{HEIGHT}", *more])
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
+@pytest.mark.parametrize("kind", ["rgb8", "bgr8", "compressed"])
+def test_images_of_a_bag_become_a_scene_to_the_byte(tmp_path, storage, kind):
+    if kind == "compressed":
+        topic, messages = "/front/image_raw/compressed", [(t, compressed_message(FRAMES[i], t)) for i, t in enumerate(stamps())]
+    else:
+        topic, messages = "/front/image_raw", raw_topic(kind, padding=8)
+    write_bag(tmp_path / "ride", {topic: messages, "/front/camera_info": [(10**9, info_message())]}, storage)
+    assert prepare(tmp_path / "ride", tmp_path / "out") == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert (scene.name, scene.drive) == (f"ride_{topic[1:].replace('/', '_')}", "ride")
+    assert np.array_equal(scene.frames, FRAMES)
+    assert scene.frame_numbers.tolist() == list(range(12))
+    assert scene.intrinsics == pytest.approx(np.array([[60, 0, 51.5], [0, 60, 15.5], [0, 0, 1]]))
+    assert scene.camera.known
+
+
+def test_a_single_file_is_a_bag_too(tmp_path):
+    write_bag(tmp_path / "ride", {"/image": raw_topic()}, StoragePlugin.MCAP)
+    (file,) = (tmp_path / "ride").glob("*.mcap")
+    assert prepare(file, tmp_path / "out", "--fov", "80") == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert np.array_equal(scene.frames, FRAMES)
+    assert not scene.camera.known
+
+
+def test_a_bag_of_ros_1(tmp_path):
+    with Writer1(tmp_path / "ride.bag") as writer:
+        images = writer.add_connection("/cam/image_raw", IMAGE, typestore=ROS1)
+        infos = writer.add_connection("/cam/camera_info", INFO, typestore=ROS1)
+        writer.write(infos, 10**9, ROS1.serialize_ros1(info_message(ROS1), INFO))
+        for index, stamp in enumerate(stamps()):
+            writer.write(images, stamp, ROS1.serialize_ros1(image_message(FRAMES[index], "rgb8", stamp, types=ROS1), IMAGE))
+    assert prepare(tmp_path, tmp_path / "out") == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert np.array_equal(scene.frames, FRAMES)
+    assert scene.intrinsics[0, 0] == pytest.approx(60)
+
+
+def test_missing_messages_break_snippets_and_fast_cameras_are_thinned_out(tmp_path):
+    when = np.delete(stamps(13), 6).tolist()
+    write_bag(tmp_path / "gap", {"/image": raw_topic(when=when)})
+    write_bag(tmp_path / "fast", {"/image": raw_topic(when=stamps(rate=30.0))})
+    assert prepare(tmp_path, tmp_path / "out", "--fov", "80") == 0
+    fast, gap = open_data(tmp_path / "out")
+    assert gap.frame_numbers.tolist() == [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]
+    assert np.array_equal(fast.frames, FRAMES[::3])
+    assert prepare(tmp_path, tmp_path / "one", "--fov", "80", "--sequences", "gap") == 0
+    assert [scene.drive for scene in open_data(tmp_path / "one")] == ["gap"]
+    assert prepare(tmp_path, tmp_path / "one", "--fov", "80", "--sequences", "slow") == 2
+
+
+def test_headers_that_were_not_filled_go_by_the_time_of_reception(tmp_path):
+    messages = [(t, image_message(FRAMES[i], "rgb8", 0)) for i, t in enumerate(stamps())]
+    write_bag(tmp_path / "ride", {"/image": messages})
+    assert prepare(tmp_path / "ride", tmp_path / "out", "--fov", "80") == 0
+    assert open_data(tmp_path / "out")[0].frame_numbers.tolist() == list(range(12))
+
+
+def test_distortion_is_removed_and_of_rectified_images_it_is_not(tmp_path):
+    d = (-0.3, 0.1, 0.0, 0.0, 0.0)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    ramp = np.dstack([2 * columns, 7 * rows, 0 * rows]).astype(np.uint8)
+    k = np.array([[60, 0, 51.5], [0, 60, 15.5], [0, 0, 1.0]])
+    # What the camera sees of the ramp: each of its pixels looks up where the undistorted ray meets it.
+    pixels = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), axis=-1).reshape(-1, 1, 2).astype(np.float64)
+    ideal = cv2.undistortPoints(pixels, k, np.array(d), P=k).reshape(HEIGHT, WIDTH, 2).astype(np.float32)
+    seen = cv2.remap(ramp, ideal[..., 0], ideal[..., 1], cv2.INTER_LINEAR)
+    for topic in ("/cam/image_raw", "/cam/image_rect"):
+        images = [(t, image_message(seen, "rgb8", t)) for t in stamps(4)]
+        write_bag(tmp_path / topic[-4:], {topic: images, "/cam/camera_info": [(10**9, info_message(d=d))]})
+        assert prepare(tmp_path / topic[-4:], tmp_path / f"out{topic[-4:]}") == 0
+    inside = np.s_[4:-4, 12:-12]
+    straightened = open_data(tmp_path / "out_raw")[0].frames[0][inside]
+    assert np.abs(seen[inside].astype(int) - ramp[inside]).max() > 10
+    assert np.abs(straightened.astype(int) - ramp[inside]).max() <= 2
+    assert np.array_equal(open_data(tmp_path / "outrect")[0].frames[0], seen)
+    assert prepare(tmp_path / "_raw", tmp_path / "said", "--rectified") == 0
+    assert np.array_equal(open_data(tmp_path / "said")[0].frames[0], seen)
+
+
+@pytest.mark.parametrize(
+    ("info", "message"),
+    [
+        ({"binning": 2}, "camera_info is of 52x16"),
+        ({"roi": (4, 0, 64, 32)}, "camera_info is of 64x32"),
+        ({"size": (640, 480)}, "camera_info is of 640x480"),
+        ({"d": (0.1,) * 4, "model": "omni"}, "distortion model 'omni'"),
+        ({"focal": 0.0}, "not calibrated"),
+    ],
+)
+def test_a_camera_that_cannot_be_used_is_named(tmp_path, capsys, info, message):
+    write_bag(tmp_path / "ride", {"/cam/image_raw": raw_topic(), "/cam/camera_info": [(10**9, info_message(**info))]})
+    assert prepare(tmp_path / "ride", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "/cam/camera_info" in error
+    assert prepare(tmp_path / "ride", tmp_path / "out", "--fov", "80") == 0
+
+
+def test_topics_are_chosen_and_missing_ones_named(tmp_path, capsys):
+    write_bag(tmp_path / "ride", {"/left/image": raw_topic(), "/right/image": raw_topic("bgr8"), "/info": [(10**9, info_message())]})
+    assert prepare(tmp_path / "ride", tmp_path / "out") == 2
+    assert "--topics" in capsys.readouterr().err
+    assert prepare(tmp_path / "ride", tmp_path / "out", "--topics", "/middle/image") == 2
+    assert "/middle/image" in capsys.readouterr().err
+    assert prepare(tmp_path / "ride", tmp_path / "out", "--topics", "/left/image") == 2
+    assert "no CameraInfo on /left/camera_info" in capsys.readouterr().err
+    both = ("--topics", "/left/image", "/right/image", "--camera-info", "/info")
+    assert prepare(tmp_path / "ride", tmp_path / "out", *both) == 0
+    assert [scene.name for scene in open_data(tmp_path / "out")] == ["ride_left_image", "ride_right_image"]
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
+def test_a_truncated_or_foreign_bag_is_named(tmp_path, capsys, storage):
+    write_bag(tmp_path / "ride", {"/image": raw_topic()}, storage)
+    (file,) = (path for path in (tmp_path / "ride").iterdir() if path.suffix != ".yaml")
+    data = file.read_bytes()
+    for content in (data[: len(data) // 2], b"no bag at all"):
+        file.write_bytes(content)
+        assert prepare(tmp_path / "ride", tmp_path / "out", "--fov", "80") == 2
+        error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+        assert len(error) == 1
+        assert "ride" in error[0]
+    assert prepare(tmp_path / "nowhere", tmp_path / "out") == 2
+    assert prepare(tmp_path, tmp_path / "out", "--topics", "/x") == 2
+
+
+def test_encodings():
+    rgb = FRAMES[0]
+    grey = rgb[..., 0]
+    wide = (grey.astype(np.uint16) << 8) + grey
+    alpha = np.dstack([rgb, np.full(grey.shape, 7, np.uint8)])
+    flat = np.full((HEIGHT, WIDTH), 90, np.uint8)
+    for image, encoding, expected in (
+        (grey[..., None], "mono8", grey),
+        (wide[..., None], "mono16", grey),
+        (rgb[..., ::-1], "bgr8", rgb),
+        (alpha, "rgba8", rgb),
+        (alpha[..., [2, 1, 0, 3]], "bgra8", rgb),
+        (flat[..., None], "bayer_rggb8", np.dstack([flat] * 3)),
+    ):
+        for padding in (0, 6):
+            assert np.array_equal(decode_image(image_message(image, encoding, padding=padding)), expected), encoding
+    assert np.array_equal(decode_image(image_message(wide.byteswap()[..., None], "mono16", big_endian=1)), grey)
+
+
+def test_an_image_that_does_not_fit_is_named(tmp_path, capsys):
+    for number, changes in enumerate(({"encoding": "32FC1"}, {"step": 10}, {"data": np.zeros(100, np.uint8)}, {"width": 0})):
+        messages = raw_topic()
+        for name, value in changes.items():
+            object.__setattr__(messages[5][1], name, value)
+        bag = tmp_path / f"ride{number}"
+        write_bag(bag, {"/image": messages})
+        assert prepare(bag, tmp_path / "out", "--fov", "80") == 2
+        assert f"{bag}, /image, image stamped {messages[5][0]}: " in capsys.readouterr().err
+
+
+def test_a_region_of_the_sensor_is_a_camera_of_its_own(tmp_path):
+    info = info_message(roi=(8, 4, WIDTH, HEIGHT), size=(WIDTH + 16, HEIGHT + 8))
+    write_bag(tmp_path / "ride", {"/cam/image_raw": raw_topic(), "/cam/camera_info": [(10**9, info)]})
+    assert prepare(tmp_path / "ride", tmp_path / "out") == 0
+    np.testing.assert_allclose(open_data(tmp_path / "out")[0].intrinsics, [[60, 0, 43.5], [0, 60, 11.5], [0, 0, 1]])

@@ -1,0 +1,218 @@
+"""Cityscapes sequences and video files, written small in their exact formats."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from training.data.sampler import cameras_of, open_data
+from training.prepare import main
+from training.prepare.rate import FrameCounter
+
+SIZE = (256, 128)
+"""Width and height: an eighth of Cityscapes'."""
+LEFT_CAMERA = {"fx": 282.8, "fy": 283.2, "u0": 137.1, "v0": 64.1}
+
+
+def write_city(root, city, runs, cameras, split="train"):
+    """Frames `city_SSSSSS_FFFFFF_leftImg8bit.png` of runs (sequence, first, count), grey = frame number; cameras {(sequence, frame): K}."""
+    images, folder = root / "leftImg8bit_sequence" / split / city, root / "camera" / split / city
+    images.mkdir(parents=True)
+    folder.mkdir(parents=True)
+    for sequence, first, count in runs:
+        for frame in range(first, first + count):
+            image = np.full((SIZE[1], SIZE[0], 3), frame, np.uint8)
+            image[96:] = 255  # the car's hood
+            cv2.imwrite(str(images / f"{city}_{sequence:06d}_{frame:06d}_leftImg8bit.png"), image)
+    for (sequence, frame), intrinsic in cameras.items():
+        extrinsic = {"baseline": 0.209, "pitch": 0.038, "roll": 0.0, "x": 1.7, "y": 0.1, "yaw": -0.02, "z": 1.22}
+        path = folder / f"{city}_{sequence:06d}_{frame:06d}_camera.json"
+        path.write_text(json.dumps({"extrinsic": extrinsic, "intrinsic": intrinsic}))
+
+
+def cityscapes(root, out, *more):
+    return main(["cityscapes", "--root", str(root), "--out", str(out), "--size", "104x32", *more])
+
+
+def test_cityscapes_loses_the_hood_and_every_second_frame(tmp_path):
+    write_city(tmp_path, "aachen", [(0, 0, 30), (1, 0, 30)], {(0, 19): LEFT_CAMERA, (1, 19): LEFT_CAMERA})
+    assert cityscapes(tmp_path, tmp_path / "out") == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert (scene.name, scene.drive) == ("train_aachen", "aachen")
+    assert scene.frames.shape == (30, 32, 104, 3)
+    assert scene.frames[:15, 5, 5, 0].tolist() == list(range(0, 30, 2))
+    assert scene.frames.max() == 28, "the hood is in the picture"
+    assert scene.frame_numbers[[0, 14, 15]].tolist() == [0, 14, 1_000_000]
+    assert len(scene.snippet_starts(5)) == 2 * 11
+
+
+def test_cityscapes_intrinsics_follow_crop_and_stretch_exactly(tmp_path):
+    write_city(tmp_path, "aachen", [(0, 0, 6)], {(0, 3): LEFT_CAMERA})
+    cityscapes(tmp_path, tmp_path / "out")
+    sx, sy = 104 / 256, 32 / 96  # the top 96 rows of 128 become 32
+    k = [[282.8 * sx, 0, 137.6 * sx - 0.5], [0, 283.2 * sy, 64.6 * sy - 0.5], [0, 0, 1]]
+    assert open_data(tmp_path / "out")[0].intrinsics == pytest.approx(np.array(k))
+
+
+def test_a_city_with_two_cameras_is_two_scenes(tmp_path):
+    other = {**LEFT_CAMERA, "fx": 290.0}
+    runs, cameras = [(0, 0, 10), (0, 20, 10), (1, 0, 10)], {(0, 5): LEFT_CAMERA, (0, 25): other, (1, 5): LEFT_CAMERA}
+    write_city(tmp_path, "ulm", runs, cameras)
+    assert cityscapes(tmp_path, tmp_path / "out", "--every", "1") == 0
+    scenes = open_data(tmp_path / "out")
+    assert [(scene.name, len(scene.frames)) for scene in scenes] == [("train_ulm_1", 20), ("train_ulm_2", 10)]
+    assert scenes[1].intrinsics[0, 0] == pytest.approx(290.0 * 104 / 256)
+    assert len(cameras_of(scenes)) == 2
+
+
+def test_cities_may_be_picked_and_missing_ones_are_named(tmp_path, capsys):
+    write_city(tmp_path, "aachen", [(0, 0, 6)], {(0, 3): LEFT_CAMERA})
+    write_city(tmp_path, "lindau", [(0, 0, 6)], {(0, 3): LEFT_CAMERA}, "val")
+    assert cityscapes(tmp_path, tmp_path / "out", "--sequences", "val") == 0
+    assert [scene.name for scene in open_data(tmp_path / "out")] == ["val_lindau"]
+    assert cityscapes(tmp_path, tmp_path / "out", "--sequences", "train/ulm") == 2
+    assert "train/ulm" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("damage", "message"), [("name", "odd_leftImg8bit"), ("camera", "000003_camera.json"), ("none", "camera.json")])
+def test_what_is_wrong_with_cityscapes_is_named(tmp_path, capsys, damage, message):
+    write_city(tmp_path, "aachen", [(0, 0, 6)], {(0, 3): LEFT_CAMERA})
+    images, camera = tmp_path / "leftImg8bit_sequence/train/aachen", tmp_path / "camera/train/aachen/aachen_000000_000003_camera.json"
+    if damage == "name":
+        (images / "odd_leftImg8bit.png").write_bytes(b"")
+    elif damage == "camera":
+        camera.write_text("{}")
+    else:
+        camera.unlink()
+    assert cityscapes(tmp_path, tmp_path / "out") == 2
+    assert message in capsys.readouterr().err
+
+
+def write_video(path, count=60, rate=30, size=(102, 160), codec="MJPG"):
+    """A video whose frames show their index as six bars, black for 0 and white for 1."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, size)
+    for index in range(count):
+        bars = [255 * (index >> bit & 1) for bit in range(6)]
+        row = np.resize(np.repeat(np.array(bars, np.uint8), size[0] // 6), size[0])
+        writer.write(np.dstack([np.tile(row, (size[1], 1))] * 3))
+    writer.release()
+
+
+def video(root, out, *more):
+    return main(["video", "--root", str(root), "--out", str(out), "--size", "102x32", *more])
+
+
+def indices(scene):
+    """Of a scene's frames in the video."""
+    bars = scene.frames[:, :, : 6 * 17, 0].mean(axis=1)[:, 8::17] > 127
+    return (bars * 2 ** np.arange(bars.shape[1])).sum(axis=1).tolist()
+
+
+@pytest.mark.parametrize(("name", "codec"), [("ride.avi", "MJPG"), ("ride.mp4", "mp4v"), ("ride.mkv", "XVID")])
+def test_a_video_is_thinned_out_to_ten_frames_a_second(tmp_path, name, codec):
+    write_video(tmp_path / name, codec=codec)
+    assert video(tmp_path / name, tmp_path / "out", "--fov", "60") == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert (scene.name, scene.drive) == ("ride", "ride")
+    assert indices(scene) == list(range(0, 60, 3))
+    assert scene.frame_numbers.tolist() == list(range(20))
+    assert not scene.camera.known
+
+
+def test_a_field_of_view_gives_the_focal_length_of_the_papers_bike_videos(tmp_path):
+    write_video(tmp_path / "bike.avi", 4, size=(1280, 720))
+    assert main(["video", "--root", str(tmp_path / "bike.avi"), "--out", str(tmp_path / "out"), "--fov", "50.9", "--every", "1"]) == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert scene.intrinsics[0, 0] == pytest.approx(1344.8 * 416 / 1280, rel=1e-4)
+    assert scene.intrinsics[0, 2] == pytest.approx((416 - 1) / 2)
+
+
+def test_crops_of_a_tall_video_are_scenes_with_their_own_intrinsics(tmp_path):
+    tall = np.repeat(np.arange(160, dtype=np.uint8)[:, None], 96, axis=1)
+    writer = cv2.VideoWriter(str(tmp_path / "walk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (96, 160))
+    for _ in range(12):
+        writer.write(np.dstack([tall] * 3))
+    writer.release()
+    assert video(tmp_path, tmp_path / "out", "--fov", "60", "--every", "6", "--crops", "3", "--size", "96x32") == 0
+    scenes = open_data(tmp_path / "out")
+    assert [scene.name for scene in scenes] == ["walk_0", "walk_1", "walk_2"]
+    assert {scene.drive for scene in scenes} == {"walk"}
+    for scene in scenes:
+        assert scene.frames.shape == (2, 32, 96, 3)
+        row_of_centre = scene.frames[0, 16].mean() - 16 + scene.intrinsics[1, 2]
+        assert row_of_centre == pytest.approx(79.5, abs=1.5), "the optical axis moved with the crop"
+    tops = [79.5 - scene.intrinsics[1, 2] for scene in scenes]
+    assert tops == pytest.approx([128 / 3, 64, 256 / 3], abs=0.6)
+    assert video(tmp_path, tmp_path / "wide", "--fov", "60", "--crops", "3", "--size", "96x160") == 2
+
+
+def test_three_crops_of_a_bike_video_are_the_papers(tmp_path):
+    write_video(tmp_path / "bike.avi", 4, size=(1280, 720))
+    command = ["video", "--root", str(tmp_path / "bike.avi"), "--out", str(tmp_path / "out"), "--fov", "50.9", "--every", "1"]
+    assert main([*command, "--crops", "3"]) == 0
+    scale = 128 / 394
+    tops = [359.5 - (scene.intrinsics[1, 2] + 0.5) / scale + 0.5 for scene in open_data(tmp_path / "out")]
+    assert tops == pytest.approx([109, 163, 217], abs=1.0)
+
+
+def test_videos_of_one_camera_share_it(tmp_path):
+    for name in ("a.avi", "b.avi"):
+        write_video(tmp_path / name, 12)
+    for more, count in ((["--one-camera"], 1), ([], 2)):
+        assert video(tmp_path, tmp_path / "out", "--fov", "60", *more) == 0
+        assert len(cameras_of(open_data(tmp_path / "out"))) == count
+
+
+def test_a_calibration_makes_the_camera_known(tmp_path):
+    write_video(tmp_path / "ride.avi", 12)
+    (tmp_path / "cam.txt").write_text("100 0 50.5\n0 100 79.5\n0 0 1\n")
+    assert video(tmp_path / "ride.avi", tmp_path / "out", "--calib", str(tmp_path / "cam.txt")) == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert scene.camera.known
+    assert scene.intrinsics == pytest.approx(np.array([[100, 0, 50.5], [0, 100, 15.5], [0, 0, 1]]))
+
+
+def test_what_is_wrong_with_a_video_is_named(tmp_path, capsys):
+    write_video(tmp_path / "ride.mkv", 60, codec="XVID")
+    assert video(tmp_path / "ride.mkv", tmp_path / "out") == 2
+    assert "--calib FILE or --fov" in capsys.readouterr().err
+    data = (tmp_path / "ride.mkv").read_bytes()
+    for part, message in ((data[: len(data) // 2], "truncated"), (b"no video", "cannot be opened")):
+        (tmp_path / "cut.mkv").write_bytes(part)
+        assert video(tmp_path / "cut.mkv", tmp_path / "out", "--fov", "60") == 2
+        error = capsys.readouterr().err
+        assert "cut.mkv" in error
+        assert message in error
+    assert video(tmp_path / "none.mkv", tmp_path / "out", "--fov", "60") == 2
+    assert video(tmp_path / "ride.mkv", tmp_path / "out", "--fov", "190") == 2
+    assert video(tmp_path / "ride.mkv", tmp_path / "out", "--fov", "60", "--rate", "0") == 2
+
+
+def numbers(stamps_s, period_s=0.1, every=None, rate=10.0):
+    counter = FrameCounter(period_s, every, rate)
+    return [counter.next(stamp_s) for stamp_s in stamps_s]
+
+
+def test_a_dropped_frame_leaves_a_gap():
+    assert numbers([0.0, 0.1, 0.2, 0.4, 0.5]) == [0, 1, 2, 4, 5]
+    thinned = numbers(np.delete(np.arange(12) / 30, 6), 1 / 30)
+    assert [number for number in thinned if number is not None] == [0, 1, 3]
+
+
+def test_a_clock_that_is_a_little_off_or_trembles_makes_no_gaps():
+    slow = np.arange(300) / 9.65
+    trembling = slow + np.random.default_rng(0).uniform(-0.02, 0.02, 300)
+    assert numbers(slow) == numbers(trembling) == list(range(300))
+
+
+@pytest.mark.parametrize(("rate", "every"), [(10, 1), (8.5, 1), (25, 2), (30, 3), (60, 6), (120, 12)])
+def test_any_rate_becomes_about_ten(rate, every):
+    assert FrameCounter(1 / rate, None, 10.0).every == every
+
+
+def test_time_that_runs_backwards_is_a_gap():
+    for every in (1, 3):
+        stamps = [0.0, 0.1, 0.2, 0.3, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+        kept = [number for number in numbers(stamps, every=every) if number is not None]
+        assert max(np.diff(kept)) > 1

@@ -1,1 +1,0 @@
-"""How fast a training step is, against the same step written plainly: `python -m training.bench`."""

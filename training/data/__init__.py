@@ -1,0 +1,1 @@
+"""Prepared scenes, snippets, batches and augmentation."""
