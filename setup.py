@@ -1,4 +1,5 @@
-"""What is installed on the robot: the package sfm_odometry with its model, its executables, launch files and configuration.
+"""What is installed on the robot: the package sfm_odometry with its model, its executables, launch
+files and configuration.
 
 training, demo and the tests run from the source tree.
 """
@@ -10,7 +11,11 @@ from setuptools import find_packages, setup
 
 NAME = "sfm_odometry"
 # Other runtimes for the networks; torch writes the graphs that they read with the package onnx.
-ONNX = {"export": ["onnx"], "onnxruntime": ["onnx", "onnxruntime"], "openvino": ["onnx", "openvino"]}
+ONNX = {
+    "export": ["onnx"],
+    "onnxruntime": ["onnx", "onnxruntime"],
+    "openvino": ["onnx", "openvino"],
+}
 NODES = ("odometry_node", "kitti_player", "kitti_to_bag", "bag_player")
 
 

@@ -1,7 +1,9 @@
-"""How fast data is prepared and drawn: `python -m benchmarks.data [--images FOLDER] [--frames N] [--repeats N]`.
+"""How fast data is prepared and drawn: `python -m benchmarks.data [--images FOLDER] [--frames N]
+[--repeats N]`.
 
-Prepared frames a second are set against one worker of the well-known kind, which reads, resizes with skimage and saves a JPEG; snippets a
-second are of 5 frames of 416x128 in colour, from a warm page cache. Everything is measured several times and the median is printed.
+Prepared frames a second are set against one worker of the well-known kind, which reads, resizes
+with skimage and saves a JPEG; snippets a second are of 5 frames of 416x128 in colour, from a warm
+page cache. Everything is measured several times and the median is printed.
 """
 
 import argparse
@@ -37,14 +39,25 @@ def command(arguments: argparse.Namespace) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        images = list_images(arguments.images)[: arguments.frames] if arguments.images else _draw_images(folder, arguments.frames)
+        images = (
+            list_images(arguments.images)[: arguments.frames]
+            if arguments.images
+            else _draw_images(folder, arguments.frames)
+        )
         _link_scene(folder / "scene", images)
         ours = _rate(len(images), arguments.repeats, lambda: _prepare(folder))
-        print(f"prepare     {ours:8.0f} frames/s   from {images[0].suffix[1:]}, on {len(os.sched_getaffinity(0))} cores")
+        print(
+            f"prepare     {ours:8.0f} frames/s   from {images[0].suffix[1:]}, on {len(os.sched_getaffinity(0))} cores"
+        )
         known = _rate(len(images), arguments.repeats, _skimage_worker(images, folder / "small.jpg"))
-        print(f"skimage     {known:8.0f} frames/s   one worker; prepare is {ours / known:.1f} times as fast")
+        print(
+            f"skimage     {known:8.0f} frames/s   one worker; prepare is {ours / known:.1f} times as fast"
+        )
         for batch_size in (4, 32):
-            for ahead, how in ((0, "drawn as they are asked for"), (3, "drawn ahead on another thread")):
+            for ahead, how in (
+                (0, "drawn as they are asked for"),
+                (3, "drawn ahead on another thread"),
+            ):
                 rate = _snippet_rate(folder / "data", batch_size, ahead, arguments.repeats)
                 print(f"snippets    {rate:8.0f} /s         batch {batch_size}, {how}")
 
@@ -60,9 +73,12 @@ def _rate(count: int, repeats: int, work: Callable[[], None]) -> float:
 
 
 def _draw_images(folder: Path, count: int) -> list[Path]:
-    """PNGs of KITTI's size that compress about as KITTI's do: smooth shapes with the noise of a sensor."""
+    """PNGs of KITTI's size that compress about as KITTI's do: smooth shapes with the noise of a
+    sensor."""
     random = np.random.default_rng(0)
-    shapes = cv2.resize(random.integers(0, 256, (24, 80, 3), np.uint8), (1242, 375), interpolation=cv2.INTER_CUBIC)
+    shapes = cv2.resize(
+        random.integers(0, 256, (24, 80, 3), np.uint8), (1242, 375), interpolation=cv2.INTER_CUBIC
+    )
     paths = [folder / "images" / f"{index:010d}.png" for index in range(count)]
     paths[0].parent.mkdir()
     for path in paths:
@@ -82,7 +98,11 @@ def _prepare(folder: Path) -> None:
     data = folder / "data"
     (data / "scene" / "scene.json").unlink(missing_ok=True)
     command = ["kitti-odometry", "--root", str(folder / "scene"), "--out", str(data)]
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         code = prepare([*command, "--size", f"{WIDTH}x{HEIGHT}"])
     if code:
         raise InputError(f"{folder / 'scene'}: could not be prepared, expected images of one size")
@@ -94,7 +114,9 @@ def _skimage_worker(images: Sequence[Path], out: Path) -> Callable[[], None]:
         from skimage.io import imread, imsave
         from skimage.transform import resize
     except ImportError as error:
-        raise InputError("scikit-image is not installed, expected the packages that make setup brings") from error
+        raise InputError(
+            "scikit-image is not installed, expected the packages that make setup brings"
+        ) from error
 
     def work() -> None:
         for path in images:
@@ -109,7 +131,11 @@ def _snippet_rate(data: Path, batch_size: int, ahead: int, repeats: int) -> floa
     steps = SNIPPETS // batch_size
 
     def work() -> None:
-        batches = Prefetcher(sampler, 0, steps, ahead=ahead) if ahead else ((step, sampler.batch(step)) for step in range(steps))
+        batches = (
+            Prefetcher(sampler, 0, steps, ahead=ahead)
+            if ahead
+            else ((step, sampler.batch(step)) for step in range(steps))
+        )
         for _ in batches:
             pass
 
@@ -119,9 +145,18 @@ def _snippet_rate(data: Path, batch_size: int, ahead: int, repeats: int) -> floa
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
-    parser.add_argument("--images", type=Path, help="a folder of real images, as KITTI's; drawn ones by default")
-    parser.add_argument("--frames", type=int, default=96, help="how many images (default %(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="how often everything is measured (default %(default)s)")
+    parser.add_argument(
+        "--images", type=Path, help="a folder of real images, as KITTI's; drawn ones by default"
+    )
+    parser.add_argument(
+        "--frames", type=int, default=96, help="how many images (default %(default)s)"
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=3,
+        help="how often everything is measured (default %(default)s)",
+    )
     return parser
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import FrameType
 
 from demo import outputs
-from demo.drive import Drive, open_drive, render_drive
+from demo.drive import DemoDrive, open_drive, render_drive
 from demo.processes import ros_environment
 from demo.progress import Progress
 from demo.recording import track_of
@@ -15,14 +15,17 @@ from demo.results import summary_lines, write_results
 from sfm_odometry.cli import run_cli
 
 RENDERED_FRAMES = 250
-RENDERED_SIZE = "832x256"  # twice the network's input; KITTI's own size takes the renderer three times as long
+RENDERED_SIZE = (
+    "832x256"  # twice the network's input; KITTI's own size takes the renderer three times as long
+)
 RENDERED_SEED = 9000  # 280 m with curves and a turn; none of the seeds that models are trained on
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the demo; returns the exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
     arguments = _parser().parse_args(argv)
-    # A shell that starts us in the background ignores Ctrl-C for us and our children; and an order to terminate ends like Ctrl-C.
+    # A shell that starts us in the background ignores Ctrl-C for us and our children; and an order
+    # to terminate ends like Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     return run_cli(lambda: run(arguments, Progress()))
@@ -39,8 +42,12 @@ def run(arguments: argparse.Namespace, progress: Progress) -> None:
     from demo.environment import facts_of
     from demo.playback import play
 
-    recording, published = play(drive, out / outputs.LOGS, arguments.model, arguments.rate, progress)
-    measures = write_results(out, drive, track_of(recording, published), recording, facts_of(recording, load_before))
+    recording, published = play(
+        drive, out / outputs.LOGS, arguments.model, arguments.rate, progress
+    )
+    measures = write_results(
+        out, drive, track_of(recording, published), recording, facts_of(recording, load_before)
+    )
     for line in summary_lines(measures, out):
         progress.say(line)
 
@@ -48,12 +55,14 @@ def run(arguments: argparse.Namespace, progress: Progress) -> None:
 def _check_model(path: Path | None) -> None:
     """Refuse a bad model before there is anything to wait for."""
     if path is not None:
-        from sfm_odometry.inference.checkpoint import load_model  # torch takes seconds to import, and nothing else here needs it
+        from sfm_odometry.inference.checkpoint import (
+            load_model,
+        )  # torch takes seconds to import, and nothing else here needs it
 
         load_model(path)
 
 
-def _drive(arguments: argparse.Namespace, out: Path, progress: Progress) -> Drive:
+def _drive(arguments: argparse.Namespace, out: Path, progress: Progress) -> DemoDrive:
     if arguments.sequence is not None:
         return open_drive(arguments.sequence, arguments.camera, arguments.frames)
     log = out / outputs.LOGS / "renderer.log"
@@ -63,14 +72,40 @@ def _drive(arguments: argparse.Namespace, out: Path, progress: Progress) -> Driv
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results (default: out/demo)")
-    parser.add_argument("--sequence", type=Path, help="KITTI odometry sequence or raw drive to play (default: render a drive)")
-    parser.add_argument("--camera", type=int, help="camera of the sequence, 0 to 3 (default: the first present of 2, 0, 3, 1)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/demo"),
+        help="folder for the results (default: out/demo)",
+    )
+    parser.add_argument(
+        "--sequence",
+        type=Path,
+        help="KITTI odometry sequence or raw drive to play (default: render a drive)",
+    )
+    parser.add_argument(
+        "--camera",
+        type=int,
+        help="camera of the sequence, 0 to 3 (default: the first present of 2, 0, 3, 1)",
+    )
     parser.add_argument("--model", type=Path, help="model file (default: the packaged one)")
-    parser.add_argument("--frames", type=_positive(int), help=f"play the first N frames (default: all; rendered: {RENDERED_FRAMES})")
-    parser.add_argument("--rate", type=_positive(float), help="frames per second (default: the sequence's own)")
-    parser.add_argument("--size", default=RENDERED_SIZE, help=f"size of a rendered drive (default: {RENDERED_SIZE})")
-    parser.add_argument("--seed", type=int, default=RENDERED_SEED, help=f"seed of a rendered drive (default: {RENDERED_SEED})")
+    parser.add_argument(
+        "--frames",
+        type=_positive(int),
+        help=f"play the first N frames (default: all; rendered: {RENDERED_FRAMES})",
+    )
+    parser.add_argument(
+        "--rate", type=_positive(float), help="frames per second (default: the sequence's own)"
+    )
+    parser.add_argument(
+        "--size", default=RENDERED_SIZE, help=f"size of a rendered drive (default: {RENDERED_SIZE})"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=RENDERED_SEED,
+        help=f"seed of a rendered drive (default: {RENDERED_SEED})",
+    )
     return parser
 
 

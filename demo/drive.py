@@ -14,8 +14,9 @@ POLL_S = 0.2
 
 
 @dataclass(frozen=True)
-class Drive:
-    """A sequence to play: where it lies, its first `frames` frames, and the camera whose images are played."""
+class DemoDrive:
+    """A sequence to play: where it lies, its first `frames` frames, and the camera whose images
+    are played."""
 
     folder: Path
     sequence: ImageSequence
@@ -34,19 +35,35 @@ class Drive:
         return None if poses is None else np.linalg.inv(poses[0]) @ poses[: self.frames]
 
 
-def open_drive(folder: Path, camera: int | None, frames: int | None) -> Drive:
-    """Open a sequence folder; InputError, or its children, when it cannot be used or has fewer than `frames` frames."""
+def open_drive(folder: Path, camera: int | None, frames: int | None) -> DemoDrive:
+    """Open a sequence folder; InputError, or its children, when it cannot be used or has fewer
+    than `frames` frames."""
     sequence = open_sequence(folder, camera)
     count = len(sequence.image_paths)
     if frames is not None and frames > count:
         raise InputError(f"{folder}: has {count} frames, {frames} were asked for")
-    return Drive(folder.absolute(), sequence, frames or count, camera)
+    return DemoDrive(folder.absolute(), sequence, frames or count, camera)
 
 
-def render_drive(folder: Path, log: Path, frames: int, size: str, seed: int, progress: Progress) -> Drive:
-    """Render a drive into `folder`, replacing one rendered there before; ChildError when the renderer fails."""
-    arguments = ("--out", str(folder), "--frames", str(frames), "--seed", str(seed), "--size", size, "--quiet")
-    with Child("renderer", python_command("training.synthetic", *arguments), log, child_environment()) as renderer:
+def render_drive(
+    folder: Path, log: Path, frames: int, size: str, seed: int, progress: Progress
+) -> DemoDrive:
+    """Render a drive into `folder`, replacing one rendered there before; ChildError when the
+    renderer fails."""
+    arguments = (
+        "--out",
+        str(folder),
+        "--frames",
+        str(frames),
+        "--seed",
+        str(seed),
+        "--size",
+        size,
+        "--quiet",
+    )
+    with Child(
+        "renderer", python_command("training.synthetic", *arguments), log, child_environment()
+    ) as renderer:
         while not renderer.wait(POLL_S):
             progress.count("rendering", _images_in(folder), frames)
         renderer.check_success()

@@ -13,7 +13,8 @@ PACKAGES = ("torch", "numpy", "opencv-python-headless")
 
 
 def facts_of(recording: Recording, load_before: float) -> dict[str, str | int | float]:
-    """Model and machine as one table; `load_before` is the machine's load average when the demo began."""
+    """Model and machine as one table; `load_before` is the machine's load average when the demo
+    began."""
     return model_facts(recording) | machine_facts(load_before)
 
 
@@ -49,7 +50,11 @@ def _version(*names: str) -> str:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else ():
+    for line in (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if Path("/proc/cpuinfo").exists()
+        else ()
+    ):
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.machine()

@@ -32,7 +32,12 @@ class Listener(ABC):
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._ended.set()
         self._thread.join()
         self._executor.shutdown()
@@ -44,7 +49,8 @@ class Listener(ABC):
         """Make the node's publishers and subscriptions."""
 
     def _spin(self) -> None:
-        """Not the executor's own spin: its shutdown takes handles away under a thread that is about to wait for them."""
+        """Not the executor's own spin: its shutdown takes handles away under a thread that is
+        about to wait for them."""
         with contextlib.suppress(ExternalShutdownException):
             while not self._ended.is_set():
                 self._executor.spin_once(timeout_sec=0.1)

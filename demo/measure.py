@@ -14,11 +14,13 @@ from training.evaluate.snippets import evaluate_snippets
 
 @dataclass(frozen=True)
 class Measures:
-    """The headline numbers; None where there is no truth, or where the drive is too short for a number.
+    """The headline numbers; None where there is no truth, or where the drive is too short for a
+    number.
 
-    ate_5frame, ate_5frame_std: SfMLearner's 5-frame protocol, in the truth's metres. ate_7dof_m: RMSE after 7-DoF alignment, whose
-    factor is `scale` (metres for one unit of the odometry). t_err_percent, r_err_deg_per_100m: KITTI's, after the same alignment.
-    Latencies are from publishing an image to receiving its odometry, without the first `startup_frames`.
+    ate_5frame, ate_5frame_std: SfMLearner's 5-frame protocol, in the truth's metres. ate_7dof_m:
+    RMSE after 7-DoF alignment, whose factor is `scale` (metres for one unit of the odometry).
+    t_err_percent, r_err_deg_per_100m: KITTI's, after the same alignment. Latencies are from
+    publishing an image to receiving its odometry, without the first `startup_frames`.
     """
 
     frames_in: int
@@ -39,7 +41,8 @@ class Measures:
 
 @dataclass(frozen=True)
 class Motion:
-    """Forward speed (N,) in the path's unit per second and yaw rate (N,), left positive, of a body over `seconds` (N,)."""
+    """Forward speed (N,) in the path's unit per second and yaw rate (N,), left positive, of a
+    body over `seconds` (N,)."""
 
     seconds: np.ndarray
     speed: np.ndarray
@@ -57,7 +60,8 @@ def measure(track: Track, truth: np.ndarray | None) -> Measures:
 
 
 def latency_measures(track: Track) -> dict[str, float | None]:
-    """Statistics of the steady frames, and the longest of the first ones, which wait for the window to fill."""
+    """Statistics of the steady frames, and the longest of the first ones, which wait for the
+    window to fill."""
     steady, startup = track.steady_latencies_ms, track.startup_latencies_ms
     return {
         "startup_latency_ms_max": _none_if_empty(startup, np.max),
@@ -79,23 +83,28 @@ def trajectory_measures(track: Track, truth: np.ndarray) -> dict[str, float | No
         "r_err_deg_per_100m": whole["r_err_deg_per_100m"],
         "scale": whole["scale"],
     } | _snippet_measures(track, truth)
-    return {name: float(number) if np.isfinite(number) else None for name, number in numbers.items()}
+    return {
+        name: float(number) if np.isfinite(number) else None for name, number in numbers.items()
+    }
 
 
 def aligned_path(track: Track, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (M, 3) of the track after 7-DoF alignment, and of the truth, both in the truth's first optical frame."""
+    """Positions (M, 3) of the track after 7-DoF alignment, and of the truth, both in the truth's
+    first optical frame."""
     true_positions = (np.linalg.inv(truth[0]) @ truth)[:, :3, 3]
     similarity = umeyama(true_positions, track.start_from_camera[:, :3, 3])
     return similarity.apply(track.start_from_camera)[:, :3, 3], true_positions
 
 
 def published_motion(track: Track, scale: float) -> Motion:
-    """The twists as published (base_link: x ahead, z up), speeds times `scale`; the first frame has no motion and is left out."""
+    """The twists as published (base_link: x ahead, z up), speeds times `scale`; the first frame
+    has no motion and is left out."""
     return Motion(_seconds(track)[1:], track.twists[1:, 0] * scale, np.degrees(track.twists[1:, 5]))
 
 
 def true_motion(track: Track, poses: np.ndarray) -> Motion:
-    """The same of true poses (M, 4, 4) in optical axes (z ahead, y down), one for each row of the track."""
+    """The same of true poses (M, 4, 4) in optical axes (z ahead, y down), one for each row of
+    the track."""
     previous_from_current = np.linalg.inv(poses[:-1]) @ poses[1:]
     seconds = _seconds(track)
     dt_s = np.diff(seconds)
@@ -112,7 +121,10 @@ def _snippet_measures(track: Track, truth: np.ndarray) -> dict[str, float]:
         snippets = evaluate_snippets(truth, track.start_from_camera, frames=track.frames)
     except InputError:  # fewer than five frames in a row
         return {}
-    return {"ate_5frame": snippets["ate_sfmlearner_mean"], "ate_5frame_std": snippets["ate_sfmlearner_std"]}
+    return {
+        "ate_5frame": snippets["ate_sfmlearner_mean"],
+        "ate_5frame_std": snippets["ate_sfmlearner_std"],
+    }
 
 
 def _none_if_empty(values: np.ndarray, statistic: Callable[[np.ndarray], float]) -> float | None:

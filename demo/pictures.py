@@ -18,8 +18,8 @@ UNKNOWN_GREY = 88
 def depth_colours(depth: np.ndarray) -> np.ndarray:
     """`depth` (H, W) as uint8 RGB (H, W, 3): bright is near; unknown (NaN or not positive) is grey.
 
-    Logarithmic, so that far things are told apart too, and stretched between the 1st and 99th percentile of the picture, so that a depth of
-    unknown scale shows as well as a metric one.
+    Logarithmic, so that far things are told apart too, and stretched between the 1st and 99th
+    percentile of the picture, so that a depth of unknown scale shows as well as a metric one.
     """
     known = np.isfinite(depth) & (depth > 0)
     picture = np.full((*depth.shape, 3), UNKNOWN_GREY, dtype=np.uint8)
@@ -34,7 +34,8 @@ def depth_colours(depth: np.ndarray) -> np.ndarray:
 
 
 def read_depth(path: Path) -> np.ndarray:
-    """True depth of a rendered drive (H, W) float32 metres, NaN where unknown, from a 16-bit PNG of metres * 256."""
+    """True depth of a rendered drive (H, W) float32 metres, NaN where unknown, from a 16-bit PNG
+    of metres * 256."""
     stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if stored is None or stored.dtype != np.uint16:
         raise ImageError(f"{path}: expected a 16-bit depth PNG")
@@ -42,9 +43,12 @@ def read_depth(path: Path) -> np.ndarray:
 
 
 def mask_over_image(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """`image` (H, W[, 3]) uint8, reddened where `mask` (h, w) uint8 says that rigid motion does not explain it; uint8 RGB (h, w, 3)."""
+    """`image` (H, W[, 3]) uint8, reddened where `mask` (h, w) uint8 says that rigid motion does
+    not explain it; uint8 RGB (h, w, 3)."""
     height, width = mask.shape
-    base = cv2.resize(as_rgb(image), (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    base = cv2.resize(as_rgb(image), (width, height), interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    )
     grey = base.mean(axis=2, keepdims=True)
     unexplained = 1.0 - mask.astype(np.float32)[..., None] / 255.0
     red = np.array([235.0, 60.0, 50.0], dtype=np.float32)
@@ -58,17 +62,22 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 
 
 def to_data_uri(picture: np.ndarray, width: int = PANEL_WIDTH) -> str:
-    """A uint8 picture (H, W) or (H, W, 3) RGB as a data: URI of a JPEG at most `width` pixels wide."""
+    """A uint8 picture (H, W) or (H, W, 3) RGB as a data: URI of a JPEG at most `width` pixels
+    wide."""
     scale = min(1.0, width / picture.shape[1])
     size = (round(picture.shape[1] * scale), max(1, round(picture.shape[0] * scale)))
     small = cv2.resize(as_rgb(picture), size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(small[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    _, encoded = cv2.imencode(
+        ".jpg", np.ascontiguousarray(small[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Write a uint8 picture, grey or RGB; OutputError when that fails."""
-    if not cv2.imwrite(str(path), picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])):
+    if not cv2.imwrite(
+        str(path), picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])
+    ):
         raise OutputError(f"{path}: cannot be written")
 
 

@@ -8,9 +8,24 @@ import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-# Matplotlib needs colours; these stand for the page's CSS variables and are replaced by them in the SVG.
-INK, MUTED, GRID, ESTIMATE, TRUTH, MARK = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
-_CSS_OF = {INK: "ink", MUTED: "muted", GRID: "grid", ESTIMATE: "estimate", TRUTH: "truth", MARK: "mark"}
+# Matplotlib needs colours; these stand for the page's CSS variables and are replaced by them in the
+# SVG.
+INK, MUTED, GRID, ESTIMATE, TRUTH, MARK = (
+    "#010101",
+    "#020202",
+    "#030303",
+    "#040404",
+    "#050505",
+    "#060606",
+)
+_CSS_OF = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    ESTIMATE: "estimate",
+    TRUTH: "truth",
+    MARK: "mark",
+}
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "sfm_odometry",
@@ -42,14 +57,20 @@ STYLE = {
 
 
 def to_svg(figure: Figure) -> str:
-    """The figure as an <svg> element for HTML: no XML prologue, no metadata, no addresses, the page's own colours and font."""
+    """The figure as an <svg> element for HTML: no XML prologue, no metadata, no addresses, the
+    page's own colours and font."""
     buffer = io.StringIO()
     FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1)
+    svg = re.sub(
+        r'(<svg[^>]*?) width="[^"]*"',
+        r"\1",
+        re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1),
+        count=1,
+    )
     # Matplotlib writes either `font-family: ...` or `font: 11px ...`, by its version.
     svg = re.sub(r"(font-family:|font: [\d.\w ]*?px) [^;\"]*", r"\1 var(--font)", svg)
     for colour, name in _CSS_OF.items():
@@ -59,7 +80,8 @@ def to_svg(figure: Figure) -> str:
 
 @matplotlib.rc_context(STYLE)
 def path_plot(estimate: np.ndarray, truth: np.ndarray | None, unit: str) -> str:
-    """The path from above, equal axes: `estimate` and `truth` (N, 3) in optical axes of the first camera (x right, z ahead).
+    """The path from above, equal axes: `estimate` and `truth` (N, 3) in optical axes of the first
+    camera (x right, z ahead).
 
     Drawn as a map robot people know: ahead to the right, left upwards.
     """
@@ -68,7 +90,12 @@ def path_plot(estimate: np.ndarray, truth: np.ndarray | None, unit: str) -> str:
     axes = figure.subplots()
     if truth is not None:
         axes.plot(truth[:, 2], -truth[:, 0], color=TRUTH, linewidth=3.2, label="truth")
-    axes.plot(estimate[:, 2], -estimate[:, 0], color=ESTIMATE, label="odometry" if truth is None else "odometry, aligned")
+    axes.plot(
+        estimate[:, 2],
+        -estimate[:, 0],
+        color=ESTIMATE,
+        label="odometry" if truth is None else "odometry, aligned",
+    )
     start = paths[-1][0]
     axes.plot(start[2], -start[0], "o", color=MARK, markersize=8, zorder=5, label="start")
     axes.set_aspect("equal", adjustable="datalim")
@@ -80,13 +107,21 @@ def path_plot(estimate: np.ndarray, truth: np.ndarray | None, unit: str) -> str:
 
 
 @matplotlib.rc_context(STYLE)
-def latency_plot(frames: np.ndarray, latencies_ms: np.ndarray, median_ms: float, p99_ms: float) -> str:
-    """Latency over the frames beside its histogram; `frames`, `latencies_ms` (N,) without the start-up frames."""
+def latency_plot(
+    frames: np.ndarray, latencies_ms: np.ndarray, median_ms: float, p99_ms: float
+) -> str:
+    """Latency over the frames beside its histogram; `frames`, `latencies_ms` (N,) without the
+    start-up frames."""
     figure = Figure(figsize=(10.4, 3.3), layout="constrained")
     over, beside = figure.subplots(1, 2, sharey=True, width_ratios=(3.4, 1.0))
     over.plot(frames, latencies_ms, ".", markersize=4, color=ESTIMATE)
-    for value, name, dash in ((median_ms, "median", (0, (1, 0))), (p99_ms, "99th percentile", (0, (4, 3)))):
-        over.axhline(value, color=MARK, linewidth=1.2, linestyle=dash, label=f"{name} {value:.0f} ms")
+    for value, name, dash in (
+        (median_ms, "median", (0, (1, 0))),
+        (p99_ms, "99th percentile", (0, (4, 3))),
+    ):
+        over.axhline(
+            value, color=MARK, linewidth=1.2, linestyle=dash, label=f"{name} {value:.0f} ms"
+        )
     over.set_ylim(0.0, max(1.15 * float(latencies_ms.max()), 1.3 * p99_ms, 10.0))
     over.set_xlabel("frame")
     over.set_ylabel("image to odometry (ms)")
@@ -98,16 +133,22 @@ def latency_plot(frames: np.ndarray, latencies_ms: np.ndarray, median_ms: float,
 
 @matplotlib.rc_context(STYLE)
 def motion_plot(
-    seconds: np.ndarray, odometry: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray, np.ndarray] | None, speed_unit: str
+    seconds: np.ndarray,
+    odometry: tuple[np.ndarray, np.ndarray],
+    truth: tuple[np.ndarray, np.ndarray] | None,
+    speed_unit: str,
 ) -> str:
-    """Forward speed and yaw rate (deg/s) of each frame over time; `odometry` and `truth` are (speed (N,), yaw rate (N,))."""
+    """Forward speed and yaw rate (deg/s) of each frame over time; `odometry` and `truth` are
+    (speed (N,), yaw rate (N,))."""
     figure = Figure(figsize=(10.4, 5.0), layout="constrained")
     both = figure.subplots(2, 1, sharex=True)
     labels = (f"forward speed ({speed_unit})", "yaw rate, left positive (deg/s)")
     for index, (axes, label) in enumerate(zip(both, labels, strict=True)):
         if truth is not None:
             axes.plot(seconds, truth[index], color=TRUTH, linewidth=2.2, label="truth")
-        axes.plot(seconds, odometry[index], color=ESTIMATE, linewidth=1.2, label="odometry, as published")
+        axes.plot(
+            seconds, odometry[index], color=ESTIMATE, linewidth=1.2, label="odometry, as published"
+        )
         axes.set_ylabel(label)
     both[0].set_ylim(bottom=min(0.0, float(np.nanmin(odometry[0]))))
     both[0].legend(loc="best", ncols=2)
@@ -116,6 +157,7 @@ def motion_plot(
 
 
 def _path_size(points: np.ndarray) -> tuple[float, float]:
-    """Figure size in inches that suits the path: as wide as the page, as high as the path asks for, within reason."""
+    """Figure size in inches that suits the path: as wide as the page, as high as the path asks
+    for, within reason."""
     sideways, _, ahead = np.ptp(points, axis=0) + 1e-9
     return 10.4, float(np.clip(9.4 * sideways / ahead, 3.4, 6.4))

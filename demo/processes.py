@@ -1,4 +1,5 @@
-"""Child processes that always end: each writes a log, is asked by SIGINT first, and says what its log said when it fails."""
+"""Child processes that always end: each writes a log, is asked by SIGINT first, and says what
+its log said when it fails."""
 
 import contextlib
 import os
@@ -19,8 +20,9 @@ LOG_TAIL_LINES = 15
 # How long a child may take to answer SIGINT, then SIGTERM; after that it is killed.
 INTERRUPT_TIMEOUT_S = 15.0
 TERMINATE_TIMEOUT_S = 3.0
-# The ROS wheels re-execute the interpreter once to extend LD_LIBRARY_PATH and leave this guard. A child that inherits it
-# skips that step and believes the parent's path, which is wrong as soon as the two are of different environments.
+# The ROS wheels re-execute the interpreter once to extend LD_LIBRARY_PATH and leave this guard. A
+# child that inherits it skips that step and believes the parent's path, which is wrong as soon as
+# the two are of different environments.
 WHEELS_GUARD = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
 
 
@@ -31,10 +33,13 @@ class ChildError(SfmOdometryError):
 class Child:
     """One child process with its log file; as a context manager it never outlives the block.
 
-    It gets a session of its own, so that Ctrl-C at the terminal reaches only the parent, which then ends the children in order.
+    It gets a session of its own, so that Ctrl-C at the terminal reaches only the parent, which then
+    ends the children in order.
     """
 
-    def __init__(self, name: str, command: Sequence[str], log_path: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], log_path: Path, environment: dict[str, str]
+    ) -> None:
         self.name = name
         self.log_path = log_path
         log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +52,12 @@ class Child:
     def __enter__(self) -> "Child":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     @property
@@ -68,7 +78,9 @@ class Child:
     def check_alive(self) -> None:
         """Raise ChildError when the process has ended although it should still be there."""
         if not self.running():
-            raise ChildError(self._failure(f"ended too early with exit code {self._process.returncode}"))
+            raise ChildError(
+                self._failure(f"ended too early with exit code {self._process.returncode}")
+            )
 
     def check_success(self) -> None:
         """Raise ChildError when the ended process returned another exit code than 0."""
@@ -80,9 +92,13 @@ class Child:
         return ChildError(self._failure(what))
 
     def stop(self) -> int:
-        """End the process if it still runs: SIGINT, then SIGTERM, then SIGKILL; returns its exit code."""
+        """End the process if it still runs: SIGINT, then SIGTERM, then SIGKILL; returns its exit
+        code."""
         try:
-            for number, timeout_s in ((signal.SIGINT, INTERRUPT_TIMEOUT_S), (signal.SIGTERM, TERMINATE_TIMEOUT_S)):
+            for number, timeout_s in (
+                (signal.SIGINT, INTERRUPT_TIMEOUT_S),
+                (signal.SIGTERM, TERMINATE_TIMEOUT_S),
+            ):
                 if self.running():
                     self._process.send_signal(number)
                     self.wait(timeout_s)
@@ -94,11 +110,14 @@ class Child:
 
     def _failure(self, what: str) -> str:
         tail = log_tail(self.log_path)
-        return f"the {self.name} {what}; its log is {self.log_path}" + (f", and ends:\n{tail}" if tail else ", and is empty")
+        return f"the {self.name} {what}; its log is {self.log_path}" + (
+            f", and ends:\n{tail}" if tail else ", and is empty"
+        )
 
 
 def log_tail(path: Path, lines: int = LOG_TAIL_LINES) -> str:
-    """The last `lines` lines of a log, indented to stand out under an error; "" for an empty or missing one."""
+    """The last `lines` lines of a log, indented to stand out under an error; "" for an empty or
+    missing one."""
     if not path.is_file():
         return ""
     text = path.read_text(encoding="utf-8", errors="replace").rstrip()
@@ -111,7 +130,8 @@ def python_command(module: str, *arguments: str) -> list[str]:
 
 
 def ros_environment() -> dict[str, str]:
-    """The variables that keep the demo's ROS graph on this machine, apart from others, and its images whole."""
+    """The variables that keep the demo's ROS graph on this machine, apart from others, and its
+    images whole."""
     variables = {
         "ROS_DOMAIN_ID": str(domain_id()),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
@@ -126,7 +146,8 @@ def ros_environment() -> dict[str, str]:
 
 
 def child_environment() -> dict[str, str]:
-    """This process's environment for a child: unbuffered logs, and its own start of the ROS wheels."""
+    """This process's environment for a child: unbuffered logs, and its own start of the ROS
+    wheels."""
     environment = {name: value for name, value in os.environ.items() if name != WHEELS_GUARD}
     return environment | {"PYTHONUNBUFFERED": "1"}
 
@@ -144,7 +165,8 @@ def domain_id() -> int:
 
 
 def _discovery_port_free(domain: int) -> bool:
-    """Whether no participant listens on the domain's discovery multicast port (DDSI-RTPS: 7400 + 250 domain)."""
+    """Whether no participant listens on the domain's discovery multicast port (DDSI-RTPS: 7400 +
+    250 domain)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind(("", 7400 + 250 * domain))

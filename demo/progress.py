@@ -1,4 +1,5 @@
-"""Progress on the terminal: one line that counts up where there is a terminal, a line now and then where there is none."""
+"""Progress on the terminal: one line that counts up where there is a terminal, a line now and
+then where there is none."""
 
 import sys
 import time

@@ -1,4 +1,5 @@
-"""A ROS node that listens as a SLAM would: odometry, transforms, depth and masks, each with the time of its arrival."""
+"""A ROS node that listens as a SLAM would: odometry, transforms, depth and masks, each with the
+time of its arrival."""
 
 import time
 from collections import deque
@@ -24,10 +25,11 @@ UNCHECKED_TRANSFORMS = 64
 
 
 class Recorder(Listener):
-    """Records what the odometry node publishes from entering the context to leaving it, on a thread of its own.
+    """Records what the odometry node publishes from entering the context to leaving it, on a thread
+    of its own.
 
-    Of the depth and mask images only those of every `keep_every`-th tenth of a second are kept, by their stamps, so that the two
-    fit together; the rest is counted.
+    Of the depth and mask images only those of every `keep_every`-th tenth of a second are kept, by
+    their stamps, so that the two fit together; the rest is counted.
     """
 
     name = "demo_recorder"
@@ -48,9 +50,12 @@ class Recorder(Listener):
         node.create_subscription(DiagnosticArray, f"{ODOMETRY_NODE}/status", self._on_status, 10)
 
     def node_ready(self) -> bool:
-        """Whether the odometry node listens for images: it says so in its status, and is connected to us."""
+        """Whether the odometry node listens for images: it says so in its status, and is
+        connected to us."""
         state = self.recording.status.get("state", "")
-        return (state.startswith("waiting") or state in ("filling_window", "tracking")) and self._node.count_publishers("odom") > 0
+        return (
+            state.startswith("waiting") or state in ("filling_window", "tracking")
+        ) and self._node.count_publishers("odom") > 0
 
     def _on_odometry(self, message: Odometry) -> None:
         received_ns = time.time_ns()
@@ -88,10 +93,13 @@ class Recorder(Listener):
             samples[stamp_ns] = self._bridge.imgmsg_to_cv2(message).copy()
 
     def _check_transforms(self) -> None:
-        """Compare each odometry message with the transform of the same instant, as soon as that is there."""
+        """Compare each odometry message with the transform of the same instant, as soon as that
+        is there."""
         for _ in range(len(self._unchecked)):
             odom_frame, base_frame, sample = self._unchecked.popleft()
-            odom_from_base = self._look_up(odom_frame, base_frame, Time(nanoseconds=sample.stamp_ns))
+            odom_from_base = self._look_up(
+                odom_frame, base_frame, Time(nanoseconds=sample.stamp_ns)
+            )
             if odom_from_base is None:
                 self._unchecked.append((odom_frame, base_frame, sample))
                 continue
@@ -118,6 +126,8 @@ def _vector(message: Vector3 | Point) -> tuple[float, float, float]:
 
 def _matrix(translation: Vector3 | Point, rotation: Quaternion) -> np.ndarray:
     matrix = np.eye(4)
-    matrix[:3, :3] = rotations_from_quaternions_xyzw(np.array([[rotation.x, rotation.y, rotation.z, rotation.w]]))[0]
+    matrix[:3, :3] = rotations_from_quaternions_xyzw(
+        np.array([[rotation.x, rotation.y, rotation.z, rotation.w]])
+    )[0]
     matrix[:3, 3] = _vector(translation)
     return matrix

@@ -1,4 +1,5 @@
-"""One self-contained page about one drive: numbers, path, depth, masks, latency and motion; it opens offline and loads nothing."""
+"""One self-contained page about one drive: numbers, path, depth, masks, latency and motion; it
+opens offline and loads nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ UNKNOWN = "\N{EN DASH}"
 
 @dataclass(frozen=True)
 class PanelRow:
-    """Pictures of one frame: `image` (H, W[, 3]) uint8, `depth` (h, w) float, `mask` (h, w) uint8 or None, `true_depth` (H, W) or None."""
+    """Pictures of one frame: `image` (H, W[, 3]) uint8, `depth` (h, w) float, `mask` (h, w)
+    uint8 or None, `true_depth` (H, W) or None."""
 
     frame: int
     seconds: float
@@ -31,7 +33,8 @@ class PanelRow:
 
 @dataclass(frozen=True)
 class Report:
-    """What the page shows. `facts` are (name, text) lines about the model and the machine; `files` (name, what it is)."""
+    """What the page shows. `facts` are (name, text) lines about the model and the machine;
+    `files` (name, what it is)."""
 
     title: str
     lead: str
@@ -47,12 +50,22 @@ class Report:
 
     def html(self) -> str:
         """The whole page."""
-        parts = [self._head(), self._cards(), self._panels(), self._path(), self._latency(), self._motion(), self._facts()]
+        parts = [
+            self._head(),
+            self._cards(),
+            self._panels(),
+            self._path(),
+            self._latency(),
+            self._motion(),
+            self._facts(),
+        ]
         style = CSS.read_text(encoding="utf-8")
         return (
             f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(self.title)}</title>\n'
-            f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n" + "\n".join(parts) + "\n</main>\n</body>\n</html>\n"
+            f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+            + "\n".join(parts)
+            + "\n</main>\n</body>\n</html>\n"
         )
 
     def _head(self) -> str:
@@ -62,14 +75,55 @@ class Report:
         m = self.measures
         lost = m.frames_in - m.frames_processed
         cards = [
-            _card("5-frame ATE", _number(m.ate_5frame, 4), "m", "each 5-frame snippet scaled to the truth, SfMLearner's protocol"),
-            _card("trajectory error (ATE)", _number(m.ate_7dof_m, 2), "m", "RMSE of the whole path after 7-DoF alignment"),
-            _card("drift in translation", _number(m.t_err_percent, 2), "%", "KITTI t_err over 100 to 800 m, same alignment"),
-            _card("drift in rotation", _number(m.r_err_deg_per_100m, 2), "° / 100 m", "KITTI r_err over 100 to 800 m"),
-            _card("frames processed", f"{m.frames_processed}", f"of {m.frames_in}", f"{lost or 'none'} lost", lost > 0),
-            _card("latency, median", _number(m.latency_ms_median, 0), "ms", "from publishing the image to receiving its odometry"),
-            _card("latency, 99th percentile", _number(m.latency_ms_p99, 0), "ms", f"without the first {STARTUP_FRAMES} frames, see below"),
-            _card("scale found", _number(m.scale, 3), "m / unit", "metres of the truth for one unit of the odometry"),
+            _card(
+                "5-frame ATE",
+                _number(m.ate_5frame, 4),
+                "m",
+                "each 5-frame snippet scaled to the truth, SfMLearner's protocol",
+            ),
+            _card(
+                "trajectory error (ATE)",
+                _number(m.ate_7dof_m, 2),
+                "m",
+                "RMSE of the whole path after 7-DoF alignment",
+            ),
+            _card(
+                "drift in translation",
+                _number(m.t_err_percent, 2),
+                "%",
+                "KITTI t_err over 100 to 800 m, same alignment",
+            ),
+            _card(
+                "drift in rotation",
+                _number(m.r_err_deg_per_100m, 2),
+                "° / 100 m",
+                "KITTI r_err over 100 to 800 m",
+            ),
+            _card(
+                "frames processed",
+                f"{m.frames_processed}",
+                f"of {m.frames_in}",
+                f"{lost or 'none'} lost",
+                lost > 0,
+            ),
+            _card(
+                "latency, median",
+                _number(m.latency_ms_median, 0),
+                "ms",
+                "from publishing the image to receiving its odometry",
+            ),
+            _card(
+                "latency, 99th percentile",
+                _number(m.latency_ms_p99, 0),
+                "ms",
+                f"without the first {STARTUP_FRAMES} frames, see below",
+            ),
+            _card(
+                "scale found",
+                _number(m.scale, 3),
+                "m / unit",
+                "metres of the truth for one unit of the odometry",
+            ),
         ]
         return f'<div class="cards">\n{"".join(cards)}</div>'
 
@@ -88,22 +142,38 @@ class Report:
         if not self.panels:
             return ""
         columns = {"image": "the camera's image", "depth": "depth <span>of this image</span>"}
-        columns |= {"mask": "mask <span>of this image</span>"} if any(row.mask is not None for row in self.panels) else {}
-        columns |= {"truth": "true depth <span>as rendered</span>"} if any(row.true_depth is not None for row in self.panels) else {}
+        columns |= (
+            {"mask": "mask <span>of this image</span>"}
+            if any(row.mask is not None for row in self.panels)
+            else {}
+        )
+        columns |= (
+            {"truth": "true depth <span>as rendered</span>"}
+            if any(row.true_depth is not None for row in self.panels)
+            else {}
+        )
         header = "".join(f"<th>{column}</th>" for column in columns.values())
         body = "".join(_panel_row(row, list(columns)) for row in self.panels)
         ramp = f'<span class="ramp" style="background: linear-gradient(90deg, {css_gradient()})"></span>'
-        note = f"Depth: logarithmic, far {ramp} near, each picture stretched by itself; grey is unknown or too far. " + MASK_NOTE * (
-            "mask" in columns
+        note = (
+            f"Depth: logarithmic, far {ramp} near, each picture stretched by itself; grey is unknown or too far. "
+            + MASK_NOTE * ("mask" in columns)
         )
-        table = f'<table class="panels"><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>'
+        table = (
+            f'<table class="panels"><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>'
+        )
         return f"<h2>What the node sees</h2>\n{_figure(table, note)}"
 
     def _latency(self) -> str:
         m, track = self.measures, self.track
         if track.steady_latencies_ms.size == 0:
             return ""
-        svg = plots.latency_plot(track.frames[STARTUP_FRAMES:], track.steady_latencies_ms, m.latency_ms_median, m.latency_ms_p99)
+        svg = plots.latency_plot(
+            track.frames[STARTUP_FRAMES:],
+            track.steady_latencies_ms,
+            m.latency_ms_median,
+            m.latency_ms_p99,
+        )
         startup = ", ".join(f"{value:.0f}" for value in track.startup_latencies_ms)
         note = (
             f"The first {STARTUP_FRAMES} frames are left out: their motion is published when the window of five frames first fills, "
@@ -112,16 +182,26 @@ class Report:
         return f"<h2>Latency</h2>\n{_figure(svg, note)}"
 
     def _motion(self) -> str:
-        truth = None if self.true_motion is None else (self.true_motion.speed, self.true_motion.yaw_rate_deg_s)
+        truth = (
+            None
+            if self.true_motion is None
+            else (self.true_motion.speed, self.true_motion.yaw_rate_deg_s)
+        )
         odometry = (self.motion.speed, self.motion.yaw_rate_deg_s)
-        svg = plots.motion_plot(self.motion.seconds, odometry, truth, "m/s" if truth else "model units/s")
+        svg = plots.motion_plot(
+            self.motion.seconds, odometry, truth, "m/s" if truth else "model units/s"
+        )
         note = "The twist of each Odometry message, in base_link."
         note += " Speed is multiplied by the one scale of the path's alignment." if truth else ""
         return f"<h2>Motion of each frame</h2>\n{_figure(svg, note)}"
 
     def _facts(self) -> str:
-        rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(text)}</td></tr>" for name, text in self.facts)
-        files = "".join(f"<li><code>{escape(name)}</code> {escape(what)}</li>" for name, what in self.files)
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{escape(text)}</td></tr>" for name, text in self.facts
+        )
+        files = "".join(
+            f"<li><code>{escape(name)}</code> {escape(what)}</li>" for name, what in self.files
+        )
         return f'<h2>What ran</h2>\n<figure><table class="facts">{rows}</table></figure>\n<h2>Files beside this page</h2>\n<ul>{files}</ul>'
 
 
@@ -148,5 +228,10 @@ def _panel_row(row: PanelRow, columns: Sequence[str]) -> str:
         pictures["mask"] = mask_over_image(row.mask, row.image)
     if row.true_depth is not None:
         pictures["truth"] = depth_colours(row.true_depth)
-    cells = "".join(f'<td><img alt="" src="{to_data_uri(pictures[name])}"></td>' if name in pictures else "<td></td>" for name in columns)
+    cells = "".join(
+        f'<td><img alt="" src="{to_data_uri(pictures[name])}"></td>'
+        if name in pictures
+        else "<td></td>"
+        for name in columns
+    )
     return f'<tr>{cells}</tr>\n<tr><td class="when" colspan="{len(columns)}">frame {row.frame}, {row.seconds:.1f} s</td></tr>\n'

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from demo import outputs
-from demo.drive import Drive
+from demo.drive import DemoDrive
 from demo.measure import Measures, aligned_path, measure, published_motion, true_motion
 from demo.pictures import read_depth
 from demo.recording import STARTUP_FRAMES, Recording, Track
@@ -25,8 +25,11 @@ FILES = (
 )
 
 
-def write_results(out: Path, drive: Drive, track: Track, recording: Recording, facts: dict[str, Any]) -> Measures:
-    """Measure a drive and write everything into `out`; `facts` say what ran and go into metrics.json and the report."""
+def write_results(
+    out: Path, drive: DemoDrive, track: Track, recording: Recording, facts: dict[str, Any]
+) -> Measures:
+    """Measure a drive and write everything into `out`; `facts` say what ran and go into
+    metrics.json and the report."""
     truth = None if drive.truth is None else drive.truth[track.frames]
     measures = measure(track, truth)
     stamps_ns = dict(zip(track.frames.tolist(), track.stamps_ns.tolist(), strict=True))
@@ -35,8 +38,15 @@ def write_results(out: Path, drive: Drive, track: Track, recording: Recording, f
     panels = [panel_row(drive, recording, frame, stamps_ns[frame]) for frame in frames]
     for panel in panels:
         outputs.write_panel(out, panel.frame, panel.depth, panel.mask)
-    outputs.write_metrics(out, measures, facts | stream_facts(recording) | NOTES | {"node_status": recording.tracking_status})
-    write_text(out / outputs.REPORT, build_report(drive, track, truth, measures, panels, facts | stream_facts(recording)).html())
+    outputs.write_metrics(
+        out,
+        measures,
+        facts | stream_facts(recording) | NOTES | {"node_status": recording.tracking_status},
+    )
+    write_text(
+        out / outputs.REPORT,
+        build_report(drive, track, truth, measures, panels, facts | stream_facts(recording)).html(),
+    )
     return measures
 
 
@@ -57,14 +67,17 @@ def stream_facts(recording: Recording) -> dict[str, Any]:
 
 
 def panel_frames(recording: Recording, stamps_ns: dict[int, int]) -> list[int]:
-    """Up to PANELS frames spread over the drive of which depth was kept, and the mask too where the model has masks."""
+    """Up to PANELS frames spread over the drive of which depth was kept, and the mask too where
+    the model has masks."""
     kept = recording.depths.keys() & (recording.masks.keys() or recording.depths.keys())
     frames = [frame for frame, stamp_ns in stamps_ns.items() if stamp_ns in kept]
-    chosen = np.unique(np.linspace(0, len(frames) - 1, PANELS).round().astype(int)) if frames else []
+    chosen = (
+        np.unique(np.linspace(0, len(frames) - 1, PANELS).round().astype(int)) if frames else []
+    )
     return [frames[index] for index in chosen]
 
 
-def panel_row(drive: Drive, recording: Recording, frame: int, stamp_ns: int) -> PanelRow:
+def panel_row(drive: DemoDrive, recording: Recording, frame: int, stamp_ns: int) -> PanelRow:
     """The pictures of one frame."""
     sequence = drive.sequence
     return PanelRow(
@@ -73,15 +86,24 @@ def panel_row(drive: Drive, recording: Recording, frame: int, stamp_ns: int) -> 
         image=read_image(sequence.image_paths[frame]),
         depth=recording.depths[stamp_ns],
         mask=recording.masks.get(stamp_ns),
-        true_depth=None if sequence.depth_paths is None else read_depth(sequence.depth_paths[frame]),
+        true_depth=None
+        if sequence.depth_paths is None
+        else read_depth(sequence.depth_paths[frame]),
     )
 
 
 def build_report(
-    drive: Drive, track: Track, truth: np.ndarray | None, measures: Measures, panels: list[PanelRow], facts: dict[str, Any]
+    drive: DemoDrive,
+    track: Track,
+    truth: np.ndarray | None,
+    measures: Measures,
+    panels: list[PanelRow],
+    facts: dict[str, Any],
 ) -> Report:
     """The page about a drive."""
-    path, true_path = (track.start_from_camera[:, :3, 3], None) if truth is None else aligned_path(track, truth)
+    path, true_path = (
+        (track.start_from_camera[:, :3, 3], None) if truth is None else aligned_path(track, truth)
+    )
     return Report(
         title=f"sfm_odometry on {'a rendered drive' if drive.rendered else f'sequence {drive.sequence.name}'}",
         lead=lead(drive, track, measures),
@@ -101,16 +123,28 @@ def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """What ran, as lines of the report."""
     return [
         ("model", f"{facts['model']}, sha256 {facts['model_sha256']}"),
-        ("device", f"{facts['device']}; {facts['cores']} cores of {facts['processor']}, load {facts['load_before']:.1f} before the start"),
-        ("software", f"sfm_odometry {facts['sfm_odometry']}, Python {facts['python']}, {facts['packages']}"),
+        (
+            "device",
+            f"{facts['device']}; {facts['cores']} cores of {facts['processor']}, load {facts['load_before']:.1f} before the start",
+        ),
+        (
+            "software",
+            f"sfm_odometry {facts['sfm_odometry']}, Python {facts['python']}, {facts['packages']}",
+        ),
         ("ROS", facts["ros"]),
         ("system", facts["system"]),
-        ("besides odometry", f"{facts['depth_images']} depth images and {facts['masks']} masks received"),
-        ("TF", f"{facts['transforms_checked']} transforms compared with the odometry, largest difference {facts['transform_error']:.1g}"),
+        (
+            "besides odometry",
+            f"{facts['depth_images']} depth images and {facts['masks']} masks received",
+        ),
+        (
+            "TF",
+            f"{facts['transforms_checked']} transforms compared with the odometry, largest difference {facts['transform_error']:.1g}",
+        ),
     ]
 
 
-def lead(drive: Drive, track: Track, measures: Measures) -> str:
+def lead(drive: DemoDrive, track: Track, measures: Measures) -> str:
     """What was driven, in one sentence."""
     camera = drive.sequence.intrinsics
     length = "" if measures.path_length_m is None else f" over {measures.path_length_m:.0f} m"
@@ -132,6 +166,11 @@ def summary_lines(measures: Measures, out: Path) -> list[str]:
         ("latency, median", measures.latency_ms_median, "{:.1f} ms"),
         ("latency, 99th percentile", measures.latency_ms_p99, "{:.1f} ms"),
     ]
-    lines = [f"  {name:<26}{'unknown' if value is None else text.format(value)}" for name, value, text in rows]
-    lines.insert(4, f"  {'frames processed':<26}{measures.frames_processed} of {measures.frames_in}")
+    lines = [
+        f"  {name:<26}{'unknown' if value is None else text.format(value)}"
+        for name, value, text in rows
+    ]
+    lines.insert(
+        4, f"  {'frames processed':<26}{measures.frames_processed} of {measures.frames_in}"
+    )
     return [*lines, f"look at {out / outputs.REPORT}"]

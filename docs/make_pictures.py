@@ -1,4 +1,5 @@
-"""Draws the pictures of docs/theory.md into docs/images: `python docs/make_pictures.py [NAME ...]`, less than a minute on one core."""
+"""Draws the pictures of docs/theory.md into docs/images: `python docs/make_pictures.py [NAME
+...]`, less than a minute on one core."""
 
 import argparse
 import sys
@@ -31,7 +32,13 @@ def main() -> None:
         "consistency": motion.draw_consistency,
     }
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=list(pictures), metavar="NAME", help=f"some of {', '.join(pictures)}; default: all")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        default=list(pictures),
+        metavar="NAME",
+        help=f"some of {', '.join(pictures)}; default: all",
+    )
     names = parser.parse_args().names
     torch.set_num_threads(1)
     street = render_street()

@@ -1,6 +1,7 @@
 """Odometry of one camera.
 
-ros2 launch sfm_odometry camera.launch.py image_topic:=/camera/image_rect [params_file:=my.yaml] [rviz:=true]
+ros2 launch sfm_odometry camera.launch.py image_topic:=/camera/image_rect [params_file:=my.yaml]
+[rviz:=true]
 
 Arguments that are empty leave their parameters as params_file has them.
 """
@@ -13,20 +14,34 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
-SHARE = Path(__file__).resolve().parents[1]  # share/sfm_odometry where it is installed, the repository where it is not
+SHARE = (
+    Path(__file__).resolve().parents[1]
+)  # share/sfm_odometry where it is installed, the repository where it is not
 ARGUMENTS = {  # name: default, description
-    "image_topic": ("image", "images; image_transport:=compressed listens to this name with /compressed"),
+    "image_topic": (
+        "image",
+        "images; image_transport:=compressed listens to this name with /compressed",
+    ),
     "camera_info_topic": ("", "empty: camera_info beside image_topic"),
     "namespace": ("", "of the node and of all topics that do not begin with /"),
-    "params_file": (str(SHARE / "config" / "sfm_odometry.yaml"), "parameters of the node; the arguments below win where they are given"),
-    "model_path": ("", "checkpoint; empty: as in params_file, which means the model in the package unless it names another"),
+    "params_file": (
+        str(SHARE / "config" / "sfm_odometry.yaml"),
+        "parameters of the node; the arguments below win where they are given",
+    ),
+    "model_path": (
+        "",
+        "checkpoint; empty: as in params_file, which means the model in the package unless it names another",
+    ),
     "device": ("", "auto, cpu, cuda or cuda:N; empty: as in params_file"),
     "odom_frame": ("", "frame of the odometry; empty: as in params_file"),
     "base_frame": ("", "frame of the robot's body; empty: as in params_file"),
     "publish_tf": ("", "true or false: send odom_frame -> base_frame; empty: as in params_file"),
     "image_transport": ("", "raw or compressed; empty: as in params_file"),
     "use_sim_time": ("", "true or false: follow /clock; empty: as in params_file"),
-    "autostart": ("", "true or false: configure and activate without a lifecycle manager; empty: as in params_file"),
+    "autostart": (
+        "",
+        "true or false: configure and activate without a lifecycle manager; empty: as in params_file",
+    ),
     "rviz": ("false", "true or false: open RViz"),
     "log_level": ("info", "debug, info, warn or error"),
 }
@@ -45,12 +60,18 @@ SWITCHES = ("publish_tf", "use_sim_time", "autostart", "rviz")
 
 def generate_launch_description() -> LaunchDescription:
     """The arguments, then what they ask for."""
-    arguments = [DeclareLaunchArgument(name, default_value=default, description=text) for name, (default, text) in ARGUMENTS.items()]
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
     return LaunchDescription([*arguments, OpaqueFunction(function=start)])
 
 
-def start(context: LaunchContext, more: dict[str, str | bool] | None = None) -> list[LaunchDescriptionEntity]:
-    """The odometry node, with `more` parameters that win over the arguments, and RViz where it is asked for."""
+def start(
+    context: LaunchContext, more: dict[str, str | bool] | None = None
+) -> list[LaunchDescriptionEntity]:
+    """The odometry node, with `more` parameters that win over the arguments, and RViz where it
+    is asked for."""
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
     if not Path(given["params_file"]).is_file():
         raise RuntimeError(f"params_file: no such file: {given['params_file']}")
@@ -62,7 +83,10 @@ def start(context: LaunchContext, more: dict[str, str | bool] | None = None) -> 
             name="sfm_odometry",
             namespace=given["namespace"],
             parameters=[given["params_file"], *some({**parameters(given), **(more or {})})],
-            remappings=[("image", images), ("camera_info", given["camera_info_topic"] or camera_info_beside(images))],
+            remappings=[
+                ("image", images),
+                ("camera_info", given["camera_info_topic"] or camera_info_beside(images)),
+            ],
             ros_arguments=["--log-level", given["log_level"]],
             additional_env=dds_profile(),
             output="screen",
@@ -119,7 +143,8 @@ def camera_info_beside(image_topic: str) -> str:
 
 
 def dds_profile() -> dict[str, str]:
-    """Environment that lets Fast DDS carry images between processes, unless the user has chosen a profile."""
+    """Environment that lets Fast DDS carry images between processes, unless the user has chosen
+    a profile."""
     new, old = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
     if new in os.environ or old in os.environ:
         return {}

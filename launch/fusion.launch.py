@@ -2,7 +2,8 @@
 
 ros2 launch sfm_odometry fusion.launch.py image_topic:=/camera/image_rect [ekf_file:=my_ekf.yaml]
 
-Takes all arguments of camera.launch.py besides its own. The filter sends odom_frame -> base_frame, and the odometry does not.
+Takes all arguments of camera.launch.py besides its own. The filter sends odom_frame -> base_frame,
+and the odometry does not.
 """
 
 import runpy
@@ -15,17 +16,28 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
-camera = SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().with_name("camera.launch.py"))))
+camera = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).resolve().with_name("camera.launch.py")))
+)
 ARGUMENTS = {
     **camera.ARGUMENTS,
-    "publish_tf": ("false", "must be false: the filter sends odom_frame -> base_frame, and two senders of one transform fight"),
-    "ekf_file": (str(camera.SHARE / "config" / "ekf.yaml"), "parameters of robot_localization's ekf_node, under ekf_filter_node"),
+    "publish_tf": (
+        "false",
+        "must be false: the filter sends odom_frame -> base_frame, and two senders of one transform fight",
+    ),
+    "ekf_file": (
+        str(camera.SHARE / "config" / "ekf.yaml"),
+        "parameters of robot_localization's ekf_node, under ekf_filter_node",
+    ),
 }
 
 
 def generate_launch_description() -> LaunchDescription:
     """The arguments, then what they ask for."""
-    arguments = [DeclareLaunchArgument(name, default_value=default, description=text) for name, (default, text) in ARGUMENTS.items()]
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
     return LaunchDescription([*arguments, OpaqueFunction(function=start)])
 
 
@@ -33,25 +45,36 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The odometry without its transform, and the filter."""
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
     if camera.switch("publish_tf", given["publish_tf"]):
-        raise RuntimeError("publish_tf must be false: robot_localization sends the transform of the robot")
+        raise RuntimeError(
+            "publish_tf must be false: robot_localization sends the transform of the robot"
+        )
     if not Path(given["ekf_file"]).is_file():
         raise RuntimeError(f"ekf_file: no such file: {given['ekf_file']}")
     try:
         get_package_prefix("robot_localization")
     except PackageNotFoundError:
-        raise RuntimeError("robot_localization is not installed: sudo apt install ros-$ROS_DISTRO-robot-localization") from None
+        raise RuntimeError(
+            "robot_localization is not installed: sudo apt install ros-$ROS_DISTRO-robot-localization"
+        ) from None
     return [*camera.start(context), ekf(given)]
 
 
 def ekf(given: dict[str, str]) -> Node:
     """The filter, in the frames that the odometry was given."""
-    frames = {"odom_frame": given["odom_frame"], "world_frame": given["odom_frame"], "base_link_frame": given["base_frame"]}
+    frames = {
+        "odom_frame": given["odom_frame"],
+        "world_frame": given["odom_frame"],
+        "base_link_frame": given["base_frame"],
+    }
     parameters = {name: frame for name, frame in frames.items() if frame}
     return Node(
         package="robot_localization",
         executable="ekf_node",
         name="ekf_filter_node",
         namespace=given["namespace"],
-        parameters=[given["ekf_file"], *camera.some({**parameters, **camera.simulated_time(given)})],
+        parameters=[
+            given["ekf_file"],
+            *camera.some({**parameters, **camera.simulated_time(given)}),
+        ],
         output="screen",
     )

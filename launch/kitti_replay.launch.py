@@ -1,9 +1,11 @@
 """Odometry of a recorded drive: a KITTI folder or a rosbag2.
 
-ros2 launch sfm_odometry kitti_replay.launch.py sequence:=/data/kitti/odometry/sequences/03 [rviz:=true]
-ros2 launch sfm_odometry kitti_replay.launch.py bag:=drive_bag image_topic:=/camera/image_raw
+ros2 launch sfm_odometry kitti_replay.launch.py sequence:=/data/kitti/odometry/sequences/03
+[rviz:=true] ros2 launch sfm_odometry kitti_replay.launch.py bag:=drive_bag
+image_topic:=/camera/image_raw
 
-Takes all arguments of camera.launch.py besides its own. Bags are played by `ros2 bag play` where it is installed, else by our bag_player.
+Takes all arguments of camera.launch.py besides its own. Bags are played by `ros2 bag play` where it
+is installed, else by our bag_player.
 """
 
 import importlib.util
@@ -17,7 +19,9 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
-camera = SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().with_name("camera.launch.py"))))
+camera = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).resolve().with_name("camera.launch.py")))
+)
 REPLAY_ARGUMENTS = {  # name: default, description
     "sequence": ("", "KITTI odometry folder, KITTI raw drive or rendered drive; this or bag"),
     "bag": ("", "rosbag2; this or sequence"),
@@ -26,12 +30,19 @@ REPLAY_ARGUMENTS = {  # name: default, description
     "shutdown_at_end": ("false", "true or false: end everything with the drive"),
 }
 # Recorded stamps are old: a node on the wall clock would see them as late as they are.
-DEFAULTS = {**camera.ARGUMENTS, "use_sim_time": ("true", "true or false: follow the /clock that the player sends"), **REPLAY_ARGUMENTS}
+DEFAULTS = {
+    **camera.ARGUMENTS,
+    "use_sim_time": ("true", "true or false: follow the /clock that the player sends"),
+    **REPLAY_ARGUMENTS,
+}
 
 
 def generate_launch_description() -> LaunchDescription:
     """The arguments, then what they ask for."""
-    arguments = [DeclareLaunchArgument(name, default_value=default, description=text) for name, (default, text) in DEFAULTS.items()]
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in DEFAULTS.items()
+    ]
     return LaunchDescription([*arguments, OpaqueFunction(function=start)])
 
 
@@ -43,8 +54,14 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     options = ["--rate", given["rate"]]
     options += ["--loop"] if camera.switch("loop", given["loop"]) else []
     options += ["--clock"] if camera.switch("use_sim_time", given["use_sim_time"]) else []
-    end = {"on_exit": Shutdown(reason="the drive has ended")} if camera.switch("shutdown_at_end", given["shutdown_at_end"]) else {}
-    player = bag_player(given, options, end) if given["bag"] else sequence_player(given, options, end)
+    end = (
+        {"on_exit": Shutdown(reason="the drive has ended")}
+        if camera.switch("shutdown_at_end", given["shutdown_at_end"])
+        else {}
+    )
+    player = (
+        bag_player(given, options, end) if given["bag"] else sequence_player(given, options, end)
+    )
     return [*camera.start(context), player]
 
 
@@ -59,18 +76,25 @@ def sequence_player(given: dict[str, str], options: list[str], end: dict[str, Sh
         executable="kitti_player",
         namespace=given["namespace"],
         arguments=[given["sequence"], *options, *frames, *compressed],
-        remappings=[("image", images), ("camera_info", given["camera_info_topic"] or camera.camera_info_beside(images))],
+        remappings=[
+            ("image", images),
+            ("camera_info", given["camera_info_topic"] or camera.camera_info_beside(images)),
+        ],
         additional_env=camera.dds_profile(),
         output="screen",
         **end,
     )
 
 
-def bag_player(given: dict[str, str], options: list[str], end: dict[str, Shutdown]) -> LaunchDescriptionEntity:
+def bag_player(
+    given: dict[str, str], options: list[str], end: dict[str, Shutdown]
+) -> LaunchDescriptionEntity:
     """The bag as it was recorded, but for /tf: its odometry would fight with ours."""
     if shutil.which("ros2") and importlib.util.find_spec("ros2bag"):
         command = ["ros2", "bag", "play", given["bag"], *options, "--remap", "/tf:=/bag/tf"]
-        return ExecuteProcess(cmd=command, additional_env=camera.dds_profile(), output="screen", **end)
+        return ExecuteProcess(
+            cmd=command, additional_env=camera.dds_profile(), output="screen", **end
+        )
     return Node(
         package="sfm_odometry",
         executable="bag_player",

@@ -1,8 +1,10 @@
 """Odometry and depth of one camera, handed to RTAB-Map as if they came from an RGB-D camera.
 
-ros2 launch sfm_odometry rtabmap.launch.py image_topic:=/camera/image_rect [rtabmap_args:="--delete_db_on_start"]
+ros2 launch sfm_odometry rtabmap.launch.py image_topic:=/camera/image_rect
+[rtabmap_args:="--delete_db_on_start"]
 
-Takes all arguments of camera.launch.py besides its own. Images must be rectified, and lengths metric: see scale.mode.
+Takes all arguments of camera.launch.py besides its own. Images must be rectified, and lengths
+metric: see scale.mode.
 """
 
 import runpy
@@ -15,21 +17,30 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
-camera = SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().with_name("camera.launch.py"))))
+camera = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).resolve().with_name("camera.launch.py")))
+)
 ARGUMENTS = {
     **camera.ARGUMENTS,
     "map_frame": ("map", "frame of the map; RTAB-Map sends map_frame -> odom_frame"),
-    "rtabmap_args": ("--delete_db_on_start", "RTAB-Map's own arguments and parameters, such as --Vis/MaxDepth 30"),
+    "rtabmap_args": (
+        "--delete_db_on_start",
+        "RTAB-Map's own arguments and parameters, such as --Vis/MaxDepth 30",
+    ),
 }
 WAITING_FRAMES = 30
-"""Depth and odometry come some tens of milliseconds after their image, which has to be there still."""
+"""Depth and odometry come some tens of milliseconds after their image, which has to be there
+still."""
 BEST_EFFORT = 2
 """In RTAB-Map's numbers; hears every camera, whatever it offers."""
 
 
 def generate_launch_description() -> LaunchDescription:
     """The arguments, then what they ask for."""
-    arguments = [DeclareLaunchArgument(name, default_value=default, description=text) for name, (default, text) in ARGUMENTS.items()]
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
     return LaunchDescription([*arguments, OpaqueFunction(function=start)])
 
 
@@ -37,12 +48,19 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The odometry with depth at the images' size, and RTAB-Map."""
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
     if given["image_transport"] == "compressed":
-        raise RuntimeError("image_transport:=compressed: RTAB-Map is handed the raw images here, expected image_transport:=raw")
+        raise RuntimeError(
+            "image_transport:=compressed: RTAB-Map is handed the raw images here, expected image_transport:=raw"
+        )
     try:
         get_package_prefix("rtabmap_slam")
     except PackageNotFoundError:
-        raise RuntimeError("rtabmap_slam is not installed: sudo apt install ros-$ROS_DISTRO-rtabmap-slam") from None
-    return [*camera.start(context, {"depth.output_size": "input", "depth.encoding": "32FC1"}), rtabmap(given)]
+        raise RuntimeError(
+            "rtabmap_slam is not installed: sudo apt install ros-$ROS_DISTRO-rtabmap-slam"
+        ) from None
+    return [
+        *camera.start(context, {"depth.output_size": "input", "depth.encoding": "32FC1"}),
+        rtabmap(given),
+    ]
 
 
 def rtabmap(given: dict[str, str]) -> Node:

@@ -1,4 +1,5 @@
-"""What every command line of this project shares: one place where errors become one line and an exit code."""
+"""What every command line of this project shares: one place where errors become one line and an
+exit code."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +11,8 @@ EXIT_INTERRUPTED = 130
 
 
 def run_cli(main: Callable[[], None]) -> int:
-    """Run `main` and return the process's exit code: 0, 2 for bad input (one line on stderr), 130 for Ctrl-C."""
+    """Run `main` and return the process's exit code: 0, 2 for bad input (one line on stderr),
+    130 for Ctrl-C."""
     try:
         main()
     except SfmOdometryError as error:

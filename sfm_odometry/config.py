@@ -1,4 +1,5 @@
-"""Typed configuration: nested dataclasses built from plain dictionaries, with unknown keys and wrong values refused by name."""
+"""Typed configuration: nested dataclasses built from plain dictionaries, with unknown keys and
+wrong values refused by name."""
 
 import difflib
 import types
@@ -11,18 +12,26 @@ T = TypeVar("T")
 
 
 def build_dataclass(kind: type[T], values: dict[str, Any], where: str = "") -> T:
-    """An instance of the dataclass `kind` from nested dictionaries; missing keys take their defaults.
+    """An instance of the dataclass `kind` from nested dictionaries; missing keys take their
+    defaults.
 
-    Raises InputError that names the key (dotted), the value and what was expected, with the nearest valid name for an unknown key.
+    Raises InputError that names the key (dotted), the value and what was expected, with the nearest
+    valid name for an unknown key.
     """
     if not isinstance(values, dict):
-        raise InputError(f"{where or kind.__name__}: expected a mapping of settings, got {values!r}")
+        raise InputError(
+            f"{where or kind.__name__}: expected a mapping of settings, got {values!r}"
+        )
     hints = get_type_hints(kind)
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            raise InputError(f"unknown setting '{_dotted(where, str(key))}'{_suggestion(str(key), list(known))}")
-    arguments = {key: convert(value, hints[key], _dotted(where, key)) for key, value in values.items()}
+            raise InputError(
+                f"unknown setting '{_dotted(where, str(key))}'{_suggestion(str(key), list(known))}"
+            )
+    arguments = {
+        key: convert(value, hints[key], _dotted(where, key)) for key, value in values.items()
+    }
     for name, field in known.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise InputError(f"setting '{_dotted(where, name)}' is missing")
@@ -30,7 +39,8 @@ def build_dataclass(kind: type[T], values: dict[str, Any], where: str = "") -> T
 
 
 def convert(value: Any, kind: Any, where: str) -> Any:
-    """`value` as the annotated type `kind`; InputError names the setting, the value and the type."""
+    """`value` as the annotated type `kind`; InputError names the setting, the value and the
+    type."""
     origin = get_origin(kind)
     if is_dataclass(kind):
         return build_dataclass(kind, value, where)  # type: ignore[arg-type]
@@ -48,7 +58,8 @@ def convert(value: Any, kind: Any, where: str) -> Any:
 
 
 def _convert_union(value: Any, kind: Any, where: str) -> Any:
-    """A value or None, or one of several dataclasses, told apart by their `kind`; without one it is the first."""
+    """A value or None, or one of several dataclasses, told apart by their `kind`; without one it
+    is the first."""
     if value is None and type(None) in get_args(kind):
         return None
     options = [option for option in get_args(kind) if option is not type(None)]
@@ -64,7 +75,10 @@ def _convert_tuple(values: Any, kinds: tuple[Any, ...], where: str) -> tuple[Any
         kinds = (kinds[0],) * len(values)
     if len(kinds) != len(values):
         raise InputError(f"setting '{where}' must have {len(kinds)} values, got {list(values)!r}")
-    return tuple(convert(value, kind, f"{where}[{index}]") for index, (value, kind) in enumerate(zip(values, kinds, strict=True)))
+    return tuple(
+        convert(value, kind, f"{where}[{index}]")
+        for index, (value, kind) in enumerate(zip(values, kinds, strict=True))
+    )
 
 
 def _one_of(value: Any, choices: tuple[Any, ...], where: str) -> Any:

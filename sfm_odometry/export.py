@@ -1,8 +1,10 @@
-"""A model as ONNX, for other runtimes: `python -m sfm_odometry.export --out model.onnx [--model M] [--check]`.
+"""A model as ONNX, for other runtimes: `python -m sfm_odometry.export --out model.onnx [--model M]
+[--check]`.
 
-One graph: `frames` (N, C, H, W), float32 in [0, 1], in order of time, to `depth` (h, w) of the newest frame, `previous_from_current`
-(N - 1, 4, 4) of neighbours, oldest first, and, where the model has masks, `mask` (h, w) of the window's middle frame; h and w are those of
-the finest prediction.
+One graph: `frames` (N, C, H, W), float32 in [0, 1], in order of time, to `depth` (h, w) of the
+newest frame, `previous_from_current` (N - 1, 4, 4) of neighbours, oldest first, and, where the
+model has masks, `mask` (h, w) of the window's middle frame; h and w are those of the finest
+prediction.
 """
 
 import argparse
@@ -22,7 +24,8 @@ from sfm_odometry.inference.checkpoint import load_model
 from sfm_odometry.networks.model import Model
 
 CHECKED_TO = 1e-3
-"""Relative difference in depth, and absolute one in motion and mask, that float32 in another order of summing does not reach."""
+"""Relative difference in depth, and absolute one in motion and mask, that float32 in another
+order of summing does not reach."""
 
 
 class Window(nn.Module):
@@ -44,7 +47,11 @@ class Window(nn.Module):
 
     def output_names(self) -> list[str]:
         """Of what `forward` returns."""
-        return ["depth", "previous_from_current", *(["mask"] if self.model.pose_net.config.masks else [])]
+        return [
+            "depth",
+            "previous_from_current",
+            *(["mask"] if self.model.pose_net.config.masks else []),
+        ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Write the graph; with --check compute with it and say how far its results are from the networks' own."""
+    """Write the graph; with --check compute with it and say how far its results are from the
+    networks' own."""
     window = Window(load_model(arguments.model)).eval()
     names = window.output_names()
     graph = to_onnx(window, (_noise(window.model),), ["frames"], names)
@@ -68,24 +76,35 @@ def command(arguments: argparse.Namespace) -> None:
 
 @torch.inference_mode()
 def differences(window: Window, graph: bytes, frames: Tensor) -> dict[str, float]:
-    """Largest difference of each output, as ONNX Runtime computes the graph, from the networks' own; that of depth is relative."""
+    """Largest difference of each output, as ONNX Runtime computes the graph, from the networks'
+    own; that of depth is relative."""
     try:
         import onnxruntime  # optional
     except ImportError as error:
-        raise InputError(f"--check needs the package onnxruntime: pip install onnxruntime ({error})") from error
+        raise InputError(
+            f"--check needs the package onnxruntime: pip install onnxruntime ({error})"
+        ) from error
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     found = session.run(None, {"frames": frames.numpy()})
     expected = [value.numpy() for value in window(frames)]
     ratio = found[0] / expected[0] - 1
     pairs = zip(window.output_names()[1:], found[1:], expected[1:], strict=True)
-    return {"depth": float(np.abs(ratio).max()), **{name: float(np.abs(mine - other).max()) for name, mine, other in pairs}}
+    return {
+        "depth": float(np.abs(ratio).max()),
+        **{name: float(np.abs(mine - other).max()) for name, mine, other in pairs},
+    }
 
 
 def _report(found: dict[str, float], out: Path) -> str:
     worst = max(found, key=found.__getitem__)
     if not found[worst] <= CHECKED_TO:
-        raise OutputError(f"{out}: {worst} differs from the networks' by {found[worst]:.2g}, expected at most {CHECKED_TO:g}")
-    return ", ".join(f"{name} differs by at most {value:.1e}{' of itself' if name == 'depth' else ''}" for name, value in found.items())
+        raise OutputError(
+            f"{out}: {worst} differs from the networks' by {found[worst]:.2g}, expected at most {CHECKED_TO:g}"
+        )
+    return ", ".join(
+        f"{name} differs by at most {value:.1e}{' of itself' if name == 'depth' else ''}"
+        for name, value in found.items()
+    )
 
 
 def _noise(model: Model) -> Tensor:
@@ -105,10 +124,18 @@ def _write(path: Path, graph: bytes) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sfm_odometry.export", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--model", type=Path, help="a .safetensors model; default: the packaged one")
+    parser = argparse.ArgumentParser(
+        prog="python -m sfm_odometry.export", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--model", type=Path, help="a .safetensors model; default: the packaged one"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
-    parser.add_argument("--check", action="store_true", help="compute with it in ONNX Runtime, print the differences, fail if large")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compute with it in ONNX Runtime, print the differences, fail if large",
+    )
     return parser
 
 

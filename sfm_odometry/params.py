@@ -1,4 +1,5 @@
-"""The odometry's parameters; the node's ROS parameters of the same names take their defaults from here."""
+"""The odometry's parameters; the node's ROS parameters of the same names take their defaults
+from here."""
 
 from dataclasses import dataclass
 
@@ -14,19 +15,23 @@ class OdometryParams:
     max_gap_s: float = 0.5
     """A longer pause between two frames flushes the window."""
     max_bridge_s: float = 2.0
-    """A gap up to this long is bridged at constant velocity with inflated covariance; over a longer one the pose is held."""
+    """A gap up to this long is bridged at constant velocity with inflated covariance; over a
+    longer one the pose is held."""
     refine: bool = True
     """Whether the networks' motion is made more precise by aligning the images."""
     fuse: bool = True
-    """Whether refined motions are fused over frames: points that are tracked keep the scale and sharpen the rotation."""
+    """Whether refined motions are fused over frames: points that are tracked keep the scale and
+    sharpen the rotation."""
     speed_prior: bool = True
     """Whether a filter of the speed says how long the next step will be."""
     scale_mode: str = "none"
-    """none: lengths are in the model's own unit; fixed: multiplied by `scale_value`; camera_height: measured from the ground, with
-    `scale_camera_height`; odometry, twist: measured from speeds, which `MonocularOdometry.observe_speed` takes."""
+    """none: lengths are in the model's own unit; fixed: multiplied by `scale_value`;
+    camera_height: measured from the ground, with `scale_camera_height`; odometry, twist:
+    measured from speeds, which `MonocularOdometry.observe_speed` takes."""
     scale_value: float = 1.0
     scale_camera_height: float = 0.0
-    """Metres from the ground that the camera drives on to its optical centre; must be given in the mode camera_height."""
+    """Metres from the ground that the camera drives on to its optical centre; must be given in
+    the mode camera_height."""
     min_depth: float = 0.1
     max_depth: float = 80.0
     """Depth outside these limits is published as unknown."""
@@ -39,18 +44,35 @@ class OdometryParams:
     """Whether stamps that jump back start a new trajectory, or the old one goes on."""
 
     def __post_init__(self) -> None:
-        for name in ("max_gap_s", "scale_value", "min_depth", "max_depth", "max_speed", "max_turn_rate_deg"):
+        for name in (
+            "max_gap_s",
+            "scale_value",
+            "min_depth",
+            "max_depth",
+            "max_speed",
+            "max_turn_rate_deg",
+        ):
             if not 0.0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{name} must be a positive number, got {getattr(self, name)}")
         if not 0.0 <= self.max_bridge_s < float("inf"):
             raise InputError(f"max_bridge_s must be zero or positive, got {self.max_bridge_s}")
         if self.min_depth >= self.max_depth:
-            raise InputError(f"min_depth must be less than max_depth, got {self.min_depth} and {self.max_depth}")
+            raise InputError(
+                f"min_depth must be less than max_depth, got {self.min_depth} and {self.max_depth}"
+            )
         if self.scale_mode not in SCALE_MODES:
-            raise InputError(f"scale_mode must be one of {', '.join(SCALE_MODES)}, got '{self.scale_mode}'")
+            raise InputError(
+                f"scale_mode must be one of {', '.join(SCALE_MODES)}, got '{self.scale_mode}'"
+            )
         if not 0.0 <= self.scale_camera_height < float("inf"):
-            raise InputError(f"scale_camera_height must be zero or positive, got {self.scale_camera_height}")
+            raise InputError(
+                f"scale_camera_height must be zero or positive, got {self.scale_camera_height}"
+            )
         if self.scale_mode == "camera_height" and self.scale_camera_height == 0.0:
-            raise InputError("scale_camera_height must be given, in metres over the ground, where scale_mode is camera_height")
+            raise InputError(
+                "scale_camera_height must be given, in metres over the ground, where scale_mode is camera_height"
+            )
         if self.resize_mode is not None and self.resize_mode not in RESIZE_MODES:
-            raise InputError(f"resize_mode must be one of {', '.join(RESIZE_MODES)}, got '{self.resize_mode}'")
+            raise InputError(
+                f"resize_mode must be one of {', '.join(RESIZE_MODES)}, got '{self.resize_mode}'"
+            )

@@ -1,4 +1,5 @@
-"""The odometry over a folder of images, without ROS: `python -m sfm_odometry.run --images DIR --calib FILE --out poses.txt`."""
+"""The odometry over a folder of images, without ROS: `python -m sfm_odometry.run --images DIR
+--calib FILE --out poses.txt`."""
 
 import argparse
 import sys
@@ -26,14 +27,14 @@ from sfm_odometry.io.kitti import (
     read_times,
 )
 from sfm_odometry.io.trajectories import write_kitti, write_tum
-from sfm_odometry.odometry import MonocularOdometry, OdometryResult, Panel
+from sfm_odometry.odometry import DenseMap, MonocularOdometry, OdometryResult
 from sfm_odometry.params import OdometryParams
 from sfm_odometry.scale import ScaleEstimate
 from sfm_odometry.scale.arguments import Speed, add_scale_arguments, read_speeds, scale_options
 
 
 @dataclass
-class Recording:
+class FolderResult:
     """What the odometry said of a folder: poses by stamp, and what happened on the way."""
 
     start_from_camera: dict[int, np.ndarray] = field(default_factory=dict)
@@ -62,7 +63,8 @@ class Recording:
         return f"scale by {newest.source}: {value} at the end, metric at {metric} of {len(self.scales)} frames{why}"
 
     def poses(self, stamps_ns: Sequence[int]) -> np.ndarray:
-        """One pose a stamp (N, 4, 4); a frame that was never in a full window has the pose before it."""
+        """One pose a stamp (N, 4, 4); a frame that was never in a full window has the pose
+        before it."""
         poses, newest = [], np.eye(4)
         for stamp_ns in stamps_ns:
             newest = self.start_from_camera.get(stamp_ns, newest)
@@ -77,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Track the folder, then write the poses; what can be checked is checked before the long work."""
+    """Track the folder, then write the poses; what can be checked is checked before the long
+    work."""
     images = list_images(arguments.images)
     stamps_ns = _stamps_ns(images, arguments.times)
     intrinsics = _intrinsics(images[0], arguments)
@@ -85,15 +88,32 @@ def command(arguments: argparse.Namespace) -> None:
     speeds = read_speeds(arguments.speeds) if arguments.speeds is not None else []
     estimator = Estimator.from_file(arguments.model, arguments.device, arguments.backend)
     if len(images) < estimator.window_length:
-        raise InputError(f"{arguments.images}: {len(images)} images, expected at least the {estimator.window_length} of one window")
+        raise InputError(
+            f"{arguments.images}: {len(images)} images, expected at least the {estimator.window_length} of one window"
+        )
     for folder in (arguments.out.parent, arguments.depth_dir, arguments.masks_dir):
         _make_folder(folder)
-    recording = track(estimator, params, images, stamps_ns, intrinsics, arguments.depth_dir, arguments.masks_dir, speeds)
-    write = write_kitti if arguments.format == "kitti" else lambda path, poses: write_tum(path, np.array(stamps_ns) / 1e9, poses)
+    recording = track(
+        estimator,
+        params,
+        images,
+        stamps_ns,
+        intrinsics,
+        arguments.depth_dir,
+        arguments.masks_dir,
+        speeds,
+    )
+    write = (
+        write_kitti
+        if arguments.format == "kitti"
+        else lambda path, poses: write_tum(path, np.array(stamps_ns) / 1e9, poses)
+    )
     write(arguments.out, recording.poses(stamps_ns))
     for event in recording.events:
         print(event, file=sys.stderr)
-    print(f"{arguments.out}: {len(images)} poses, {np.median(recording.inference_ms):.1f} ms a frame (median, without reading the image)")
+    print(
+        f"{arguments.out}: {len(images)} poses, {np.median(recording.inference_ms):.1f} ms a frame (median, without reading the image)"
+    )
     print(recording.scale_said)
 
 
@@ -106,9 +126,10 @@ def track(
     depth_dir: Path | None = None,
     masks_dir: Path | None = None,
     speeds: Sequence[Speed] = (),
-) -> Recording:
-    """Run the odometry over image files; depth and masks are written as they come, <image name>.npy, float32 (H, W)."""
-    odometry, recording = MonocularOdometry(estimator, params), Recording()
+) -> FolderResult:
+    """Run the odometry over image files; depth and masks are written as they come, <image
+    name>.npy, float32 (H, W)."""
+    odometry, recording = MonocularOdometry(estimator, params), FolderResult()
     waiting = deque(speeds)
     names = {stamp_ns: path.stem for stamp_ns, path in zip(stamps_ns, images, strict=True)}
     started = time.monotonic()
@@ -117,7 +138,9 @@ def track(
         check_image_size(path, image, intrinsics)
         while waiting and waiting[0].stamp_ns <= stamp_ns:
             odometry.observe_speed(*waiting.popleft())
-        result = odometry.process(image, intrinsics, stamp_ns, depth_dir is not None, masks_dir is not None)
+        result = odometry.process(
+            image, intrinsics, stamp_ns, depth_dir is not None, masks_dir is not None
+        )
         recording.add(path.name, result)
         _save_panel(depth_dir, result.depth, names)
         _save_panel(masks_dir, result.mask, names)
@@ -131,13 +154,17 @@ def _stamps_ns(images: Sequence[Path], times: Path | None) -> list[int]:
         return [round(frame_number(path) / NOMINAL_RATE_HZ * 1e9) for path in images]
     stamps_s = read_times(times)
     if len(stamps_s) != len(images):
-        raise InputError(f"{times}: {len(stamps_s)} times for {len(images)} images, expected one for each")
+        raise InputError(
+            f"{times}: {len(stamps_s)} times for {len(images)} images, expected one for each"
+        )
     return [round(stamp * 1e9) for stamp in stamps_s]
 
 
 def _intrinsics(first_image: Path, arguments: argparse.Namespace) -> Intrinsics:
     height, width = read_image(first_image).shape[:2]
-    camera = arguments.camera if arguments.camera is not None else camera_of_folder(arguments.images)
+    camera = (
+        arguments.camera if arguments.camera is not None else camera_of_folder(arguments.images)
+    )
     return read_calibration(arguments.calib, camera or 0, width, height)
 
 
@@ -150,7 +177,7 @@ def _make_folder(folder: Path | None) -> None:
         raise OutputError(f"{folder}: folder cannot be made: {error.strerror}") from error
 
 
-def _save_panel(folder: Path | None, panel: Panel | None, names: dict[int, str]) -> None:
+def _save_panel(folder: Path | None, panel: DenseMap | None, names: dict[int, str]) -> None:
     if folder is None or panel is None:
         return
     path = folder / f"{names[panel.stamp_ns]}.npy"
@@ -163,26 +190,64 @@ def _save_panel(folder: Path | None, panel: Panel | None, names: dict[int, str])
 def _show_progress(done: int, total: int, elapsed_s: float) -> None:
     if sys.stderr.isatty() and (done % 10 == 0 or done == total):
         end = "\n" if done == total else ""
-        print(f"\r{done}/{total} frames, {done / elapsed_s:.1f} frames/s", end=end, file=sys.stderr, flush=True)
+        print(
+            f"\r{done}/{total} frames, {done / elapsed_s:.1f} frames/s",
+            end=end,
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sfm_odometry.run", description=__doc__)
-    parser.add_argument("--images", type=Path, required=True, help="folder of PNG or JPEG images, rectified, numbered")
-    parser.add_argument("--calib", type=Path, required=True, help="KITTI calib.txt or calib_cam_to_cam.txt, or a 3x3 camera matrix")
-    parser.add_argument("--camera", type=int, help="which of KITTI's cameras; default: by the folder's name, else 0")
-    parser.add_argument("--times", type=Path, help="one time in seconds a frame; default: 10 frames a second")
-    parser.add_argument("--model", type=Path, help="a .safetensors model; default: the packaged one")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        required=True,
+        help="folder of PNG or JPEG images, rectified, numbered",
+    )
+    parser.add_argument(
+        "--calib",
+        type=Path,
+        required=True,
+        help="KITTI calib.txt or calib_cam_to_cam.txt, or a 3x3 camera matrix",
+    )
+    parser.add_argument(
+        "--camera", type=int, help="which of KITTI's cameras; default: by the folder's name, else 0"
+    )
+    parser.add_argument(
+        "--times", type=Path, help="one time in seconds a frame; default: 10 frames a second"
+    )
+    parser.add_argument(
+        "--model", type=Path, help="a .safetensors model; default: the packaged one"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
-    parser.add_argument("--backend", choices=BACKEND_NAMES, default="auto", help="what computes the networks; auto: measured at the start")
+    parser.add_argument(
+        "--backend",
+        choices=BACKEND_NAMES,
+        default="auto",
+        help="what computes the networks; auto: measured at the start",
+    )
     add_scale_arguments(parser)
-    parser.add_argument("--no-refine", action="store_true", help="the networks' motions as they are, without aligning the images")
-    parser.add_argument("--out", type=Path, required=True, help="file of poses, camera0_from_camera, one a frame")
+    parser.add_argument(
+        "--no-refine",
+        action="store_true",
+        help="the networks' motions as they are, without aligning the images",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="file of poses, camera0_from_camera, one a frame"
+    )
     parser.add_argument("--format", choices=("kitti", "tum"), default="kitti")
     parser.add_argument(
-        "--depth-dir", type=Path, help="folder for depth along z as .npy, one a frame, at the network's size, NaN = unknown"
+        "--depth-dir",
+        type=Path,
+        help="folder for depth along z as .npy, one a frame, at the network's size, NaN = unknown",
     )
-    parser.add_argument("--masks-dir", type=Path, help="folder for explainability masks as .npy, of every frame that was a window's target")
+    parser.add_argument(
+        "--masks-dir",
+        type=Path,
+        help="folder for explainability masks as .npy, of every frame that was a window's target",
+    )
     return parser
 
 

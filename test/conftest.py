@@ -1,4 +1,5 @@
-"""Keeps the tests' ROS traffic to themselves: a domain of their own, on this machine only, and no log files in the home folder."""
+"""Keeps the tests' ROS traffic to themselves: a domain of their own, on this machine only, and
+no log files in the home folder."""
 
 import os
 import shutil
@@ -7,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-# Before any test imports rclpy: the middleware reads these once. The domain differs from one test run to the next; above 101 its ports
-# could meet those that Linux gives out.
+# Before any test imports rclpy: the middleware reads these once. The domain differs from one test
+# run to the next; above 101 its ports could meet those that Linux gives out.
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 LOGS = tempfile.mkdtemp(prefix="sfm_odometry_test_logs_")
 os.environ["ROS_LOG_DIR"] = LOGS
@@ -24,9 +25,12 @@ SHARED_KITTI = Path(__file__).resolve().parents[2] / "shared" / "data" / "kitti"
 
 @pytest.fixture(scope="session")
 def kitti() -> Path:
-    """The folder of real KITTI frames beside the repository; tests that need it skip where it is absent."""
+    """The folder of real KITTI frames beside the repository; tests that need it skip where it is
+    absent."""
     if not SHARED_KITTI.is_dir():
-        pytest.skip(f"no real KITTI frames at {SHARED_KITTI}: they may not be shipped (CC BY-NC-SA)")
+        pytest.skip(
+            f"no real KITTI frames at {SHARED_KITTI}: they may not be shipped (CC BY-NC-SA)"
+        )
     return SHARED_KITTI
 
 

@@ -1,4 +1,5 @@
-"""What the Markdown files say is so: their commands parse, their links lead somewhere, their settings exist."""
+"""What the Markdown files say is so: their commands parse, their links lead somewhere, their
+settings exist."""
 
 import ast
 import dataclasses
@@ -20,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELLS = ("", "sh", "bash", "console")
-COMMAND = re.compile(r"-m (?P<module>training(?:\.\w+)*|sfm_odometry\.(?:run|export))\b(?P<arguments>[^>|#]*)")
+COMMAND = re.compile(
+    r"-m (?P<module>training(?:\.\w+)*|sfm_odometry\.(?:run|export))\b(?P<arguments>[^>|#]*)"
+)
 SPAN = re.compile(r"`([^`\n]+)`")
 SETTING = re.compile(r"((?:objective|model|augment)\.\w+(?:\.\w+)*|[a-z]\w*(?==(?!value)))[=:]?.*")
 
@@ -35,7 +38,12 @@ class Command:
 
 
 def commands() -> list[Command]:
-    blocks = [(page.name, block) for page in PAGES for language, block in FENCED.findall(page.read_text()) if language in SHELLS]
+    blocks = [
+        (page.name, block)
+        for page in PAGES
+        for language, block in FENCED.findall(page.read_text())
+        if language in SHELLS
+    ]
     return [command for page, block in blocks for command in commands_of(page, block)]
 
 
@@ -58,12 +66,23 @@ def named(commands: list[Command]) -> pytest.MarkDecorator:
 def main_of(module: str) -> typing.Callable[[list[str]], int]:
     """`main` of a module, or of the package's __main__."""
     found = importlib.import_module(module)
-    return found.main if hasattr(found, "main") else importlib.import_module(f"{module}.__main__").main
+    return (
+        found.main if hasattr(found, "main") else importlib.import_module(f"{module}.__main__").main
+    )
 
 
 def test_there_are_commands_of_every_program_to_look_at() -> None:
     modules = {command.module for command in commands()}
-    wanted = {"synthetic", "prepare", "train", "plot", "ablation", "evaluate", "accuracy", "classical"}
+    wanted = {
+        "synthetic",
+        "prepare",
+        "train",
+        "plot",
+        "ablation",
+        "evaluate",
+        "accuracy",
+        "classical",
+    }
     assert {f"training.{name}" for name in wanted} | {"sfm_odometry.run"} <= modules
 
 
@@ -75,7 +94,9 @@ def test_the_program_takes_these_options(command: Command, monkeypatch: pytest.M
     assert main(command.arguments) == 0
 
 
-@named([command for command in commands() if command.module in ("training.train", "training.ablation")])
+@named(
+    [command for command in commands() if command.module in ("training.train", "training.ablation")]
+)
 def test_the_recipe_is_there_and_takes_these_settings(command: Command) -> None:
     recipe = ROOT / command.arguments[command.arguments.index("--config") + 1]
     assert recipe.is_file()
@@ -95,20 +116,32 @@ GIVEN_PARAMETER = re.compile(r"-p ([\w.]+):=|ros2 param set \S+ ([\w.]+)")
 
 
 def lines_of_shell() -> list[str]:
-    blocks = [block for page in PAGES for language, block in FENCED.findall(page.read_text()) if language in SHELLS]
+    blocks = [
+        block
+        for page in PAGES
+        for language, block in FENCED.findall(page.read_text())
+        if language in SHELLS
+    ]
     return [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
 
 
 def launch_arguments(file: str) -> set[str]:
-    """Names of the arguments of a launch file: the keys of its dictionaries and of camera.launch.py's, which all of them take."""
-    nodes = [node for name in (file, "camera.launch.py") for node in ast.walk(ast.parse((ROOT / "launch" / name).read_text()))]
+    """Names of the arguments of a launch file: the keys of its dictionaries and of
+    camera.launch.py's, which all of them take."""
+    nodes = [
+        node
+        for name in (file, "camera.launch.py")
+        for node in ast.walk(ast.parse((ROOT / "launch" / name).read_text()))
+    ]
     keys = [key for node in nodes if isinstance(node, ast.Dict) for key in node.keys]
     return {key.value for key in keys if isinstance(key, ast.Constant)}
 
 
 def test_launch_files_are_there_and_take_these_arguments() -> None:
     launched = [match for line in lines_of_shell() for match in LAUNCH.finditer(line)]
-    assert {match["file"] for match in launched} == {path.name for path in (ROOT / "launch").glob("*.launch.py")}
+    assert {match["file"] for match in launched} == {
+        path.name for path in (ROOT / "launch").glob("*.launch.py")
+    }
     for match in launched:
         names = re.findall(r"(\w+):=", match["arguments"])
         assert set(names) <= launch_arguments(match["file"]), match[0]
@@ -119,12 +152,16 @@ def test_ros_programs_and_their_parameters_are_there() -> None:
     programs = {name for line in lines for name in ROS_PROGRAM.findall(line)}
     assert "odometry_node" in programs
     assert all((ROOT / "sfm_odometry" / "nodes" / f"{name}.py").is_file() for name in programs)
-    given = {name for line in lines for names in GIVEN_PARAMETER.findall(line) for name in names if name}
+    given = {
+        name for line in lines for names in GIVEN_PARAMETER.findall(line) for name in names if name
+    }
     assert given and given <= NODE_PARAMETERS | {"use_sim_time"}
 
 
 def links(page: Path) -> list[str]:
-    return [link for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)) if not re.match(r"\w+:", link)]
+    return [
+        link for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)) if not re.match(r"\w+:", link)
+    ]
 
 
 def anchors(page: Path) -> set[str]:
@@ -167,18 +204,33 @@ def is_setting(name: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_settings_in_the_text_exist(page: Path) -> None:
-    settings = [match[1] for span in SPAN.findall(prose(page)) for word in span.split() if (match := SETTING.fullmatch(word))]
+    settings = [
+        match[1]
+        for span in SPAN.findall(prose(page))
+        for word in span.split()
+        if (match := SETTING.fullmatch(word))
+    ]
     assert [name for name in settings if not is_setting(name)] == []
 
 
 def test_a_setting_that_does_not_exist_is_found_out() -> None:
-    assert is_setting("objective.auto_mask") and is_setting("model.pose.feature_widths") and is_setting("steps")
-    assert not is_setting("objective.automask") and not is_setting("model.pose.feature_width") and not is_setting("auto_mask")
+    assert (
+        is_setting("objective.auto_mask")
+        and is_setting("model.pose.feature_widths")
+        and is_setting("steps")
+    )
+    assert (
+        not is_setting("objective.automask")
+        and not is_setting("model.pose.feature_width")
+        and not is_setting("auto_mask")
+    )
 
 
 def table_of_switches() -> dict[str, list[str]]:
     """The recipes' values of each objective setting, as docs/training.md lists them."""
-    row = re.compile(r"^\| `objective\.(\w+)` \|.*\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+    row = re.compile(
+        r"^\| `objective\.(\w+)` \|.*\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE
+    )
     rows = row.findall((ROOT / "docs/training.md").read_text())
     return {name: [value.strip() for value in values] for name, *values in rows}
 

@@ -1,4 +1,5 @@
-"""A real `colcon build` puts everything where `ros2 run` and `ros2 launch` look for it, and nothing else."""
+"""A real `colcon build` puts everything where `ros2 run` and `ros2 launch` look for it, and
+nothing else."""
 
 import ast
 import os
@@ -15,7 +16,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXECUTABLES = {"odometry_node", "kitti_player", "kitti_to_bag", "bag_player"}
-COLCON = shutil.which("colcon", path=f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ.get('PATH', '')}")
+COLCON = shutil.which(
+    "colcon", path=f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ.get('PATH', '')}"
+)
 
 
 @pytest.fixture(scope="module", params=["install", "symlink-install"])
@@ -37,11 +40,17 @@ def prefix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def run_installed(prefix: Path, *command: object) -> subprocess.CompletedProcess:
     """A command in the sourced workspace, away from the source tree."""
     setup = f'. "{prefix.parent}/local_setup.sh" && exec "$@"'
-    return subprocess.run(["sh", "-c", setup, "sh", *map(str, command)], cwd=prefix, capture_output=True, text=True)
+    return subprocess.run(
+        ["sh", "-c", setup, "sh", *map(str, command)], cwd=prefix, capture_output=True, text=True
+    )
 
 
 def test_executables_are_where_ros2_run_looks(prefix: Path) -> None:
-    found = {path.name for path in (prefix / "lib" / "sfm_odometry").iterdir() if os.access(path, os.X_OK)}
+    found = {
+        path.name
+        for path in (prefix / "lib" / "sfm_odometry").iterdir()
+        if os.access(path, os.X_OK)
+    }
     assert found == EXECUTABLES
 
 
@@ -59,7 +68,9 @@ def test_share_holds_launch_and_configuration(prefix: Path) -> None:
     for folder in ("launch", "config"):
         source = {path.name for path in (ROOT / folder).iterdir() if path.is_file()}
         assert {path.name for path in (share / folder).iterdir() if path.is_file()} == source
-    assert {"camera.launch.py", "kitti_replay.launch.py"} <= {path.name for path in (share / "launch").iterdir()}
+    assert {"camera.launch.py", "kitti_replay.launch.py"} <= {
+        path.name for path in (share / "launch").iterdir()
+    }
 
 
 def test_model_is_installed(prefix: Path) -> None:
@@ -75,11 +86,18 @@ def test_only_the_package_is_installed(prefix: Path) -> None:
 
 
 def declared_dependencies() -> set[str]:
-    return set(re.findall(r"<exec_depend[^>]*>(.*?)</exec_depend>", (ROOT / "package.xml").read_text()))
+    return set(
+        re.findall(r"<exec_depend[^>]*>(.*?)</exec_depend>", (ROOT / "package.xml").read_text())
+    )
 
 
 def test_package_xml_declares_what_is_imported() -> None:
-    key_of = {"tf2_ros": "tf2_ros_py", "numpy": "python3-numpy", "cv2": "python3-opencv", "torch": "python3-torch"}
+    key_of = {
+        "tf2_ros": "tf2_ros_py",
+        "numpy": "python3-numpy",
+        "cv2": "python3-opencv",
+        "torch": "python3-torch",
+    }
     key_of |= {"rosbags": "python3-rosbags-pip", "yaml": "python3-yaml"}
     imported = set()
     for path in [*(ROOT / "sfm_odometry").rglob("*.py"), *(ROOT / "launch").glob("*.py")]:
@@ -89,20 +107,29 @@ def test_package_xml_declares_what_is_imported() -> None:
 
 
 def optional_packages() -> set[str]:
-    """What setup.py offers as extras: rosdep does not bring it, and the package works without it."""
+    """What setup.py offers as extras: rosdep does not bring it, and the package works without
+    it."""
     options: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         patch.setattr("setuptools.setup", lambda **given: options.update(given))
         runpy.run_path("setup.py")
-    return {re.split(r"[^\w.-]", name)[0] for names in options["extras_require"].values() for name in names}
+    return {
+        re.split(r"[^\w.-]", name)[0]
+        for names in options["extras_require"].values()
+        for name in names
+    }
 
 
 def test_extras_are_imported_only_where_they_are_used() -> None:
     optional = optional_packages()
     assert {"onnxruntime", "openvino"} <= optional
     for path in (ROOT / "sfm_odometry").rglob("*.py"):
-        outside_functions = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        outside_functions = [
+            node
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
         assert not packages_imported(outside_functions) & optional, path
 
 

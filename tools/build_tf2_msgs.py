@@ -1,9 +1,11 @@
-"""Builds the message package tf2_msgs into the virtual environment whose interpreter runs this file.
+"""Builds the message package tf2_msgs into the virtual environment whose interpreter runs this
+file.
 
-The Python index carries every message package that we need but this one. Its definition is one line (ros_dropins/tf2_msgs), and the
-wheels bring ROS 2's own generators, so the result is what an ordinary ROS 2 install has: the same wire format, the same type hash.
-The generators are called as the Python functions that they are, and one compiler call makes one extension module of what they wrote:
-no CMake.
+The Python index carries every message package that we need but this one. Its definition is one line
+(ros_dropins/tf2_msgs), and the wheels bring ROS 2's own generators, so the result is what an
+ordinary ROS 2 install has: the same wire format, the same type hash. The generators are called as
+the Python functions that they are, and one compiler call makes one extension module of what they
+wrote: no CMake.
 """
 
 import json
@@ -19,7 +21,8 @@ PACKAGE = "tf2_msgs"
 MESSAGE_FILE = Path("msg", "TFMessage.msg")
 DEFINITION = Path(__file__).resolve().parents[1] / "ros_dropins" / PACKAGE / MESSAGE_FILE
 DEPENDENCIES = ("geometry_msgs", "std_msgs", "builtin_interfaces")
-# rclpy asks for the dispatching type support. Behind it, Fast DDS serializes by the one and describes the type to its peers by the other.
+# rclpy asks for the dispatching type support. Behind it, Fast DDS serializes by the one and
+# describes the type to its peers by the other.
 DISPATCH = "rosidl_typesupport_c"
 FASTRTPS, INTROSPECTION = "rosidl_typesupport_fastrtps_c", "rosidl_typesupport_introspection_c"
 MESSAGE_LIBRARIES = ("rosidl_generator_c", "rosidl_generator_py", FASTRTPS, INTROSPECTION)
@@ -56,17 +59,26 @@ def generate(work: Path) -> None:
     convert_msg_to_idl(work, PACKAGE, MESSAGE_FILE, work / MESSAGE_FILE.parent)
     rosidl_generator_type_description.generate_type_hash(arguments_file(work, "description"))
     rosidl_generator_c.generate_c(arguments_file(work, "c", "rosidl_generator_c"), False)
-    rosidl_typesupport_fastrtps_c.generate_typesupport_fastrtps_c(arguments_file(work, "fastrtps", FASTRTPS))
-    rosidl_typesupport_introspection_c.generate_c(arguments_file(work, "introspection", INTROSPECTION))
-    rosidl_typesupport_c.generate_c(arguments_file(work, "dispatch", DISPATCH), [FASTRTPS, INTROSPECTION])
-    rosidl_generator_py.generate_py(arguments_file(work, "python", "rosidl_generator_py"), [DISPATCH])
+    rosidl_typesupport_fastrtps_c.generate_typesupport_fastrtps_c(
+        arguments_file(work, "fastrtps", FASTRTPS)
+    )
+    rosidl_typesupport_introspection_c.generate_c(
+        arguments_file(work, "introspection", INTROSPECTION)
+    )
+    rosidl_typesupport_c.generate_c(
+        arguments_file(work, "dispatch", DISPATCH), [FASTRTPS, INTROSPECTION]
+    )
+    rosidl_generator_py.generate_py(
+        arguments_file(work, "python", "rosidl_generator_py"), [DISPATCH]
+    )
     (work / "python" / PACKAGE / "__init__.py").touch()
     for generator in ("rosidl_generator_c", FASTRTPS, INTROSPECTION):
         write_visibility_header(work, generator)
 
 
 def arguments_file(work: Path, part: str, generator: str = "") -> str:
-    """The JSON file that a generator takes in place of arguments; it writes into work/part/tf2_msgs."""
+    """The JSON file that a generator takes in place of arguments; it writes into
+    work/part/tf2_msgs."""
     idl = MESSAGE_FILE.with_suffix(".idl")
     arguments = {
         "package_name": PACKAGE,
@@ -74,10 +86,16 @@ def arguments_file(work: Path, part: str, generator: str = "") -> str:
         "output_dir": str(work / part / PACKAGE),
         "template_dir": str(SHARE / generator / "resource"),
         "target_dependencies": [],
-        "ros_interface_dependencies": [f"{name}:{file}" for name in DEPENDENCIES for file in sorted((SHARE / name).glob("msg/*.idl"))],
+        "ros_interface_dependencies": [
+            f"{name}:{file}"
+            for name in DEPENDENCIES
+            for file in sorted((SHARE / name).glob("msg/*.idl"))
+        ],
         "ros_interface_files": [str(work / MESSAGE_FILE)],
         "include_paths": [f"{name}:{SHARE / name}" for name in DEPENDENCIES],
-        "type_description_tuples": [f"{idl}:{work / 'description' / PACKAGE / MESSAGE_FILE.with_suffix('.json')}"],
+        "type_description_tuples": [
+            f"{idl}:{work / 'description' / PACKAGE / MESSAGE_FILE.with_suffix('.json')}"
+        ],
     }
     path = work / f"{part}.json"
     path.write_text(json.dumps(arguments))
@@ -86,25 +104,46 @@ def arguments_file(work: Path, part: str, generator: str = "") -> str:
 
 def write_visibility_header(work: Path, generator: str) -> None:
     """The one header per generator that CMake would have configured."""
-    template = (SHARE / generator / "resource" / f"{generator}__visibility_control.h.in").read_text()
-    text = template.replace("@PROJECT_NAME_UPPER@", PACKAGE.upper()).replace("@PROJECT_NAME@", PACKAGE)
+    template = (
+        SHARE / generator / "resource" / f"{generator}__visibility_control.h.in"
+    ).read_text()
+    text = template.replace("@PROJECT_NAME_UPPER@", PACKAGE.upper()).replace(
+        "@PROJECT_NAME@", PACKAGE
+    )
     (work / "c" / PACKAGE / "msg" / f"{generator}__visibility_control.h").write_text(text)
 
 
 def compile_extension(work: Path, extension: Path) -> None:
-    """Compile everything generated into one extension module, linked to the libraries of the wheels in the environment's lib folder."""
+    """Compile everything generated into one extension module, linked to the libraries of the
+    wheels in the environment's lib folder."""
     import numpy
 
     sources = sorted(str(path) for pattern in ("*.c", "*.cpp") for path in work.rglob(pattern))
-    # Two kinds of include folder: PREFIX/include/NAME (headers are NAME/...), and the plain one, where fastcdr lies.
+    # Two kinds of include folder: PREFIX/include/NAME (headers are NAME/...), and the plain one,
+    # where fastcdr lies.
     headers = PREFIX / "include"
     includes = [work / part for part in ("c", "fastrtps", "introspection")]
     includes += [headers, *sorted(path for path in headers.iterdir() if path.is_dir())]
     includes += [Path(sysconfig.get_path("include")), Path(numpy.get_include())]
-    libraries = [f"{name}__{kind}" for name in DEPENDENCIES for kind in MESSAGE_LIBRARIES] + list(LIBRARIES)
-    # cc tells C from C++ by the file's name and finds g++'s compiler proper by itself; -w: warnings in generated code help nobody.
-    command = [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-w", "-o", str(extension), *sources]
-    command += [f"-I{path}" for path in includes] + [f"-L{LIBRARY_FOLDER}", f"-Wl,-rpath,{LIBRARY_FOLDER}"]
+    libraries = [f"{name}__{kind}" for name in DEPENDENCIES for kind in MESSAGE_LIBRARIES] + list(
+        LIBRARIES
+    )
+    # cc tells C from C++ by the file's name and finds g++'s compiler proper by itself; -w: warnings
+    # in generated code help nobody.
+    command = [
+        os.environ.get("CC", "cc"),
+        "-shared",
+        "-fPIC",
+        "-O1",
+        "-w",
+        "-o",
+        str(extension),
+        *sources,
+    ]
+    command += [f"-I{path}" for path in includes] + [
+        f"-L{LIBRARY_FOLDER}",
+        f"-Wl,-rpath,{LIBRARY_FOLDER}",
+    ]
     command += [f"-l{name}" for name in libraries] + ["-lstdc++"]
     subprocess.run(command, check=True)
 
@@ -112,7 +151,8 @@ def compile_extension(work: Path, extension: Path) -> None:
 def install(package: Path, extension: str) -> Path:
     """Replace the package in site-packages by the one just built; returns where it lies.
 
-    The dispatching type support loads the others by the names of their libraries: those lead to the extension, which has all of them.
+    The dispatching type support loads the others by the names of their libraries: those lead to the
+    extension, which has all of them.
     """
     target = Path(sysconfig.get_path("platlib"), PACKAGE)
     shutil.rmtree(target, ignore_errors=True)

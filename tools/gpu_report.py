@@ -1,4 +1,5 @@
-"""What tools/gpu_run.sh asks of Python: tables in markdown from logs, the length of a run from a measured speed, a model in half size.
+"""What tools/gpu_run.sh asks of Python: tables in markdown from logs, the length of a run from a
+measured speed, a model in half size.
 
 gpu_report.py tests LOG            pytest's -rA lines, one row a test
 gpu_report.py steps LOG RECIPE BATCH SECONDS      steps of a run that is to take so long, by the table of benchmarks.training
@@ -22,8 +23,16 @@ ROWS = 12
 def tests(log: Path) -> str:
     """A table of pytest's short summary, and its last line."""
     lines = log.read_text(errors="replace").splitlines()
-    rows = [match.groups() for line in lines if (match := re.match(r"(PASSED|FAILED|ERROR|SKIPPED) (.*)", line))]
-    table = ["| result | test |", "|---|---|", *(f"| {result} | {text.replace('|', '/')[:160]} |" for result, text in rows)]
+    rows = [
+        match.groups()
+        for line in lines
+        if (match := re.match(r"(PASSED|FAILED|ERROR|SKIPPED) (.*)", line))
+    ]
+    table = [
+        "| result | test |",
+        "|---|---|",
+        *(f"| {result} | {text.replace('|', '/')[:160]} |" for result, text in rows),
+    ]
     return "\n".join([*table, "", lines[-1].strip("= ") if lines else "nothing was printed"])
 
 
@@ -40,14 +49,23 @@ def steps(log: Path, recipe: str, batch: int, seconds: float) -> int:
 
 def training(runs: list[Path]) -> str:
     """A table of what the runs logged."""
-    lines = ["| run | step | snippets/s | data wait | loss | validation |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| run | step | snippets/s | data wait | loss | validation |",
+        "|---|---|---|---|---|---|",
+    ]
     for run in runs:
         log = run / "log.jsonl"
-        entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        entries = (
+            [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        )
         learning = [entry for entry in entries if "loss" in entry]
         every = max(len(learning) // ROWS, 1)
         for entry in learning[(len(learning) - 1) % every :: every]:  # the last one is among them
-            figures = (f"{entry['samples_per_s']:.0f}", f"{entry['data_wait']:.3f}", f"{entry['loss']:.4f}")
+            figures = (
+                f"{entry['samples_per_s']:.0f}",
+                f"{entry['data_wait']:.3f}",
+                f"{entry['loss']:.4f}",
+            )
             lines.append(f"| {run.name} | {entry['step']} | {' | '.join(figures)} | |")
         for entry in (entry for entry in entries if "validation" in entry):
             scores = ", ".join(f"{name} {value:.4f}" for name, value in entry["validation"].items())
@@ -74,7 +92,9 @@ def main() -> None:
     elif command == "half":
         half(*map(Path, arguments))
     else:
-        sys.exit(f"gpu_report.py: unknown command '{command}', expected tests, steps, training or half")
+        sys.exit(
+            f"gpu_report.py: unknown command '{command}', expected tests, steps, training or half"
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Links the drop-ins of ros_dropins/ into the virtual environment whose interpreter runs this file.
 
-Only where the real module cannot be imported, or cannot do its work: the real cv_bridge imports without its compiled part and then fails
-on the first image, so each module is tried, not just found.
+Only where the real module cannot be imported, or cannot do its work: the real cv_bridge imports
+without its compiled part and then fails on the first image, so each module is tried, not just
+found.
 """
 
 import shutil
@@ -25,8 +26,11 @@ def main() -> int:
     folder = Path(sys.prefix, "dropins")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    # Ahead of everything, PYTHONPATH of a sourced ROS 2 too: what lies here is there because the one that lies there does not work.
-    Path(sysconfig.get_path("purelib"), "dropins.pth").write_text(f"import sys; sys.path.insert(0, {str(folder)!r})\n")
+    # Ahead of everything, PYTHONPATH of a sourced ROS 2 too: what lies here is there because the
+    # one that lies there does not work.
+    Path(sysconfig.get_path("purelib"), "dropins.pth").write_text(
+        f"import sys; sys.path.insert(0, {str(folder)!r})\n"
+    )
     for name, trial in TRIALS.items():
         if works(trial):
             continue
@@ -38,7 +42,8 @@ def main() -> int:
 
 
 def works(trial: str) -> bool:
-    """Whether the trial runs in an interpreter of its own: a failed import would leave halves of modules behind in this one."""
+    """Whether the trial runs in an interpreter of its own: a failed import would leave halves of
+    modules behind in this one."""
     return subprocess.run([sys.executable, "-c", trial], stderr=subprocess.DEVNULL).returncode == 0
 
 

@@ -1,7 +1,9 @@
-"""Trains variants of a recipe on the same data for the same steps and puts their validation scores into one table.
+"""Trains variants of a recipe on the same data for the same steps and puts their validation scores
+into one table.
 
-`python -m training.ablation --config config/ablation/switches.yaml --data D [D ...] --out DIR [key=value ...]`. The configuration names
-the variants: each a recipe and the settings in which it differs. Finished variants are kept, an interrupted one goes on where it was.
+`python -m training.ablation --config config/ablation/switches.yaml --data D [D ...] --out DIR
+[key=value ...]`. The configuration names the variants: each a recipe and the settings in which it
+differs. Finished variants are kept, an interrupted one goes on where it was.
 """
 
 import argparse
@@ -57,46 +59,76 @@ def command(arguments: argparse.Namespace) -> None:
 
 
 def read_variants(path: Path) -> list[Variant]:
-    """The variants of a YAML file {variants: {name: {recipe: FILE, settings: [key=value, ...]}}, common: [key=value, ...]}.
+    """The variants of a YAML file {variants: {name: {recipe: FILE, settings: [key=value, ...]}},
+    common: [key=value, ...]}.
 
     Recipes are found beside the file. Raises InputError naming what is missing or unknown.
     """
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict) or set(content) - {"common", "variants"} or not isinstance(content.get("variants"), dict):
-        raise InputError(f"{path}: expected 'variants', a mapping of names, and perhaps 'common', a list of settings")
-    return [_variant(path, name, entry, content.get("common", [])) for name, entry in content["variants"].items()]
+        raise InputError(
+            f"{path}: cannot be read as YAML: {' '.join(str(error).split())}"
+        ) from error
+    if (
+        not isinstance(content, dict)
+        or set(content) - {"common", "variants"}
+        or not isinstance(content.get("variants"), dict)
+    ):
+        raise InputError(
+            f"{path}: expected 'variants', a mapping of names, and perhaps 'common', a list of settings"
+        )
+    return [
+        _variant(path, name, entry, content.get("common", []))
+        for name, entry in content["variants"].items()
+    ]
 
 
 def _variant(path: Path, name: str, entry: Any, common: list[str]) -> Variant:
     if not isinstance(entry, dict) or "recipe" not in entry or set(entry) - {"recipe", "settings"}:
-        raise InputError(f"{path}: variant '{name}' needs 'recipe', a file beside it, and perhaps 'settings', a list of key=value")
+        raise InputError(
+            f"{path}: variant '{name}' needs 'recipe', a file beside it, and perhaps 'settings', a list of key=value"
+        )
     return Variant(name, path.parent / entry["recipe"], (*common, *entry.get("settings", [])))
 
 
 def _train(variant: Variant, data: Sequence[Path], folder: Path, overrides: Sequence[str]) -> None:
     """Start a run or go on with it; ends the program with the run's exit code where it fails."""
     exit_code = train.main(
-        ["--config", str(variant.recipe), "--data", *map(str, data), "--out", str(folder), "--resume", *variant.settings, *overrides]
+        [
+            "--config",
+            str(variant.recipe),
+            "--data",
+            *map(str, data),
+            "--out",
+            str(folder),
+            "--resume",
+            *variant.settings,
+            *overrides,
+        ]
     )
     if exit_code:
         raise SystemExit(exit_code)
 
 
 def final_scores(folder: Path) -> dict[str, float]:
-    """The last validation of a run, with its speed; raises InputError where the run was not validated."""
+    """The last validation of a run, with its speed; raises InputError where the run was not
+    validated."""
     entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     scores = [entry for entry in entries if "validation" in entry]
     if not scores:
-        raise InputError(f"{folder}: was never validated, expected validation_scenes or validation_fraction to hold scenes back")
+        raise InputError(
+            f"{folder}: was never validated, expected validation_scenes or validation_fraction to hold scenes back"
+        )
     return {"step": scores[-1]["step"], **scores[-1]["validation"]}
 
 
 def markdown(results: Mapping[str, Mapping[str, Any]]) -> str:
     """A table with one row a variant."""
-    lines = [f"| | steps | {' | '.join(COLUMNS.values())} |", f"| --- |{' --- |' * (len(COLUMNS) + 1)}"]
+    lines = [
+        f"| | steps | {' | '.join(COLUMNS.values())} |",
+        f"| --- |{' --- |' * (len(COLUMNS) + 1)}",
+    ]
     for name, scores in results.items():
         cells = [f"{scores[key]:.4f}" if key in scores else "" for key in COLUMNS]
         lines.append(f"| {name} | {scores['step']} | {' | '.join(cells)} |")
@@ -112,12 +144,22 @@ def _write(path: Path, text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m training.ablation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m training.ablation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", type=Path, required=True, help="the variants, as config/ablation/switches.yaml")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders written by training.prepare")
-    parser.add_argument("--out", type=Path, required=True, help="a folder for all runs and the table")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings for all variants")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="the variants, as config/ablation/switches.yaml"
+    )
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="folders written by training.prepare"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="a folder for all runs and the table"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="settings for all variants"
+    )
     return parser
 
 

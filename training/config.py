@@ -1,4 +1,5 @@
-"""The configuration of a training run: a YAML file, then key=value from the command line, checked against dataclasses."""
+"""The configuration of a training run: a YAML file, then key=value from the command line,
+checked against dataclasses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,8 @@ class TrainConfig:
     init_from: str | None = None
     """A model file whose weights the run starts from; its images may have another size."""
     inverse_depth_start: float = 0.0
-    """Inverse depth that a fresh depth network begins with; 0: the middle of its range. See docs/theory.md, "Where to start"."""
+    """Inverse depth that a fresh depth network begins with; 0: the middle of its range. See
+    docs/theory.md, "Where to start"."""
     learn_intrinsics: bool = False
     """Learn the cameras' intrinsics too, for video of cameras that nobody calibrated."""
     intrinsics_rate: float = 1.0
@@ -35,18 +37,23 @@ class TrainConfig:
     learning_rate: float = 2e-4
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_steps: int = 0
-    """First steps in which the learning rate grows to its size, evenly: large batches with large rates diverge without."""
+    """First steps in which the learning rate grows to its size, evenly: large batches with large
+    rates diverge without."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
     gradient_clip: float = 0.0
     """Longest gradient that is not shortened; 0: any."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the networks' layers; geometry is always float32. auto: bfloat16 where it is measured to be faster on the device."""
+    """Of the networks' layers; geometry is always float32. auto: bfloat16 where it is measured
+    to be faster on the device."""
     compile: bool = False
-    """Let torch.compile fuse the networks' layers, on a GPU the objective too: a minute or more at the start, faster steps."""
+    """Let torch.compile fuse the networks' layers, on a GPU the objective too: a minute or more
+    at the start, faster steps."""
     cuda_graph: Literal["auto", True, False] = "auto"
-    """Record a step and replay it as one launch. auto: on a GPU, in one process, unless intrinsics are learned."""
+    """Record a step and replay it as one launch. auto: on a GPU, in one process, unless
+    intrinsics are learned."""
     data_on_device: Literal["auto", True, False] = "auto"
-    """Keep all frames in the device's memory and draw there. auto: on a GPU, where they take at most half of what is free."""
+    """Keep all frames in the device's memory and draw there. auto: on a GPU, where they take at
+    most half of what is free."""
     data_weights: tuple[float, ...] = ()
     """How often each data set is drawn; by its number of snippets where empty."""
     validation_scenes: tuple[str, ...] = ()
@@ -68,14 +75,34 @@ class TrainConfig:
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "validation_snippets", "log_every", "checkpoint_every", "keep_checkpoints"):
+        for name in (
+            "steps",
+            "batch_size",
+            "validation_snippets",
+            "log_every",
+            "checkpoint_every",
+            "keep_checkpoints",
+        ):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("pictures_every", "gradient_clip", "prefetch", "intrinsics_rate", "warmup_steps"):
+        for name in (
+            "pictures_every",
+            "gradient_clip",
+            "prefetch",
+            "intrinsics_rate",
+            "warmup_steps",
+        ):
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         _check("learning_rate", self.learning_rate, self.learning_rate > 0, "positive")
-        _check("validation_fraction", self.validation_fraction, 0 <= self.validation_fraction < 1, "0 or more and less than 1")
+        _check(
+            "validation_fraction",
+            self.validation_fraction,
+            0 <= self.validation_fraction < 1,
+            "0 or more and less than 1",
+        )
         if self.objective.needs_masks and not self.model.pose.masks:
-            raise InputError("settings 'objective.explainability' and 'objective.mask_supervision' need 'model.pose.masks: true'")
+            raise InputError(
+                "settings 'objective.explainability' and 'objective.mask_supervision' need 'model.pose.masks: true'"
+            )
 
 
 def _check(name: str, value: float, right: bool, expected: str) -> None:
@@ -84,7 +111,8 @@ def _check(name: str, value: float, right: bool, expected: str) -> None:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
-    """The configuration of a YAML file with overrides such as `objective.smoothness=0.1`; InputError names file, key and value."""
+    """The configuration of a YAML file with overrides such as `objective.smoothness=0.1`;
+    InputError names file, key and value."""
     values = _read(path)
     for override in overrides:
         _apply(values, override)
@@ -102,14 +130,18 @@ def _read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise InputError(f"{path}: expected settings such as 'steps: 20000', found {type(values).__name__}")
+        raise InputError(
+            f"{path}: expected settings such as 'steps: 20000', found {type(values).__name__}"
+        )
     return values
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise InputError(f"'{override}' not understood, expected key=value, as objective.smoothness=0.1")
+        raise InputError(
+            f"'{override}' not understood, expected key=value, as objective.smoothness=0.1"
+        )
     *sections, last = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})
@@ -118,7 +150,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
     try:
         values[last] = _parse_value(text)
     except yaml.YAMLError as error:
-        raise InputError(f"'{override}': the value is not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(
+            f"'{override}': the value is not YAML: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _parse_value(text: str) -> Any:

@@ -1,4 +1,5 @@
-"""Draw a run's curves, or several runs' in one picture: `python -m training.plot RUN [RUN ...] [--out FILE]`."""
+"""Draw a run's curves, or several runs' in one picture: `python -m training.plot RUN [RUN ...]
+[--out FILE]`."""
 
 import argparse
 from collections.abc import Iterable, Sequence
@@ -51,10 +52,16 @@ class Curve:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.plot", description=__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders that training.train has written")
-    parser.add_argument("--out", type=Path, help="PNG, SVG or PDF to write (default: curves.png in the first run)")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="folders that training.train has written"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="PNG, SVG or PDF to write (default: curves.png in the first run)"
+    )
     arguments = parser.parse_args(argv)
-    return run_cli(lambda: command(arguments.runs, arguments.out or arguments.runs[0] / "curves.png"))
+    return run_cli(
+        lambda: command(arguments.runs, arguments.out or arguments.runs[0] / "curves.png")
+    )
 
 
 def command(runs: Sequence[Path], out: Path) -> None:
@@ -62,7 +69,9 @@ def command(runs: Sequence[Path], out: Path) -> None:
     curves = {name: read_curves(run) for name, run in zip(labels(runs), runs, strict=True)}
     figure = draw(curves)
     if out.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
-        raise InputError(f"{out}: the ending says no kind of picture that can be drawn, expected .png, .svg or .pdf")
+        raise InputError(
+            f"{out}: the ending says no kind of picture that can be drawn, expected .png, .svg or .pdf"
+        )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=120)
@@ -74,11 +83,14 @@ def command(runs: Sequence[Path], out: Path) -> None:
 def labels(runs: Sequence[Path]) -> list[str]:
     """What to call each run: its folder's name, or its whole path where two share a name."""
     names = [run.resolve().name for run in runs]
-    return [name if names.count(name) == 1 else str(run) for name, run in zip(names, runs, strict=True)]
+    return [
+        name if names.count(name) == 1 else str(run) for name, run in zip(names, runs, strict=True)
+    ]
 
 
 def read_curves(run: Path) -> dict[str, Curve]:
-    """Every quantity of a run's log over its steps, by name, in the order in which they are drawn."""
+    """Every quantity of a run's log over its steps, by name, in the order in which they are
+    drawn."""
     curves: dict[str, Curve] = {}
     for entry in read_log(run):
         for name, value in _quantities(entry):
@@ -101,8 +113,11 @@ def _quantities(entry: dict[str, Any]) -> Iterable[tuple[str, float]]:
 
 @matplotlib.rc_context(STYLE)
 def draw(curves_of_run: dict[str, dict[str, Curve]]) -> Figure:
-    """One panel a quantity, one colour a run: first the loss and its terms, then validation, then the rest."""
-    names = sorted(dict.fromkeys(name for curves in curves_of_run.values() for name in curves), key=_place)
+    """One panel a quantity, one colour a run: first the loss and its terms, then validation,
+    then the rest."""
+    names = sorted(
+        dict.fromkeys(name for curves in curves_of_run.values() for name in curves), key=_place
+    )
     columns = min(COLUMNS, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(3.4 * columns, 2.4 * rows + 0.4), layout="constrained")
@@ -111,7 +126,9 @@ def draw(curves_of_run: dict[str, dict[str, Curve]]) -> Figure:
         _draw_panel(axes, name, [curves.get(name, Curve()) for curves in curves_of_run.values()])
     for axes in panels[len(names) :]:
         axes.remove()
-    lines = [Line2D([], [], color=_colour(index), linewidth=2) for index in range(len(curves_of_run))]
+    lines = [
+        Line2D([], [], color=_colour(index), linewidth=2) for index in range(len(curves_of_run))
+    ]
     figure.supxlabel("step", fontsize=9, color="#555555")
     figure.legend(lines, list(curves_of_run), loc="outside upper left", ncols=4)
     return figure
@@ -126,7 +143,14 @@ def _draw_panel(axes: Axes, name: str, curves: list[Curve]) -> None:
     for index, curve in enumerate(curves):
         few = len(curve.steps) <= FEW
         values = curve.values if name in SET else smoothed(np.array(curve.values))
-        axes.plot(curve.steps, values, ".-" if few else "-", color=_colour(index), linewidth=1.5, markersize=5)
+        axes.plot(
+            curve.steps,
+            values,
+            ".-" if few else "-",
+            color=_colour(index),
+            linewidth=1.5,
+            markersize=5,
+        )
         if not few:
             axes.plot(curve.steps, curve.values, color=_colour(index), linewidth=0.6, alpha=0.3)
     axes.set_title(name.replace("_", " "))
@@ -148,7 +172,8 @@ def _widen(axes: Axes) -> None:
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
-    """Means over a window of about a twentieth of the values (N,) around each; up to FEW values stay as they are."""
+    """Means over a window of about a twentieth of the values (N,) around each; up to FEW values
+    stay as they are."""
     if len(values) <= FEW:
         return values
     half = len(values) // FEW

@@ -1,4 +1,5 @@
-"""Train: `python -m training.train --config config/training/default.yaml --data D [D ...] --out RUN [--resume] [key=value ...]`.
+"""Train: `python -m training.train --config config/training/default.yaml --data D [D ...] --out RUN
+[--resume] [key=value ...]`.
 
 On several GPUs, one process each: `torchrun --nproc_per_node=N -m training.train ...`.
 """
@@ -23,7 +24,7 @@ from training.engine.resume import check_resumable, choose_precision, identity_o
 from training.engine.run_data import RunData, open_run_data
 from training.engine.run_folder import RunFolder, find_state
 from training.engine.run_log import Board, RunLog, TensorBoard
-from training.engine.run_recorder import Keeper, RunKeeper
+from training.engine.run_recorder import NullRecorder, RunRecorder
 from training.engine.signals import Interruption
 from training.engine.subnormals import flush_subnormals
 from training.engine.trainer import Trainer
@@ -36,13 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Train in this process, alone or with those that torchrun has started beside it; only the first one speaks."""
+    """Train in this process, alone or with those that torchrun has started beside it; only the
+    first one speaks."""
     processes = open_processes()
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(flush_subnormals())
             if not processes.first:
-                stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
+                stack.enter_context(
+                    contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w")))
+                )
             train(arguments, processes, stack.enter_context(Interruption()))
     except PeerFailedError:
         raise SystemExit(EXIT_BAD_INPUT) from None
@@ -61,33 +65,60 @@ def train(arguments: argparse.Namespace, processes: Processes, interruption: Int
 def _open_run(arguments: argparse.Namespace, processes: Processes) -> Trainer:
     config = load_config(arguments.config, arguments.overrides)
     device = processes.device(config.device)
-    torch.backends.cudnn.benchmark = True  # all batches of a run have one shape: the fastest kernels are looked for once
+    torch.backends.cudnn.benchmark = (
+        True  # all batches of a run have one shape: the fastest kernels are looked for once
+    )
     data = open_run_data(arguments.data, config, processes.ranks)
     state = find_state(arguments.out, arguments.resume)
-    config = choose_precision(config, device, processes, state)  # measured last: what is wrong is said before
+    config = choose_precision(
+        config, device, processes, state
+    )  # measured last: what is wrong is said before
     torch.manual_seed(config.seed)
-    cameras = LearnedCameras(data.cameras, config.model.width, config.model.height) if config.learn_intrinsics else nn.Identity()
+    cameras = (
+        LearnedCameras(data.cameras, config.model.width, config.model.height)
+        if config.learn_intrinsics
+        else nn.Identity()
+    )
     learner = Learner(initial_model(config), cameras, config, device)
     identity = identity_of_run(config, data, processes.ranks, device)
     folder = RunFolder(arguments.out, config)
     if state is not None:
         for change in check_resumable(state["identity"], identity):
             print(f"note: {change}")
-    keeper = _open_keeper(learner, folder, data, identity, state) if processes.first else Keeper()
+    keeper = (
+        _open_keeper(learner, folder, data, identity, state) if processes.first else NullRecorder()
+    )
     trainer = Trainer(config, learner, data.training, keeper, processes)
     if state is not None:
         trainer.resume(state)
     parameters = sum(parameter.numel() for parameter in learner.parameters())
-    places = f"{learner.device}" if processes.ranks == 1 else f"{processes.ranks} processes, each on {learner.device.type}"
-    print(f"{len(data.training)} snippets to learn from, {parameters:,} parameters, on {places}", flush=True)
+    places = (
+        f"{learner.device}"
+        if processes.ranks == 1
+        else f"{processes.ranks} processes, each on {learner.device.type}"
+    )
+    print(
+        f"{len(data.training)} snippets to learn from, {parameters:,} parameters, on {places}",
+        flush=True,
+    )
     return trainer
 
 
-def _open_keeper(learner: Learner, folder: RunFolder, data: RunData, identity: dict[str, Any], state: dict[str, Any] | None) -> RunKeeper:
+def _open_keeper(
+    learner: Learner,
+    folder: RunFolder,
+    data: RunData,
+    identity: dict[str, Any],
+    state: dict[str, Any] | None,
+) -> RunRecorder:
     folder.prepare()
     step = state["step"] if state else 0
-    board = TensorBoard(folder.path / "tensorboard", step) if learner.config.tensorboard else Board()
-    keeper = RunKeeper(learner, folder, RunLog(folder, board, step), data.validation, data.examples, identity)
+    board = (
+        TensorBoard(folder.path / "tensorboard", step) if learner.config.tensorboard else Board()
+    )
+    keeper = RunRecorder(
+        learner, folder, RunLog(folder, board, step), data.validation, data.examples, identity
+    )
     if state is not None:
         keeper.resume(state)
     return keeper
@@ -95,11 +126,19 @@ def _open_keeper(learner: Learner, folder: RunFolder, data: RunData, identity: d
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="a recipe, as config/training/default.yaml")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders written by training.prepare")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="a recipe, as config/training/default.yaml"
+    )
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="folders written by training.prepare"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
-    parser.add_argument("--resume", action="store_true", help="go on from the newest state in the run's folder")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the recipe's")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the newest state in the run's folder"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="settings that override the recipe's"
+    )
     return parser
 
 

@@ -1,7 +1,8 @@
 """What the node costs on this machine: `make bench`, or `python -m benchmarks.node`.
 
-The real node in a process of its own gets images of KITTI's size over DDS: how many a second it takes without losing one, how long each
-takes until its odometry is received, and where the processor's time goes. The papers' networks and plain eager ones are measured beside it.
+The real node in a process of its own gets images of KITTI's size over DDS: how many a second it
+takes without losing one, how long each takes until its odometry is received, and where the
+processor's time goes. The papers' networks and plain eager ones are measured beside it.
 """
 
 import argparse
@@ -21,17 +22,29 @@ from sfm_odometry.io.text import write_text
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.node", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.node",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", type=Path, help="model file (default: the packaged one)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
-    parser.add_argument("--cores", type=int, metavar="N", help="run everything on N cores (default: all)")
-    parser.add_argument("--out", "--json", type=Path, metavar="FILE", help="write the numbers as JSON")
-    parser.add_argument("--quick", action="store_true", help="some seconds, to see that it works: the numbers mean little")
+    parser.add_argument(
+        "--cores", type=int, metavar="N", help="run everything on N cores (default: all)"
+    )
+    parser.add_argument(
+        "--out", "--json", type=Path, metavar="FILE", help="write the numbers as JSON"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="some seconds, to see that it works: the numbers mean little",
+    )
     arguments = parser.parse_args(argv)
     if arguments.cores is not None and arguments.cores < 1:
         parser.error(f"--cores must be at least 1, got {arguments.cores}")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an order to terminate ends like Ctrl-C, the node with it
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # an order to terminate ends like Ctrl-C, the node with it
     return run_cli(lambda: run(arguments, Progress()))
 
 
@@ -50,7 +63,9 @@ def run(arguments: argparse.Namespace, progress: Progress) -> None:
     with tempfile.TemporaryDirectory(prefix="sfm_odometry_bench_") as folder:
         nodes, stages, networks = measure_all(arguments, Path(folder), progress)
     image = f"{CAMERA.width}x{CAMERA.height} rgb8"
-    results = Results(machine_facts(load_before), image, nodes, stages, networks, time.monotonic() - started_s)
+    results = Results(
+        machine_facts(load_before), image, nodes, stages, networks, time.monotonic() - started_s
+    )
     progress.say(results.text())
     if arguments.out is not None:
         write_text(arguments.out, json.dumps(results.as_json(), indent=2) + "\n")

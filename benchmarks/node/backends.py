@@ -1,7 +1,9 @@
-"""The backends of the node's networks, batch 1: `python -m benchmarks.node.backends [--drive D] [--devices cuda cpu]`, one table.
+"""The backends of the node's networks, batch 1: `python -m benchmarks.node.backends [--drive D]
+[--devices cuda cpu]`, one table.
 
-Needs no ROS. Of each model, device and backend: the time of depth and motion of one new frame, the ratio to eager of interleaved minima,
-and how much depth changes; with a drive, also the odometry's time a frame with and without refinement.
+Needs no ROS. Of each model, device and backend: the time of depth and motion of one new frame, the
+ratio to eager of interleaved minima, and how much depth changes; with a drive, also the odometry's
+time a frame with and without refinement.
 """
 
 import argparse
@@ -33,11 +35,29 @@ SLOW = ("compiled",)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.node.backends", description=__doc__)
-    parser.add_argument("--drive", type=Path, help="a drive in KITTI odometry layout, to time the whole odometry with")
-    parser.add_argument("--devices", nargs="+", default=["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"])
-    parser.add_argument("--backends", nargs="+", default=[name for name in BACKEND_NAMES if name != "auto"])
-    parser.add_argument("--frames", type=int, default=60, help="turns, of which the fastest counts (default: %(default)s)")
-    parser.add_argument("--limit-s", type=float, default=float("inf"), help="seconds after which nothing slow is begun")
+    parser.add_argument(
+        "--drive",
+        type=Path,
+        help="a drive in KITTI odometry layout, to time the whole odometry with",
+    )
+    parser.add_argument(
+        "--devices", nargs="+", default=["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
+    )
+    parser.add_argument(
+        "--backends", nargs="+", default=[name for name in BACKEND_NAMES if name != "auto"]
+    )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=60,
+        help="turns, of which the fastest counts (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--limit-s",
+        type=float,
+        default=float("inf"),
+        help="seconds after which nothing slow is begun",
+    )
     arguments = parser.parse_args(argv)
     return run_cli(lambda: run(arguments))
 
@@ -48,7 +68,9 @@ def run(arguments: argparse.Namespace) -> None:
     use_threads(0)
     for device in arguments.devices:
         print(f"{device}: {describe_device(torch.device(device))}", flush=True)
-    print("\n| model | device | backend | ready after s | ms a frame | x eager | change of depth | unrefined odometry, ms | refined, ms |")
+    print(
+        "\n| model | device | backend | ready after s | ms a frame | x eager | change of depth | unrefined odometry, ms | refined, ms |"
+    )
     print("|" + "---|" * 9, flush=True)
     with tempfile.TemporaryDirectory(prefix="sfm_odometry_backends_") as folder:
         papers = Path(folder) / "papers.safetensors"
@@ -64,7 +86,9 @@ def run(arguments: argparse.Namespace) -> None:
                     print(f"| {name} | {device} | {row} |", flush=True)
 
 
-def _rows(path: Path, device: str, backends: Sequence[str], arguments: argparse.Namespace) -> list[str]:
+def _rows(
+    path: Path, device: str, backends: Sequence[str], arguments: argparse.Namespace
+) -> list[str]:
     """Eager's row and those of the other backends, timed in turns."""
     ready: dict[str, tuple[Estimator, float]] = {}
     missing: list[str] = []
@@ -80,14 +104,22 @@ def _rows(path: Path, device: str, backends: Sequence[str], arguments: argparse.
     eager = ready["eager"][0]
     rows = []
     for (backend, (estimator, seconds)), milliseconds in zip(ready.items(), least, strict=True):
-        odometry = _odometry_ms(estimator, arguments.drive) if arguments.drive is not None else ("", "")
-        figures = (f"{seconds:.1f}", f"{milliseconds:.2f}", f"{least[0] / milliseconds:.2f}", f"{_depth_change(eager, estimator):.5f}")
+        odometry = (
+            _odometry_ms(estimator, arguments.drive) if arguments.drive is not None else ("", "")
+        )
+        figures = (
+            f"{seconds:.1f}",
+            f"{milliseconds:.2f}",
+            f"{least[0] / milliseconds:.2f}",
+            f"{_depth_change(eager, estimator):.5f}",
+        )
         rows.append(" | ".join((backend, *figures, *odometry)))
     return [*rows, *missing]
 
 
 def _least_ms(estimators: Sequence[Estimator], frames: int) -> list[float]:
-    """Milliseconds of depth and motion of one new frame, the least of turns that all take in order."""
+    """Milliseconds of depth and motion of one new frame, the least of turns that all take in
+    order."""
     works = [sliding(estimator) for estimator in estimators]
     least = [float("inf")] * len(works)
     for turn in range(frames + 3):

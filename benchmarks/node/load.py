@@ -12,7 +12,8 @@ from demo.processes import Child
 
 START_TIMEOUT_S = 120.0
 LEAD_IN = 10
-"""Frames at the start of a stretch that are not counted: the window may have been flushed, and its first frames wait for it to fill."""
+"""Frames at the start of a stretch that are not counted: the window may have been flushed, and
+its first frames wait for it to fill."""
 LAST_WORD_S = 1.0
 SLOWEST_HZ, EASY_HZ = 4.0, 20.0
 """Slower than this and every frame comes after a gap, from which the window starts to fill anew."""
@@ -30,7 +31,8 @@ class Effort:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Images at one rate: their stamps, without those of the lead-in, and from when to when, in seconds of the monotonic clock."""
+    """Images at one rate: their stamps, without those of the lead-in, and from when to when, in
+    seconds of the monotonic clock."""
 
     rate_hz: float
     stamps_ns: list[int]
@@ -41,7 +43,8 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Load:
-    """What the node did under load. Rates in frames a second; latencies from publishing an image to receiving its odometry."""
+    """What the node did under load. Rates in frames a second; latencies from publishing an image
+    to receiving its odometry."""
 
     held_hz: float | None
     held_latency_ms_median: float | None
@@ -57,7 +60,8 @@ class Load:
 
 
 def wait_until_tracking(rig: Rig, node: Child) -> None:
-    """Send images until the first odometry comes; raises ChildError when the node ends, or that takes too long."""
+    """Send images until the first odometry comes; raises ChildError when the node ends, or that
+    takes too long."""
     deadline_s = time.monotonic() + START_TIMEOUT_S
     before = len(rig.received_ns)
     while len(rig.received_ns) == before:
@@ -90,7 +94,9 @@ def measure_load(rig: Rig, node: Child, effort: Effort) -> Load:
     easy = drive(rig, easy_hz, effort.easy_s)
     used_s, threads_s = process_seconds(node.pid) - before_s, thread_seconds(node.pid)
     if not len(easy.latencies_ms):
-        raise node.fail(f"published no odometry of {len(easy.stamps_ns)} images at {easy_hz:.1f} Hz")
+        raise node.fail(
+            f"published no odometry of {len(easy.stamps_ns)} images at {easy_hz:.1f} Hz"
+        )
     frames = len(easy.stamps_ns) + LEAD_IN
     at_held = held[rate_hz].latencies_ms if rate_hz else None
     return Load(
@@ -103,13 +109,17 @@ def measure_load(rig: Rig, node: Child, effort: Effort) -> Load:
         easy_frames=len(easy.stamps_ns),
         easy_lost=easy.lost,
         cpu_ms_per_frame=used_s / frames * 1e3,
-        cpu_ms_per_frame_by_thread={kind: (s - threads_before_s.get(kind, 0.0)) / frames * 1e3 for kind, s in threads_s.items()},
+        cpu_ms_per_frame_by_thread={
+            kind: (s - threads_before_s.get(kind, 0.0)) / frames * 1e3
+            for kind, s in threads_s.items()
+        },
         resident_mib=resident_mib(node.pid),
     )
 
 
 def one_by_one(rig: Rig, seconds: float) -> float:
-    """Frames a second where each image is published when the odometry of the one before has come: a rate to begin with."""
+    """Frames a second where each image is published when the odometry of the one before has
+    come: a rate to begin with."""
     started_s, frames = time.monotonic(), 0
     while frames < 3 or time.monotonic() - started_s < seconds:
         rig.wait_for([rig.publish()], 1.0 / SLOWEST_HZ)

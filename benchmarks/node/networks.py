@@ -18,9 +18,10 @@ from sfm_odometry.networks.model import Model, ModelConfig
 class NetworkTimes:
     """Milliseconds of the networks for one new frame, medians; `backend` is what auto chose.
 
-    plain: both networks in full, all scales and masks, float32, as the papers' code runs them. eager: the same arithmetic on the node's
-    way, which computes nothing twice and only what is asked for. auto: that with the backend that auto chose. Depth of every frame; masks
-    in plain only.
+    plain: both networks in full, all scales and masks, float32, as the papers' code runs them.
+    eager: the same arithmetic on the node's way, which computes nothing twice and only what is
+    asked for. auto: that with the backend that auto chose. Depth of every frame; masks in plain
+    only.
     """
 
     model: str
@@ -36,15 +37,21 @@ class NetworkTimes:
 
 
 def write_papers_model(path: Path) -> None:
-    """DispNet and PoseExpNet of Zhou et al. at the paper's size, with random weights: what they say does not change the time."""
+    """DispNet and PoseExpNet of Zhou et al. at the paper's size, with random weights: what they
+    say does not change the time."""
     torch.manual_seed(0)
-    save_model(path, Model(ModelConfig(resize_mode="stretch")), {"note": "random weights, to measure time"})
+    save_model(
+        path, Model(ModelConfig(resize_mode="stretch")), {"note": "random weights, to measure time"}
+    )
 
 
 def time_networks(path: Path | None, name: str, device: str, frames: int) -> NetworkTimes:
     """Time one model in turns, so that what disturbs the machine disturbs all of them."""
     use_threads(0)
-    eager, auto = Estimator.from_file(path, device, "eager"), Estimator.from_file(path, device, "auto")
+    eager, auto = (
+        Estimator.from_file(path, device, "eager"),
+        Estimator.from_file(path, device, "auto"),
+    )
     plain = plain_networks(load_model(path, eager.device), eager.device)
     ways = {"plain": plain, "eager": sliding(eager), "auto": sliding(auto)}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
@@ -73,7 +80,10 @@ def plain_networks(model: Model, device: torch.device) -> Callable[[], None]:
 
 def sliding(estimator: Estimator) -> Callable[[], None]:
     """Depth of the newest frame and motions of the window that it came into."""
-    frames = [np.rint(frame[0].permute(1, 2, 0).numpy() * 255.0).astype(np.uint8) for frame in texture(estimator.model.config)]
+    frames = [
+        np.rint(frame[0].permute(1, 2, 0).numpy() * 255.0).astype(np.uint8)
+        for frame in texture(estimator.model.config)
+    ]
     window = [(frame, {}) for frame in frames]
 
     def work() -> None:

@@ -7,7 +7,16 @@ from benchmarks.node.corridor import CAMERA, corridor
 from benchmarks.node.load import EASY_HZ, Effort
 from benchmarks.node.networks import NetworkTimes, time_networks, write_papers_model
 from benchmarks.node.rig import Rig
-from benchmarks.node.scenarios import ALL, ALONE, NodeResult, Setup, StageResult, measure_setup, measure_stages, setups
+from benchmarks.node.scenarios import (
+    ALL,
+    ALONE,
+    NodeResult,
+    Setup,
+    StageResult,
+    measure_setup,
+    measure_stages,
+    setups,
+)
 from demo.progress import Progress
 
 FRAMES = 48
@@ -17,7 +26,8 @@ QUICK_EFFORT = Effort(stretch_s=0.5, trials=2, easy_s=1.5)
 def measure_all(
     arguments: argparse.Namespace, folder: Path, progress: Progress
 ) -> tuple[list[NodeResult], list[StageResult], list[NetworkTimes]]:
-    """Measure nodes, stages and networks; `folder` takes logs and the papers' model. ChildError or InputError says what failed."""
+    """Measure nodes, stages and networks; `folder` takes logs and the papers' model. ChildError
+    or InputError says what failed."""
     quick, papers = arguments.quick, folder / "papers.safetensors"
     write_papers_model(papers)
     networks = []

@@ -1,4 +1,5 @@
-"""The camera before the node and the robot behind it: publishes images, and notes when their odometry comes."""
+"""The camera before the node and the robot behind it: publishes images, and notes when their
+odometry comes."""
 
 import contextlib
 import time
@@ -14,7 +15,13 @@ from tf2_msgs.msg import TFMessage
 
 from demo.listener import Listener
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.nodes.conversions import encode_image, make_camera_info, make_header, ns_to_stamp, stamp_to_ns
+from sfm_odometry.nodes.conversions import (
+    encode_image,
+    make_camera_info,
+    make_header,
+    ns_to_stamp,
+    stamp_to_ns,
+)
 from sfm_odometry.nodes.qos import image_profile
 
 NODE = "sfm_odometry"
@@ -28,7 +35,8 @@ TOPICS: dict[str, dict[str, Any]] = {
 
 
 class Rig(Listener):
-    """Both ends of the node in this process. As a context manager it is on the air; what it hears comes in on a thread of its own."""
+    """Both ends of the node in this process. As a context manager it is on the air; what it
+    hears comes in on a thread of its own."""
 
     name = "node_bench"
 
@@ -55,7 +63,9 @@ class Rig(Listener):
     @property
     def connected(self) -> bool:
         """Whether the node listens to us and publishes."""
-        heard = all(publisher.get_subscription_count() > 0 for publisher in (self._image, self._info))
+        heard = all(
+            publisher.get_subscription_count() > 0 for publisher in (self._image, self._info)
+        )
         return heard and self._node.count_publishers("odom") > 0
 
     @contextlib.contextmanager
@@ -63,7 +73,10 @@ class Rig(Listener):
         """Listen to what these consumers want, while the context lasts."""
         wanted = [(topic, kind) for name in names for topic, kind in TOPICS[name].items()]
         self.heard = {topic: 0 for topic, _ in wanted}
-        subscriptions = [self._node.create_subscription(kind, topic, self._counter(topic), 10, raw=True) for topic, kind in wanted]
+        subscriptions = [
+            self._node.create_subscription(kind, topic, self._counter(topic), 10, raw=True)
+            for topic, kind in wanted
+        ]
         try:
             yield
         finally:
@@ -93,7 +106,9 @@ class Rig(Listener):
     def latencies_ms(self, stamps_ns: Sequence[int]) -> np.ndarray:
         """From publishing an image to receiving its odometry, of those whose odometry came."""
         came = [stamp_ns for stamp_ns in stamps_ns if stamp_ns in self.received_ns]
-        return np.array([(self.received_ns[stamp_ns] - self.published_ns[stamp_ns]) * 1e-6 for stamp_ns in came])
+        return np.array(
+            [(self.received_ns[stamp_ns] - self.published_ns[stamp_ns]) * 1e-6 for stamp_ns in came]
+        )
 
     def _on_odometry(self, message: Odometry) -> None:
         self.received_ns.setdefault(stamp_to_ns(message.header.stamp), time.monotonic_ns())

@@ -47,22 +47,36 @@ class StageResult:
 
 def setups(device: str, model: Path | None, papers: Path) -> list[Setup]:
     """All nodes of the whole benchmark."""
-    ours = {"model.device": device} | ({} if model is None else {"model.path": str(model.absolute())})
-    # Random weights have nothing to refine; without that, depth is only inferred while somebody listens to it.
+    ours = {"model.device": device} | (
+        {} if model is None else {"model.path": str(model.absolute())}
+    )
+    # Random weights have nothing to refine; without that, depth is only inferred while somebody
+    # listens to it.
     bare = {"model.device": device, "model.path": str(papers), "refine": "false"}
     return [
         Setup("default", ours, (ALONE, ("depth", "mask"), ALL)),
-        Setup("default, depth at the image's size", ours | {"depth.output_size": "input"}, (("depth", "mask"),)),
+        Setup(
+            "default, depth at the image's size",
+            ours | {"depth.output_size": "input"},
+            (("depth", "mask"),),
+        ),
         Setup("default, model.backend eager", ours | {"model.backend": "eager"}, (ALONE,)),
         Setup("papers' networks", bare, (("depth", "mask"),)),
-        Setup("papers' networks, model.backend eager", bare | {"model.backend": "eager"}, (("depth", "mask"),)),
+        Setup(
+            "papers' networks, model.backend eager",
+            bare | {"model.backend": "eager"},
+            (("depth", "mask"),),
+        ),
     ]
 
 
 def measure_setup(setup: Setup, rig: Rig, effort: Effort, folder: Path) -> list[NodeResult]:
-    """Start the node and measure it with each of its groups of consumers; ChildError when it fails."""
+    """Start the node and measure it with each of its groups of consumers; ChildError when it
+    fails."""
     results = []
-    with Child("odometry node", node_command(setup), folder / "odometry_node.log", child_environment()) as node:
+    with Child(
+        "odometry node", node_command(setup), folder / "odometry_node.log", child_environment()
+    ) as node:
         wait_until_tracking(rig, node)
         for consumers in setup.consumers:
             with rig.consumers(consumers):
@@ -73,7 +87,9 @@ def measure_setup(setup: Setup, rig: Rig, effort: Effort, folder: Path) -> list[
     return results
 
 
-def measure_stages(setup: Setup, rig: Rig, rate_hz: float, seconds: float, folder: Path) -> list[StageResult]:
+def measure_stages(
+    setup: Setup, rig: Rig, rate_hz: float, seconds: float, folder: Path
+) -> list[StageResult]:
     """The same node with a clock on its stages, alone and with all consumers."""
     spans = {}
     path = folder / "stages.json"
@@ -86,11 +102,21 @@ def measure_stages(setup: Setup, rig: Rig, rate_hz: float, seconds: float, folde
         node.stop()
         node.check_success()
     frames = read_frames(path)
-    return [StageResult(consumers, rate_hz, median_ms(frames, span)) for consumers, span in spans.items()]
+    return [
+        StageResult(consumers, rate_hz, median_ms(frames, span))
+        for consumers, span in spans.items()
+    ]
 
 
-def node_command(setup: Setup, module: str = "sfm_odometry.nodes.odometry_node", *arguments: str) -> list[str]:
+def node_command(
+    setup: Setup, module: str = "sfm_odometry.nodes.odometry_node", *arguments: str
+) -> list[str]:
     """The command that starts the node."""
-    parameters = {"camera.base_from_camera": str(BASE_FROM_CAMERA), "camera_frame": CAMERA_FRAME} | setup.parameters
-    assignments = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    parameters = {
+        "camera.base_from_camera": str(BASE_FROM_CAMERA),
+        "camera_frame": CAMERA_FRAME,
+    } | setup.parameters
+    assignments = [
+        word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")
+    ]
     return python_command(module, *arguments, "--ros-args", *assignments)

@@ -1,6 +1,8 @@
-"""The odometry node with a clock on its stages: the same process, which says at its end what each frame cost its threads.
+"""The odometry node with a clock on its stages: the same process, which says at its end what each
+frame cost its threads.
 
-python -m benchmarks.node.stages FILE --ros-args ... : the node, and a JSON list of [started_ns, {stage: processor ms}] of its frames.
+python -m benchmarks.node.stages FILE --ros-args ... : the node, and a JSON list of [started_ns,
+{stage: processor ms}] of its frames.
 """
 
 import functools
@@ -21,7 +23,7 @@ STAGES = {
     "resize to the network's input": ("sfm_odometry.geometry.preprocess", "Preprocessor.__call__"),
     "depth network": ("sfm_odometry.inference.estimator", "Estimator.depth"),
     "pose network": ("sfm_odometry.inference.estimator", "Estimator.motion"),
-    "pyramid, points, depth's limits": ("sfm_odometry.tracking.lazy", "Later.get"),
+    "pyramid, points, depth's limits": ("sfm_odometry.tracking.lazy", "LazyFuture.get"),
     "corners of the next step": ("sfm_odometry.tracking.feature_tracks", "PointTracks.begin"),
     "refine and fuse": ("sfm_odometry.odometry", "refined_step"),
     "window, trajectory, scale": ("sfm_odometry.odometry", "MonocularOdometry.process"),
@@ -32,8 +34,17 @@ STAGES = {
 FRAME = ("bookkeeping", "sfm_odometry.nodes.pipeline", "Pipeline.process")
 """What is around them all; the time of one stage within another counts for the inner one."""
 TAKING = "taking messages, services, timers"
-"""All that the main thread does from one frame to the next. Not everything in it comes with each frame, so this one is a mean."""
-OVERHEAD = ("decode the message", "rectify", "odometry and TF", "depth, its colours and cloud", "mask", "bookkeeping", TAKING)
+"""All that the main thread does from one frame to the next. Not everything in it comes with each
+frame, so this one is a mean."""
+OVERHEAD = (
+    "decode the message",
+    "rectify",
+    "odometry and TF",
+    "depth, its colours and cloud",
+    "mask",
+    "bookkeeping",
+    TAKING,
+)
 """Conversions, publishing and bookkeeping: what ROS costs beside the odometry."""
 
 
@@ -46,7 +57,8 @@ class _Thread(threading.local):
 
 
 class StageClock:
-    """Processor time of the calling thread by stage, a dictionary for each frame; other threads' counts for the frame that is worked on."""
+    """Processor time of the calling thread by stage, a dictionary for each frame; other threads'
+    counts for the frame that is worked on."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, dict[str, float]]] = []
@@ -85,7 +97,8 @@ class StageClock:
         return call
 
     def _charge_main(self) -> None:
-        """Give what the main thread did since the frame before to this one, if that is another thread."""
+        """Give what the main thread did since the frame before to this one, if that is another
+        thread."""
         main = threading.main_thread()
         if main is threading.current_thread() or main.ident is None:
             return
@@ -107,27 +120,38 @@ def install(clock: StageClock) -> None:
     _wrap(*FRAME[1:], functools.partial(clock.framed, FRAME[0]))
 
 
-def _wrap(module: str, name: str, wrapped: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+def _wrap(
+    module: str, name: str, wrapped: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> None:
     __import__(module)
     *owners, attribute = name.split(".")
     owner = functools.reduce(getattr, owners, sys.modules[module])
     setattr(owner, attribute, wrapped(getattr(owner, attribute)))
 
 
-def median_ms(frames: list[tuple[int, dict[str, float]]], seconds: tuple[float, float]) -> dict[str, float]:
-    """Median processor time by stage of the frames that began between two times of the monotonic clock; stages of no time are left out."""
-    inside = [stages for started_ns, stages in frames if seconds[0] <= started_ns * 1e-9 <= seconds[1]]
+def median_ms(
+    frames: list[tuple[int, dict[str, float]]], seconds: tuple[float, float]
+) -> dict[str, float]:
+    """Median processor time by stage of the frames that began between two times of the monotonic
+    clock; stages of no time are left out."""
+    inside = [
+        stages for started_ns, stages in frames if seconds[0] <= started_ns * 1e-9 <= seconds[1]
+    ]
     if not inside:
         return {}
     names = [*STAGES, FRAME[0], TAKING]
     typical = {name: np.mean if name == TAKING else np.median for name in names}
-    times = {name: float(typical[name]([stages.get(name, 0.0) for stages in inside])) for name in names}
+    times = {
+        name: float(typical[name]([stages.get(name, 0.0) for stages in inside])) for name in names
+    }
     return {name: value for name, value in times.items() if value > 0.0}
 
 
 def read_frames(path: Path) -> list[tuple[int, dict[str, float]]]:
     """What a node with the clock wrote."""
-    return [(started_ns, stages) for started_ns, stages in json.loads(path.read_text(encoding="utf-8"))]
+    return [
+        (started_ns, stages) for started_ns, stages in json.loads(path.read_text(encoding="utf-8"))
+    ]
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,7 +8,15 @@ from benchmarks.node.networks import NetworkTimes
 from benchmarks.node.scenarios import NodeResult, StageResult
 from benchmarks.node.wanted import goals
 
-STATUS = ("frames_received", "frames_dropped", "frames_unrefined", "losses", "gaps", "device", "model_sha256")
+STATUS = (
+    "frames_received",
+    "frames_dropped",
+    "frames_unrefined",
+    "losses",
+    "gaps",
+    "device",
+    "model_sha256",
+)
 """What is kept of the node's status: all else is in the table, or nothing to do with cost."""
 
 
@@ -27,7 +35,9 @@ class Results:
         """All numbers by name."""
         values = asdict(self)
         for node in values["nodes"]:
-            node["status"] = {name: node["status"][name] for name in STATUS if name in node["status"]}
+            node["status"] = {
+                name: node["status"][name] for name in STATUS if name in node["status"]
+            }
         for times, known in zip(values["networks"], self.networks, strict=True):
             times["speed_up"] = known.speed_up
         found = goals(self.nodes, self.stages, self.networks)
@@ -42,7 +52,12 @@ class Results:
             f"Python {machine['python']}, {machine['packages']}, {machine['ros']}",
             f"images: {self.image}, published by one process to the node in another over DDS",
         ]
-        tables = [node_table(self.nodes), stage_table(self.stages), network_table(self.networks), self._goal_table()]
+        tables = [
+            node_table(self.nodes),
+            stage_table(self.stages),
+            network_table(self.networks),
+            self._goal_table(),
+        ]
         return "\n\n".join(["\n".join(head), *tables, f"measured in {self.seconds:.0f} s"])
 
     def _goal_table(self) -> str:
@@ -50,14 +65,43 @@ class Results:
         for goal in goals(self.nodes, self.stages, self.networks):
             limit = f"{'>=' if goal.at_least else '<='} {goal.limit:g} {goal.unit}".rstrip()
             seen = "not measured" if goal.seen is None else f"{goal.seen:.1f} {goal.unit}".rstrip()
-            rows.append([goal.what, limit, seen, "" if goal.seen is None else "met" if goal.met else "missed"])
+            rows.append(
+                [
+                    goal.what,
+                    limit,
+                    seen,
+                    "" if goal.seen is None else "met" if goal.met else "missed",
+                ]
+            )
         return aligned(rows)
 
 
 def node_table(nodes: Sequence[NodeResult]) -> str:
     """Rates, latencies, processor time and memory."""
-    rows = [["node", "who listens", "frames/s", "latency then", "latency", "at", "CPU a frame", "memory"]]
-    rows.append(["", "beside odom, TF", "without loss", "median / p99 ms", "median / p99 ms", "Hz", "ms", "MiB"])
+    rows = [
+        [
+            "node",
+            "who listens",
+            "frames/s",
+            "latency then",
+            "latency",
+            "at",
+            "CPU a frame",
+            "memory",
+        ]
+    ]
+    rows.append(
+        [
+            "",
+            "beside odom, TF",
+            "without loss",
+            "median / p99 ms",
+            "median / p99 ms",
+            "Hz",
+            "ms",
+            "MiB",
+        ]
+    )
     for node in nodes:
         load = node.load
         then = pair(load.held_latency_ms_median, load.held_latency_ms_p99)
@@ -73,14 +117,18 @@ def stage_table(stages: Sequence[StageResult]) -> str:
     names = list(dict.fromkeys(name for result in stages for name in result.stages_ms))
     columns = [", ".join(result.consumers) or "odom, TF alone" for result in stages]
     rows = [["CPU by stage, ms a frame, median", *columns]]
-    rows += [[name, *(f"{result.stages_ms.get(name, 0.0):.2f}" for result in stages)] for name in names]
+    rows += [
+        [name, *(f"{result.stages_ms.get(name, 0.0):.2f}" for result in stages)] for name in names
+    ]
     rows.append(["together", *(f"{sum(result.stages_ms.values()):.2f}" for result in stages)])
     return aligned(rows)
 
 
 def network_table(networks: Sequence[NetworkTimes]) -> str:
     """The networks alone, and how many times as fast as plain they are."""
-    rows = [["networks of one frame, ms, median", "plain", "eager", "auto", "auto is", "plain / auto"]]
+    rows = [
+        ["networks of one frame, ms, median", "plain", "eager", "auto", "auto is", "plain / auto"]
+    ]
     for times in networks:
         numbers = [f"{value:.1f}" for value in (times.plain_ms, times.eager_ms, times.auto_ms)]
         rows.append([times.model, *numbers, times.backend, f"{times.speed_up:.2f}"])

@@ -1,8 +1,10 @@
-"""A long run of the real node over topics, with a fault in every few frames: `python -m benchmarks.soak --frames 30000`.
+"""A long run of the real node over topics, with a fault in every few frames: `python -m
+benchmarks.soak --frames 30000`.
 
-The model is small and was never trained, and frames are sent as fast as they are worked on. Said at the end, and asked for: every frame
-is accounted for, no number that goes out is not finite, quaternions are of unit length, the queue is bounded, and memory, threads and
-handles are what they were after the first fifth. Exit code 1 where that is not so.
+The model is small and was never trained, and frames are sent as fast as they are worked on. Said at
+the end, and asked for: every frame is accounted for, no number that goes out is not finite,
+quaternions are of unit length, the queue is bounded, and memory, threads and handles are what they
+were after the first fifth. Exit code 1 where that is not so.
 """
 
 import argparse
@@ -40,12 +42,25 @@ FAULT_SHARE = 0.1
 MEMORY_GROWTH_MIB = 5.0
 QUATERNION_ERROR = 1e-9
 PATIENCE_S = 60.0
-ACCOUNTED = ("frames_processed", "frames_refused", "frames_dropped", "frames_stale", "inference_errors")
+ACCOUNTED = (
+    "frames_processed",
+    "frames_refused",
+    "frames_dropped",
+    "frames_stale",
+    "inference_errors",
+)
 MODEL = ModelConfig(
     width=64,
     height=32,
     depth=DepthNetConfig(3, (4, 8), (3, 3), (8, 4), scales=2),
-    pose=PoseNetConfig(3, 5, (4, 8, 8, 8, 8), pose_widths=(8,), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3)),
+    pose=PoseNetConfig(
+        3,
+        5,
+        (4, 8, 8, 8, 8),
+        pose_widths=(8,),
+        mask_widths=(8, 8, 8, 4, 4),
+        mask_kernels=(3, 3, 3, 3, 3),
+    ),
 )
 
 
@@ -70,13 +85,25 @@ class Listener:
                 self._node.destroy_subscription(subscription)
             self._panels = []
             return
-        for kind, topic in ((Image, "depth/image_rect"), (Image, "mask/image"), (PointCloud2, "depth/points")):
-            self._panels.append(self._node.create_subscription(kind, topic, lambda message: None, 5))
+        for kind, topic in (
+            (Image, "depth/image_rect"),
+            (Image, "mask/image"),
+            (PointCloud2, "depth/points"),
+        ):
+            self._panels.append(
+                self._node.create_subscription(kind, topic, lambda message: None, 5)
+            )
 
     def _on_odometry(self, message: Odometry) -> None:
         twist, pose = message.twist, message.pose
         vectors = [pose.pose.position, twist.twist.linear, twist.twist.angular]
-        self._see([*pose.covariance, *twist.covariance, *(getattr(vector, axis) for vector in vectors for axis in "xyz")])
+        self._see(
+            [
+                *pose.covariance,
+                *twist.covariance,
+                *(getattr(vector, axis) for vector in vectors for axis in "xyz"),
+            ]
+        )
         self._see_turn(pose.pose.orientation)
 
     def _on_transforms(self, message: TFMessage) -> None:
@@ -86,7 +113,10 @@ class Listener:
             self._see_turn(transform.transform.rotation)
 
     def _on_status(self, message: DiagnosticArray) -> None:
-        self.status = {pair.key: int(pair.value) if pair.value.isdigit() else pair.value for pair in message.status[0].values}
+        self.status = {
+            pair.key: int(pair.value) if pair.value.isdigit() else pair.value
+            for pair in message.status[0].values
+        }
         self.longest_queue = max(self.longest_queue, int(self.status.get("frames_waiting", 0)))
 
     def _see(self, numbers: list[float]) -> None:
@@ -95,7 +125,11 @@ class Listener:
 
     def _see_turn(self, quaternion: object) -> None:
         length = np.linalg.norm([getattr(quaternion, axis) for axis in "xyzw"])
-        self.quaternion_error = max(self.quaternion_error, abs(float(length) - 1.0)) if np.isfinite(length) else float("inf")
+        self.quaternion_error = (
+            max(self.quaternion_error, abs(float(length) - 1.0))
+            if np.isfinite(length)
+            else float("inf")
+        )
 
 
 class Soak:
@@ -107,9 +141,16 @@ class Soak:
                     "camera.base_from_camera": [0.0, 0.0, 1.2, -0.5, 0.5, -0.5, 0.5]}  # fmt: skip
         self._random = np.random.default_rng(seed)
         self._others = rclpy.create_node("soak")
-        self.node = OdometryNode(parameter_overrides=[Parameter(name, value=value) for name, value in settings.items()])
-        self.node.get_logger().set_level(rclpy.logging.LoggingSeverity.ERROR)  # it would tell of each fault
-        self.camera, self.listener = FaultyCamera(self._others, self._random), Listener(self._others)
+        self.node = OdometryNode(
+            parameter_overrides=[Parameter(name, value=value) for name, value in settings.items()]
+        )
+        self.node.get_logger().set_level(
+            rclpy.logging.LoggingSeverity.ERROR
+        )  # it would tell of each fault
+        self.camera, self.listener = (
+            FaultyCamera(self._others, self._random),
+            Listener(self._others),
+        )
         self.faults: Counter[str] = Counter()
         self._executor = make_executor()
         for node in (self._others, self.node):
@@ -157,19 +198,29 @@ class Soak:
     def _settled(self) -> bool:
         """Whether the node says that it has dealt with all frames."""
         status = self.listener.status
-        return self.camera.sent == status.get("frames_received") == sum(int(status[name]) for name in ACCOUNTED)
+        return (
+            self.camera.sent
+            == status.get("frames_received")
+            == sum(int(status[name]) for name in ACCOUNTED)
+        )
 
     def _until(self, condition: Callable[[], object]) -> None:
         deadline_s = time.monotonic() + PATIENCE_S
         while not condition():
             self._executor.spin_once(timeout_sec=0.1)
             if time.monotonic() > deadline_s:
-                raise TimeoutError(f"the node hangs: {self.camera.sent} frames sent, status {self.listener.status}")
+                raise TimeoutError(
+                    f"the node hangs: {self.camera.sent} frames sent, status {self.listener.status}"
+                )
 
 
 def measure() -> tuple[float, int, int]:
     """Resident memory in MiB, threads (the middleware's too) and open handles of this process."""
-    return resident_memory_mib(), len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+    return (
+        resident_memory_mib(),
+        len(os.listdir("/proc/self/task")),
+        len(os.listdir("/proc/self/fd")),
+    )
 
 
 def soak(frames: int, seed: int) -> list[str]:
@@ -186,7 +237,10 @@ def soak(frames: int, seed: int) -> list[str]:
         run.run(frames // 5)
         after = measure()
         elapsed_s, growth_mib = time.monotonic() - started_s, after[0] - before[0]
-        print(f"{run.camera.sent} frames in {elapsed_s:.0f} s: {after[0]:.1f} MiB, growth {growth_mib:+.1f}", flush=True)
+        print(
+            f"{run.camera.sent} frames in {elapsed_s:.0f} s: {after[0]:.1f} MiB, growth {growth_mib:+.1f}",
+            flush=True,
+        )
     wrong = judge(run, before, after)
     run.close()
     return wrong
@@ -198,8 +252,12 @@ def judge(run: Soak, before: tuple[float, int, int], after: tuple[float, int, in
     counters = ("frames_received", *ACCOUNTED, "frames_published", "gaps", "clock_jumps", "losses")
     print(", ".join(f"{name} {status[name]}" for name in counters))
     print(f"faults: {', '.join(f'{name} {count}' for name, count in sorted(run.faults.items()))}")
-    print(f"messages {listener.messages}, not finite {listener.not_finite}, quaternions off by {listener.quaternion_error:.1e} at most")
-    print(f"longest queue {listener.longest_queue}, threads {before[1]} -> {after[1]}, handles {before[2]} -> {after[2]}")
+    print(
+        f"messages {listener.messages}, not finite {listener.not_finite}, quaternions off by {listener.quaternion_error:.1e} at most"
+    )
+    print(
+        f"longest queue {listener.longest_queue}, threads {before[1]} -> {after[1]}, handles {before[2]} -> {after[2]}"
+    )
     findings = {
         "not finite": listener.not_finite > 0,
         "quaternions are not of unit length": listener.quaternion_error > QUATERNION_ERROR,
@@ -216,10 +274,16 @@ def judge(run: Soak, before: tuple[float, int, int], after: tuple[float, int, in
 def main(argv: list[str] | None = None) -> int:
     """Run the soak; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--frames", type=int, default=30_000, help="frames to send (default: 30000)")
-    parser.add_argument("--seed", type=int, default=1, help="of the faults and the pictures (default: 1)")
+    parser.add_argument(
+        "--frames", type=int, default=30_000, help="frames to send (default: 30000)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the faults and the pictures (default: 1)"
+    )
     arguments = parser.parse_args(argv)
     rclpy.init(domain_id=domain_id())  # apart from a robot that may run on this machine
     try:

@@ -18,7 +18,8 @@ FRAME = "camera_optical_frame"
 
 
 class FaultyCamera:
-    """Sends pictures of a texture that moves by, at the stamps of a 20 Hz camera; `sent` counts the images."""
+    """Sends pictures of a texture that moves by, at the stamps of a 20 Hz camera; `sent` counts
+    the images."""
 
     def __init__(self, node: Node, random: np.random.Generator) -> None:
         self.random = random

@@ -1,1 +1,2 @@
-"""How fast a training step is, against the same step written plainly: `python -m benchmarks.training`."""
+"""How fast a training step is, against the same step written plainly: `python -m
+benchmarks.training`."""

@@ -32,32 +32,53 @@ class Contender:
 
 
 def papers_config(frames: int) -> TrainConfig:
-    """SfMLearner's recipe in the paper's unit of length, as the plain step has it, and in the precision that is faster on the device."""
-    of_the_paper = ("model.pose.translation_gain=0.01", "model.depth.inverse_depth_offset=0.01", "inverse_depth_start=0")
-    return load_config(RECIPES / "sfmlearner.yaml", [f"model.pose.frames={frames}", *of_the_paper, "precision=auto"])
+    """SfMLearner's recipe in the paper's unit of length, as the plain step has it, and in the
+    precision that is faster on the device."""
+    of_the_paper = (
+        "model.pose.translation_gain=0.01",
+        "model.depth.inverse_depth_offset=0.01",
+        "inverse_depth_start=0",
+    )
+    return load_config(
+        RECIPES / "sfmlearner.yaml",
+        [f"model.pose.frames={frames}", *of_the_paper, "precision=auto"],
+    )
 
 
 def recipe_config(name: str) -> TrainConfig:
-    """A recipe of config/training; SfMLearner's with snippets of 3 frames, as the paper trains its pose network for depth."""
-    return load_config(RECIPES / f"{name}.yaml", ["model.pose.frames=3"] if name == "sfmlearner" else [])
+    """A recipe of config/training; SfMLearner's with snippets of 3 frames, as the paper trains
+    its pose network for depth."""
+    return load_config(
+        RECIPES / f"{name}.yaml", ["model.pose.frames=3"] if name == "sfmlearner" else []
+    )
 
 
 def compact_config(frames: int) -> TrainConfig:
-    """The compact networks of the default recipe under SfMLearner's objective; they end at half size, with three scales."""
+    """The compact networks of the default recipe under SfMLearner's objective; they end at half
+    size, with three scales."""
     model = load_config(RECIPES / "default.yaml", [f"model.pose.frames={frames}"]).model
     return replace(papers_config(frames), model=model)
 
 
 def random_batch(config: TrainConfig, count: int, seed: int = 0) -> Batch:
-    """Snippets of noise, blurred so that views resemble each other, as they would be drawn: uint8, channels last in memory."""
+    """Snippets of noise, blurred so that views resemble each other, as they would be drawn:
+    uint8, channels last in memory."""
     frames, channels = config.model.pose.frames, config.model.image_channels
     random = torch.Generator().manual_seed(seed)
     different = min(count, DIFFERENT)
     noise = torch.rand(different * frames, channels, HEIGHT // 8, WIDTH // 8, generator=random)
     images = nn.functional.interpolate(noise, size=(HEIGHT, WIDTH), mode="bilinear")
-    snippets = (images * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().unflatten(0, (different, frames))
+    snippets = (
+        (images * 255)
+        .to(torch.uint8)
+        .permute(0, 2, 3, 1)
+        .contiguous()
+        .unflatten(0, (different, frames))
+    )
     stored = snippets.repeat(-(-count // different), 1, 1, 1, 1)[:count].permute(0, 1, 4, 2, 3)
-    intrinsics = torch.tensor([[241.67, 0.0, 203.7], [0.0, 246.28, 58.65], [0.0, 0.0, 1.0]])  # KITTI's, at 416x128
+    intrinsics = torch.tensor(
+        [[241.67, 0.0, 203.7], [0.0, 246.28, 58.65], [0.0, 0.0, 1.0]]
+    )  # KITTI's, at 416x128
     return Batch(
         frames=stored,
         intrinsics=intrinsics.repeat(count, 1, 1),
@@ -88,11 +109,15 @@ class UnvariedLearner(Learner):
 
 
 def our_step(name: str, config: TrainConfig, device: torch.device, count: int) -> Contender:
-    """The code that trains, without augmentation: from uint8 on the device to networks, objective, backward, optimiser."""
+    """The code that trains, without augmentation: from uint8 on the device to networks,
+    objective, backward, optimiser."""
     learner, optimiser = our_learner(config, device)
     drawn = random_batch(config, count)
     batch = Batch(*(getattr(drawn, field.name).to(device) for field in fields(drawn)))
-    learn, random = training_step(learner.config, learner, learner, optimiser, 1), SnippetRandom(torch.Generator(device))
+    learn, random = (
+        training_step(learner.config, learner, learner, optimiser, 1),
+        SnippetRandom(torch.Generator(device)),
+    )
     return Contender(name, lambda: learn(batch, random, 0))
 
 
@@ -101,12 +126,20 @@ class PlainStep:
 
     def __init__(self, config: TrainConfig, device: torch.device, count: int) -> None:
         frames = config.model.pose.frames
-        self.depth_net, self.pose_net = PlainDispNet().to(device), PlainPoseExpNet(frames).to(device)
+        self.depth_net, self.pose_net = (
+            PlainDispNet().to(device),
+            PlainPoseExpNet(frames).to(device),
+        )
         self.config = config
-        self.optimiser = torch.optim.Adam([*self.depth_net.parameters(), *self.pose_net.parameters()], lr=config.learning_rate)
+        self.optimiser = torch.optim.Adam(
+            [*self.depth_net.parameters(), *self.pose_net.parameters()], lr=config.learning_rate
+        )
         batch = random_batch(config, count).to(device)
         images = [image.contiguous() for image in batch.frames.unbind(1)]
-        self.target, self.sources = images[frames // 2], images[: frames // 2] + images[frames // 2 + 1 :]
+        self.target, self.sources = (
+            images[frames // 2],
+            images[: frames // 2] + images[frames // 2 + 1 :],
+        )
         self.intrinsics = batch.intrinsics
 
     def copy_weights(self, model: Model) -> None:
@@ -122,8 +155,13 @@ class PlainStep:
         inverse_depths = self.depth_net(target)
         pose, logits = self.pose_net(target, sources)
         objective = self.config.objective
-        weights = {name: getattr(objective, name) for name in ("photometric", "explainability", "smoothness")}
-        return plain_loss(self.target, self.sources, self.intrinsics, inverse_depths, pose, logits, weights)
+        weights = {
+            name: getattr(objective, name)
+            for name in ("photometric", "explainability", "smoothness")
+        }
+        return plain_loss(
+            self.target, self.sources, self.intrinsics, inverse_depths, pose, logits, weights
+        )
 
     def __call__(self) -> float:
         """One step; the loss is fetched for the log, as usual."""

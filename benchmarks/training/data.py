@@ -1,4 +1,5 @@
-"""How fast snippets come out of prepared data: random frames written the way :mod:`training.prepare` does."""
+"""How fast snippets come out of prepared data: random frames written the way
+:mod:`training.prepare` does."""
 
 import json
 import os
@@ -41,9 +42,14 @@ def random_sampler(length: int, channels: int, batch: int) -> Iterator[SnippetSa
         names = [f"scene_{index}" for index in range(SCENES)]
         for scene in names:
             (folder / scene).mkdir()
-            np.save(folder / scene / "frames.npy", random.integers(0, 256, (SCENE_FRAMES, HEIGHT, WIDTH, 3), np.uint8))
+            np.save(
+                folder / scene / "frames.npy",
+                random.integers(0, 256, (SCENE_FRAMES, HEIGHT, WIDTH, 3), np.uint8),
+            )
             (folder / scene / "scene.json").write_text(json.dumps(_description()))
-        (folder / "index.json").write_text(json.dumps({"format": FORMAT, "version": VERSION, "scenes": names}))
+        (folder / "index.json").write_text(
+            json.dumps({"format": FORMAT, "version": VERSION, "scenes": names})
+        )
         yield SnippetSampler([open_data(folder)], length, channels, batch, seed=0)
 
 

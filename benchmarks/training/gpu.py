@@ -17,10 +17,16 @@ def data_wait(config: TrainConfig, device: torch.device, steps: int = 200) -> fl
     """Share of the time that steps on prepared data, drawn as a run draws it, wait for snippets."""
     learner, optimiser = our_learner(config, device)
     learn = training_step(learner.config, learner, learner, optimiser, 1)
-    with random_sampler(config.model.pose.frames, config.model.image_channels, config.batch_size) as sampler:
+    with random_sampler(
+        config.model.pose.frames, config.model.image_channels, config.batch_size
+    ) as sampler:
         on_device = device_sampler(sampler, config, device)
         drawn = Prefetcher(sampler, 0, steps)
-        batches = iter(drawn) if on_device is None else ((step, on_device.batch(step)) for step in range(steps))
+        batches = (
+            iter(drawn)
+            if on_device is None
+            else ((step, on_device.batch(step)) for step in range(steps))
+        )
         started, waited_s = time.perf_counter(), 0.0
         for step, batch in batches:
             learn(batch, SnippetRandom(torch.Generator(device).manual_seed(step)), step)

@@ -1,6 +1,8 @@
-"""SfMLearner's training step as it is usually written, to compare with: float32, one scale and one source view after the other.
+"""SfMLearner's training step as it is usually written, to compare with: float32, one scale and one
+source view after the other.
 
-Nothing here is shared with the code that trains, so that the comparison does not move along with it. The objective is the same.
+Nothing here is shared with the code that trains, so that the comparison does not move along with
+it. The objective is the same.
 """
 
 import torch
@@ -9,28 +11,40 @@ from torch import Tensor, nn
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2), nn.ReLU(inplace=True)
+    )
 
 
 def _upconv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     return nn.Sequential(
-        nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=1), nn.ReLU(inplace=True)
+        nn.ConvTranspose2d(
+            inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=1
+        ),
+        nn.ReLU(inplace=True),
     )
 
 
 class PlainDispNet(nn.Module):
-    """The paper's DispNet; parameters in the order of :class:`sfm_odometry.networks.depth_net.DepthNet`."""
+    """The paper's DispNet; parameters in the order of
+    :class:`sfm_odometry.networks.depth_net.DepthNet`."""
 
     def __init__(self) -> None:
         super().__init__()
         widths, ups = (3, 32, 64, 128, 256, 512, 512, 512), (512, 512, 512, 256, 128, 64, 32, 16)
         skips, kernels = (512, 512, 256, 128, 65, 33, 1), (7, 5, 3, 3, 3, 3, 3)
         self.down = nn.ModuleList(
-            nn.Sequential(_conv(widths[i], widths[i + 1], kernels[i], 2), _conv(widths[i + 1], widths[i + 1], kernels[i])) for i in range(7)
+            nn.Sequential(
+                _conv(widths[i], widths[i + 1], kernels[i], 2),
+                _conv(widths[i + 1], widths[i + 1], kernels[i]),
+            )
+            for i in range(7)
         )
         self.up = nn.ModuleList(_upconv(ups[i], ups[i + 1]) for i in range(7))
         self.merge = nn.ModuleList(_conv(ups[i + 1] + skips[i], ups[i + 1]) for i in range(7))
-        self.predict = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in (128, 64, 32, 16))
+        self.predict = nn.ModuleList(
+            nn.Conv2d(width, 1, 3, padding=1) for width in (128, 64, 32, 16)
+        )
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Inverse depth of images (B, 3, H, W) in [-1, 1], finest first, each (B, 1, h, w)."""
@@ -44,7 +58,11 @@ class PlainDispNet(nn.Module):
             x = self.up[i](x)[:, :, : skip.size(2), : skip.size(3)]
             parts = [x, skip] if i < 6 else [x]
             if predictions:
-                parts.append(F.interpolate(predictions[-1], size=x.shape[2:], mode="bilinear", align_corners=False))
+                parts.append(
+                    F.interpolate(
+                        predictions[-1], size=x.shape[2:], mode="bilinear", align_corners=False
+                    )
+                )
             x = self.merge[i](torch.cat(parts, 1))
             if i >= 3:
                 predictions.append(10 * torch.sigmoid(self.predict[i - 3](x)) + 0.01)
@@ -52,7 +70,8 @@ class PlainDispNet(nn.Module):
 
 
 class PlainPoseExpNet(nn.Module):
-    """The paper's PoseExpNet; parameters in the order of :class:`sfm_odometry.networks.pose_net.PoseNet`."""
+    """The paper's PoseExpNet; parameters in the order of
+    :class:`sfm_odometry.networks.pose_net.PoseNet`."""
 
     def __init__(self, frames: int) -> None:
         super().__init__()
@@ -60,10 +79,13 @@ class PlainPoseExpNet(nn.Module):
         widths, kernels = (3 * frames, 16, 32, 64, 128, 256), (7, 5, 3, 3, 3)
         ups, up_kernels = (256, 256, 128, 64, 32, 16), (3, 3, 3, 5, 7)
         self.down = nn.ModuleList(_conv(widths[i], widths[i + 1], kernels[i], 2) for i in range(5))
-        self.pose = nn.Sequential(_conv(256, 256, 3, 2), _conv(256, 256, 3, 2), nn.Conv2d(256, 6 * self.sources, 1))
+        self.pose = nn.Sequential(
+            _conv(256, 256, 3, 2), _conv(256, 256, 3, 2), nn.Conv2d(256, 6 * self.sources, 1)
+        )
         self.up = nn.ModuleList(_upconv(ups[i], ups[i + 1], up_kernels[i]) for i in range(5))
         self.masks = nn.ModuleList(
-            nn.Conv2d(ups[i + 1], 2 * self.sources, up_kernels[i], padding=(up_kernels[i] - 1) // 2) for i in range(1, 5)
+            nn.Conv2d(ups[i + 1], 2 * self.sources, up_kernels[i], padding=(up_kernels[i] - 1) // 2)
+            for i in range(1, 5)
         )
 
     def forward(self, target: Tensor, sources: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -89,24 +111,35 @@ def plain_loss(
     logits: list[Tensor],
     weights: dict[str, float],
 ) -> Tensor:
-    """The objective of `config/training/sfmlearner.yaml`; weights: of its photometric, explainability and smoothness terms."""
+    """The objective of `config/training/sfmlearner.yaml`; weights: of its photometric,
+    explainability and smoothness terms."""
     loss = torch.zeros((), device=target.device)
     for scale, inverse_depth in enumerate(inverse_depths):
         height, width = inverse_depth.shape[2:]
         scaled_target = F.interpolate(target, (height, width), mode="area")
-        scaled_intrinsics = _scaled_intrinsics(intrinsics, width / target.size(3), height / target.size(2))
+        scaled_intrinsics = _scaled_intrinsics(
+            intrinsics, width / target.size(3), height / target.size(2)
+        )
         errors = torch.zeros(target.size(0), device=target.device)
         counts = torch.zeros(target.size(0), device=target.device)
         for i, source in enumerate(sources):
             scaled_source = F.interpolate(source, (height, width), mode="area")
-            warped, valid = _inverse_warp(scaled_source, 1 / inverse_depth[:, 0], pose[:, i], scaled_intrinsics)
+            warped, valid = _inverse_warp(
+                scaled_source, 1 / inverse_depth[:, 0], pose[:, i], scaled_intrinsics
+            )
             pair = logits[scale][:, 2 * i : 2 * i + 2]
-            difference = (scaled_target - warped) * valid.unsqueeze(1).float() * torch.softmax(pair, 1)[:, 1:]
+            difference = (
+                (scaled_target - warped)
+                * valid.unsqueeze(1).float()
+                * torch.softmax(pair, 1)[:, 1:]
+            )
             errors = errors + difference.abs().mean(1).sum((1, 2))
             counts = counts + valid.float().sum((1, 2))
             ones = torch.ones_like(pair[:, 0], dtype=torch.long)
             loss = loss + weights["explainability"] * F.cross_entropy(pair, ones)
-        loss = loss + weights["photometric"] * len(sources) * (errors / counts.clamp(min=1e-6)).mean()
+        loss = (
+            loss + weights["photometric"] * len(sources) * (errors / counts.clamp(min=1e-6)).mean()
+        )
         loss = loss + weights["smoothness"] / 2**scale * _smooth_loss(inverse_depth)
     return loss
 
@@ -120,17 +153,28 @@ def _scaled_intrinsics(intrinsics: Tensor, scale_x: float, scale_y: float) -> Te
     return scaled
 
 
-def _inverse_warp(image: Tensor, depth: Tensor, pose: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
-    """The source (B, 3, h, w) seen from the target, and where that is valid (B, h, w); depth: (B, h, w), pose: (B, 6)."""
+def _inverse_warp(
+    image: Tensor, depth: Tensor, pose: Tensor, intrinsics: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The source (B, 3, h, w) seen from the target, and where that is valid (B, h, w); depth:
+    (B, h, w), pose: (B, 6)."""
     b, h, w = depth.size()
     rows = torch.arange(0, h, device=depth.device).view(1, h, 1).expand(1, h, w).type_as(depth)
     columns = torch.arange(0, w, device=depth.device).view(1, 1, w).expand(1, h, w).type_as(depth)
-    pixels = torch.stack((columns, rows, torch.ones_like(rows)), dim=1).expand(b, 3, h, w).reshape(b, 3, -1)
+    pixels = (
+        torch.stack((columns, rows, torch.ones_like(rows)), dim=1)
+        .expand(b, 3, h, w)
+        .reshape(b, 3, -1)
+    )
     points = (intrinsics.inverse() @ pixels).reshape(b, 3, h, w) * depth.unsqueeze(1)
-    projection = intrinsics @ torch.cat([_euler_to_matrix(pose[:, 3:]), pose[:, :3].unsqueeze(-1)], dim=2)
+    projection = intrinsics @ torch.cat(
+        [_euler_to_matrix(pose[:, 3:]), pose[:, :3].unsqueeze(-1)], dim=2
+    )
     projected = projection[:, :, :3] @ points.reshape(b, 3, -1) + projection[:, :, 3:]
     x, y, z = projected[:, 0], projected[:, 1], projected[:, 2].clamp(min=1e-3)
-    grid = torch.stack([2 * (x / z) / (w - 1) - 1, 2 * (y / z) / (h - 1) - 1], dim=2).reshape(b, h, w, 2)
+    grid = torch.stack([2 * (x / z) / (w - 1) - 1, 2 * (y / z) / (h - 1) - 1], dim=2).reshape(
+        b, h, w, 2
+    )
     valid = (grid.abs().max(dim=-1)[0] <= 1) & (projected[:, 2].reshape(b, h, w) > 1e-3)
     return F.grid_sample(image, grid, padding_mode="zeros", align_corners=True), valid
 
@@ -139,9 +183,15 @@ def _euler_to_matrix(angles: Tensor) -> Tensor:
     b = angles.size(0)
     x, y, z = angles[:, 0], angles[:, 1], angles[:, 2]
     zeros, ones = torch.zeros_like(z), torch.ones_like(z)
-    about_z = torch.stack([z.cos(), -z.sin(), zeros, z.sin(), z.cos(), zeros, zeros, zeros, ones], dim=1).reshape(b, 3, 3)
-    about_y = torch.stack([y.cos(), zeros, y.sin(), zeros, ones, zeros, -y.sin(), zeros, y.cos()], dim=1).reshape(b, 3, 3)
-    about_x = torch.stack([ones, zeros, zeros, zeros, x.cos(), -x.sin(), zeros, x.sin(), x.cos()], dim=1).reshape(b, 3, 3)
+    about_z = torch.stack(
+        [z.cos(), -z.sin(), zeros, z.sin(), z.cos(), zeros, zeros, zeros, ones], dim=1
+    ).reshape(b, 3, 3)
+    about_y = torch.stack(
+        [y.cos(), zeros, y.sin(), zeros, ones, zeros, -y.sin(), zeros, y.cos()], dim=1
+    ).reshape(b, 3, 3)
+    about_x = torch.stack(
+        [ones, zeros, zeros, zeros, x.cos(), -x.sin(), zeros, x.sin(), x.cos()], dim=1
+    ).reshape(b, 3, 3)
     return about_x @ about_y @ about_z
 
 

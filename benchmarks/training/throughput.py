@@ -49,7 +49,8 @@ class Plan:
     recipes: Sequence[str] = RECIPES
     batches: Sequence[int] = BATCHES
     compiled: Sequence[int] = ()
-    """Batch sizes at which the first recipe is also measured in float32 and compiled, which takes a minute."""
+    """Batch sizes at which the first recipe is also measured in float32 and compiled, which
+    takes a minute."""
     steps: int = 8
     """Steps in a row, of which the mean counts; the least of `rounds` means."""
     rounds: int = 3
@@ -59,7 +60,8 @@ class Plan:
 
 
 def measure(plan: Plan, device: torch.device) -> Iterator[Row]:
-    """The rows one after the other, batch sizes outermost, in their order, so that a limit leaves out the last."""
+    """The rows one after the other, batch sizes outermost, in their order, so that a limit
+    leaves out the last."""
     started = time.monotonic()
     for way, batch, recipe in _cells(plan):
         if time.monotonic() - started > plan.limit_s:
@@ -72,7 +74,9 @@ def _cells(plan: Plan) -> Iterator[tuple[str, int, str]]:
     """Way, batch and recipe; the plain step is the papers' alone."""
     for batch in dict.fromkeys((*plan.batches, *plan.compiled)):
         for recipe in plan.recipes:
-            yield from ((way, batch, recipe) for way in ALWAYS if way != "plain" or recipe == "sfmlearner")
+            yield from (
+                (way, batch, recipe) for way in ALWAYS if way != "plain" or recipe == "sfmlearner"
+            )
         if batch in plan.compiled:
             yield from ((way, batch, plan.recipes[0]) for way in WAYS if way not in ALWAYS)
 
@@ -82,17 +86,31 @@ def _row(plan: Plan, recipe: str, way: str, config: TrainConfig, device: torch.d
     try:
         seconds, gib = _measured(plan, way, config, device)
     except RuntimeError as error:  # out of memory, or an operation that is not there
-        return Row(recipe, config.batch_size, way, precision, float("nan"), 0.0, str(error).strip().partition("\n")[0][:60])
+        return Row(
+            recipe,
+            config.batch_size,
+            way,
+            precision,
+            float("nan"),
+            0.0,
+            str(error).strip().partition("\n")[0][:60],
+        )
     finally:
         _free(device)
     return Row(recipe, config.batch_size, way, precision, config.batch_size / seconds, gib)
 
 
-def _measured(plan: Plan, way: str, config: TrainConfig, device: torch.device) -> tuple[float, float]:
+def _measured(
+    plan: Plan, way: str, config: TrainConfig, device: torch.device
+) -> tuple[float, float]:
     """Seconds a step, and GiB."""
     _free(device)
     count = config.batch_size
-    contender = plain_step(config, device, count) if way == "plain" else our_step(way, config, device, count)
+    contender = (
+        plain_step(config, device, count)
+        if way == "plain"
+        else our_step(way, config, device, count)
+    )
     seconds_a_step(contender, device, WARM_UPS if device.type == "cuda" else 1)
     seconds = min(seconds_a_step(contender, device, plan.steps) for _ in range(plan.rounds))
     gib = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
@@ -108,7 +126,8 @@ def _free(device: torch.device) -> None:
 
 
 class Table:
-    """Rows as markdown, each printed when it is there, against the plain and the eager step of the same recipe and batch."""
+    """Rows as markdown, each printed when it is there, against the plain and the eager step of
+    the same recipe and batch."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, int, str], float] = {}
@@ -122,9 +141,18 @@ class Table:
         """One line of the table."""
         self._seen[row.recipe, row.batch, row.way] = row.snippets_per_s
         if row.note:
-            return f"| {row.recipe} | {row.batch} | {row.way} | {row.precision} | {row.note} | | | |"
-        figures = (f"{row.snippets_per_s:.1f}", self._ratio(row, "plain"), self._ratio(row, "eager"), f"{row.gib:.2f}")
-        return f"| {row.recipe} | {row.batch} | {row.way} | {row.precision} | {' | '.join(figures)} |"
+            return (
+                f"| {row.recipe} | {row.batch} | {row.way} | {row.precision} | {row.note} | | | |"
+            )
+        figures = (
+            f"{row.snippets_per_s:.1f}",
+            self._ratio(row, "plain"),
+            self._ratio(row, "eager"),
+            f"{row.gib:.2f}",
+        )
+        return (
+            f"| {row.recipe} | {row.batch} | {row.way} | {row.precision} | {' | '.join(figures)} |"
+        )
 
     def _ratio(self, row: Row, way: str) -> str:
         other = self._seen.get((row.recipe, row.batch, way))

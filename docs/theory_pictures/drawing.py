@@ -1,4 +1,5 @@
-"""How all pictures look: 1080 pixels wide, panels with a title over each, colours that colour-blind readers can tell apart."""
+"""How all pictures look: 1080 pixels wide, panels with a title over each, colours that
+colour-blind readers can tell apart."""
 
 from pathlib import Path
 
@@ -44,13 +45,27 @@ class Sheet:
         self.figure = Figure(figsize=(WIDTH_INCHES, self.height), dpi=DPI, facecolor="white")
         self.heights = heights
 
-    def axes(self, row: int, left: float, width: float, title: str, span: int = 1, inset: tuple[float, float] = (0.0, 0.0)) -> Axes:
-        """A place in `span` rows; left and width in inches; inset: room at the left and below for tick labels."""
+    def axes(
+        self,
+        row: int,
+        left: float,
+        width: float,
+        title: str,
+        span: int = 1,
+        inset: tuple[float, float] = (0.0, 0.0),
+    ) -> Axes:
+        """A place in `span` rows; left and width in inches; inset: room at the left and below
+        for tick labels."""
         top = MARGIN + sum(self.heights[:row]) + row * GAP + (row + 1) * TITLE
         height = sum(self.heights[row : row + span]) + (span - 1) * (GAP + TITLE)
         aside, below = inset
         place = (left + aside, self.height - top - height + below, width - aside, height - below)
-        axes = self.figure.add_axes([value / (self.height if index % 2 else WIDTH_INCHES) for index, value in enumerate(place)])
+        axes = self.figure.add_axes(
+            [
+                value / (self.height if index % 2 else WIDTH_INCHES)
+                for index, value in enumerate(place)
+            ]
+        )
         axes.set_title(title, pad=6)
         return axes
 
@@ -63,8 +78,11 @@ class Sheet:
         for colours in (256, 128, 64):
             if path.stat().st_size <= MOST_BYTES:
                 return
-            # The octree keeps rare colours, such as a blue car's, which the median cut gives up for more shades of the road.
-            picture.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(path, optimize=True)
+            # The octree keeps rare colours, such as a blue car's, which the median cut gives up for
+            # more shades of the road.
+            picture.quantize(
+                colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+            ).save(path, optimize=True)
 
 
 def columns(count: int) -> list[tuple[float, float]]:
@@ -124,4 +142,14 @@ def mask_picture(image: Tensor, kept: np.ndarray) -> np.ndarray:
 def note(axes: Axes, text: str) -> None:
     """A line in the lower left corner of a picture."""
     box = {"facecolor": "black", "alpha": 0.6, "pad": 2.5, "linewidth": 0}
-    axes.text(0.008, 0.035, text, transform=axes.transAxes, fontsize=9.5, color="white", ha="left", va="bottom", bbox=box)
+    axes.text(
+        0.008,
+        0.035,
+        text,
+        transform=axes.transAxes,
+        fontsize=9.5,
+        color="white",
+        ha="left",
+        va="bottom",
+        bbox=box,
+    )

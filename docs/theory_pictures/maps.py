@@ -4,7 +4,19 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from docs.theory_pictures.drawing import BLUE, GREEN, ORANGE, PURPLE, Sheet, coloured, inverse_depth_picture, panel_height, plot, rgb, show
+from docs.theory_pictures.drawing import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    Sheet,
+    coloured,
+    inverse_depth_picture,
+    panel_height,
+    plot,
+    rgb,
+    show,
+)
 from docs.theory_pictures.street import Street
 from sfm_odometry.geometry.view_synthesis import scaled_intrinsics, synthesise_view
 from training.objective.losses import l1_error, masked_mean
@@ -18,11 +30,23 @@ def draw_scales(street: Street) -> Sheet:
     for scale in range(SCALES):
         small = _reduced(street.image, scale)
         width, height = small.shape[-1], small.shape[-2]
-        axes = show(sheet, 0, scale, 4, rgb(F.interpolate(small, size=street.image.shape[-2:])), f"Scale {scale}: {width}x{height}")
+        axes = show(
+            sheet,
+            0,
+            scale,
+            4,
+            rgb(F.interpolate(small, size=street.image.shape[-2:])),
+            f"Scale {scale}: {width}x{height}",
+        )
         axes.images[0].set_interpolation("nearest")
     factors = np.geomspace(0.3, 4, 61)
-    titles = ("Each scale against an image of its own size", "Each scale's depth enlarged, against the full image")
-    for column, (title, error) in enumerate(zip(titles, (_own_size_error, _full_size_error), strict=True)):
+    titles = (
+        "Each scale against an image of its own size",
+        "Each scale's depth enlarged, against the full image",
+    )
+    for column, (title, error) in enumerate(
+        zip(titles, (_own_size_error, _full_size_error), strict=True)
+    ):
         axes = plot(sheet, 1, column, 2, title)
         for scale, colour in enumerate((BLUE, GREEN, PURPLE, ORANGE)):
             errors = [error(street, scale, factor) for factor in factors]
@@ -47,11 +71,17 @@ def _own_size_error(street: Street, scale: int, factor: float) -> float:
 
 
 def _full_size_error(street: Street, scale: int, factor: float) -> float:
-    inverse_depth = F.interpolate(_reduced(1 / street.target_depth, scale), size=street.image.shape[-2:], mode="bilinear")
-    return _mean_error(street, street.image, street.images[SOURCE][None], factor / inverse_depth, street.intrinsics)
+    inverse_depth = F.interpolate(
+        _reduced(1 / street.target_depth, scale), size=street.image.shape[-2:], mode="bilinear"
+    )
+    return _mean_error(
+        street, street.image, street.images[SOURCE][None], factor / inverse_depth, street.intrinsics
+    )
 
 
-def _mean_error(street: Street, target: Tensor, source: Tensor, depth: Tensor, intrinsics: Tensor) -> float:
+def _mean_error(
+    street: Street, target: Tensor, source: Tensor, depth: Tensor, intrinsics: Tensor
+) -> float:
     view = synthesise_view(source, depth, street.source_from_target(SOURCE), intrinsics)
     return float(masked_mean(l1_error(target, view.image), view.valid))
 
@@ -67,10 +97,19 @@ def draw_smoothness(street: Street) -> Sheet:
     panels = [
         (rgb(street.image), "Image $I$"),
         (inverse_depth_picture(rho), "Inverse depth $\\rho$ of the packaged model, over its mean"),
-        (coloured(1 - weight, 1 - np.exp(-1), "cividis"), "What edges take off: $1 - e^{-|\\nabla I|}$ (yellow: two thirds)"),
+        (
+            coloured(1 - weight, 1 - np.exp(-1), "cividis"),
+            "What edges take off: $1 - e^{-|\\nabla I|}$ (yellow: two thirds)",
+        ),
         (coloured(steps, 0.3, "inferno"), "First derivatives $|\\nabla\\rho|$"),
-        (coloured(steps * weight, 0.3, "inferno"), "Edge-aware: $|\\nabla\\rho|\\,e^{-|\\nabla I|}$"),
-        (coloured(bends, 0.3, "inferno"), "Second order: $|\\nabla^2\\rho|$, free on slanted planes"),
+        (
+            coloured(steps * weight, 0.3, "inferno"),
+            "Edge-aware: $|\\nabla\\rho|\\,e^{-|\\nabla I|}$",
+        ),
+        (
+            coloured(bends, 0.3, "inferno"),
+            "Second order: $|\\nabla^2\\rho|$, free on slanted planes",
+        ),
     ]
     for index, (picture, title) in enumerate(panels):
         show(sheet, index // 2, index % 2, 2, picture, title)

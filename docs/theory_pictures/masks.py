@@ -3,7 +3,15 @@
 import numpy as np
 import torch
 
-from docs.theory_pictures.drawing import Sheet, error_picture, mask_picture, note, panel_height, rgb, show
+from docs.theory_pictures.drawing import (
+    Sheet,
+    error_picture,
+    mask_picture,
+    note,
+    panel_height,
+    rgb,
+    show,
+)
 from docs.theory_pictures.street import Street
 from training.objective.losses import l1_error
 
@@ -17,13 +25,35 @@ def draw_masks(street: Street) -> Sheet:
     errors = torch.stack([street.error(view) for view in views.values()])
     panels = [
         (rgb(street.image), "Target view"),
-        (mask_picture(street.image, ~street.moving[street.target, 0].numpy()), "Truth: what moves by itself (orange)"),
-        (mask_picture(street.image, street.explained), "Explainability, learned: what the packaged model leaves out"),
-        (mask_picture(street.image, _auto_mask(street)), "Auto-mask: the earlier frame fits better unmoved"),
-        (mask_picture(street.image, views[EARLIER].valid[0, 0].numpy()), "Principled mask, earlier frame as the source"),
-        (mask_picture(street.image, views[LATER].valid[0, 0].numpy()), "Principled mask, later frame as the source"),
+        (
+            mask_picture(street.image, ~street.moving[street.target, 0].numpy()),
+            "Truth: what moves by itself (orange)",
+        ),
+        (
+            mask_picture(street.image, street.explained),
+            "Explainability, learned: what the packaged model leaves out",
+        ),
+        (
+            mask_picture(street.image, _auto_mask(street)),
+            "Auto-mask: the earlier frame fits better unmoved",
+        ),
+        (
+            mask_picture(street.image, views[EARLIER].valid[0, 0].numpy()),
+            "Principled mask, earlier frame as the source",
+        ),
+        (
+            mask_picture(street.image, views[LATER].valid[0, 0].numpy()),
+            "Principled mask, later frame as the source",
+        ),
         (error_picture(errors.nanmean(dim=0)), "Error with the truth, mean of both sources"),
-        (error_picture(errors.nan_to_num(torch.inf).amin(dim=0).where(~errors.isnan().all(dim=0), torch.nan)), "Minimum of both sources"),
+        (
+            error_picture(
+                errors.nan_to_num(torch.inf)
+                .amin(dim=0)
+                .where(~errors.isnan().all(dim=0), torch.nan)
+            ),
+            "Minimum of both sources",
+        ),
     ]
     for index, (picture, title) in enumerate(panels):
         axes = show(sheet, index // 2, index % 2, 2, picture, title)

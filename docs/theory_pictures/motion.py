@@ -1,13 +1,30 @@
-"""Motions: minus the six numbers is not the inverse; clouds aligned by ICP; drift where the scale is not held."""
+"""Motions: minus the six numbers is not the inverse; clouds aligned by ICP; drift where the
+scale is not held."""
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from docs.theory_pictures.drawing import BLUE, GREEN, ORANGE, PURPLE, Sheet, coloured, note, panel_height, plot, show
+from docs.theory_pictures.drawing import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    Sheet,
+    coloured,
+    note,
+    panel_height,
+    plot,
+    show,
+)
 from docs.theory_pictures.street import Street
-from sfm_odometry.geometry.projection import backproject, invert_transform, transform_from_vector, transform_points
+from sfm_odometry.geometry.projection import (
+    backproject,
+    invert_transform,
+    transform_from_vector,
+    transform_points,
+)
 from sfm_odometry.geometry.view_synthesis import sample_at
 from training.objective.icp import align_clouds
 from training.objective.losses import depth_inconsistency
@@ -31,8 +48,13 @@ def draw_inverse(street: Street) -> Sheet:
     left = transform_from_vector(-vector) @ transform_from_vector(vector)
     true = invert_transform(transform_from_vector(vector)) @ transform_from_vector(vector)
     axes = plot(sheet, 0, 0, 2, "How far a point ends from where it began, there and back")
-    for motion, name, colour in ((left, "back by $T(-v)$", ORANGE), (true, "back by $T(v)^{-1}$", BLUE)):
-        axes.plot(yaw_deg, 100 * motion[:, :3, 3].norm(dim=1), color=colour, linewidth=2.4, label=name)
+    for motion, name, colour in (
+        (left, "back by $T(-v)$", ORANGE),
+        (true, "back by $T(v)^{-1}$", BLUE),
+    ):
+        axes.plot(
+            yaw_deg, 100 * motion[:, :3, 3].norm(dim=1), color=colour, linewidth=2.4, label=name
+        )
     axes.set(xlabel="yaw between the two frames, degrees", ylabel="centimetres", xlim=(0, 5))
     axes.legend()
     axes = plot(sheet, 0, 1, 2, "The same in the image, 416 pixels wide, by the point's depth")
@@ -40,7 +62,13 @@ def draw_inverse(street: Street) -> Sheet:
     for depth, colour in ((5.0, ORANGE), (10.0, PURPLE), (20.0, GREEN)):
         point = torch.tensor([0.0, 0.0, depth, 1.0])
         moved = left @ point
-        axes.plot(yaw_deg, focal * (moved[:, 0] / moved[:, 2]).abs(), color=colour, linewidth=2.4, label=f"{depth:g} m")
+        axes.plot(
+            yaw_deg,
+            focal * (moved[:, 0] / moved[:, 2]).abs(),
+            color=colour,
+            linewidth=2.4,
+            label=f"{depth:g} m",
+        )
     axes.set(xlabel="yaw between the two frames, degrees", ylabel="pixels", xlim=(0, 5))
     axes.legend()
     return sheet
@@ -50,23 +78,37 @@ def draw_icp(street: Street) -> Sheet:
     """Two clouds from above, before and after ICP has corrected a wrong motion."""
     sheet = Sheet([4.6])
     push = transform_from_vector(torch.tensor([PUSH]))
-    points = transform_points(push @ street.source_from_target(NEIGHBOUR), backproject(street.target_depth, street.intrinsics))
+    points = transform_points(
+        push @ street.source_from_target(NEIGHBOUR),
+        backproject(street.target_depth, street.intrinsics),
+    )
     reference = backproject(street.depth[NEIGHBOUR][None], street.intrinsics)
     near = 60.0
-    found = align_clouds(points, points[:, 2:] < near, reference, reference[:, 2:] < near, street.intrinsics)
+    found = align_clouds(
+        points, points[:, 2:] < near, reference, reference[:, 2:] < near, street.intrinsics
+    )
     steps = (("$P$ and $Q$", torch.eye(4)[None]), ("$T'P$ and $Q$, after ICP", found.motion))
     for column, (title, motion) in enumerate(steps):
         axes = plot(sheet, 0, column, 2, f"{title}: {_in_words((motion @ push)[0])}")
         _draw_cloud(axes, reference, BLUE, "$Q$: the source's own points")
-        _draw_cloud(axes, transform_points(motion, points), ORANGE, "$P$: the target's points, moved")
-        axes.set(xlim=(6, 32), ylim=(-16, 9.5), xlabel="forward, m", ylabel="right, m", yticks=range(-15, 10, 5))
+        _draw_cloud(
+            axes, transform_points(motion, points), ORANGE, "$P$: the target's points, moved"
+        )
+        axes.set(
+            xlim=(6, 32),
+            ylim=(-16, 9.5),
+            xlabel="forward, m",
+            ylabel="right, m",
+            yticks=range(-15, 10, 5),
+        )
         for handle in axes.legend(loc="lower left", markerscale=8).legend_handles:
             handle.set_alpha(1)
     return sheet
 
 
 def _draw_cloud(axes: Axes, points: Tensor, colour: str, label: str) -> None:
-    """Points (1, 3, H, W) that stand above the road and below the trees' crowns, seen from above."""
+    """Points (1, 3, H, W) that stand above the road and below the trees' crowns, seen from
+    above."""
     x, y, z = points[0].flatten(1)
     shown = (y > -1.6) & (y < 0.7) & (z < 60)
     axes.plot(z[shown], x[shown], ".", color=colour, markersize=1.6, alpha=0.6, label=label)
@@ -83,14 +125,26 @@ def draw_consistency(street: Street) -> Sheet:
     height = panel_height(2)
     sheet = Sheet([height, height])
     view = street.synthesised(NEIGHBOUR)
-    cases = ((1.0, "Inconsistency of two true depth maps"), (1.25, "The same, the source's depths 25 % larger"))
+    cases = (
+        (1.0, "Inconsistency of two true depth maps"),
+        (1.25, "The same, the source's depths 25 % larger"),
+    )
     for row, (factor, title) in enumerate(cases):
         sampled = sample_at(factor * street.depth[NEIGHBOUR][None], view.pixels)
-        inconsistency = torch.where(view.valid & (street.target_depth < 1e4), depth_inconsistency(view.depth, sampled), torch.nan)
+        inconsistency = torch.where(
+            view.valid & (street.target_depth < 1e4),
+            depth_inconsistency(view.depth, sampled),
+            torch.nan,
+        )
         axes = show(sheet, row, 0, 2, coloured(inconsistency[0, 0].numpy(), 0.3, "inferno"), title)
         note(axes, f"mean {float(inconsistency.nanmean()):.3f}")
-    axes = plot(sheet, 0, 1, 2, "A path chained from motions that are right but for their unit", span=2)
-    for spread, name, colour in ((0.0, "one unit throughout", BLUE), (0.02, "the unit wanders by 2 % a frame", ORANGE)):
+    axes = plot(
+        sheet, 0, 1, 2, "A path chained from motions that are right but for their unit", span=2
+    )
+    for spread, name, colour in (
+        (0.0, "one unit throughout", BLUE),
+        (0.02, "the unit wanders by 2 % a frame", ORANGE),
+    ):
         path = _chained(camera0_from_camera(WINDING)[:, (0, 2), 3], spread)
         axes.plot(*path.T, color=colour, linewidth=2.4, label=name)
     axes.set_aspect("equal", adjustable="datalim")
@@ -100,7 +154,8 @@ def draw_consistency(street: Street) -> Sheet:
 
 
 def _chained(places: np.ndarray, spread: float) -> np.ndarray:
-    """Places (N, 2) whose steps are stretched by a factor that wanders by `spread` from each to the next."""
+    """Places (N, 2) whose steps are stretched by a factor that wanders by `spread` from each to
+    the next."""
     steps = np.diff(places, axis=0)
     factors = np.exp(np.cumsum(np.random.default_rng(3).normal(0, 1, len(steps))) * spread)
     return np.vstack([np.zeros(2), np.cumsum(steps * factors[:, None], axis=0)])

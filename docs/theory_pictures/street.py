@@ -1,4 +1,5 @@
-"""What the pictures show: five frames of a rendered street with their truth, and what the packaged model says of them."""
+"""What the pictures show: five frames of a rendered street with their truth, and what the
+packaged model says of them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,8 @@ from training.objective.losses import l1_error
 from training.synthetic.drive import DriveSpec
 from training.synthetic.render import Renderer
 
-# A moment with a car that comes towards the camera and one that drives ahead of it, at about its speed.
+# A moment with a car that comes towards the camera and one that drives ahead of it, at about its
+# speed.
 DRIVE = DriveSpec(frames=160, seed=101)
 MOMENT, FRAMES = 115, 5
 FAR_M = 1e5
@@ -53,13 +55,19 @@ class Street:
     def source_from_target(self, source: int) -> Tensor:
         """(1, 4, 4): the true motion of the camera."""
         first = self.moment - self.target
-        motion = np.linalg.inv(self.world_from_camera[first + source]) @ self.world_from_camera[self.moment]
+        motion = (
+            np.linalg.inv(self.world_from_camera[first + source])
+            @ self.world_from_camera[self.moment]
+        )
         return torch.from_numpy(motion)[None].float()
 
     def synthesised(self, source: int, depth: Tensor | None = None) -> SynthesisedView:
-        """The target re-made from a source view with the true motion and a depth (1, 1, H, W), by default the true one."""
+        """The target re-made from a source view with the true motion and a depth (1, 1, H, W),
+        by default the true one."""
         depth = self.target_depth if depth is None else depth
-        return synthesise_view(self.images[source][None], depth, self.source_from_target(source), self.intrinsics)
+        return synthesise_view(
+            self.images[source][None], depth, self.source_from_target(source), self.intrinsics
+        )
 
     def error(self, view: SynthesisedView) -> Tensor:
         """(H, W): L1 of a re-made view, NaN where nothing can be sampled."""
@@ -72,7 +80,8 @@ class Street:
 
     @cached_property
     def explained(self) -> np.ndarray:
-        """(H, W), 0 to 1: the packaged model's explainability of the target, averaged over its sources."""
+        """(H, W), 0 to 1: the packaged model's explainability of the target, averaged over its
+        sources."""
         explained = self._estimator.motion(self._grey)[1]
         assert explained is not None
         return explained
@@ -95,7 +104,10 @@ def render_street(moment: int = MOMENT) -> Street:
     frames = [renderer.render(number) for number in range(first, first + FRAMES)]
     depth = np.stack([np.where(frame.depth_m > 0, frame.depth_m, FAR_M) for frame in frames])
     return Street(
-        images=torch.from_numpy(np.stack([frame.image for frame in frames])).permute(0, 3, 1, 2).float() / 255,
+        images=torch.from_numpy(np.stack([frame.image for frame in frames]))
+        .permute(0, 3, 1, 2)
+        .float()
+        / 255,
         depth=torch.from_numpy(depth)[:, None].float(),
         moving=torch.from_numpy(np.stack([frame.moving for frame in frames]))[:, None],
         world_from_camera=renderer.world_from_camera,

@@ -16,7 +16,8 @@ class CvBridge:
     def imgmsg_to_cv2(self, img_msg: Image, desired_encoding: str = "passthrough") -> np.ndarray:
         """The pixels of a message, in its own encoding or the desired one. Raises CvBridgeError.
 
-        Unlike the real one, which shears such images, it reads rows whose `step` is no whole number of pixels.
+        Unlike the real one, which shears such images, it reads rows whose `step` is no whole number
+        of pixels.
         """
         name, channels = dtype_and_channels(img_msg.encoding)
         dtype = np.dtype(name).newbyteorder(">" if img_msg.is_bigendian else "<")
@@ -24,21 +25,36 @@ class CvBridge:
         if img_msg.step < row_bytes or len(img_msg.data) < img_msg.step * img_msg.height:
             raise CvBridgeError(f"Image is wrongly formed: {img_msg.width}x{img_msg.height} {img_msg.encoding} with step {img_msg.step} "
                                 f"and {len(img_msg.data)} bytes")  # fmt: skip
-        rows = np.frombuffer(img_msg.data, np.uint8, img_msg.step * img_msg.height).reshape(img_msg.height, img_msg.step)
-        image = np.ascontiguousarray(rows[:, :row_bytes]).view(dtype).reshape(img_msg.height, img_msg.width, channels)
+        rows = np.frombuffer(img_msg.data, np.uint8, img_msg.step * img_msg.height).reshape(
+            img_msg.height, img_msg.step
+        )
+        image = (
+            np.ascontiguousarray(rows[:, :row_bytes])
+            .view(dtype)
+            .reshape(img_msg.height, img_msg.width, channels)
+        )
         image = image.astype(np.dtype(name), copy=False)
         image = image[:, :, 0] if channels == 1 else image
         return convert(image, img_msg.encoding, desired_encoding)
 
-    def cv2_to_imgmsg(self, cvim: np.ndarray, encoding: str = "passthrough", header: Any = None) -> Image:
-        """A message of the pixels, which must be of the encoding's type already. Raises CvBridgeError when they are not."""
+    def cv2_to_imgmsg(
+        self, cvim: np.ndarray, encoding: str = "passthrough", header: Any = None
+    ) -> Image:
+        """A message of the pixels, which must be of the encoding's type already. Raises
+        CvBridgeError when they are not."""
         check_array(cvim)
         kind = f"{DEPTH_NAMES[cvim.dtype.name]}C{1 if cvim.ndim < 3 else cvim.shape[2]}"
         if encoding != "passthrough":
             name, channels = dtype_and_channels(encoding)
             if f"{DEPTH_NAMES[name]}C{channels}" != kind:
-                raise CvBridgeError(f"encoding specified as {encoding}, but image has incompatible type {kind}")
-        message = Image(height=cvim.shape[0], width=cvim.shape[1], encoding=kind if encoding == "passthrough" else encoding)
+                raise CvBridgeError(
+                    f"encoding specified as {encoding}, but image has incompatible type {kind}"
+                )
+        message = Image(
+            height=cvim.shape[0],
+            width=cvim.shape[1],
+            encoding=kind if encoding == "passthrough" else encoding,
+        )
         if header is not None:
             message.header = header
         message.is_bigendian = int(cvim.dtype.byteorder == ">")
@@ -46,13 +62,19 @@ class CvBridge:
         message.step = len(message.data) // message.height
         return message
 
-    def compressed_imgmsg_to_cv2(self, cmprs_img_msg: CompressedImage, desired_encoding: str = "passthrough") -> np.ndarray:
-        """The decoded pixels: as stored (colour as BGR), or in the desired encoding. Raises CvBridgeError."""
+    def compressed_imgmsg_to_cv2(
+        self, cmprs_img_msg: CompressedImage, desired_encoding: str = "passthrough"
+    ) -> np.ndarray:
+        """The decoded pixels: as stored (colour as BGR), or in the desired encoding. Raises
+        CvBridgeError."""
         image = cv2.imdecode(np.frombuffer(cmprs_img_msg.data, np.uint8), cv2.IMREAD_UNCHANGED)
         return convert(image, "bgr8", desired_encoding)
 
-    def cv2_to_compressed_imgmsg(self, cvim: np.ndarray, dst_format: str = "jpg") -> CompressedImage:
-        """A message of the pixels (colour as BGR) in one of OpenCV's file formats. Raises CvBridgeError."""
+    def cv2_to_compressed_imgmsg(
+        self, cvim: np.ndarray, dst_format: str = "jpg"
+    ) -> CompressedImage:
+        """A message of the pixels (colour as BGR) in one of OpenCV's file formats. Raises
+        CvBridgeError."""
         check_array(cvim)
         try:
             encoded = cv2.imencode(f".{dst_format}", cvim)[1]

@@ -5,12 +5,21 @@ import re
 import cv2
 import numpy as np
 
-DTYPES = {"8U": "uint8", "8S": "int8", "16U": "uint16", "16S": "int16", "32S": "int32", "32F": "float32", "64F": "float64"}
+DTYPES = {
+    "8U": "uint8",
+    "8S": "int8",
+    "16U": "uint16",
+    "16S": "int16",
+    "32S": "int32",
+    "32F": "float32",
+    "64F": "float64",
+}
 DEPTH_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 CHANNELS = {"GRAY": 1, "RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "UYVY": 2, "YUY2": 2}
 
-# Colour layout (in OpenCV's words) and bits of each encoding that has colour. ROS names a Bayer pattern by its first two pixels, OpenCV by
-# the second row's second and third: rggb is OpenCV's BayerBG.
+# Colour layout (in OpenCV's words) and bits of each encoding that has colour. ROS names a Bayer
+# pattern by its first two pixels, OpenCV by the second row's second and third: rggb is OpenCV's
+# BayerBG.
 COLORS = {
     "mono": "GRAY",
     "rgb": "RGB",
@@ -22,7 +31,9 @@ COLORS = {
     "bayer_gbrg": "BayerGR",
     "bayer_grbg": "BayerGB",
 }
-COLOR_ENCODINGS = {f"{name}{bits}": (layout, f"{bits}U") for name, layout in COLORS.items() for bits in (8, 16)}
+COLOR_ENCODINGS = {
+    f"{name}{bits}": (layout, f"{bits}U") for name, layout in COLORS.items() for bits in (8, 16)
+}
 COLOR_ENCODINGS |= {"yuv422": ("UYVY", "8U"), "yuv422_yuy2": ("YUY2", "8U")}
 GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)C(\d+)")
 
@@ -32,7 +43,8 @@ class CvBridgeError(TypeError):
 
 
 def dtype_and_channels(encoding: str) -> tuple[str, int]:
-    """NumPy's name of the element type and the channels of a pixel. Raises CvBridgeError on an unknown encoding."""
+    """NumPy's name of the element type and the channels of a pixel. Raises CvBridgeError on an
+    unknown encoding."""
     if encoding in COLOR_ENCODINGS:
         layout, depth = COLOR_ENCODINGS[encoding]
         return DTYPES[depth], CHANNELS.get(layout, 1)
@@ -43,12 +55,15 @@ def dtype_and_channels(encoding: str) -> tuple[str, int]:
 
 
 def convert(image: np.ndarray, source: str, target: str) -> np.ndarray:
-    """The image in another encoding. Raises CvBridgeError where that makes no sense (depth as colour, channels that differ)."""
+    """The image in another encoding. Raises CvBridgeError where that makes no sense (depth as
+    colour, channels that differ)."""
     if target in ("passthrough", "", source):
         return image
     dtype, channels = dtype_and_channels(target)
     if source not in COLOR_ENCODINGS and target in COLOR_ENCODINGS:
-        raise CvBridgeError(f"[{source}] is not a color format. but [{target}] is. The conversion does not make sense")
+        raise CvBridgeError(
+            f"[{source}] is not a color format. but [{target}] is. The conversion does not make sense"
+        )
     if source in COLOR_ENCODINGS and target in COLOR_ENCODINGS:
         image = convert_color(image, source, target)
     elif dtype_and_channels(source)[1] != channels:
@@ -65,7 +80,11 @@ def convert_color(image: np.ndarray, source: str, target: str) -> np.ndarray:
     if from_layout in ("UYVY", "YUY2"):
         name = f"COLOR_YUV2{to_layout}_{from_layout}"
     code = getattr(cv2, name, None)
-    known = ("GRAY", "RGB", "BGR") if from_layout.startswith("Bayer") else ("GRAY", "RGB", "BGR", "RGBA", "BGRA")
+    known = (
+        ("GRAY", "RGB", "BGR")
+        if from_layout.startswith("Bayer")
+        else ("GRAY", "RGB", "BGR", "RGBA", "BGRA")
+    )
     if code is None or to_layout not in known:
         raise CvBridgeError(f"Unsupported conversion from [{source}] to [{target}]")
     try:
@@ -75,7 +94,8 @@ def convert_color(image: np.ndarray, source: str, target: str) -> np.ndarray:
 
 
 def convert_depth(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Another element type: 8 and 16 bits are scaled to each other's full range, everything is rounded and clipped."""
+    """Another element type: 8 and 16 bits are scaled to each other's full range, everything is
+    rounded and clipped."""
     if image.dtype == dtype:
         return image
     values = image.astype(np.float64)

@@ -1,4 +1,5 @@
-"""Point clouds between NumPy and sensor_msgs/PointCloud2. Left out: read_points_list, selecting by `uvs`."""
+"""Point clouds between NumPy and sensor_msgs/PointCloud2. Left out: read_points_list, selecting
+by `uvs`."""
 
 import array
 import sys
@@ -22,7 +23,8 @@ DTYPES = {
 
 
 def dtype_from_fields(fields: Iterable[PointField], point_step: int | None = None) -> np.dtype:
-    """The structured type of one point; a field of count n becomes n fields name_0 .. name_(n-1)."""
+    """The structured type of one point; a field of count n becomes n fields name_0 ..
+    name_(n-1)."""
     names, formats, offsets = [], [], []
     for number, field in enumerate(fields):
         name, dtype = field.name or f"unnamed_field_{number}", np.dtype(DTYPES[field.datatype])
@@ -36,56 +38,98 @@ def dtype_from_fields(fields: Iterable[PointField], point_step: int | None = Non
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, **itemsize})
 
 
-def create_cloud(header: Header, fields: Sequence[PointField], points: Iterable, point_step: int | None = None) -> PointCloud2:
-    """A cloud of points: a structured array of the fields' type, a plain array (..., fields) of one type, or tuples.
+def create_cloud(
+    header: Header, fields: Sequence[PointField], points: Iterable, point_step: int | None = None
+) -> PointCloud2:
+    """A cloud of points: a structured array of the fields' type, a plain array (..., fields) of one
+    type, or tuples.
 
-    Two dimensions of points make an organized cloud: as with the real one, the first is the width, the second the height.
+    Two dimensions of points make an organized cloud: as with the real one, the first is the width,
+    the second the height.
     """
     dtype = dtype_from_fields(fields, point_step)
     if not isinstance(points, np.ndarray):
         points = np.array([tuple(point) for point in points], dtype)
     elif points.dtype.names is None:
-        assert len({field.datatype for field in fields}) == 1, "All fields need to have the same datatype, or come as a structured array."
+        assert len({field.datatype for field in fields}) == 1, (
+            "All fields need to have the same datatype, or come as a structured array."
+        )
         points = unstructured_to_structured(points, dtype=dtype)
-    assert points.dtype == dtype, "PointFields and structured NumPy array dtype do not match for all fields!"
+    assert points.dtype == dtype, (
+        "PointFields and structured NumPy array dtype do not match for all fields!"
+    )
     assert points.ndim <= 2, "Too many dimensions for organized cloud!"
     data = array.array("B")
     data.frombytes(memoryview(np.ascontiguousarray(points)).cast("B"))
     width, height = points.shape[0], points.shape[1] if points.ndim == 2 else 1
-    cloud = PointCloud2(header=header, height=height, width=width, is_dense=False, is_bigendian=sys.byteorder != "little")
-    cloud.fields, cloud.point_step, cloud.row_step, cloud.data = list(fields), dtype.itemsize, dtype.itemsize * width, data
+    cloud = PointCloud2(
+        header=header,
+        height=height,
+        width=width,
+        is_dense=False,
+        is_bigendian=sys.byteorder != "little",
+    )
+    cloud.fields, cloud.point_step, cloud.row_step, cloud.data = (
+        list(fields),
+        dtype.itemsize,
+        dtype.itemsize * width,
+        data,
+    )
     return cloud
 
 
 def create_cloud_xyz32(header: Header, points: Iterable) -> PointCloud2:
     """A cloud of (x, y, z) in float32."""
     names = enumerate(("x", "y", "z"))
-    fields = [PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32, count=1) for place, name in names]
+    fields = [
+        PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32, count=1)
+        for place, name in names
+    ]
     return create_cloud(header, fields, points)
 
 
 def read_points(
-    cloud: PointCloud2, field_names: Sequence[str] | None = None, skip_nans: bool = False, *, reshape_organized_cloud: bool = False
+    cloud: PointCloud2,
+    field_names: Sequence[str] | None = None,
+    skip_nans: bool = False,
+    *,
+    reshape_organized_cloud: bool = False,
 ) -> np.ndarray:
     """The points as a structured array, of all fields or of those named."""
     assert isinstance(cloud, PointCloud2), "Cloud is not a sensor_msgs.msg.PointCloud2"
-    points = np.frombuffer(cloud.data, dtype_from_fields(cloud.fields, cloud.point_step), cloud.width * cloud.height)
+    points = np.frombuffer(
+        cloud.data, dtype_from_fields(cloud.fields, cloud.point_step), cloud.width * cloud.height
+    )
     if field_names is not None:
-        assert set(field_names) <= set(points.dtype.names or ()), "Requests field is not in the fields of the PointCloud!"
+        assert set(field_names) <= set(points.dtype.names or ()), (
+            "Requests field is not in the fields of the PointCloud!"
+        )
         points = points[list(field_names)]
     if cloud.is_bigendian != (sys.byteorder != "little"):
         points = points.byteswap()
     if skip_nans and not cloud.is_dense:
-        points = points[~np.any([np.isnan(points[name]) for name in points.dtype.names or ()], axis=0)]
+        points = points[
+            ~np.any([np.isnan(points[name]) for name in points.dtype.names or ()], axis=0)
+        ]
     if reshape_organized_cloud and cloud.height > 1:
         points = points.reshape(cloud.width, cloud.height)
     return points
 
 
 def read_points_numpy(
-    cloud: PointCloud2, field_names: Sequence[str] | None = None, skip_nans: bool = False, *, reshape_organized_cloud: bool = False
+    cloud: PointCloud2,
+    field_names: Sequence[str] | None = None,
+    skip_nans: bool = False,
+    *,
+    reshape_organized_cloud: bool = False,
 ) -> np.ndarray:
     """The points as a plain array (points, fields); the fields must be of one type."""
-    datatypes = {field.datatype for field in cloud.fields if field_names is None or field.name in field_names}
-    assert len(datatypes) <= 1, "All fields need to have the same datatype. Use `read_points()` otherwise."
-    return structured_to_unstructured(read_points(cloud, field_names, skip_nans, reshape_organized_cloud=reshape_organized_cloud))
+    datatypes = {
+        field.datatype for field in cloud.fields if field_names is None or field.name in field_names
+    }
+    assert len(datatypes) <= 1, (
+        "All fields need to have the same datatype. Use `read_points()` otherwise."
+    )
+    return structured_to_unstructured(
+        read_points(cloud, field_names, skip_nans, reshape_organized_cloud=reshape_organized_cloud)
+    )

@@ -19,18 +19,30 @@ class Buffer(BufferCore):
     """Transforms of the last `cache_time`, for look-ups with a timeout."""
 
     def __init__(self, cache_time: Duration | None = None, node: Node | None = None) -> None:
-        """With a node, its clock (simulated time) is watched for jumps; the real buffer also offers a service of its frames then."""
+        """With a node, its clock (simulated time) is watched for jumps; the real buffer also
+        offers a service of its frames then."""
         super().__init__(DEFAULT_CACHE_TIME if cache_time is None else cache_time)
         self.clock = Clock() if node is None else node.get_clock()
-        threshold = JumpThreshold(min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True)
-        self.jump_handle = self.clock.create_jump_callback(threshold, post_callback=self.time_jump_callback)
+        threshold = JumpThreshold(
+            min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True
+        )
+        self.jump_handle = self.clock.create_jump_callback(
+            threshold, post_callback=self.time_jump_callback
+        )
 
     def time_jump_callback(self, time_jump: TimeJump) -> None:
         get_logger("tf2_buffer").warning("Detected jump back in time. Clearing tf buffer.")
         self.clear()
 
-    def lookup_transform(self, target_frame: str, source_frame: str, time: Time, timeout: Duration = Duration()) -> TransformStamped:  # noqa: B008 as the real one
-        """target_from_source at a time (0: the latest), waiting up to `timeout` for it. Raises children of TransformException."""
+    def lookup_transform(
+        self,
+        target_frame: str,
+        source_frame: str,
+        time: Time,
+        timeout: Duration = Duration(),  # noqa: B008
+    ) -> TransformStamped:
+        """target_from_source at a time (0: the latest), waiting up to `timeout` for it. Raises
+        children of TransformException."""
         self.can_transform(target_frame, source_frame, time, timeout)
         return self.lookup_transform_core(target_frame, source_frame, time)
 
@@ -42,9 +54,11 @@ class Buffer(BufferCore):
         timeout: Duration = Duration(),  # noqa: B008 as the real one
         return_debug_tuple: bool = False,
     ) -> Any:
-        """Whether the look-up succeeds within `timeout`; with return_debug_tuple also the reason when not.
+        """Whether the look-up succeeds within `timeout`; with return_debug_tuple also the reason
+        when not.
 
-        Waits by the wall clock in the calling thread: another thread has to fill the buffer meanwhile.
+        Waits by the wall clock in the calling thread: another thread has to fill the buffer
+        meanwhile.
         """
         deadline_s = monotonic() + timeout.nanoseconds / 1e9
         result = self.can_transform_core(target_frame, source_frame, time)

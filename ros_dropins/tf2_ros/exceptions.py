@@ -22,4 +22,5 @@ class InvalidArgumentException(TransformException):
 
 
 class TimeoutException(TransformException):
-    """Kept for those who catch it by name: the look-ups report the reason rather than the timeout."""
+    """Kept for those who catch it by name: the look-ups report the reason rather than the
+    timeout."""

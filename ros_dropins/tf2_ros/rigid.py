@@ -1,4 +1,5 @@
-"""A rigid transform as translation and unit quaternion (x, y, z, w), and the few operations that a tree of them needs."""
+"""A rigid transform as translation and unit quaternion (x, y, z, w), and the few operations that
+a tree of them needs."""
 
 import math
 from typing import NamedTuple
@@ -55,7 +56,8 @@ def rotate(q: Quaternion, v: Vector) -> Vector:
 
 
 def interpolate(a: Rigid, b: Rigid, ratio: float) -> Rigid:
-    """The transform `ratio` of the way from a to b: straight line, and the shorter great arc (Shoemake 1985)."""
+    """The transform `ratio` of the way from a to b: straight line, and the shorter great arc
+    (Shoemake 1985)."""
     x, y, z = (p + (q - p) * ratio for p, q in zip(a.translation, b.translation, strict=True))
     return Rigid((x, y, z), slerp(a.rotation, b.rotation, ratio))
 

@@ -11,7 +11,8 @@ from .transform_broadcaster import as_list
 
 
 class StaticTransformBroadcaster:
-    """Publishes on /tf_static, kept for those who subscribe later; every message repeats all transforms sent so far."""
+    """Publishes on /tf_static, kept for those who subscribe later; every message repeats all
+    transforms sent so far."""
 
     def __init__(self, node: Node, qos: QoSProfile | int | None = None) -> None:
         kept = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -19,7 +20,10 @@ class StaticTransformBroadcaster:
         self.net_message = TFMessage()
 
     def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:
-        """Send one transform or several. As with the real one, the first transform of a child frame stays."""
+        """Send one transform or several. As with the real one, the first transform of a child
+        frame stays."""
         children = {sent.child_frame_id for sent in self.net_message.transforms}
-        self.net_message.transforms += [new for new in as_list(transform) if new.child_frame_id not in children]
+        self.net_message.transforms += [
+            new for new in as_list(transform) if new.child_frame_id not in children
+        ]
         self.pub_tf.publish(self.net_message)

@@ -51,30 +51,42 @@ class TimeCache:
         """Keep one more; False when it is older than all that is kept would be."""
         if self._stored:
             oldest_ns = self._stored[-1].stamp_ns - self._length_ns
-            del self._stored[: next(i for i, kept in enumerate(self._stored) if kept.stamp_ns >= oldest_ns)]
+            del self._stored[
+                : next(i for i, kept in enumerate(self._stored) if kept.stamp_ns >= oldest_ns)
+            ]
             if stored.stamp_ns < oldest_ns:
                 return False
         place = bisect_right(self._stored, stored.stamp_ns, key=stamp_of)
-        if stored not in self._stored[bisect_left(self._stored, stored.stamp_ns, key=stamp_of) : place]:
+        if (
+            stored
+            not in self._stored[bisect_left(self._stored, stored.stamp_ns, key=stamp_of) : place]
+        ):
             self._stored.insert(place, stored)
         return True
 
     def at(self, stamp_ns: int) -> Stored:
-        """The transform at a time, between two if need be; 0 is the latest. Raises ExtrapolationException outside what is stored."""
+        """The transform at a time, between two if need be; 0 is the latest. Raises
+        ExtrapolationException outside what is stored."""
         if stamp_ns == 0 and self._stored:
             return self._stored[-1]
         self._check_covers(stamp_ns)
-        if stamp_ns == self._stored[0].stamp_ns < self._stored[-1].stamp_ns:  # of several with the earliest stamp the first holds
+        if (
+            stamp_ns == self._stored[0].stamp_ns < self._stored[-1].stamp_ns
+        ):  # of several with the earliest stamp the first holds
             return self._stored[0]
         after = bisect_right(self._stored, stamp_ns, key=stamp_of)
         older = self._stored[after - 1]
         if older.stamp_ns == stamp_ns:
             return older
         newer = self._stored[after]
-        if newer.parent != older.parent:  # moved to another parent in between: no path leads from one to the other
+        if (
+            newer.parent != older.parent
+        ):  # moved to another parent in between: no path leads from one to the other
             return older
         ratio = (stamp_ns - older.stamp_ns) / (newer.stamp_ns - older.stamp_ns)
-        return older._replace(parent_from_child=interpolate(older.parent_from_child, newer.parent_from_child, ratio))
+        return older._replace(
+            parent_from_child=interpolate(older.parent_from_child, newer.parent_from_child, ratio)
+        )
 
     def _check_covers(self, stamp_ns: int) -> None:
         asked = f"{stamp_ns / 1e9:.6f}"

@@ -12,7 +12,9 @@ class TransformBroadcaster:
     """Publishes on /tf."""
 
     def __init__(self, node: Node, qos: QoSProfile | int | None = None) -> None:
-        self.pub_tf = node.create_publisher(TFMessage, "/tf", QoSProfile(depth=100) if qos is None else qos)
+        self.pub_tf = node.create_publisher(
+            TFMessage, "/tf", QoSProfile(depth=100) if qos is None else qos
+        )
 
     def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:
         """Send one transform or several in one message."""

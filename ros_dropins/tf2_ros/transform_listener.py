@@ -14,7 +14,8 @@ AUTHORITY = "default_authority"
 
 
 class TransformListener:
-    """Two subscriptions of a node; spinning it is the node's business, or that of a thread of its own with spin_thread."""
+    """Two subscriptions of a node; spinning it is the node's business, or that of a thread of
+    its own with spin_thread."""
 
     def __init__(
         self,
@@ -28,11 +29,18 @@ class TransformListener:
         tf_static_topic: str = "/tf_static",
     ) -> None:
         self.buffer, self.node = buffer, node
-        # Reentrant: a callback of the node that waits for a transform must not keep the transform from arriving.
+        # Reentrant: a callback of the node that waits for a transform must not keep the transform
+        # from arriving.
         self.group = ReentrantCallbackGroup()
         qos = QoSProfile(depth=100) if qos is None else qos
-        static_qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL) if static_qos is None else static_qos
-        self.tf_sub = node.create_subscription(TFMessage, tf_topic, self.callback, qos, callback_group=self.group)
+        static_qos = (
+            QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            if static_qos is None
+            else static_qos
+        )
+        self.tf_sub = node.create_subscription(
+            TFMessage, tf_topic, self.callback, qos, callback_group=self.group
+        )
         self.tf_static_sub = node.create_subscription(
             TFMessage, tf_static_topic, self.static_callback, static_qos, callback_group=self.group
         )

@@ -1,7 +1,9 @@
-"""Stands in for ROS 2's tf_transformations where that cannot be installed: rotations and 4x4 transforms, quaternions as x, y, z, w.
+"""Stands in for ROS 2's tf_transformations where that cannot be installed: rotations and 4x4
+transforms, quaternions as x, y, z, w.
 
-Like the real one it is written over transforms3d, whose quaternions begin with w. It has the functions that turn poses into messages and
-back; reflections, shears, projections and the rest are left out.
+Like the real one it is written over transforms3d, whose quaternions begin with w. It has the
+functions that turn poses into messages and back; reflections, shears, projections and the rest are
+left out.
 """
 
 from collections.abc import Sequence
@@ -51,16 +53,20 @@ def quaternion_matrix(quaternion: Sequence[float]) -> np.ndarray:
 
 
 def quaternion_from_matrix(matrix: np.ndarray) -> Quaternion:
-    """The quaternion of the rotation in a 4x4, with w not negative; a scale in it is taken out first."""
+    """The quaternion of the rotation in a 4x4, with w not negative; a scale in it is taken out
+    first."""
     return w_last(transforms3d.quaternions.mat2quat(transforms3d.affines.decompose(matrix)[1]))
 
 
 def quaternion_from_euler(ai: float, aj: float, ak: float, axes: str = "sxyz") -> Quaternion:
-    """The quaternion of three rotations about the axes, by default roll, pitch and yaw about fixed x, y, z; angles in radians."""
+    """The quaternion of three rotations about the axes, by default roll, pitch and yaw about
+    fixed x, y, z; angles in radians."""
     return w_last(transforms3d.euler.euler2quat(ai, aj, ak, axes=axes))
 
 
-def euler_from_quaternion(quaternion: Sequence[float], axes: str = "sxyz") -> tuple[float, float, float]:
+def euler_from_quaternion(
+    quaternion: Sequence[float], axes: str = "sxyz"
+) -> tuple[float, float, float]:
     """The three angles in radians of a quaternion."""
     return euler_from_matrix(quaternion_matrix(quaternion), axes)
 
@@ -97,16 +103,23 @@ def quaternion_inverse(quaternion: Sequence[float]) -> np.ndarray:
 
 def quaternion_slerp(quat0: Sequence[float], quat1: Sequence[float], fraction: float) -> np.ndarray:
     """The unit quaternion `fraction` of the way from one to another along the shorter great arc."""
-    start, end = (np.array(quaternion, dtype=np.float64) / np.linalg.norm(quaternion) for quaternion in (quat0, quat1))
+    start, end = (
+        np.array(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
+        for quaternion in (quat0, quat1)
+    )
     cosine = float(start @ end)
     if fraction == 1.0:
         return end
     if cosine < 0.0:
         end, cosine = -end, -cosine
-    if 1.0 - cosine < 4.0 * np.finfo(float).eps:  # the arc is too short to tell, and its sine too small to divide by
+    if (
+        1.0 - cosine < 4.0 * np.finfo(float).eps
+    ):  # the arc is too short to tell, and its sine too small to divide by
         return start
     angle_rad = np.arccos(cosine)
-    return (np.sin((1.0 - fraction) * angle_rad) * start + np.sin(fraction * angle_rad) * end) / np.sin(angle_rad)
+    return (
+        np.sin((1.0 - fraction) * angle_rad) * start + np.sin(fraction * angle_rad) * end
+    ) / np.sin(angle_rad)
 
 
 def inverse_matrix(matrix: np.ndarray) -> np.ndarray:
@@ -123,6 +136,7 @@ def concatenate_matrices(*matrices: np.ndarray) -> np.ndarray:
 
 
 def is_same_transform(matrix0: np.ndarray, matrix1: np.ndarray) -> bool:
-    """Whether two 4x4 matrices are one transform, up to their scale factor and numpy's usual tolerance."""
+    """Whether two 4x4 matrices are one transform, up to their scale factor and numpy's usual
+    tolerance."""
     first, second = (np.array(matrix, dtype=np.float64) for matrix in (matrix0, matrix1))
     return np.allclose(first / first[3, 3], second / second[3, 3])

@@ -1,26 +1,31 @@
-"""torch.compile: fewer passes over memory, for half a minute of compilation at the first start and a C++ compiler on the machine."""
+"""torch.compile: fewer passes over memory, for half a minute of compilation at the first start
+and a C++ compiler on the machine."""
 
 import torch
 from torch import Tensor
 
 from sfm_odometry.backends.backend import Compute
 from sfm_odometry.errors import InputError
-from sfm_odometry.networks.stage import Part
+from sfm_odometry.networks.stage import Stage
 
 
 class Compiled:
-    """Kernels that torch generates for the very shapes, on any device that it generates them for."""
+    """Kernels that torch generates for the very shapes, on any device that it generates them
+    for."""
 
     def __init__(self, device: torch.device) -> None:
         pass
 
-    def prepare(self, part: Part, examples: tuple[Tensor, ...]) -> Compute:
-        """The compiled part; compilation happens here, not at the first frame. Raises InputError where there is no compiler."""
+    def prepare(self, part: Stage, examples: tuple[Tensor, ...]) -> Compute:
+        """The compiled part; compilation happens here, not at the first frame. Raises InputError
+        where there is no compiler."""
         # Frozen: weights are constants, whose reordering for the kernels is done once.
         compiled = torch.compile(part, dynamic=False, options={"freezing": True})
         try:
             compiled(*examples)
         except torch._dynamo.exc.TorchDynamoException as error:
             first_line = str(error).strip().partition("\n")[0]
-            raise InputError(f"backend compiled cannot be used here, it needs a C++ compiler: {first_line}") from error
+            raise InputError(
+                f"backend compiled cannot be used here, it needs a C++ compiler: {first_line}"
+            ) from error
         return compiled

@@ -1,10 +1,11 @@
-"""The networks as they are, operation by operation: what all other backends are measured against."""
+"""The networks as they are, operation by operation: what all other backends are measured
+against."""
 
 import torch
 from torch import Tensor
 
 from sfm_odometry.backends.backend import Compute
-from sfm_odometry.networks.stage import Part
+from sfm_odometry.networks.stage import Stage
 
 
 class Eager:
@@ -13,6 +14,6 @@ class Eager:
     def __init__(self, device: torch.device) -> None:
         pass
 
-    def prepare(self, part: Part, examples: tuple[Tensor, ...]) -> Compute:
+    def prepare(self, part: Stage, examples: tuple[Tensor, ...]) -> Compute:
         """The part itself."""
         return part

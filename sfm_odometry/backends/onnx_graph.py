@@ -15,19 +15,34 @@ from sfm_odometry.errors import InputError
 OPSET = 17
 
 
-def to_onnx(module: nn.Module, examples: tuple[Tensor, ...], inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> bytes:
-    """The module as an ONNX model for inputs of the shapes of `examples`, with these names for what goes in and comes out.
+def to_onnx(
+    module: nn.Module,
+    examples: tuple[Tensor, ...],
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+) -> bytes:
+    """The module as an ONNX model for inputs of the shapes of `examples`, with these names for what
+    goes in and comes out.
 
-    Inputs that the results do not depend on are not in the model. Raises InputError where the package onnx is missing.
+    Inputs that the results do not depend on are not in the model. Raises InputError where the
+    package onnx is missing.
     """
     if importlib.util.find_spec("onnx") is None:
-        raise InputError("torch writes ONNX with the package onnx, which is not installed: pip install onnx")
+        raise InputError(
+            "torch writes ONNX with the package onnx, which is not installed: pip install onnx"
+        )
     file = io.BytesIO()
-    # The exporter by tracing: the newer one needs two packages more and is not there before torch 2.5, nor is the option to say so.
-    options = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+    # The exporter by tracing: the newer one needs two packages more and is not there before torch
+    # 2.5, nor is the option to say so.
+    options = (
+        {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+    )
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that sizes become constants is what is wanted
-        names = {"input_names": list(inputs) or _input_names(examples), "output_names": list(outputs) or None}
+        names = {
+            "input_names": list(inputs) or _input_names(examples),
+            "output_names": list(outputs) or None,
+        }
         torch.onnx.export(module, examples, file, opset_version=OPSET, **names, **options)  # type: ignore[arg-type]
     return file.getvalue()
 

@@ -8,11 +8,12 @@ from torch import Tensor
 from sfm_odometry.backends.backend import Compute
 from sfm_odometry.backends.onnx_graph import named_arrays, to_onnx
 from sfm_odometry.errors import InputError
-from sfm_odometry.networks.stage import Part
+from sfm_odometry.networks.stage import Stage
 
 
 class OpenVino:
-    """A compiled model a part, on as many threads as torch has; parts that allow it in the processor's own half precision."""
+    """A compiled model a part, on as many threads as torch has; parts that allow it in the
+    processor's own half precision."""
 
     def __init__(self, device: torch.device) -> None:
         if device.type != "cpu":
@@ -20,12 +21,18 @@ class OpenVino:
         try:
             import openvino  # optional, and a second to import
         except ImportError as error:
-            raise InputError(f"backend openvino needs the package of that name: pip install openvino ({error})") from error
+            raise InputError(
+                f"backend openvino needs the package of that name: pip install openvino ({error})"
+            ) from error
         self._core = openvino.Core()
 
-    def prepare(self, part: Part, examples: tuple[Tensor, ...]) -> Compute:
+    def prepare(self, part: Stage, examples: tuple[Tensor, ...]) -> Compute:
         """An inference request of the part's ONNX graph."""
-        settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": "1",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
         if not part.allows_half:  # else OpenVINO takes bfloat16 where the processor has it
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         graph = self._core.read_model(io.BytesIO(to_onnx(part, examples)))
@@ -34,7 +41,9 @@ class OpenVino:
 
         def compute(*inputs: Tensor) -> Tensor | list[Tensor]:
             results = request.infer(named_arrays(inputs, used))
-            outputs = [torch.from_numpy(value.copy()) for value in results.values()]  # the request writes into the same memory next time
+            outputs = [
+                torch.from_numpy(value.copy()) for value in results.values()
+            ]  # the request writes into the same memory next time
             return outputs[0] if len(outputs) == 1 else outputs
 
         return compute

@@ -14,7 +14,8 @@ INSTRUCTIONS = {
 }
 """Flags of /proc/cpuinfo that benchmarks name, and their usual names."""
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Flags of processors that multiply bfloat16: AMD and Intel, Intel's matrix unit, ARM. Others compute it by way of float32, and slower."""
+"""Flags of processors that multiply bfloat16: AMD and Intel, Intel's matrix unit, ARM. Others
+compute it by way of float32, and slower."""
 
 
 def cpu_flags() -> set[str]:
@@ -23,7 +24,8 @@ def cpu_flags() -> set[str]:
 
 
 def describe_device(device: torch.device) -> str:
-    """Name of a device for benchmarks and logs, such as 'Intel Xeon 8481C (2 cores, AVX2, AVX-512, AVX-512 bf16)'."""
+    """Name of a device for benchmarks and logs, such as 'Intel Xeon 8481C (2 cores, AVX2,
+    AVX-512, AVX-512 bf16)'."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     flags = cpu_flags()
@@ -39,4 +41,7 @@ def _cpuinfo(key: str) -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:  # not Linux: nothing is known, so nothing is promised
         return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), "")
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key),
+        "",
+    )

@@ -13,7 +13,8 @@ from sfm_odometry.geometry.camera import Intrinsics
 
 RESIZE_MODES = ("crop", "stretch", "pad")
 DARK = 40.0
-"""Mean grey value that darker frames are brought to: networks that learned by day see a darker street nearer and smaller than it is."""
+"""Mean grey value that darker frames are brought to: networks that learned by day see a darker
+street nearer and smaller than it is."""
 MOST_GAIN = 20.0
 """More would show noise alone."""
 
@@ -21,42 +22,59 @@ MOST_GAIN = 20.0
 class Preprocessor:
     """Resizes images of one camera to `width` x `height` with `channels` 1 (grey) or 3 (RGB).
 
-    crop: the largest window of the wanted aspect, centred on the principal point as far as the image allows; stretch: each axis by
-    itself; pad: the whole image with black margins. `intrinsics` are those of the result; `window` is the part of the image that it shows:
-    left, top, width, height in pixels, beyond the image for pad.
+    crop: the largest window of the wanted aspect, centred on the principal point as far as the
+    image allows; stretch: each axis by itself; pad: the whole image with black margins.
+    `intrinsics` are those of the result; `window` is the part of the image that it shows: left,
+    top, width, height in pixels, beyond the image for pad.
     """
 
-    def __init__(self, camera: Intrinsics, width: int, height: int, channels: int, resize_mode: str = "crop") -> None:
+    def __init__(
+        self, camera: Intrinsics, width: int, height: int, channels: int, resize_mode: str = "crop"
+    ) -> None:
         if resize_mode not in RESIZE_MODES:
-            raise InputError(f"resize_mode must be one of {', '.join(RESIZE_MODES)}, got '{resize_mode}'")
+            raise InputError(
+                f"resize_mode must be one of {', '.join(RESIZE_MODES)}, got '{resize_mode}'"
+            )
         self.camera = camera
         self.channels = channels
         self.window = _window(camera, width / height, resize_mode)
         self.intrinsics = camera.cropped(*self.window).resized(width, height)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """uint8 (height, width, channels) of a uint8 image (H, W) grey or (H, W, 3) RGB; ImageError names what does not fit."""
+        """uint8 (height, width, channels) of a uint8 image (H, W) grey or (H, W, 3) RGB;
+        ImageError names what does not fit."""
         self._check(image)
         return self._resize(self._convert(image), cv2.INTER_AREA)
 
     def brightened(self, frame: np.ndarray) -> np.ndarray:
-        """An input, as this makes them, times what brings a dark one to the mean `DARK`; others are returned as they are."""
+        """An input, as this makes them, times what brings a dark one to the mean `DARK`; others
+        are returned as they are."""
         channels = cv2.mean(frame, self.seen.view(np.uint8))[: self.channels]
         gain = min(DARK / max(float(np.mean(channels)), 1.0), MOST_GAIN)
         return frame if gain <= 1.0 else cv2.convertScaleAbs(frame, alpha=gain).reshape(frame.shape)
 
     @cached_property
     def seen(self) -> np.ndarray:
-        """bool (height, width): which of the input's pixels show the image; all of them but for pad's margins."""
-        return self.warp_nearest(np.ones((self.camera.height, self.camera.width), np.uint8)).astype(bool)
+        """bool (height, width): which of the input's pixels show the image; all of them but for
+        pad's margins."""
+        return self.warp_nearest(np.ones((self.camera.height, self.camera.width), np.uint8)).astype(
+            bool
+        )
 
     def warp_nearest(self, values: np.ndarray) -> np.ndarray:
-        """Values (H, W) of any type brought to the input's geometry without mixing neighbours, for depth and labels."""
+        """Values (H, W) of any type brought to the input's geometry without mixing neighbours,
+        for depth and labels."""
         return self._resize(values, cv2.INTER_NEAREST_EXACT)[..., 0]
 
     def _check(self, image: np.ndarray) -> None:
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
-            raise ImageError(f"image must be uint8 of shape (H, W) or (H, W, 3), got {image.dtype} {image.shape}")
+        if (
+            image.dtype != np.uint8
+            or image.ndim not in (2, 3)
+            or (image.ndim == 3 and image.shape[2] not in (1, 3))
+        ):
+            raise ImageError(
+                f"image must be uint8 of shape (H, W) or (H, W, 3), got {image.dtype} {image.shape}"
+            )
         if image.shape[:2] != (self.camera.height, self.camera.width):
             raise ImageError(
                 f"image is {image.shape[1]}x{image.shape[0]}, but its intrinsics are for {self.camera.width}x{self.camera.height}"
@@ -70,18 +88,28 @@ class Preprocessor:
 
     def _resize(self, image: np.ndarray, interpolation: int) -> np.ndarray:
         left, top, width, height = self.window
-        margins = (max(-top, 0), max(top + height - image.shape[0], 0), max(-left, 0), max(left + width - image.shape[1], 0))
+        margins = (
+            max(-top, 0),
+            max(top + height - image.shape[0], 0),
+            max(-left, 0),
+            max(left + width - image.shape[1], 0),
+        )
         if any(margins):
             image = cv2.copyMakeBorder(image, *margins, cv2.BORDER_CONSTANT)
             left, top = max(left, 0), max(top, 0)
         window = image[top : top + height, left : left + width]
         size = (self.intrinsics.width, self.intrinsics.height)
-        resized = window if window.shape[1::-1] == size else cv2.resize(window, size, interpolation=interpolation)
+        resized = (
+            window
+            if window.shape[1::-1] == size
+            else cv2.resize(window, size, interpolation=interpolation)
+        )
         return np.ascontiguousarray(resized.reshape(size[1], size[0], -1))
 
 
 def _window(camera: Intrinsics, aspect: float, resize_mode: str) -> tuple[int, int, int, int]:
-    """left, top, width, height of the part of the image that becomes the input; beyond the image for pad."""
+    """left, top, width, height of the part of the image that becomes the input; beyond the image
+    for pad."""
     wide = camera.width / camera.height > aspect
     if resize_mode == "stretch":
         return 0, 0, camera.width, camera.height
@@ -93,4 +121,9 @@ def _window(camera: Intrinsics, aspect: float, resize_mode: str) -> tuple[int, i
         return (camera.width - width) // 2, (camera.height - height) // 2, width, height
     left = round(camera.cx - (width - 1) / 2)
     top = round(camera.cy - (height - 1) / 2)
-    return min(max(left, 0), camera.width - width), min(max(top, 0), camera.height - height), width, height
+    return (
+        min(max(left, 0), camera.width - width),
+        min(max(top, 0), camera.height - height),
+        width,
+        height,
+    )

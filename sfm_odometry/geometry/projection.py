@@ -1,19 +1,23 @@
 """SE(3) and the pinhole projection, batched, in torch.
 
-`b_from_a` is the 4x4 with x_b = b_from_a @ x_a. Cameras are optical frames: x right, y down, z forward. Pixel centres are integers.
+`b_from_a` is the 4x4 with x_b = b_from_a @ x_a. Cameras are optical frames: x right, y down, z
+forward. Pixel centres are integers.
 """
 
 import torch
 from torch import Tensor
 
-# No tensor is made of Python's numbers here: each would be a copy to the device that the processor waits for.
+# No tensor is made of Python's numbers here: each would be a copy to the device that the processor
+# waits for.
 
 MIN_PROJECTION_DEPTH = 1e-3
-"""Points nearer to the image plane than this are clamped before the division by z and are never valid."""
+"""Points nearer to the image plane than this are clamped before the division by z and are never
+valid."""
 
 
 def rotation_from_euler(angles_rad: Tensor) -> Tensor:
-    """Rotation matrices (..., 3, 3) = Rx(a) Ry(b) Rz(c) of Euler angles (..., 3) in radians (SfMLearner, section 3.2)."""
+    """Rotation matrices (..., 3, 3) = Rx(a) Ry(b) Rz(c) of Euler angles (..., 3) in radians
+    (SfMLearner, section 3.2)."""
     sin_a, sin_b, sin_c = torch.sin(angles_rad).unbind(-1)
     cos_a, cos_b, cos_c = torch.cos(angles_rad).unbind(-1)
     rows = (
@@ -38,7 +42,8 @@ def transform_from_rotation(rotation: Tensor, translation: Tensor) -> Tensor:
 
 
 def transform_from_vector(vector: Tensor) -> Tensor:
-    """The 4x4 (..., 4, 4) of six numbers (..., 6): tx ty tz rx ry rz, angles in radians, R = Rx Ry Rz."""
+    """The 4x4 (..., 4, 4) of six numbers (..., 6): tx ty tz rx ry rz, angles in radians, R = Rx
+    Ry Rz."""
     return transform_from_rotation(rotation_from_euler(vector[..., 3:]), vector[..., :3])
 
 
@@ -50,7 +55,8 @@ def invert_transform(b_from_a: Tensor) -> Tensor:
 
 
 def rotation_angle(rotation: Tensor) -> Tensor:
-    """Angle in radians (...) of rotations (..., 3, 3), accurate near zero: atan2(|axis part|, (trace - 1) / 2)."""
+    """Angle in radians (...) of rotations (..., 3, 3), accurate near zero: atan2(|axis part|,
+    (trace - 1) / 2)."""
     skew = rotation - rotation.transpose(-1, -2)
     sine = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], dim=-1).norm(dim=-1) / 2
     cosine = (rotation.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
@@ -58,7 +64,8 @@ def rotation_angle(rotation: Tensor) -> Tensor:
 
 
 def two_numbers(first: float, second: float, like: Tensor) -> Tensor:
-    """Two numbers (2,), of the type and on the device of another tensor: made there, not copied to it."""
+    """Two numbers (2,), of the type and on the device of another tensor: made there, not copied
+    to it."""
     return torch.linspace(first, second, 2, dtype=like.dtype, device=like.device)
 
 
@@ -84,7 +91,8 @@ def inverse_intrinsics(intrinsics: Tensor) -> Tensor:
 def backproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
     """Points (B, 3, H, W) = D(p) K^-1 p in the camera's optical frame.
 
-    depth: (B, 1, H, W) along z; intrinsics: (B, 3, 3). A pixel alone is a ray: without its depth no translation could move it.
+    depth: (B, 1, H, W) along z; intrinsics: (B, 3, 3). A pixel alone is a ray: without its depth no
+    translation could move it.
     """
     grid = pixel_grid(depth.shape[-2], depth.shape[-1], depth.device).to(depth.dtype)
     rays = torch.einsum("bij,jhw->bihw", inverse_intrinsics(intrinsics), grid)
@@ -92,16 +100,20 @@ def backproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
 
 
 def backproject_into(projection: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
-    """Points (B, 3, H, W) = R D(p) K^-1 p + t of `projection` [R t] (B, 3, 4): what backproject and transform_points give, in fewer passes.
+    """Points (B, 3, H, W) = R D(p) K^-1 p + t of `projection` [R t] (B, 3, 4): what backproject and
+    transform_points give, in fewer passes.
 
-    The rays R K^-1 p are linear in u and in v: one vector for each column and one for each row, which one addition spreads over the image.
+    The rays R K^-1 p are linear in u and in v: one vector for each column and one for each row,
+    which one addition spreads over the image.
     """
     rotation = projection[:, :, :3] @ inverse_intrinsics(intrinsics)
     u = torch.arange(depth.shape[-1], device=depth.device, dtype=depth.dtype)
     v = torch.arange(depth.shape[-2], device=depth.device, dtype=depth.dtype)
     columns = rotation[:, :, 0, None] * u + rotation[:, :, 2, None]
     rows = rotation[:, :, 1, None] * v
-    return (depth * (columns[:, :, None, :] + rows[..., None])).add_(projection[:, :, 3, None, None])
+    return (depth * (columns[:, :, None, :] + rows[..., None])).add_(
+        projection[:, :, 3, None, None]
+    )
 
 
 def transform_points(b_from_a: Tensor, points_a: Tensor) -> Tensor:
@@ -111,7 +123,8 @@ def transform_points(b_from_a: Tensor, points_a: Tensor) -> Tensor:
 
 
 def project(points: Tensor, intrinsics: Tensor) -> Tensor:
-    """Pixels (B, 2, H, W) of points (B, 3, H, W): u = fx X/Z + cx, v = fy Y/Z + cy, with Z clamped in front of the camera."""
+    """Pixels (B, 2, H, W) of points (B, 3, H, W): u = fx X/Z + cx, v = fy Y/Z + cy, with Z
+    clamped in front of the camera."""
     z = points[:, 2:].clamp_min(MIN_PROJECTION_DEPTH)
     focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], dim=-1)[..., None, None]
     centre = intrinsics[:, :2, 2, None, None]

@@ -1,6 +1,8 @@
-"""View synthesis: a target view re-made from a source view, the target's depth and the motion between them.
+"""View synthesis: a target view re-made from a source view, the target's depth and the motion
+between them.
 
-p_s ~ K T D(p_t) K^-1 p_t (Zhou et al. 2017, equation 2), then bilinear sampling of the source at p_s.
+p_s ~ K T D(p_t) K^-1 p_t (Zhou et al. 2017, equation 2), then bilinear sampling of the source at
+p_s.
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ class SynthesisedView:
     """A target view re-synthesised from a source view."""
 
     image: Tensor
-    """(B, C, H, W): the source sampled where each target pixel projects; clamped to the border where invalid."""
+    """(B, C, H, W): the source sampled where each target pixel projects; clamped to the border
+    where invalid."""
     valid: Tensor
     """(B, 1, H, W) bool: the projection lies inside the source image and in front of its camera."""
     pixels: Tensor
@@ -27,29 +30,38 @@ class SynthesisedView:
 
 
 def sample_at(image: Tensor, pixels: Tensor) -> Tensor:
-    """Bilinear samples (B, C, H, W) of `image` (B, C, Hs, Ws) at `pixels` (B, 2, H, W), clamped to the border.
+    """Bilinear samples (B, C, H, W) of `image` (B, C, Hs, Ws) at `pixels` (B, 2, H, W), clamped to
+    the border.
 
-    Pixel centres are integers: coordinates are normalised by (size - 1) and align_corners=True says the same to grid_sample.
+    Pixel centres are integers: coordinates are normalised by (size - 1) and align_corners=True says
+    the same to grid_sample.
     """
     height, width = image.shape[-2:]
     scale = two_numbers(2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1), like=pixels)
     grid = torch.addcmul(pixels.new_full((), -1.0), pixels, scale[:, None, None])
     with torch.no_grad():
-        # A coordinate that is not a number would be an address out of bounds in grid_sample: it samples the corner, and is never valid.
+        # A coordinate that is not a number would be an address out of bounds in grid_sample: it
+        # samples the corner, and is never valid.
         grid.nan_to_num_(nan=-1.0)
-    return F.grid_sample(image, grid.permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=True)
+    return F.grid_sample(
+        image, grid.permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=True
+    )
 
 
 def inside_image(pixels: Tensor, height: int, width: int) -> Tensor:
-    """(B, 1, H, W) bool: all four neighbours of the pixel (B, 2, H, W) lie inside an image of that size."""
+    """(B, 1, H, W) bool: all four neighbours of the pixel (B, 2, H, W) lie inside an image of
+    that size."""
     u, v = pixels[:, :1], pixels[:, 1:]
     return (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
 
 
-def synthesise_view(source: Tensor, target_depth: Tensor, source_from_target: Tensor, intrinsics: Tensor) -> SynthesisedView:
+def synthesise_view(
+    source: Tensor, target_depth: Tensor, source_from_target: Tensor, intrinsics: Tensor
+) -> SynthesisedView:
     """Re-synthesise the target view from `source`.
 
-    source: (B, C, H, W); target_depth: (B, 1, H, W); source_from_target: (B, 4, 4); intrinsics: (B, 3, 3) of both views.
+    source: (B, C, H, W); target_depth: (B, 1, H, W); source_from_target: (B, 4, 4); intrinsics: (B,
+    3, 3) of both views.
     """
     # With K in front, z stays what it is, and one division projects.
     homogeneous = backproject_into(intrinsics @ source_from_target[:, :3], target_depth, intrinsics)
@@ -60,7 +72,8 @@ def synthesise_view(source: Tensor, target_depth: Tensor, source_from_target: Te
 
 
 def scaled_intrinsics(intrinsics: Tensor, scale_x: float, scale_y: float) -> Tensor:
-    """Camera matrices (..., 3, 3) of images resized by the factors: f' = f s, c' = (c + 0.5) s - 0.5."""
+    """Camera matrices (..., 3, 3) of images resized by the factors: f' = f s, c' = (c + 0.5) s -
+    0.5."""
     scale = two_numbers(scale_x, scale_y, like=intrinsics)
     shift = 0.5 * scale - 0.5
     result = intrinsics.clone()

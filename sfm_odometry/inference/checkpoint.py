@@ -1,4 +1,5 @@
-"""Models on disk: a safetensors file, the weights as tensors and all else as JSON in its header; nothing is ever unpickled."""
+"""Models on disk: a safetensors file, the weights as tensors and all else as JSON in its header;
+nothing is ever unpickled."""
 
 import contextlib
 import json
@@ -22,12 +23,16 @@ MAX_PARAMETERS = 500_000_000
 
 
 def save_model(path: Path, model: Model, provenance: dict[str, Any], half: bool = False) -> None:
-    """Write `model` with its configuration and `provenance` (how it was trained), atomically; OutputError names the file.
+    """Write `model` with its configuration and `provenance` (how it was trained), atomically;
+    OutputError names the file.
 
     half: store float16, half the size; weights are float32 again after loading.
     """
     dtype = torch.float16 if half else torch.float32
-    tensors = {name: _converted(tensor.detach().cpu(), dtype) for name, tensor in model.state_dict().items()}
+    tensors = {
+        name: _converted(tensor.detach().cpu(), dtype)
+        for name, tensor in model.state_dict().items()
+    }
     metadata = {
         "format": FORMAT,
         "version": VERSION,
@@ -47,9 +52,11 @@ def save_model(path: Path, model: Model, provenance: dict[str, Any], half: bool 
 
 
 def load_model(path: Path | None = None, device: torch.device | str = "cpu") -> Model:
-    """The model of the file (default: the one in the package) on `device`, float32, in evaluation mode.
+    """The model of the file (default: the one in the package) on `device`, float32, in evaluation
+    mode.
 
-    Names, shapes and size are checked before memory is taken. Raises CheckpointError that names the file and what is wrong.
+    Names, shapes and size are checked before memory is taken. Raises CheckpointError that names the
+    file and what is wrong.
     """
     file = TensorFile(Path(path) if path is not None else DEFAULT_MODEL)
     with torch.device("meta"):
@@ -64,7 +71,8 @@ def load_model(path: Path | None = None, device: torch.device | str = "cpu") -> 
 
 
 def _converted(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A tensor of real numbers in `dtype`; counts, as of the batches that batch normalisation has seen, as they are."""
+    """A tensor of real numbers in `dtype`; counts, as of the batches that batch normalisation
+    has seen, as they are."""
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
@@ -77,17 +85,25 @@ def _read_config(file: TensorFile) -> ModelConfig:
     metadata = file.metadata
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         found = f"format '{metadata.get('format')}' version '{metadata.get('version')}'"
-        raise CheckpointError(f"{file.path}: not a model of this package: found {found}, expected '{FORMAT}' version '{VERSION}'")
+        raise CheckpointError(
+            f"{file.path}: not a model of this package: found {found}, expected '{FORMAT}' version '{VERSION}'"
+        )
     try:
         return build_dataclass(ModelConfig, json.loads(metadata["config"]))
     except (KeyError, json.JSONDecodeError, InputError) as error:
-        raise CheckpointError(f"{file.path}: the model's configuration cannot be read: {error}") from error
+        raise CheckpointError(
+            f"{file.path}: the model's configuration cannot be read: {error}"
+        ) from error
 
 
 def _check_shapes(file: TensorFile, expected: dict[str, tuple[int, ...]]) -> None:
     if sum(torch.Size(shape).numel() for shape in expected.values()) > MAX_PARAMETERS:
-        raise CheckpointError(f"{file.path}: the configuration asks for more than {MAX_PARAMETERS} parameters")
+        raise CheckpointError(
+            f"{file.path}: the configuration asks for more than {MAX_PARAMETERS} parameters"
+        )
     for name in sorted(set(file.shapes) | set(expected)):
         if file.shapes.get(name) != expected.get(name):
             found, wanted = file.shapes.get(name, "none"), expected.get(name, "none")
-            raise CheckpointError(f"{file.path}: tensor '{name}' has shape {found}, expected {wanted} by its configuration")
+            raise CheckpointError(
+                f"{file.path}: tensor '{name}' has shape {found}, expected {wanted} by its configuration"
+            )

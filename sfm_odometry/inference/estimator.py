@@ -17,7 +17,8 @@ from sfm_odometry.networks.motion_network import target_of
 
 
 def choose_device(name: str) -> torch.device:
-    """The torch device of `auto`, `cpu` or `cuda[:N]`; auto takes a GPU where there is one, an absent GPU is an InputError."""
+    """The torch device of `auto`, `cpu` or `cuda[:N]`; auto takes a GPU where there is one, an
+    absent GPU is an InputError."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name != "cpu" and not name.startswith("cuda"):
@@ -27,23 +28,35 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError as error:
         raise InputError(f"device must be auto, cpu or cuda:N, got '{name}'") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device '{name}' is not there: torch sees {torch.cuda.device_count()} CUDA devices")
+        raise InputError(
+            f"device '{name}' is not there: torch sees {torch.cuda.device_count()} CUDA devices"
+        )
     return device
 
 
 def use_threads(count: int) -> None:
-    """Let each network compute on `count` threads; 0: on half of the cores, at most 4, as depth is inferred beside the motion.
+    """Let each network compute on `count` threads; 0: on half of the cores, at most 4, as depth is
+    inferred beside the motion.
 
-    Threads that share their core wait for each other: on two busy cores one thread is faster than two.
+    Threads that share their core wait for each other: on two busy cores one thread is faster than
+    two.
     """
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(count or min(max(cores // 2, 1), 4))
 
 
 class Estimator:
-    """Runs a model; frames are uint8 (H, W, C) of the model's own size and channels, as the preprocessor makes them."""
+    """Runs a model; frames are uint8 (H, W, C) of the model's own size and channels, as the
+    preprocessor makes them."""
 
-    def __init__(self, model: Model, device: str = "auto", model_name: str = "", model_sha256: str = "", backend: str = "eager") -> None:
+    def __init__(
+        self,
+        model: Model,
+        device: str = "auto",
+        model_name: str = "",
+        model_sha256: str = "",
+        backend: str = "eager",
+    ) -> None:
         self.device = choose_device(device)
         self.model = channels_last(model, self.device).eval()
         self.model_name, self.model_sha256 = model_name, model_sha256
@@ -53,11 +66,14 @@ class Estimator:
         self._run = prepared.run
 
     @classmethod
-    def from_file(cls, path: Path | None = None, device: str = "auto", backend: str = "eager") -> "Estimator":
-        """The model of the file, or the packaged default; CheckpointError or InputError says what is wrong.
+    def from_file(
+        cls, path: Path | None = None, device: str = "auto", backend: str = "eager"
+    ) -> "Estimator":
+        """The model of the file, or the packaged default; CheckpointError or InputError says what
+        is wrong.
 
-        backend: a name of :mod:`sfm_odometry.backends.choice`; eager gives the same numbers each time, auto takes the fastest, measured on
-        the threads that torch has now.
+        backend: a name of :mod:`sfm_odometry.backends.choice`; eager gives the same numbers each
+        time, auto takes the fastest, measured on the threads that torch has now.
         """
         path = Path(path) if path is not None else DEFAULT_MODEL
         model = load_model(path)
@@ -86,31 +102,40 @@ class Estimator:
 
     @torch.inference_mode()
     def motion(
-        self, frames: list[np.ndarray], want_mask: bool = True, memories: list[dict[str, Tensor]] | None = None
+        self,
+        frames: list[np.ndarray],
+        want_mask: bool = True,
+        memories: list[dict[str, Tensor]] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Motions of a window's neighbours and the mask of its target frame.
 
-        previous_from_current: (N - 1, 4, 4) float64, oldest first; mask: (H, W) float32, the explainability averaged over the sources,
-        or None where the model has no masks or they are not wanted. memories: a dictionary for each frame that stays with it while the
-        window slides, so that nothing is computed twice; its neighbours must stay the same.
+        previous_from_current: (N - 1, 4, 4) float64, oldest first; mask: (H, W) float32, the
+        explainability averaged over the sources, or None where the model has no masks or they are
+        not wanted. memories: a dictionary for each frame that stays with it while the window
+        slides, so that nothing is computed twice; its neighbours must stay the same.
         """
         net = self.model.pose_net
         memories = memories or [{} for _ in frames]
-        inputs = [self._remembered(frame, memory) for frame, memory in zip(frames, memories, strict=True)]
+        inputs = [
+            self._remembered(frame, memory) for frame, memory in zip(frames, memories, strict=True)
+        ]
         vectors, mask = net.slide(self._run, inputs, memories, want_mask)
-        # float64 before the angles become a matrix, so that each step is a rotation to the last digit.
+        # float64 before the angles become a matrix, so that each step is a rotation to the last
+        # digit.
         motions = net.previous_from_current(vectors.cpu().double())[0].numpy()
         return motions, None if mask is None else self._enlarge(mask)[0, 0].cpu().numpy()
 
     def warm_up(self) -> None:
-        """Run both networks once, so that the first frame does not pay for allocation and kernel choice."""
+        """Run both networks once, so that the first frame does not pay for allocation and kernel
+        choice."""
         width, height = self.input_size
         frame = np.zeros((height, width, self.model.config.image_channels), np.uint8)
         self.depth(frame)
         self.motion([frame] * self.window_length)
 
     def _enlarge(self, values: Tensor) -> Tensor:
-        """Predictions (1, 1, h, w) at the size of the input, for networks that stop at a coarser scale."""
+        """Predictions (1, 1, h, w) at the size of the input, for networks that stop at a coarser
+        scale."""
         width, height = self.input_size
         if values.shape[-2:] == (height, width):
             return values
@@ -124,4 +149,6 @@ class Estimator:
 
     def _normalised(self, frame: np.ndarray) -> Tensor:
         """The networks' input (1, C, H, W)."""
-        return self.model.normalise(torch.from_numpy(frame).to(self.device).permute(2, 0, 1)[None].float() / 255.0)
+        return self.model.normalise(
+            torch.from_numpy(frame).to(self.device).permute(2, 0, 1)[None].float() / 255.0
+        )

@@ -1,7 +1,9 @@
-"""Named tensors in one file, in the safetensors format: https://huggingface.co/docs/safetensors (Format).
+"""Named tensors in one file, in the safetensors format: https://huggingface.co/docs/safetensors
+(Format).
 
-Eight bytes (the header's length, little-endian), the header (JSON: name -> dtype, shape, place in the data; `__metadata__` -> strings), the
-data. Read and written here because no ROS distribution packages the library, while `rosdep install` must suffice to run the node.
+Eight bytes (the header's length, little-endian), the header (JSON: name -> dtype, shape, place in
+the data; `__metadata__` -> strings), the data. Read and written here because no ROS distribution
+packages the library, while `rosdep install` must suffice to run the node.
 """
 
 import json
@@ -34,20 +36,26 @@ class Entry:
 
 
 class TensorFile:
-    """A file that was checked to be whole: every entry has the bytes that its shape needs, and all of the data belongs to an entry."""
+    """A file that was checked to be whole: every entry has the bytes that its shape needs, and
+    all of the data belongs to an entry."""
 
     def __init__(self, path: Path) -> None:
-        """Raises CheckpointError that names the file when it is missing or anything else than a complete safetensors file."""
+        """Raises CheckpointError that names the file when it is missing or anything else than a
+        complete safetensors file."""
         self.path = path
         if not path.is_file():
             raise CheckpointError(f"{path}: no such model file")
         try:
             header, data_begin = _read_header(path)
             self.metadata: dict[str, str] = header.pop("__metadata__", {})
-            self._entries = {name: _entry(name, fields, data_begin) for name, fields in header.items()}
+            self._entries = {
+                name: _entry(name, fields, data_begin) for name, fields in header.items()
+            }
             _check_covered(self._entries, data_begin, path.stat().st_size)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise CheckpointError(f"{path}: not a complete safetensors file ({error}); pickled checkpoints are never read") from error
+            raise CheckpointError(
+                f"{path}: not a complete safetensors file ({error}); pickled checkpoints are never read"
+            ) from error
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -62,15 +70,22 @@ class TensorFile:
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors (on the CPU) and metadata; OSError when that fails. The file is whole on disk when this returns."""
+    """Write tensors (on the CPU) and metadata; OSError when that fails. The file is whole on
+    disk when this returns."""
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name, array in arrays.items():
         begin, end = end, end + array.nbytes
-        header[name] = {"dtype": NAMES[array.dtype.newbyteorder("<")], "shape": list(array.shape), "data_offsets": [begin, end]}
+        header[name] = {
+            "dtype": NAMES[array.dtype.newbyteorder("<")],
+            "shape": list(array.shape),
+            "data_offsets": [begin, end],
+        }
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % LENGTH_BYTES)  # the data begins at a multiple of eight, for those who map the file into memory
+    text += b" " * (
+        -len(text) % LENGTH_BYTES
+    )  # the data begins at a multiple of eight, for those who map the file into memory
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for array in arrays.values():
@@ -98,18 +113,23 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
 def _entry(name: str, fields: dict[str, Any], data_begin: int) -> Entry:
     """One entry of the header, its numbers checked. Raises ValueError, KeyError or TypeError."""
     if fields["dtype"] not in DTYPES:
-        raise ValueError(f"tensor '{name}' is of type {fields['dtype']}, expected one of {', '.join(DTYPES)}")
+        raise ValueError(
+            f"tensor '{name}' is of type {fields['dtype']}, expected one of {', '.join(DTYPES)}"
+        )
     dtype, shape = np.dtype(DTYPES[fields["dtype"]]), tuple(fields["shape"])
     begin, end = fields["data_offsets"]
     if not all(isinstance(number, int) and number >= 0 for number in (*shape, begin, end)):
         raise ValueError(f"tensor '{name}' has a shape or place that is not made of whole numbers")
     if end - begin != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"tensor '{name}' of shape {list(shape)} does not fit its {end - begin} bytes")
+        raise ValueError(
+            f"tensor '{name}' of shape {list(shape)} does not fit its {end - begin} bytes"
+        )
     return Entry(dtype, shape, data_begin + begin, data_begin + end)
 
 
 def _check_covered(entries: dict[str, Entry], data_begin: int, file_end: int) -> None:
-    """The entries must follow one another to the end of the file, in any order of names. Raises ValueError."""
+    """The entries must follow one another to the end of the file, in any order of names. Raises
+    ValueError."""
     reached = data_begin
     for entry in sorted(entries.values(), key=lambda entry: (entry.begin, entry.end)):
         if entry.begin != reached:

@@ -1,1 +1,2 @@
-"""Files and messages read and written: images, calibrations, trajectories, KITTI folders, ROS messages."""
+"""Files and messages read and written: images, calibrations, trajectories, KITTI folders, ROS
+messages."""

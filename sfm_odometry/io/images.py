@@ -17,29 +17,41 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The PNG and JPEG images of a folder by frame number; raises InputError on a missing or empty folder, or names without numbers."""
+    """The PNG and JPEG images of a folder by frame number; raises InputError on a missing or
+    empty folder, or names without numbers."""
     folder = existing_folder(folder)
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
+    paths = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    ]
     if not paths:
         raise InputError(f"{folder}: no images in it, expected PNG or JPEG files")
     paths.sort(key=lambda path: (frame_number(path), path.name))
     for first, second in itertools.pairwise(paths):
         if frame_number(first) == frame_number(second):
-            raise InputError(f"{second}: has the same frame number as {first.name}, expected one image for each")
+            raise InputError(
+                f"{second}: has the same frame number as {first.name}, expected one image for each"
+            )
     return paths
 
 
 def frame_number(path: Path) -> int:
-    """The frame number at the end of a file's name (000123.png, frame_0123.jpg); raises InputError where there is none."""
+    """The frame number at the end of a file's name (000123.png, frame_0123.jpg); raises
+    InputError where there is none."""
     match = re.fullmatch(r"[^.]*?(\d+)", Path(path).stem)
     if match is None:
-        raise InputError(f"{path}: no frame number in the name, expected one like 000123{Path(path).suffix}")
+        raise InputError(
+            f"{path}: no frame number in the name, expected one like 000123{Path(path).suffix}"
+        )
     return int(match.group(1))
 
 
 def existing_folder(folder: Path) -> Path:
     """The folder as an absolute path; raises InputError when it is missing or a file."""
-    folder = Path(os.path.abspath(folder))  # not resolve(): a linked sequence keeps its neighbours, and "." gets a name
+    folder = Path(
+        os.path.abspath(folder)
+    )  # not resolve(): a linked sequence keeps its neighbours, and "." gets a name
     if not folder.exists():
         raise InputError(f"{folder}: no such folder")
     if not folder.is_dir():
@@ -48,7 +60,8 @@ def existing_folder(folder: Path) -> Path:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """An image as uint8, (H, W) where it is grey and (H, W, 3) RGB where it is coloured; raises ImageError naming the file."""
+    """An image as uint8, (H, W) where it is grey and (H, W, 3) RGB where it is coloured; raises
+    ImageError naming the file."""
     image = _decoded(path, cv2.IMREAD_ANYCOLOR)
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
@@ -57,11 +70,14 @@ def check_image_size(path: Path, image: np.ndarray, intrinsics: Intrinsics) -> N
     """Raise ImageError naming the file where `image` has not the size its intrinsics are for."""
     height, width = image.shape[:2]
     if (width, height) != (intrinsics.width, intrinsics.height):
-        raise ImageError(f"{path}: {width}x{height} pixels, expected {intrinsics.width}x{intrinsics.height} as the sequence's first image")
+        raise ImageError(
+            f"{path}: {width}x{height} pixels, expected {intrinsics.width}x{intrinsics.height} as the sequence's first image"
+        )
 
 
 def read_depth(path: Path) -> np.ndarray:
-    """Depth along z as float32 (H, W), NaN where unknown: .npy as it is, KITTI's 16-bit PNG as value / 256 with 0 unknown.
+    """Depth along z as float32 (H, W), NaN where unknown: .npy as it is, KITTI's 16-bit PNG as
+    value / 256 with 0 unknown.
 
     Raises ImageError naming the file when it holds anything else.
     """
@@ -69,7 +85,9 @@ def read_depth(path: Path) -> np.ndarray:
         return _depth_array(path)
     values = _decoded(path, cv2.IMREAD_UNCHANGED)
     if values.dtype != np.uint16 or values.ndim != 2:
-        raise ImageError(f"{path}: {values.dtype} image of shape {values.shape}, expected 16-bit grey, depth * 256")
+        raise ImageError(
+            f"{path}: {values.dtype} image of shape {values.shape}, expected 16-bit grey, depth * 256"
+        )
     return np.where(values == 0, np.float32(np.nan), values.astype(np.float32) / 256)
 
 
@@ -79,8 +97,16 @@ def _depth_array(path: Path) -> np.ndarray:
         values = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile):
         raise ImageError(f"{path}: cannot be read as .npy, expected a float array (H, W)") from None
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
-        found = f"{values.dtype} array of shape {values.shape}" if isinstance(values, np.ndarray) else "an archive"
+    if (
+        not isinstance(values, np.ndarray)
+        or values.ndim != 2
+        or not np.issubdtype(values.dtype, np.floating)
+    ):
+        found = (
+            f"{values.dtype} array of shape {values.shape}"
+            if isinstance(values, np.ndarray)
+            else "an archive"
+        )
         raise ImageError(f"{path}: {found}, expected a float array (H, W)")
     return values.astype(np.float32)
 
@@ -90,7 +116,9 @@ def _decoded(path: Path, flags: int) -> np.ndarray:
     if not data:
         raise ImageError(f"{path}: empty file, expected a PNG or JPEG image")
     if _is_truncated(data):
-        raise ImageError(f"{path}: truncated after {len(data)} bytes, expected a whole PNG or JPEG image")
+        raise ImageError(
+            f"{path}: truncated after {len(data)} bytes, expected a whole PNG or JPEG image"
+        )
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
@@ -110,7 +138,8 @@ def _file_bytes(path: Path) -> bytes:
 
 
 def _is_truncated(data: bytes) -> bool:
-    """True for a PNG or JPEG without its end mark; decoders may return such images with the rest in grey."""
+    """True for a PNG or JPEG without its end mark; decoders may return such images with the rest
+    in grey."""
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data[-1024:]
     return data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-1024:]

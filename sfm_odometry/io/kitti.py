@@ -1,4 +1,5 @@
-"""Image sequences on disk: KITTI odometry folders, KITTI raw drives, rendered drives, and folders prepared for SfMLearner's port."""
+"""Image sequences on disk: KITTI odometry folders, KITTI raw drives, rendered drives, and
+folders prepared for SfMLearner's port."""
 
 import os
 import re
@@ -9,7 +10,14 @@ import numpy as np
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.io.images import check_image_size, existing_folder, frame_number, list_images, read_depth, read_image
+from sfm_odometry.io.images import (
+    check_image_size,
+    existing_folder,
+    frame_number,
+    list_images,
+    read_depth,
+    read_image,
+)
 from sfm_odometry.io.kitti_calibration import read_calibration, read_times
 from sfm_odometry.io.trajectories import read_poses
 
@@ -36,10 +44,12 @@ NOMINAL_RATE_HZ = 10.0
 class ImageSequence:
     """A sequence as it lies on disk, N frames in order; all images have the size of `intrinsics`.
 
-    name: the folder's name. image_paths: one a frame. frame_numbers: from the file names, increasing, gaps allowed.
-    stamps_s: (N,) float64, strictly increasing; nominal 10 Hz by frame number where the folder has no times.
-    poses: (N, 4, 4) float64 camera0_from_camera as in KITTI's file: the left grey camera's motion, whichever is open; or None.
-    depth_paths, mask_paths: of rendered drives, one a frame (16-bit PNG, metres * 256, 0 = unknown; 8-bit PNG, 255 = moving), or None.
+    name: the folder's name. image_paths: one a frame. frame_numbers: from the file names,
+    increasing, gaps allowed. stamps_s: (N,) float64, strictly increasing; nominal 10 Hz by frame
+    number where the folder has no times. poses: (N, 4, 4) float64 camera0_from_camera as in KITTI's
+    file: the left grey camera's motion, whichever is open; or None. depth_paths, mask_paths: of
+    rendered drives, one a frame (16-bit PNG, metres * 256, 0 = unknown; 8-bit PNG, 255 = moving),
+    or None.
     """
 
     name: str
@@ -56,15 +66,17 @@ class ImageSequence:
 
 
 def open_sequence(folder: Path, camera: int | None = None) -> ImageSequence:
-    """Open a sequence folder, whichever of these it is; `camera` defaults to the first present of 2, 0, 3, 1.
+    """Open a sequence folder, whichever of these it is; `camera` defaults to the first present of
+    2, 0, 3, 1.
 
     - KITTI odometry or a rendered drive: image_0..image_3, calib.txt, times.txt; poses in poses.txt or ../../poses/<folder>.txt.
     - KITTI raw: image_00..image_03/data, ../calib_cam_to_cam.txt, image_0X/timestamps.txt.
     - SfMLearner's port: *.jpg and cam.txt.
 
-    Rows of times and poses belong to the images one by one; where frame numbers have gaps or do not start at 0, and for the official
-    ../../poses file of the whole sequence, row k belongs to frame k. Only the first image is read, for its size: see `check_image_size`.
-    Raises InputError, or its children CalibrationError and ImageError, with what is missing or wrong and what was expected.
+    Rows of times and poses belong to the images one by one; where frame numbers have gaps or do not
+    start at 0, and for the official ../../poses file of the whole sequence, row k belongs to frame
+    k. Only the first image is read, for its size: see `check_image_size`. Raises InputError, or its
+    children CalibrationError and ImageError, with what is missing or wrong and what was expected.
     """
     folder = existing_folder(folder)
     if camera is not None and camera not in CAMERAS:
@@ -75,12 +87,15 @@ def open_sequence(folder: Path, camera: int | None = None) -> ImageSequence:
         return _open_raw(folder, _chosen_camera(folder, "image_{:02d}", camera))
     if (folder / "cam.txt").is_file():
         return _open_prepared(folder)
-    expected = "image_0..image_3 (KITTI odometry), image_00..image_03 (KITTI raw), or images with cam.txt"
+    expected = (
+        "image_0..image_3 (KITTI odometry), image_00..image_03 (KITTI raw), or images with cam.txt"
+    )
     raise InputError(f"{folder}: no sequence in it, expected {expected}")
 
 
 def camera_of_folder(folder: Path) -> int | None:
-    """The camera whose images a folder holds, by its name (image_2, image_02, image_02/data), or None."""
+    """The camera whose images a folder holds, by its name (image_2, image_02, image_02/data), or
+    None."""
     folder = Path(os.path.abspath(folder))
     name = folder.parent.name if folder.name == "data" else folder.name
     match = re.fullmatch(r"image_0?([0-3])", name)
@@ -109,7 +124,13 @@ def _open_raw(folder: Path, camera: int) -> ImageSequence:
     numbers = tuple(frame_number(path) for path in images)
     height, width = read_image(images[0]).shape[:2]
     intrinsics = read_calibration(folder.parent / "calib_cam_to_cam.txt", camera, width, height)
-    return ImageSequence(folder.name, tuple(images), numbers, _stamps(camera_folder / "timestamps.txt", numbers), intrinsics)
+    return ImageSequence(
+        folder.name,
+        tuple(images),
+        numbers,
+        _stamps(camera_folder / "timestamps.txt", numbers),
+        intrinsics,
+    )
 
 
 def _open_prepared(folder: Path) -> ImageSequence:
@@ -118,7 +139,9 @@ def _open_prepared(folder: Path) -> ImageSequence:
     height, width = read_image(images[0]).shape[:2]
     intrinsics = read_calibration(folder / "cam.txt", 0, width, height)
     stamps_s = _stamps(folder / "times.txt", numbers)
-    return ImageSequence(folder.name, tuple(images), numbers, stamps_s, intrinsics, poses=_poses(folder, numbers))
+    return ImageSequence(
+        folder.name, tuple(images), numbers, stamps_s, intrinsics, poses=_poses(folder, numbers)
+    )
 
 
 def _cameras_in(folder: Path, pattern: str) -> list[int]:
@@ -151,18 +174,25 @@ def _poses(folder: Path, numbers: tuple[int, ...]) -> np.ndarray | None:
         return _rows_of_frames(path, file.poses, numbers, "poses", whole_sequence=path is official)
     missing = sorted(set(numbers) - set(file.frame_numbers.tolist()))
     if missing:
-        raise InputError(f"{path}: no pose of frame {missing[0]}, expected one for each of the {len(numbers)} images")
+        raise InputError(
+            f"{path}: no pose of frame {missing[0]}, expected one for each of the {len(numbers)} images"
+        )
     return file.poses[np.searchsorted(file.frame_numbers, numbers)]
 
 
-def _rows_of_frames(path: Path, rows: np.ndarray, numbers: tuple[int, ...], what: str, whole_sequence: bool) -> np.ndarray:
-    """The rows that belong to the frames: one by one, or by frame number where frames are missing or the file is the whole sequence's."""
+def _rows_of_frames(
+    path: Path, rows: np.ndarray, numbers: tuple[int, ...], what: str, whole_sequence: bool
+) -> np.ndarray:
+    """The rows that belong to the frames: one by one, or by frame number where frames are
+    missing or the file is the whole sequence's."""
     if len(rows) == len(numbers):
         return rows
     by_number = whole_sequence or numbers != tuple(range(len(numbers)))
     if by_number and len(rows) > numbers[-1]:
         return rows[list(numbers)]
-    raise InputError(f"{path}: {len(rows)} {what} for {len(numbers)} images (frames {numbers[0]} to {numbers[-1]}), expected one for each")
+    raise InputError(
+        f"{path}: {len(rows)} {what} for {len(numbers)} images (frames {numbers[0]} to {numbers[-1]}), expected one for each"
+    )
 
 
 def _companions(folder: Path, numbers: tuple[int, ...]) -> tuple[Path, ...] | None:
@@ -171,5 +201,7 @@ def _companions(folder: Path, numbers: tuple[int, ...]) -> tuple[Path, ...] | No
     paths = {frame_number(path): path for path in list_images(folder)}
     missing = [number for number in numbers if number not in paths]
     if missing:
-        raise InputError(f"{folder}: no file of frame {missing[0]} (and {len(missing) - 1} more), expected one for each image")
+        raise InputError(
+            f"{folder}: no file of frame {missing[0]} (and {len(missing) - 1} more), expected one for each image"
+        )
     return tuple(paths[number] for number in numbers)

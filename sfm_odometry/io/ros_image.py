@@ -1,7 +1,7 @@
 """ROS image messages as arrays, whoever read them: rclpy from a topic, rosbags from a file.
 
-What comes in is checked before it is touched. Written without cv_bridge: its compiled part breaks when NumPy's major version changes,
-and it reads a padded `step` as image.
+What comes in is checked before it is touched. Written without cv_bridge: its compiled part breaks
+when NumPy's major version changes, and it reads a padded `step` as image.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,8 @@ from sfm_odometry.errors import ImageError
 
 
 class RefusedImage(ImageError):
-    """An image message that cannot be used; `reason` is a short key to count it by, the message says what was found."""
+    """An image message that cannot be used; `reason` is a short key to count it by, the message
+    says what was found."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -71,15 +72,20 @@ ACCEPTED_ENCODINGS = tuple(_LAYOUTS)
 
 
 def decode_image(message: Any) -> np.ndarray:
-    """uint8 (H, W) grey or (H, W, 3) RGB of an Image or CompressedImage, without a copy where the encoding allows it.
+    """uint8 (H, W) grey or (H, W, 3) RGB of an Image or CompressedImage, without a copy where the
+    encoding allows it.
 
-    Raises RefusedImage for an encoding that is not accepted, or sizes, step and length that do not fit together.
+    Raises RefusedImage for an encoding that is not accepted, or sizes, step and length that do not
+    fit together.
     """
     if not hasattr(message, "encoding"):
         return _decode_compressed(message)
     layout = _LAYOUTS.get(message.encoding)
     if layout is None:
-        raise RefusedImage("encoding", f"encoding '{message.encoding[:40]}' is not accepted, only {', '.join(ACCEPTED_ENCODINGS)}")
+        raise RefusedImage(
+            "encoding",
+            f"encoding '{message.encoding[:40]}' is not accepted, only {', '.join(ACCEPTED_ENCODINGS)}",
+        )
     pixels = _pixels(message, layout)
     if layout.convert is None:
         return pixels
@@ -87,30 +93,44 @@ def decode_image(message: Any) -> np.ndarray:
         return layout.convert(pixels)
     except cv2.error as error:
         raise RefusedImage(
-            "size", f"{message.width}x{message.height} {message.encoding} cannot be converted: {' '.join(error.err.split())}"
+            "size",
+            f"{message.width}x{message.height} {message.encoding} cannot be converted: {' '.join(error.err.split())}",
         ) from None
 
 
 def _pixels(message: Any, layout: _Layout) -> np.ndarray:
-    """A view of the message's data, (H, W) or (H, W, channels); padding at the rows' ends is left out."""
+    """A view of the message's data, (H, W) or (H, W, channels); padding at the rows' ends is
+    left out."""
     height, width, step = message.height, message.width, message.step
     item = int(layout.dtype[1])
     row = width * layout.channels * item
     if height < 1 or width < 1:
         raise RefusedImage("size", f"image has {width}x{height} pixels")
     if step < row:
-        raise RefusedImage("step", f"step is {step} bytes, but a row of {width} {message.encoding} pixels has {row}")
+        raise RefusedImage(
+            "step",
+            f"step is {step} bytes, but a row of {width} {message.encoding} pixels has {row}",
+        )
     length = len(message.data)
     if not step * (height - 1) + row <= length <= step * height:
-        raise RefusedImage("length", f"data has {length} bytes, expected {height} rows of {step} bytes = {step * height}")
+        raise RefusedImage(
+            "length",
+            f"data has {length} bytes, expected {height} rows of {step} bytes = {step * height}",
+        )
     order = ">" if message.is_bigendian else "<"
     shape: tuple[int, ...] = (height, width, layout.channels)
     strides: tuple[int, ...] = (step, layout.channels * item, item)
     if layout.channels == 1:
         shape, strides = shape[:2], strides[:2]
-    pixels: np.ndarray = np.ndarray(shape, dtype=order + layout.dtype, buffer=memoryview(message.data), strides=strides)
+    pixels: np.ndarray = np.ndarray(
+        shape, dtype=order + layout.dtype, buffer=memoryview(message.data), strides=strides
+    )
     # OpenCV reads neither foreign byte order nor rows that start between two values.
-    return pixels if pixels.dtype.isnative and step % item == 0 else pixels.astype(pixels.dtype.newbyteorder("="))
+    return (
+        pixels
+        if pixels.dtype.isnative and step % item == 0
+        else pixels.astype(pixels.dtype.newbyteorder("="))
+    )
 
 
 def _decode_compressed(message: Any) -> np.ndarray:
@@ -120,5 +140,8 @@ def _decode_compressed(message: Any) -> np.ndarray:
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise RefusedImage("decode", f"{len(data)} bytes of format '{message.format[:40]}' cannot be decoded, expected JPEG or PNG")
+        raise RefusedImage(
+            "decode",
+            f"{len(data)} bytes of format '{message.format[:40]}' cannot be decoded, expected JPEG or PNG",
+        )
     return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

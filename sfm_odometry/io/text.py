@@ -1,4 +1,5 @@
-"""Text files of numbers: read with errors that name the line, written so that a reader never sees half a file."""
+"""Text files of numbers: read with errors that name the line, written so that a reader never
+sees half a file."""
 
 import math
 import os
@@ -20,7 +21,8 @@ def read_text(path: Path) -> str:
 
 
 def parse_numbers(words: str, where: str) -> list[float]:
-    """The numbers in `words`, parted by blanks or commas; raises InputError, starting with `where`, on any that is not finite."""
+    """The numbers in `words`, parted by blanks or commas; raises InputError, starting with
+    `where`, on any that is not finite."""
     numbers = []
     for word in words.replace(",", " ").split():
         try:
@@ -34,7 +36,8 @@ def parse_numbers(words: str, where: str) -> list[float]:
 
 
 def read_number_rows(path: Path) -> list[tuple[int, list[float]]]:
-    """(line number from 1, its numbers) of every line; comments (#) and blank lines are left out."""
+    """(line number from 1, its numbers) of every line; comments (#) and blank lines are left
+    out."""
     rows = []
     for line_number, line in enumerate(read_text(path).splitlines(), start=1):
         content = line.split("#", 1)[0].strip()
@@ -46,7 +49,8 @@ def read_number_rows(path: Path) -> list[tuple[int, list[float]]]:
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` whole or not at all; raises OutputError when that cannot be.
 
-    The text goes to a neighbouring file first and takes the name by a rename. Links are followed, devices are written to directly.
+    The text goes to a neighbouring file first and takes the name by a rename. Links are followed,
+    devices are written to directly.
     """
     target = Path(path).resolve()
     if target.is_dir():

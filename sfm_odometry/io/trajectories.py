@@ -1,4 +1,5 @@
-"""Trajectories as text: KITTI rows of 12 numbers, the same with a frame number in front (13), and TUM rows of 8."""
+"""Trajectories as text: KITTI rows of 12 numbers, the same with a frame number in front (13),
+and TUM rows of 8."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 from sfm_odometry.errors import InputError
 from sfm_odometry.io.text import read_number_rows, write_text
 
-# KITTI's own text is off by 1e-6; beyond this a matrix is something else than a rotation, or rows of another kind.
+# KITTI's own text is off by 1e-6; beyond this a matrix is something else than a rotation, or rows
+# of another kind.
 ROTATION_TOLERANCE = 1e-2
 
 COLUMNS = "12 (KITTI), 13 (frame number, then KITTI) or 8 (TUM: stamp tx ty tz qx qy qz qw)"
@@ -29,11 +31,12 @@ class PoseFile:
 
 
 def read_poses(path: Path) -> PoseFile:
-    """Read a KITTI or TUM trajectory, told apart by the number of columns; comments (#) and blank lines are skipped.
+    """Read a KITTI or TUM trajectory, told apart by the number of columns; comments (#) and blank
+    lines are skipped.
 
-    Values are kept as written; quaternions are normalised. Raises InputError, naming file and line, for a missing or empty file,
-    other or changing column counts, numbers that are not finite, matrices that are no rotations, and stamps or frame numbers that
-    do not increase.
+    Values are kept as written; quaternions are normalised. Raises InputError, naming file and line,
+    for a missing or empty file, other or changing column counts, numbers that are not finite,
+    matrices that are no rotations, and stamps or frame numbers that do not increase.
     """
     rows = read_number_rows(path)
     if not rows:
@@ -41,7 +44,9 @@ def read_poses(path: Path) -> PoseFile:
     lines, columns = [line for line, _ in rows], len(rows[0][1])
     for line, numbers in rows:
         if len(numbers) != columns:
-            raise InputError(f"{path}, line {line}: {len(numbers)} numbers, expected {columns} as in line {lines[0]}")
+            raise InputError(
+                f"{path}, line {line}: {len(numbers)} numbers, expected {columns} as in line {lines[0]}"
+            )
     table = np.array([numbers for _, numbers in rows])
     if columns == 8:
         _check_increasing(path, lines, table[:, 0], "stamp")
@@ -50,12 +55,15 @@ def read_poses(path: Path) -> PoseFile:
         return PoseFile(None, None, _poses_from_kitti(path, lines, table))
     if columns == 13:
         _check_frame_numbers(path, lines, table[:, 0])
-        return PoseFile(None, table[:, 0].astype(np.int64), _poses_from_kitti(path, lines, table[:, 1:]))
+        return PoseFile(
+            None, table[:, 0].astype(np.int64), _poses_from_kitti(path, lines, table[:, 1:])
+        )
     raise InputError(f"{path}, line {lines[0]}: {columns} numbers, expected {COLUMNS}")
 
 
 def write_kitti(path: Path, poses: np.ndarray) -> None:
-    """Write (N, 4, 4) poses as KITTI rows: the upper 3x4 of camera0_from_camera, row by row, 10 significant digits.
+    """Write (N, 4, 4) poses as KITTI rows: the upper 3x4 of camera0_from_camera, row by row, 10
+    significant digits.
 
     The file appears whole or not at all; raises OutputError when it cannot be written.
     """
@@ -64,15 +72,23 @@ def write_kitti(path: Path, poses: np.ndarray) -> None:
 
 
 def write_tum(path: Path, stamps_s: np.ndarray, poses: np.ndarray) -> None:
-    """Write (N, 4, 4) poses as TUM rows `stamp tx ty tz qx qy qz qw`: stamps with 9 decimals, unit quaternions with qw >= 0.
+    """Write (N, 4, 4) poses as TUM rows `stamp tx ty tz qx qy qz qw`: stamps with 9 decimals, unit
+    quaternions with qw >= 0.
 
     The file appears whole or not at all; raises OutputError when it cannot be written.
     """
     stamps_s, poses = np.asarray(stamps_s, dtype=np.float64), _checked_shape(poses)
     if stamps_s.shape != poses.shape[:1]:
-        raise InputError(f"{path}: {stamps_s.size} stamps for {len(poses)} poses, expected one for each")
-    values = np.concatenate([poses[:, :3, 3], quaternions_xyzw_from_rotations(poses[:, :3, :3])], axis=1)
-    lines = (f"{stamp:.9f} " + " ".join(f"{number:.9e}" for number in row) + "\n" for stamp, row in zip(stamps_s, values, strict=True))
+        raise InputError(
+            f"{path}: {stamps_s.size} stamps for {len(poses)} poses, expected one for each"
+        )
+    values = np.concatenate(
+        [poses[:, :3, 3], quaternions_xyzw_from_rotations(poses[:, :3, :3])], axis=1
+    )
+    lines = (
+        f"{stamp:.9f} " + " ".join(f"{number:.9e}" for number in row) + "\n"
+        for stamp, row in zip(stamps_s, values, strict=True)
+    )
     write_text(path, "".join(lines))
 
 
@@ -90,7 +106,8 @@ def rotations_from_quaternions_xyzw(quaternions_xyzw: np.ndarray) -> np.ndarray:
 def quaternions_xyzw_from_rotations(rotations: np.ndarray) -> np.ndarray:
     """(N, 3, 3) rotations to (N, 4) unit quaternions x y z w with w >= 0, exact at every angle.
 
-    4 q q^T is linear in the rotation's entries; its row with the largest diagonal is q up to length and sign, free of cancellation.
+    4 q q^T is linear in the rotation's entries; its row with the largest diagonal is q up to length
+    and sign, free of cancellation.
     """
     r = np.moveaxis(np.asarray(rotations, dtype=np.float64), 0, 2)
     rows = [
@@ -126,7 +143,9 @@ def _poses_from_tum(path: Path, lines: list[int], table: np.ndarray) -> np.ndarr
     bad = np.abs(norms - 1) > ROTATION_TOLERANCE
     if bad.any():
         row = int(np.argmax(bad))
-        raise InputError(f"{path}, line {lines[row]}: quaternion of length {norms[row]:.3g}, expected 1")
+        raise InputError(
+            f"{path}, line {lines[row]}: quaternion of length {norms[row]:.3g}, expected 1"
+        )
     poses = np.tile(np.eye(4), (len(table), 1, 1))
     poses[:, :3, 3] = table[:, 1:4]
     poses[:, :3, :3] = rotations_from_quaternions_xyzw(table[:, 4:])
@@ -137,14 +156,18 @@ def _check_increasing(path: Path, lines: list[int], values: np.ndarray, what: st
     backward = np.diff(values) <= 0
     if backward.any():
         row = int(np.argmax(backward)) + 1
-        raise InputError(f"{path}, line {lines[row]}: {what} {values[row]:.9g} after {values[row - 1]:.9g}, expected increasing {what}s")
+        raise InputError(
+            f"{path}, line {lines[row]}: {what} {values[row]:.9g} after {values[row - 1]:.9g}, expected increasing {what}s"
+        )
 
 
 def _check_frame_numbers(path: Path, lines: list[int], numbers: np.ndarray) -> None:
     odd = (numbers != np.round(numbers)) | (numbers < 0)
     if odd.any():
         row = int(np.argmax(odd))
-        raise InputError(f"{path}, line {lines[row]}: frame number {numbers[row]:.9g}, expected a whole number from 0")
+        raise InputError(
+            f"{path}, line {lines[row]}: frame number {numbers[row]:.9g}, expected a whole number from 0"
+        )
     _check_increasing(path, lines, numbers, "frame number")
 
 

@@ -12,7 +12,7 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.networks import blocks
 from sfm_odometry.networks.blocks import init_xavier, match_size
 from sfm_odometry.networks.convolutions import Head
-from sfm_odometry.networks.stage import Part
+from sfm_odometry.networks.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,24 @@ class DepthNetConfig:
     encoder_widths: tuple[int, ...] = (32, 64, 128, 256, 512, 512, 512)
     encoder_kernels: tuple[int, ...] = (7, 5, 3, 3, 3, 3, 3)
     decoder_widths: tuple[int, ...] = (512, 512, 256, 128, 64, 32, 16)
-    """From the coarsest stage on, each twice as fine; as many stages as encoder pairs end at full size, one fewer at half."""
+    """From the coarsest stage on, each twice as fine; as many stages as encoder pairs end at
+    full size, one fewer at half."""
     scales: int = 4
     """How many of the finest decoder stages predict inverse depth."""
     inverse_depth_gain: float = 10.0
     inverse_depth_offset: float = 0.01
     batch_norm: bool = False
-    """Batch normalisation in every layer but the heads, as the paper describes; its released code has none."""
+    """Batch normalisation in every layer but the heads, as the paper describes; its released
+    code has none."""
 
 
 class DepthNet(nn.Module):
-    """DispNet with multi-scale side predictions (Mayer et al. 2016; Zhou et al., CVPR 2017, section 3.4 and figure 4a).
+    """DispNet with multi-scale side predictions (Mayer et al. 2016; Zhou et al., CVPR 2017, section
+    3.4 and figure 4a).
 
-    Encoder: pairs of convolutions, stride 2 then 1. Decoder: transposed convolutions, skip connections, and, from the second predicting
-    stage on, the coarser prediction, enlarged. inverse depth = gain * sigmoid(x) + offset.
+    Encoder: pairs of convolutions, stride 2 then 1. Decoder: transposed convolutions, skip
+    connections, and, from the second predicting stage on, the coarser prediction, enlarged. inverse
+    depth = gain * sigmoid(x) + offset.
     """
 
     def __init__(self, config: DepthNetConfig) -> None:
@@ -44,7 +48,9 @@ class DepthNet(nn.Module):
         self.config = config
         widths, stages = config.encoder_widths, len(config.decoder_widths)
         inputs = (config.image_channels, *widths[:-1])
-        conv, upconv = (partial(layer, batch_norm=config.batch_norm) for layer in (blocks.conv, blocks.upconv))
+        conv, upconv = (
+            partial(layer, batch_norm=config.batch_norm) for layer in (blocks.conv, blocks.upconv)
+        )
         self.encoder = nn.ModuleList(
             nn.Sequential(conv(before, width, kernel, stride=2), conv(width, width, kernel))
             for before, width, kernel in zip(inputs, widths, config.encoder_kernels, strict=True)
@@ -53,28 +59,42 @@ class DepthNet(nn.Module):
         decoder_inputs = (widths[-1], *config.decoder_widths[:-1])
         skips = (*reversed(widths[:-1]), 0)[:stages]
         coarser = [1 if stage > first_head else 0 for stage in range(stages)]
-        self.up = nn.ModuleList(upconv(before, width) for before, width in zip(decoder_inputs, config.decoder_widths, strict=True))
-        self.merge = nn.ModuleList(
-            conv(width + skip + extra, width) for width, skip, extra in zip(config.decoder_widths, skips, coarser, strict=True)
+        self.up = nn.ModuleList(
+            upconv(before, width)
+            for before, width in zip(decoder_inputs, config.decoder_widths, strict=True)
         )
-        self.heads = nn.ModuleList(Head(width, 1, 3, padding=1) for width in config.decoder_widths[first_head:])
+        self.merge = nn.ModuleList(
+            conv(width + skip + extra, width)
+            for width, skip, extra in zip(config.decoder_widths, skips, coarser, strict=True)
+        )
+        self.heads = nn.ModuleList(
+            Head(width, 1, 3, padding=1) for width in config.decoder_widths[first_head:]
+        )
         init_xavier(self)
 
     def set_inverse_depth_start(self, start: float) -> None:
-        """Set the biases of the heads so that all scales begin near inverse depth `start`; InputError outside their range.
+        """Set the biases of the heads so that all scales begin near inverse depth `start`;
+        InputError outside their range.
 
-        A head's convolution is close to zero for a fresh network, so its bias decides: gain * sigmoid(bias) + offset = start.
+        A head's convolution is close to zero for a fresh network, so its bias decides: gain *
+        sigmoid(bias) + offset = start.
         """
         share = (start - self.config.inverse_depth_offset) / self.config.inverse_depth_gain
         if not 0 < share < 1:
-            lowest, highest = self.config.inverse_depth_offset, self.config.inverse_depth_offset + self.config.inverse_depth_gain
-            raise InputError(f"setting 'inverse_depth_start' must lie between {lowest:g} and {highest:g}, got {start:g}")
+            lowest, highest = (
+                self.config.inverse_depth_offset,
+                self.config.inverse_depth_offset + self.config.inverse_depth_gain,
+            )
+            raise InputError(
+                f"setting 'inverse_depth_start' must lie between {lowest:g} and {highest:g}, got {start:g}"
+            )
         for head in self.heads:
             assert isinstance(head, Head) and head.bias is not None
             nn.init.constant_(head.bias, math.log(share / (1 - share)))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Inverse depth, finest first, each (B, 1, h, w) half as fine as the one before, of a normalised image (B, C, H, W) of any size."""
+        """Inverse depth, finest first, each (B, 1, h, w) half as fine as the one before, of a
+        normalised image (B, C, H, W) of any size."""
         features = [image]
         for pair in self.encoder:
             features.append(pair(features[-1]))
@@ -87,10 +107,15 @@ class DepthNet(nn.Module):
         for stage, (up, merge) in enumerate(zip(self.up, self.merge, strict=True)):
             skip = features[-2 - stage]
             x = match_size(up(x), skip)
-            parts = [x] if skip is features[0] else [x, skip]  # at full size the skip would be the image itself
+            parts = (
+                [x] if skip is features[0] else [x, skip]
+            )  # at full size the skip would be the image itself
             if stage > first_head:
-                coarser = F.interpolate(predictions[-1], size=x.shape[-2:], mode="bilinear", align_corners=False)
-                # One channel fits every memory format; said to be channels-last, it lets the result of cat be so too.
+                coarser = F.interpolate(
+                    predictions[-1], size=x.shape[-2:], mode="bilinear", align_corners=False
+                )
+                # One channel fits every memory format; said to be channels-last, it lets the result
+                # of cat be so too.
                 parts.append(coarser.to(x.dtype, memory_format=torch.channels_last))
             x = merge(torch.cat(parts, dim=1))
             if stage >= first_head:
@@ -100,11 +125,12 @@ class DepthNet(nn.Module):
 
 def inverse_depth(logits: Tensor, config: DepthNetConfig) -> Tensor:
     """What a head says, of any shape, as inverse depth, float32."""
-    # Whatever the precision of the layers: one bfloat16 step of inverse depth would move the geometry by pixels.
+    # Whatever the precision of the layers: one bfloat16 step of inverse depth would move the
+    # geometry by pixels.
     return config.inverse_depth_gain * torch.sigmoid(logits.float()) + config.inverse_depth_offset
 
 
-class FinestDepth(Part[DepthNet]):
+class FinestDepth(Stage[DepthNet]):
     """A normalised image (1, C, H, W) to its finest inverse depth (1, 1, h, w)."""
 
     allows_half = True

@@ -11,7 +11,7 @@ from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig, FinestDept
 from sfm_odometry.networks.matching_net import MatchingNet, MatchingNetConfig
 from sfm_odometry.networks.motion_network import MotionNetwork
 from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
-from sfm_odometry.networks.stage import Part
+from sfm_odometry.networks.stage import Stage
 
 ResizeMode = Literal["crop", "stretch", "pad"]
 
@@ -23,7 +23,8 @@ class ModelConfig:
     width: int = 416
     height: int = 128
     resize_mode: ResizeMode = "crop"
-    """How an image of another aspect becomes the input: cut to the aspect, stretched as the papers do, or padded."""
+    """How an image of another aspect becomes the input: cut to the aspect, stretched as the
+    papers do, or padded."""
     image_mean: float = 0.5
     image_std: float = 0.5
     """Networks see (image - mean) / std of an image in [0, 1]; 0.5 and 0.5 give [-1, 1]."""
@@ -36,7 +37,9 @@ class ModelConfig:
                 f"both networks must take the same image channels, got {self.depth.image_channels} and {self.pose.image_channels}"
             )
         if self.depth.image_channels not in (1, 3):
-            raise InputError(f"image_channels must be 1 (grey) or 3 (RGB), got {self.depth.image_channels}")
+            raise InputError(
+                f"image_channels must be 1 (grey) or 3 (RGB), got {self.depth.image_channels}"
+            )
 
     @property
     def image_channels(self) -> int:
@@ -51,7 +54,11 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         self.depth_net = DepthNet(config.depth)
-        self.pose_net: MotionNetwork = PoseNet(config.pose) if isinstance(config.pose, PoseNetConfig) else MatchingNet(config.pose)
+        self.pose_net: MotionNetwork = (
+            PoseNet(config.pose)
+            if isinstance(config.pose, PoseNetConfig)
+            else MatchingNet(config.pose)
+        )
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images in [0, 1] as the networks see them."""
@@ -61,20 +68,27 @@ class Model(nn.Module):
         """Inverse depth of images (B, C, H, W) in [0, 1], finest scale first."""
         return self.depth_net(self.normalise(images))
 
-    def motion_and_masks(self, frames: Tensor, with_masks: bool = True) -> tuple[Tensor, list[Tensor]]:
-        """source_from_target (B, N - 1, 4, 4) and mask logits of snippets (B, N, C, H, W) in [0, 1]."""
+    def motion_and_masks(
+        self, frames: Tensor, with_masks: bool = True
+    ) -> tuple[Tensor, list[Tensor]]:
+        """source_from_target (B, N - 1, 4, 4) and mask logits of snippets (B, N, C, H, W) in [0,
+        1]."""
         return self.pose_net(self.normalise(frames), with_masks)
 
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, Stage]:
         """All that is computed of a stream of frames, as functions of normalised images."""
-        black, white = ((value - self.config.image_mean) / self.config.image_std for value in (0.0, 1.0))
+        black, white = (
+            (value - self.config.image_mean) / self.config.image_std for value in (0.0, 1.0)
+        )
         return {"depth": FinestDepth(self.depth_net, black, white), **self.pose_net.parts()}
 
     def motion_over_two_steps(self, frames: Tensor) -> Tensor:
-        """Motions (B, N - 2, 4, 4) over two frames of snippets (B, N, C, H, W) in [0, 1]; InputError where the network sees no pairs."""
+        """Motions (B, N - 2, 4, 4) over two frames of snippets (B, N, C, H, W) in [0, 1];
+        InputError where the network sees no pairs."""
         return self.pose_net.two_steps(self.normalise(frames))
 
 
 def channels_last(model: Model, device: torch.device) -> Model:
-    """The model on `device` with its weights in the memory layout that convolutions are fastest with."""
+    """The model on `device` with its weights in the memory layout that convolutions are fastest
+    with."""
     return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -7,7 +7,7 @@ from torch import nn
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class Part(nn.Module, Generic[Network]):
+class Stage(nn.Module, Generic[Network]):
     """Tensors of fixed shapes to one tensor or several; the weights are those of its network."""
 
     allows_half = False

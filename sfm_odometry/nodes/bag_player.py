@@ -1,7 +1,8 @@
 """Replays a rosbag2 folder, mcap or sqlite3, for machines without `ros2 bag play`.
 
-The bag's /tf is played as /bag/tf, as transforms of a robot that was recorded fight with those of the odometry that runs now; /tf_static,
-where the camera sits, is played as it is. Topics are renamed as everywhere in ROS: --ros-args -r /camera/image:=/image
+The bag's /tf is played as /bag/tf, as transforms of a robot that was recorded fight with those of
+the odometry that runs now; /tf_static, where the camera sits, is played as it is. Topics are
+renamed as everywhere in ROS: --ros-args -r /camera/image:=/image
 """
 
 import sfm_odometry.nodes.early_signals  # noqa: F401  # first, as the others take a second
@@ -43,11 +44,18 @@ class BagPlayer(Node):
         self._pacer = Pacer(self, options.rate, options.clock)
 
     def play(self) -> None:
-        """Wait for a listener of an image, then play the bag once, or until the process is told to end."""
-        if self._images and not wait_for_subscribers(self, self._images, self._options.wait, enough=any):
-            self.get_logger().warning(f"nobody listens to an image after {self._options.wait:g} s: playing all the same")
+        """Wait for a listener of an image, then play the bag once, or until the process is told
+        to end."""
+        if self._images and not wait_for_subscribers(
+            self, self._images, self._options.wait, enough=any
+        ):
+            self.get_logger().warning(
+                f"nobody listens to an image after {self._options.wait:g} s: playing all the same"
+            )
         while True:
-            self.get_logger().info(f"playing {', '.join(publisher.topic_name for publisher in self._publishers_of.values())}")
+            self.get_logger().info(
+                f"playing {', '.join(publisher.topic_name for publisher in self._publishers_of.values())}"
+            )
             self._play_once()
             if not self._options.loop:
                 break
@@ -57,19 +65,35 @@ class BagPlayer(Node):
     def _add_publisher(self, connection: Connection) -> None:
         kind = message_class(connection.msgtype)
         if kind is None:
-            self.get_logger().warning(f"{connection.topic} is left out: {connection.msgtype} is not installed")
+            self.get_logger().warning(
+                f"{connection.topic} is left out: {connection.msgtype} is not installed"
+            )
             return
-        topic = BAG_TF if connection.topic == "/tf" and not self._options.keep_tf else connection.topic
-        durability = DurabilityPolicy.TRANSIENT_LOCAL if is_latched(connection) else DurabilityPolicy.VOLATILE
-        reliability = ReliabilityPolicy.BEST_EFFORT if self._options.best_effort else ReliabilityPolicy.RELIABLE
-        publisher = self.create_publisher(kind, topic, QoSProfile(depth=100, durability=durability, reliability=reliability))
+        topic = (
+            BAG_TF if connection.topic == "/tf" and not self._options.keep_tf else connection.topic
+        )
+        durability = (
+            DurabilityPolicy.TRANSIENT_LOCAL
+            if is_latched(connection)
+            else DurabilityPolicy.VOLATILE
+        )
+        reliability = (
+            ReliabilityPolicy.BEST_EFFORT
+            if self._options.best_effort
+            else ReliabilityPolicy.RELIABLE
+        )
+        publisher = self.create_publisher(
+            kind, topic, QoSProfile(depth=100, durability=durability, reliability=reliability)
+        )
         self._publishers_of[connection.topic] = publisher
         if connection.msgtype in _IMAGE_TYPES:
             self._images.append(publisher)
 
     def _play_once(self) -> None:
         started = False
-        for topic, received_ns, data in read_ahead(bag_messages(self._options.bag, self._publishers_of), count=32):
+        for topic, received_ns, data in read_ahead(
+            bag_messages(self._options.bag, self._publishers_of), count=32
+        ):
             if not started:
                 self._pacer.start(received_ns)
                 started = True
@@ -83,16 +107,36 @@ def _wanted(topic: str, options: argparse.Namespace) -> bool:
 
 def make_parser() -> argparse.ArgumentParser:
     """The player's command line."""
-    parser = argparse.ArgumentParser(prog="bag_player", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="bag_player", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("bag", type=Path, help="rosbag2 folder")
-    parser.add_argument("--rate", type=positive_number, default=1.0, metavar="FACTOR", help="play so many times as fast")
-    parser.add_argument("--loop", action="store_true", help="start over at the end; stamps jump back then")
-    parser.add_argument("--clock", action="store_true", help="publish /clock, for nodes with use_sim_time")
+    parser.add_argument(
+        "--rate",
+        type=positive_number,
+        default=1.0,
+        metavar="FACTOR",
+        help="play so many times as fast",
+    )
+    parser.add_argument(
+        "--loop", action="store_true", help="start over at the end; stamps jump back then"
+    )
+    parser.add_argument(
+        "--clock", action="store_true", help="publish /clock, for nodes with use_sim_time"
+    )
     parser.add_argument("--topics", nargs="+", default=[], metavar="NAME", help="play only these")
     parser.add_argument("--exclude", nargs="+", default=[], metavar="NAME", help="leave these out")
     parser.add_argument("--keep-tf", action="store_true", help=f"play /tf as /tf, not as {BAG_TF}")
-    parser.add_argument("--best-effort", action="store_true", help="as a sensor would; default: reliably")
-    parser.add_argument("--wait", type=float, default=30.0, metavar="S", help="for a listener, at most; 0: do not, negative: for ever")
+    parser.add_argument(
+        "--best-effort", action="store_true", help="as a sensor would; default: reliably"
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="for a listener, at most; 0: do not, negative: for ever",
+    )
     return parser
 
 

@@ -16,11 +16,18 @@ from sfm_odometry.geometry.camera import Intrinsics
 NANOSECONDS = 1_000_000_000
 MAX_STAMP_NS = 2**31 * NANOSECONDS - 1
 """The latest stamp that a message holds as whole seconds and a rest, in January 2038."""
-_DTYPE_OF_ENCODING = {"mono8": np.uint8, "rgb8": np.uint8, "bgr8": np.uint8, "16UC1": np.uint16, "32FC1": np.float32}
+_DTYPE_OF_ENCODING = {
+    "mono8": np.uint8,
+    "rgb8": np.uint8,
+    "bgr8": np.uint8,
+    "16UC1": np.uint16,
+    "32FC1": np.float32,
+}
 
 
 def encode_image(values: np.ndarray, encoding: str, header: Header) -> Image:
-    """An Image message of `values`, (H, W) or (H, W, 3) of the encoding's type: mono8, rgb8, bgr8, 16UC1 or 32FC1."""
+    """An Image message of `values`, (H, W) or (H, W, 3) of the encoding's type: mono8, rgb8,
+    bgr8, 16UC1 or 32FC1."""
     values = np.ascontiguousarray(values, dtype=_DTYPE_OF_ENCODING[encoding])
     return Image(
         header=header,
@@ -34,14 +41,20 @@ def encode_image(values: np.ndarray, encoding: str, header: Header) -> Image:
 
 
 class ImageBuffer:
-    """An Image message of one size and encoding with its pixels as an array: what is written there is sent, again and again.
+    """An Image message of one size and encoding with its pixels as an array: what is written there
+    is sent, again and again.
 
-    Fresh memory for each message costs more than the pixels: publishing copies them, so that they may be written anew afterwards.
+    Fresh memory for each message costs more than the pixels: publishing copies them, so that they
+    may be written anew afterwards.
     """
 
     def __init__(self, shape: tuple[int, ...], encoding: str) -> None:
-        self.message = encode_image(np.zeros(shape, _DTYPE_OF_ENCODING[encoding]), encoding, Header())
-        self.pixels: np.ndarray = np.frombuffer(self.message.data, dtype=_DTYPE_OF_ENCODING[encoding]).reshape(shape)
+        self.message = encode_image(
+            np.zeros(shape, _DTYPE_OF_ENCODING[encoding]), encoding, Header()
+        )
+        self.pixels: np.ndarray = np.frombuffer(
+            self.message.data, dtype=_DTYPE_OF_ENCODING[encoding]
+        ).reshape(shape)
         """(H, W) or (H, W, 3) of the encoding's type."""
 
     def fits(self, shape: tuple[int, ...], encoding: str) -> bool:
@@ -65,7 +78,8 @@ def make_camera_info(intrinsics: Intrinsics, header: Header) -> CameraInfo:
 
 
 def byte_array(data: bytes | memoryview) -> array.array:
-    """The bytes as the array that message fields hold; assigning bytes itself goes through a setter that looks at each one."""
+    """The bytes as the array that message fields hold; assigning bytes itself goes through a
+    setter that looks at each one."""
     result = array.array("B")
     result.frombytes(data)
     return result

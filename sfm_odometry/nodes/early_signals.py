@@ -1,6 +1,8 @@
-"""Signals while a node's process is still importing, which takes it a second: they end it at once, as there is nothing to clean up.
+"""Signals while a node's process is still importing, which takes it a second: they end it at once,
+as there is nothing to clean up.
 
-Imported before all else by the modules that are processes; it does nothing where such a module is imported by another program.
+Imported before all else by the modules that are processes; it does nothing where such a module is
+imported by another program.
 """
 
 import os

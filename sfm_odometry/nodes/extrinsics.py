@@ -9,14 +9,23 @@ from sfm_odometry.nodes.tf_conversions import matrix_from_transform
 
 
 class CameraMount:
-    """base_from_camera, from a parameter or from TF; it is looked up once for a camera frame and held, as a mounted camera does not move.
+    """base_from_camera, from a parameter or from TF; it is looked up once for a camera frame and
+    held, as a mounted camera does not move.
 
-    `fixed`: the pose as a parameter gives it, or None. `camera_frame`: its frame, or empty for the frame_id of the images.
-    While the transform is not known, and only then, TF is listened to: a robot's /tf costs Python dearly.
+    `fixed`: the pose as a parameter gives it, or None. `camera_frame`: its frame, or empty for the
+    frame_id of the images. While the transform is not known, and only then, TF is listened to: a
+    robot's /tf costs Python dearly.
     """
 
-    def __init__(self, node: Node, base_frame: str, camera_frame: str, fixed: np.ndarray | None) -> None:
-        self._node, self._base_frame, self._camera_frame, self._fixed = node, base_frame, camera_frame, fixed
+    def __init__(
+        self, node: Node, base_frame: str, camera_frame: str, fixed: np.ndarray | None
+    ) -> None:
+        self._node, self._base_frame, self._camera_frame, self._fixed = (
+            node,
+            base_frame,
+            camera_frame,
+            fixed,
+        )
         self._buffer: Buffer | None = None
         self._listener: TransformListener | None = None
         self._known: np.ndarray | None = fixed
@@ -39,9 +48,14 @@ class CameraMount:
         return f"no transform from {self._frame} to {self._base_frame} on /tf or /tf_static: publish it, or set camera.base_from_camera"
 
     def update(self, image_frame: str) -> None:
-        """Look for the transform of the camera whose images have the frame_id `image_frame`; cheap once it is known."""
+        """Look for the transform of the camera whose images have the frame_id `image_frame`;
+        cheap once it is known."""
         frame = (self._camera_frame or image_frame).lstrip("/")
-        if self._fixed is not None or not frame or (self._known is not None and frame == self._frame):
+        if (
+            self._fixed is not None
+            or not frame
+            or (self._known is not None and frame == self._frame)
+        ):
             return
         if frame != self._frame:
             self._frame, self._known = frame, None

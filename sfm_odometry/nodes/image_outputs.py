@@ -16,12 +16,13 @@ from sfm_odometry.nodes.depth_registration import registered
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.pictures import depth_colours, grey_levels, millimetres
 from sfm_odometry.nodes.qos import IMAGE_DEPTH, overridable, reliable
-from sfm_odometry.odometry import Panel
+from sfm_odometry.odometry import DenseMap
 
 
 @dataclass(frozen=True)
 class CameraView:
-    """The rectified image of a frame, uint8 (H, W) or (H, W, 3) RGB, its intrinsics and the frame_id of its camera."""
+    """The rectified image of a frame, uint8 (H, W) or (H, W, 3) RGB, its intrinsics and the
+    frame_id of its camera."""
 
     image: np.ndarray
     intrinsics: Intrinsics
@@ -29,12 +30,15 @@ class CameraView:
 
 
 class LazyPublishers:
-    """Publishers of one result in several forms; `wanted` says whether anybody listens to any of them."""
+    """Publishers of one result in several forms; `wanted` says whether anybody listens to any of
+    them."""
 
     def __init__(self, node: Node, topics: dict[str, Any]) -> None:
         self._node = node
         self._publishers: dict[str, Publisher] = {
-            topic: node.create_publisher(kind, topic, reliable(IMAGE_DEPTH), qos_overriding_options=overridable())
+            topic: node.create_publisher(
+                kind, topic, reliable(IMAGE_DEPTH), qos_overriding_options=overridable()
+            )
             for topic, kind in topics.items()
         }
 
@@ -60,20 +64,42 @@ class LazyPublishers:
 class DepthOutput(LazyPublishers):
     """depth/image_rect with its camera_info, in colours and as points."""
 
-    IMAGE, INFO, COLOUR, POINTS = "depth/image_rect", "depth/camera_info", "depth/image_color", "depth/points"
+    IMAGE, INFO, COLOUR, POINTS = (
+        "depth/image_rect",
+        "depth/camera_info",
+        "depth/image_color",
+        "depth/points",
+    )
 
     def __init__(self, node: Node) -> None:
-        super().__init__(node, {self.IMAGE: Image, self.INFO: CameraInfo, self.COLOUR: Image, self.POINTS: PointCloud2})
-        self._info, self._image, self._colours, self._registered = _Info(), _Picture(), _Picture(), _Picture()
+        super().__init__(
+            node,
+            {
+                self.IMAGE: Image,
+                self.INFO: CameraInfo,
+                self.COLOUR: Image,
+                self.POINTS: PointCloud2,
+            },
+        )
+        self._info, self._image, self._colours, self._registered = (
+            _Info(),
+            _Picture(),
+            _Picture(),
+            _Picture(),
+        )
         self._clouds: CloudMaker | None = None
 
-    def publish(self, panel: Panel, view: CameraView, parameters: NodeParameters) -> None:
-        """Send depth in metres (or the model's unit) in the forms that are listened to; NaN = unknown."""
+    def publish(self, panel: DenseMap, view: CameraView, parameters: NodeParameters) -> None:
+        """Send depth in metres (or the model's unit) in the forms that are listened to; NaN =
+        unknown."""
         header = make_header(panel.stamp_ns, view.frame_id)
         at_input = parameters.depth_output_size == "input"
         image, colour = self.listened_to(self.IMAGE), self.listened_to(self.COLOUR)
         if image or self.listened_to(self.INFO):
-            self.send(self.INFO, self._info.message(view.intrinsics if at_input else panel.intrinsics, header))
+            self.send(
+                self.INFO,
+                self._info.message(view.intrinsics if at_input else panel.intrinsics, header),
+            )
         if image or colour:
             values = self._at_input(panel, view) if at_input else panel.values
             if image:
@@ -85,7 +111,7 @@ class DepthOutput(LazyPublishers):
         if self.listened_to(self.POINTS):
             self.send(self.POINTS, self._cloud(panel, view, header))
 
-    def _at_input(self, panel: Panel, view: CameraView) -> np.ndarray:
+    def _at_input(self, panel: DenseMap, view: CameraView) -> np.ndarray:
         """Depth (H, W) float32 registered to the image, in a message's own memory."""
         size = view.intrinsics.height, view.intrinsics.width
         pixels, _ = self._registered.of(size, "32FC1", Header())
@@ -101,7 +127,7 @@ class DepthOutput(LazyPublishers):
             pixels[:] = values
         return message
 
-    def _cloud(self, panel: Panel, view: CameraView, header: Header) -> PointCloud2:
+    def _cloud(self, panel: DenseMap, view: CameraView, header: Header) -> PointCloud2:
         clouds = self._clouds
         if clouds is None or (clouds.panel, clouds.camera) != (panel.intrinsics, view.intrinsics):
             clouds = self._clouds = CloudMaker(panel.intrinsics, view.intrinsics)
@@ -117,8 +143,9 @@ class MaskOutput(LazyPublishers):
         super().__init__(node, {self.IMAGE: Image, self.INFO: CameraInfo})
         self._info, self._image = _Info(), _Picture()
 
-    def publish(self, panel: Panel, view: CameraView, parameters: NodeParameters) -> None:
-        """Send the explainability, at the stamp of the frame it belongs to: 0..1 as 32FC1, or as 0..255."""
+    def publish(self, panel: DenseMap, view: CameraView, parameters: NodeParameters) -> None:
+        """Send the explainability, at the stamp of the frame it belongs to: 0..1 as 32FC1, or as
+        0..255."""
         header = make_header(panel.stamp_ns, view.frame_id)
         pixels, message = self._image.of(panel.values.shape, parameters.mask_encoding, header)
         if parameters.mask_encoding == "mono8":
@@ -149,7 +176,8 @@ class _Picture:
 
 
 class _Info:
-    """The camera_info of one topic: to fill its matrices takes Python a fifth of a millisecond, so it is done once for a camera."""
+    """The camera_info of one topic: to fill its matrices takes Python a fifth of a millisecond,
+    so it is done once for a camera."""
 
     def __init__(self) -> None:
         self._intrinsics: Intrinsics | None = None

@@ -1,4 +1,5 @@
-"""What the node listens to: images, their camera_info and poses that are set; stored for the worker and nothing more."""
+"""What the node listens to: images, their camera_info and poses that are set; stored for the
+worker and nothing more."""
 
 import time
 from collections.abc import Callable
@@ -31,7 +32,8 @@ class StampedImage:
 
 
 class Inputs:
-    """The subscriptions. `on_image` gets every image, `on_pose` every pose that is set, `on_calibration` is called when the camera changes.
+    """The subscriptions. `on_image` gets every image, `on_pose` every pose that is set,
+    `on_calibration` is called when the camera changes.
 
     All of them must be quick.
 
@@ -51,12 +53,18 @@ class Inputs:
         self._problem = ""
         compressed = parameters.image_transport == "compressed"
         topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
-        depth = INPUT_DEPTH if parameters.always_process_most_recent_frame else parameters.queue_size
+        depth = (
+            INPUT_DEPTH if parameters.always_process_most_recent_frame else parameters.queue_size
+        )
         kind = CompressedImage if compressed else Image
         self.image = FollowingSubscription(node, kind, topic, on_image, parameters.image_qos, depth)
-        self.camera_info = FollowingSubscription(node, CameraInfo, "camera_info", self._on_camera_info, parameters.image_qos, raw=True)
+        self.camera_info = FollowingSubscription(
+            node, CameraInfo, "camera_info", self._on_camera_info, parameters.image_qos, raw=True
+        )
         self._camera_info = b""
-        self._set_pose = node.create_subscription(PoseWithCovarianceStamped, "set_pose", on_pose, reliable(ODOMETRY_DEPTH))
+        self._set_pose = node.create_subscription(
+            PoseWithCovarianceStamped, "set_pose", on_pose, reliable(ODOMETRY_DEPTH)
+        )
 
     @property
     def beside_images(self) -> tuple[Subscription | None, ...]:
@@ -82,7 +90,8 @@ class Inputs:
         return self._problem or f"no camera_info: {self.camera_info.silence}"
 
     def _on_camera_info(self, serialised: bytes) -> None:
-        """A camera says the same with every image but for the stamp: what it has said before is not made a message again."""
+        """A camera says the same with every image but for the stamp: what it has said before is
+        not made a message again."""
         content = serialised[: _STAMP.start] + serialised[_STAMP.stop :]
         if content != self._camera_info:
             self._camera_info = content

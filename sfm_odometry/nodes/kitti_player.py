@@ -1,7 +1,9 @@
-"""Plays a sequence folder (KITTI odometry, KITTI raw, a rendered drive) as camera: image and camera_info.
+"""Plays a sequence folder (KITTI odometry, KITTI raw, a rendered drive) as camera: image and
+camera_info.
 
-Besides: base_link -> camera on /tf_static, and where the folder has true poses ground_truth/path (at once, latched) and their transform, in
-a frame of its own. Without --clock stamps are of the wall clock, with it of a simulated one that starts at the first frame's.
+Besides: base_link -> camera on /tf_static, and where the folder has true poses ground_truth/path
+(at once, latched) and their transform, in a frame of its own. Without --clock stamps are of the
+wall clock, with it of a simulated one that starts at the first frame's.
 """
 
 import sfm_odometry.nodes.early_signals  # noqa: F401  # first, as the others take a second
@@ -23,14 +25,20 @@ from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 from sfm_odometry.errors import OutputError
 from sfm_odometry.nodes import tf_conversions as frames
 from sfm_odometry.nodes.conversions import make_header
-from sfm_odometry.nodes.players.arguments import add_drive_arguments, make_drive, parse, positive_number
-from sfm_odometry.nodes.players.drive import TRUTH_CHILD, TRUTH_FRAME, Drive, Shot
+from sfm_odometry.nodes.players.arguments import (
+    add_drive_arguments,
+    make_drive,
+    parse,
+    positive_number,
+)
+from sfm_odometry.nodes.players.drive import TRUTH_CHILD, TRUTH_FRAME, DriveMessages, Shot
 from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, serve_until, wait_for_subscribers
 from sfm_odometry.nodes.qos import LATCHED_QOS, image_profile
 from sfm_odometry.nodes.spinning import run_node
 
 LOOP_PAUSE_S = 1.0
-"""Between two rounds, so that a listener meets a camera that was restarted rather than one that jumped."""
+"""Between two rounds, so that a listener meets a camera that was restarted rather than one that
+jumped."""
 
 
 class KittiPlayer(Node):
@@ -38,15 +46,20 @@ class KittiPlayer(Node):
 
     _publish_log: TextIO | None = None
 
-    def __init__(self, drive: Drive, options: argparse.Namespace) -> None:
+    def __init__(self, drive: DriveMessages, options: argparse.Namespace) -> None:
         super().__init__("kitti_player")
         self._drive, self._options = drive, options
         profile = image_profile(options.reliability, depth=10)
         kind, suffix = (CompressedImage, "/compressed") if drive.compressed else (Image, "")
-        self._image = self.create_publisher(kind, self.resolve_topic_name("image") + suffix, profile)
+        self._image = self.create_publisher(
+            kind, self.resolve_topic_name("image") + suffix, profile
+        )
         self._camera_info = self.create_publisher(CameraInfo, "camera_info", profile)
         self._path = self.create_publisher(PathMessage, "ground_truth/path", LATCHED_QOS)
-        self._broadcaster, self._static_broadcaster = TransformBroadcaster(self), StaticTransformBroadcaster(self)
+        self._broadcaster, self._static_broadcaster = (
+            TransformBroadcaster(self),
+            StaticTransformBroadcaster(self),
+        )
         self._pacer = Pacer(self, options.rate, options.clock)
         self._truth = drive.truth()
         self._publish_log = open_publish_log(options.publish_log)
@@ -55,10 +68,14 @@ class KittiPlayer(Node):
     def play(self) -> None:
         """Wait for a listener, then play the drive once, or until the process is told to end."""
         if not wait_for_subscribers(self, [self._image, self._camera_info], self._options.wait):
-            self.get_logger().warning(f"nobody listens to {self._image.topic_name} after {self._options.wait:g} s: playing all the same")
+            self.get_logger().warning(
+                f"nobody listens to {self._image.topic_name} after {self._options.wait:g} s: playing all the same"
+            )
         start_ns = time.time_ns()
         while True:
-            self.get_logger().info(f"playing {len(self._drive)} frames of {self._drive.sequence.name}")
+            self.get_logger().info(
+                f"playing {len(self._drive)} frames of {self._drive.sequence.name}"
+            )
             newest_ns = self._play_once(start_ns)
             if not self._options.loop:
                 break
@@ -95,20 +112,27 @@ class KittiPlayer(Node):
         self._image.publish(shot.image)
         if self._truth is not None:
             pose = self._truth[shot.index - self._drive.indices[0]]
-            self._broadcaster.sendTransform(frames.transform_message(pose, TRUTH_FRAME, TRUTH_CHILD, shot.image.header))
+            self._broadcaster.sendTransform(
+                frames.transform_message(pose, TRUTH_FRAME, TRUTH_CHILD, shot.image.header)
+            )
 
     def _send_static_transforms(self) -> None:
         stamp_ns = time.time_ns()
-        transforms = [] if self._options.no_static_tf else [self._drive.mounting.static_transform(stamp_ns)]
+        transforms = (
+            [] if self._options.no_static_tf else [self._drive.mounting.static_transform(stamp_ns)]
+        )
         if self._options.odom_frame and self._truth is not None:
             header = make_header(stamp_ns, self._options.odom_frame)
-            transforms.append(frames.transform_message(np.eye(4), self._options.odom_frame, TRUTH_FRAME, header))
+            transforms.append(
+                frames.transform_message(np.eye(4), self._options.odom_frame, TRUTH_FRAME, header)
+            )
         if transforms:
             self._static_broadcaster.sendTransform(transforms)
 
 
 def open_publish_log(path: Path | None) -> TextIO | None:
-    """A CSV of each image's stamp and the wall clock when it is published, for those who measure; raises OutputError naming the file."""
+    """A CSV of each image's stamp and the wall clock when it is published, for those who
+    measure; raises OutputError naming the file."""
     if path is None:
         return None
     try:
@@ -121,16 +145,45 @@ def open_publish_log(path: Path | None) -> TextIO | None:
 
 def make_parser() -> argparse.ArgumentParser:
     """The player's command line."""
-    parser = argparse.ArgumentParser(prog="kitti_player", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="kitti_player",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_drive_arguments(parser)
-    parser.add_argument("--rate", type=positive_number, default=1.0, metavar="FACTOR", help="play so many times as fast")
+    parser.add_argument(
+        "--rate",
+        type=positive_number,
+        default=1.0,
+        metavar="FACTOR",
+        help="play so many times as fast",
+    )
     parser.add_argument("--loop", action="store_true", help="start over, after a pause of a second")
-    parser.add_argument("--clock", action="store_true", help="publish /clock, for nodes with use_sim_time")
+    parser.add_argument(
+        "--clock", action="store_true", help="publish /clock, for nodes with use_sim_time"
+    )
     parser.add_argument("--reliability", choices=("reliable", "best_effort"), default="reliable")
-    parser.add_argument("--wait", type=float, default=30.0, metavar="S", help="for a listener, at most; 0: do not, negative: for ever")
-    parser.add_argument("--publish-log", type=Path, metavar="CSV", help="write stamp_ns,publish_time_ns of each image")
-    parser.add_argument("--no-static-tf", action="store_true", help="do not send base-frame -> camera-frame")
-    parser.add_argument("--odom-frame", default="odom", help="hang the true poses under this frame on /tf_static; empty: do not")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="for a listener, at most; 0: do not, negative: for ever",
+    )
+    parser.add_argument(
+        "--publish-log",
+        type=Path,
+        metavar="CSV",
+        help="write stamp_ns,publish_time_ns of each image",
+    )
+    parser.add_argument(
+        "--no-static-tf", action="store_true", help="do not send base-frame -> camera-frame"
+    )
+    parser.add_argument(
+        "--odom-frame",
+        default="odom",
+        help="hang the true poses under this frame on /tf_static; empty: do not",
+    )
     return parser
 
 

@@ -1,6 +1,8 @@
-"""The odometry as a ROS 2 lifecycle node: images and camera_info in; odometry, TF, depth and masks out.
+"""The odometry as a ROS 2 lifecycle node: images and camera_info in; odometry, TF, depth and masks
+out.
 
-Callbacks only store what arrives; one worker thread decodes, infers and publishes (:mod:`sfm_odometry.nodes.pipeline`).
+Callbacks only store what arrives; one worker thread decodes, infers and publishes
+(:mod:`sfm_odometry.nodes.pipeline`).
 """
 
 import sfm_odometry.nodes.early_signals  # noqa: F401  # first, as the others take a second
@@ -19,11 +21,11 @@ from rclpy.subscription import Subscription
 from std_srvs.srv import Trigger
 
 from sfm_odometry.errors import InputError, SfmOdometryError
-from sfm_odometry.nodes.diagnostics import Reporter, State
+from sfm_odometry.nodes.diagnostics import NodeState, Reporter
 from sfm_odometry.nodes.memory import give_back_freed_memory, resident_memory_mib
 from sfm_odometry.nodes.parameters import changed, declare, result
 from sfm_odometry.nodes.players.arguments import parse
-from sfm_odometry.nodes.session import Listening
+from sfm_odometry.nodes.session import CameraSession
 from sfm_odometry.nodes.spinning import run_node, spin
 from sfm_odometry.nodes.statistics import Statistics, scale_values
 
@@ -31,18 +33,21 @@ if TYPE_CHECKING:
     from sfm_odometry.nodes.pipeline import Pipeline
 
 WATCH_PERIOD_S = 0.1
-"""How often publishers and the camera's transform are looked for: ROS tells a Python node of neither."""
+"""How often publishers and the camera's transform are looked for: ROS tells a Python node of
+neither."""
 
 
 class OdometryNode(LifecycleNode):
-    """configure loads the model and offers the topics, activate listens to the camera; deactivate, cleanup and shutdown release it all."""
+    """configure loads the model and offers the topics, activate listens to the camera;
+    deactivate, cleanup and shutdown release it all."""
 
     # Here, so that a node whose parameters were refused can be destroyed.
     _pipeline: "Pipeline | None" = None
-    _active: Listening | None = None
+    _active: CameraSession | None = None
 
     def __init__(self, node_name: str = "sfm_odometry", **options: Any) -> None:
-        """`options` are rclpy's for a node: namespace, parameter_overrides, context and so on. Raises InputError for a bad parameter."""
+        """`options` are rclpy's for a node: namespace, parameter_overrides, context and so on.
+        Raises InputError for a bad parameter."""
         super().__init__(node_name, **options)
         self.parameters = declare(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
@@ -50,14 +55,23 @@ class OdometryNode(LifecycleNode):
         self._reporter = Reporter(self)
         self._problem = ""
         self._autostarting = self._paused = False
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # a node that waits for /clock must be able to say so
+        self._steady = Clock(
+            clock_type=ClockType.STEADY_TIME
+        )  # a node that waits for /clock must be able to say so
         self._watch_timer = self.create_timer(WATCH_PERIOD_S, self._watch, clock=self._steady)
-        self._report_timer = self.create_timer(self.parameters.diagnostics_period, self._report, clock=self._steady)
-        for name, answer in (("reset", self._on_reset), ("pause", self._on_pause), ("resume", self._on_resume)):
+        self._report_timer = self.create_timer(
+            self.parameters.diagnostics_period, self._report, clock=self._steady
+        )
+        for name, answer in (
+            ("reset", self._on_reset),
+            ("pause", self._on_pause),
+            ("resume", self._on_resume),
+        ):
             self.create_service(Trigger, f"~/{name}", answer)
 
     def autostart(self) -> None:
-        """Configure and activate where the parameter of that name says so; raises InputError when either fails."""
+        """Configure and activate where the parameter of that name says so; raises InputError
+        when either fails."""
         if not self.parameters.autostart:
             return
         self._autostarting = True
@@ -67,19 +81,27 @@ class OdometryNode(LifecycleNode):
         self._autostarting = False
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load and warm the model; FAILURE, with the reason in the log, when that cannot be done."""
+        """Load and warm the model; FAILURE, with the reason in the log, when that cannot be
+        done."""
         return self._attempt("configured", self._configure, self._release)
 
     def _configure(self) -> None:
-        # Here, as torch takes seconds to load: until then parameters are checked, signals end us well, and others see the node.
+        # Here, as torch takes seconds to load: until then parameters are checked, signals end us
+        # well, and others see the node.
         from sfm_odometry.nodes.pipeline import Pipeline
 
         self._statistics = Statistics()
         self._pipeline = Pipeline(self, self.parameters, self._statistics)
         give_back_freed_memory()
         estimator = self._pipeline.estimator
-        no_gpu = ", as torch sees no GPU" if self.parameters.model_device == "auto" and estimator.device.type == "cpu" else ""
-        self.get_logger().info(f"model {estimator.model_name} ({estimator.model_sha256[:12]}) on {estimator.device}{no_gpu}")
+        no_gpu = (
+            ", as torch sees no GPU"
+            if self.parameters.model_device == "auto" and estimator.device.type == "cpu"
+            else ""
+        )
+        self.get_logger().info(
+            f"model {estimator.model_name} ({estimator.model_sha256[:12]}) on {estimator.device}{no_gpu}"
+        )
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the camera."""
@@ -88,19 +110,28 @@ class OdometryNode(LifecycleNode):
     def _activate(self) -> None:
         assert self._pipeline is not None
         self._paused = False
-        self._active = Listening(self, self.parameters, self._pipeline, self._statistics)
+        self._active = CameraSession(self, self.parameters, self._pipeline, self._statistics)
         self._watch()
 
-    def _attempt(self, what: str, transition: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
-        """SUCCESS, or FAILURE with all undone and the reason kept and said: rclpy would swallow an exception without a word."""
+    def _attempt(
+        self, what: str, transition: Callable[[], None], undo: Callable[[], None]
+    ) -> TransitionCallbackReturn:
+        """SUCCESS, or FAILURE with all undone and the reason kept and said: rclpy would swallow
+        an exception without a word."""
         before = self._entities()
         try:
             transition()
         except Exception as error:
             undo()
             self._withdraw(self._entities() - before)
-            self._problem = str(error) if isinstance(error, SfmOdometryError) else f"{type(error).__name__}: {error}"
-            if not self._autostarting:  # whoever starts the process reads it as the error that ends it
+            self._problem = (
+                str(error)
+                if isinstance(error, SfmOdometryError)
+                else f"{type(error).__name__}: {error}"
+            )
+            if (
+                not self._autostarting
+            ):  # whoever starts the process reads it as the error that ends it
                 self.get_logger().error(f"cannot be {what}: {self._problem}")
             return TransitionCallbackReturn.FAILURE
         self._problem = ""
@@ -110,7 +141,8 @@ class OdometryNode(LifecycleNode):
         return {*self.publishers, *self.subscriptions}
 
     def _withdraw(self, entities: set[Publisher | Subscription]) -> None:
-        """Take back the topics of a transition that failed half-way: others must not see them, and the next attempt makes its own."""
+        """Take back the topics of a transition that failed half-way: others must not see them,
+        and the next attempt makes its own."""
         for entity in entities:
             if isinstance(entity, Publisher):
                 self.destroy_publisher(entity)
@@ -118,7 +150,8 @@ class OdometryNode(LifecycleNode):
                 self.destroy_subscription(entity)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening, and finish the frame in work; the pose is kept for the next activation."""
+        """Stop listening, and finish the frame in work; the pose is kept for the next
+        activation."""
         self._deactivate()
         return TransitionCallbackReturn.SUCCESS
 
@@ -145,7 +178,8 @@ class OdometryNode(LifecycleNode):
 
     @property
     def prompt_subscriptions(self) -> list[Subscription]:
-        """The images, while somebody publishes them, and what is to be heard with them; all else can wait for a tenth of a second.
+        """The images, while somebody publishes them, and what is to be heard with them; all else
+        can wait for a tenth of a second.
 
         Not with simulated time: latencies are told on /clock, which would wait too.
         """
@@ -154,14 +188,14 @@ class OdometryNode(LifecycleNode):
         return self._active.subscriptions
 
     @property
-    def state(self) -> State:
+    def state(self) -> NodeState:
         """What the node is doing, and why where it is not tracking."""
         if self._pipeline is None:
-            return State("unconfigured", self._problem)
+            return NodeState("unconfigured", self._problem)
         if self._active is None:
-            return State("inactive", self._problem)
+            return NodeState("inactive", self._problem)
         if self._paused:
-            return State("paused", "resume with the service ~/resume")
+            return NodeState("paused", "resume with the service ~/resume")
         return self._active.waiting or self._pipeline.state
 
     def _deactivate(self) -> None:
@@ -190,7 +224,11 @@ class OdometryNode(LifecycleNode):
         if self._pipeline is not None:
             estimator = self._pipeline.estimator
             values |= scale_values(self._pipeline.scale)
-            values |= {"device": str(estimator.device), "model": estimator.model_name, "model_sha256": estimator.model_sha256}
+            values |= {
+                "device": str(estimator.device),
+                "model": estimator.model_name,
+                "model_sha256": estimator.model_sha256,
+            }
             values["device_memory_mib"] = f"{self._pipeline.device_memory_mib:.0f}"
             values["network_input"] = "{}x{}".format(*estimator.input_size)
         if self._active is not None:
@@ -208,7 +246,9 @@ class OdometryNode(LifecycleNode):
             return result(str(error))
         if parameters.diagnostics_period != self.parameters.diagnostics_period:
             self.destroy_timer(self._report_timer)
-            self._report_timer = self.create_timer(parameters.diagnostics_period, self._report, clock=self._steady)
+            self._report_timer = self.create_timer(
+                parameters.diagnostics_period, self._report, clock=self._steady
+            )
         self.parameters = parameters
         if self._pipeline is not None:
             self._pipeline.parameters = parameters
@@ -223,7 +263,11 @@ class OdometryNode(LifecycleNode):
         if self._active is not None:
             self._statistics.count("frames_dropped", self._active.queue.clear())
         self._statistics.count("resets")
-        return _answer(response, True, f"the trajectory starts anew at the next image, in {self.parameters.odom_frame}")
+        return _answer(
+            response,
+            True,
+            f"the trajectory starts anew at the next image, in {self.parameters.odom_frame}",
+        )
 
     def _on_pause(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return self._set_paused(True, response)
@@ -251,7 +295,9 @@ def _run(node: OdometryNode) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the node until a signal ends it; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog="All settings are ROS parameters: --ros-args -p NAME:=VALUE")
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="All settings are ROS parameters: --ros-args -p NAME:=VALUE"
+    )
     parse(parser, argv)
     return run_node(OdometryNode, _run, argv)
 

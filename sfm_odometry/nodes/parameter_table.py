@@ -1,4 +1,5 @@
-"""Writes docs/parameters.md from the one definition of the parameters: python -m sfm_odometry.nodes.parameter_table > docs/parameters.md"""
+"""Writes docs/parameters.md from the one definition of the parameters: python -m
+sfm_odometry.nodes.parameter_table > docs/parameters.md"""
 
 from dataclasses import fields
 from typing import Any
@@ -27,7 +28,13 @@ def parameter_table() -> str:
 def _row(item: Any) -> tuple[str, ...]:
     metadata = item.metadata
     when = "start" if metadata["read_only"] else "any time" if metadata["live"] else "unconfigured"
-    return f"`{ros_name(item)}`", _text(item.default), _values(item), when, metadata["description"].replace("|", "\\|")
+    return (
+        f"`{ros_name(item)}`",
+        _text(item.default),
+        _values(item),
+        when,
+        metadata["description"].replace("|", "\\|"),
+    )
 
 
 def _values(item: Any) -> str:

@@ -1,4 +1,5 @@
-"""The node's parameters: one dataclass is their only definition, ROS parameters are declared from it and checked by it."""
+"""The node's parameters: one dataclass is their only definition, ROS parameters are declared
+from it and checked by it."""
 
 import math
 import re
@@ -7,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -31,48 +37,89 @@ def _parameter(
     live: bool = False,
     read_only: bool = False,
 ) -> Any:
-    """A field that is a ROS parameter. `live` ones may change at any time, the others only while the node is unconfigured."""
-    metadata = {"name": name, "description": description, "choices": choices, "span": span, "live": live, "read_only": read_only}
+    """A field that is a ROS parameter. `live` ones may change at any time, the others only while
+    the node is unconfigured."""
+    metadata = {
+        "name": name,
+        "description": description,
+        "choices": choices,
+        "span": span,
+        "live": live,
+        "read_only": read_only,
+    }
     return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class NodeParameters:
-    """All parameters of odometry_node; raises InputError that names the parameter, its value and what was expected."""
+    """All parameters of odometry_node; raises InputError that names the parameter, its value and
+    what was expected."""
 
-    odom_frame: str = _parameter("odom", "Frame of the odometry; the transform odom_frame -> base_frame is ours")
+    odom_frame: str = _parameter(
+        "odom", "Frame of the odometry; the transform odom_frame -> base_frame is ours"
+    )
     base_frame: str = _parameter("base_link", "Frame of the robot's body")
     camera_frame: str = _parameter("", "Optical frame of the camera; empty: the images' frame_id")
     camera_base_from_camera: tuple[float, ...] = _parameter(
-        (), "Pose of the optical frame in base_frame as [x, y, z, qx, qy, qz, qw]; empty: from TF", name="camera.base_from_camera"
+        (),
+        "Pose of the optical frame in base_frame as [x, y, z, qx, qy, qz, qw]; empty: from TF",
+        name="camera.base_from_camera",
     )
     camera_input_is_rectified: bool = _parameter(
-        True, "Images are rectified and P holds; false: undistort them with K, D and R", name="camera.input_is_rectified"
+        True,
+        "Images are rectified and P holds; false: undistort them with K, D and R",
+        name="camera.input_is_rectified",
     )
     camera_resize_mode: str = _parameter(
-        "", "How images become the network's input; empty: as the model was trained", name="camera.resize_mode", choices=("", *RESIZE_MODES)
+        "",
+        "How images become the network's input; empty: as the model was trained",
+        name="camera.resize_mode",
+        choices=("", *RESIZE_MODES),
     )
     publish_tf: bool = _parameter(True, "Send odom_frame -> base_frame on /tf", live=True)
-    invert_tf: bool = _parameter(False, "Send base_frame -> odom_frame instead, where base_frame has another parent already", live=True)
+    invert_tf: bool = _parameter(
+        False,
+        "Send base_frame -> odom_frame instead, where base_frame has another parent already",
+        live=True,
+    )
     wait_for_transform: float = _parameter(
         0.2,
         "Seconds that the newest frame waits for the camera's transform and camera_info before it is dropped; queued frames wait on",
         span=(0.0, 60.0),
         live=True,
     )
-    image_transport: str = _parameter("raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed"))
+    image_transport: str = _parameter(
+        "raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed")
+    )
     image_qos: str = _parameter(
-        "auto", "Reliability of the subscriptions; auto follows the publishers", choices=("auto", "best_effort", "reliable")
+        "auto",
+        "Reliability of the subscriptions; auto follows the publishers",
+        choices=("auto", "best_effort", "reliable"),
     )
     always_process_most_recent_frame: bool = _parameter(
-        True, "The newest frame wins, older ones are dropped and counted; false: frames queue up, for bags worked offline", live=True
+        True,
+        "The newest frame wins, older ones are dropped and counted; false: frames queue up, for bags worked offline",
+        live=True,
     )
     max_update_rate: float = _parameter(
-        0.0, "Frames a second, by their stamps; more are dropped and counted; 0: no limit", span=(0.0, 1000.0), live=True
+        0.0,
+        "Frames a second, by their stamps; more are dropped and counted; 0: no limit",
+        span=(0.0, 1000.0),
+        live=True,
     )
-    queue_size: int = _parameter(200, "Frames that may wait when always_process_most_recent_frame is false", span=(1, 100_000))
-    model_path: str = _parameter("", "Checkpoint (.safetensors); empty: the model in the package", name="model.path")
-    model_device: str = _parameter("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one", name="model.device")
+    queue_size: int = _parameter(
+        200,
+        "Frames that may wait when always_process_most_recent_frame is false",
+        span=(1, 100_000),
+    )
+    model_path: str = _parameter(
+        "", "Checkpoint (.safetensors); empty: the model in the package", name="model.path"
+    )
+    model_device: str = _parameter(
+        "auto",
+        "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one",
+        name="model.device",
+    )
     model_backend: str = _parameter(
         "auto",
         "What computes the networks; auto: the fastest that changes depth by at most 0.5 %, measured when configured",
@@ -86,7 +133,10 @@ class NodeParameters:
         span=(0, 256),
     )
     window_max_gap: float = _parameter(
-        _CORE.max_gap_s, "Seconds; a longer pause between frames flushes the window", name="window.max_gap", span=(0.01, 60.0)
+        _CORE.max_gap_s,
+        "Seconds; a longer pause between frames flushes the window",
+        name="window.max_gap",
+        span=(0.01, 60.0),
     )
     window_reset_on_clock_jump: bool = _parameter(
         _CORE.reset_on_clock_jump,
@@ -94,13 +144,16 @@ class NodeParameters:
         name="window.reset_on_clock_jump",
     )
     refine: bool = _parameter(
-        _CORE.refine, "Make the networks' motion more precise by aligning the images; false: the networks' motion as it is, at less cost"
+        _CORE.refine,
+        "Make the networks' motion more precise by aligning the images; false: the networks' motion as it is, at less cost",
     )
     fuse: bool = _parameter(
-        _CORE.fuse, "Follow points over several frames, which keeps the scale and sharpens the rotation; false: two frames at a time"
+        _CORE.fuse,
+        "Follow points over several frames, which keeps the scale and sharpens the rotation; false: two frames at a time",
     )
     speed_prior: bool = _parameter(
-        _CORE.speed_prior, "Expect speed to change as a vehicle's does; false for a camera that is held by hand or shaken"
+        _CORE.speed_prior,
+        "Expect speed to change as a vehicle's does; false for a camera that is held by hand or shaken",
     )
     scale_mode: str = _parameter(
         _CORE.scale_mode,
@@ -109,15 +162,24 @@ class NodeParameters:
         name="scale.mode",
         choices=SCALE_MODES,
     )
-    scale_value: float = _parameter(_CORE.scale_value, "Metres in the model's unit of length", name="scale.value", span=(1e-6, 1e6))
+    scale_value: float = _parameter(
+        _CORE.scale_value,
+        "Metres in the model's unit of length",
+        name="scale.value",
+        span=(1e-6, 1e6),
+    )
     scale_camera_height: float = _parameter(
         _CORE.scale_camera_height,
         "Metres from the ground to the camera's optical centre, not to base_frame; must be given where scale.mode is camera_height",
         name="scale.camera_height",
         span=(0.0, 1000.0),
     )
-    min_depth: float = _parameter(_CORE.min_depth, "Less depth than this is published as unknown", span=(1e-3, 1e4))
-    max_depth: float = _parameter(_CORE.max_depth, "More depth than this is published as unknown", span=(1e-3, 1e5))
+    min_depth: float = _parameter(
+        _CORE.min_depth, "Less depth than this is published as unknown", span=(1e-3, 1e4)
+    )
+    max_depth: float = _parameter(
+        _CORE.max_depth, "More depth than this is published as unknown", span=(1e-3, 1e5)
+    )
     depth_output_size: str = _parameter(
         "network",
         "network: depth as it is predicted; input: registered to the incoming image, with its size, K and P, for RGB-D SLAM",
@@ -132,8 +194,19 @@ class NodeParameters:
         choices=("32FC1", "16UC1"),
         live=True,
     )
-    mask_encoding: str = _parameter("mono8", "mono8: 0 to 255; 32FC1: 0 to 1", name="mask.encoding", choices=("mono8", "32FC1"), live=True)
-    path_max_length: int = _parameter(1000, "Poses on the topic path; the oldest fall out", name="path.max_length", span=(2, 100_000))
+    mask_encoding: str = _parameter(
+        "mono8",
+        "mono8: 0 to 255; 32FC1: 0 to 1",
+        name="mask.encoding",
+        choices=("mono8", "32FC1"),
+        live=True,
+    )
+    path_max_length: int = _parameter(
+        1000,
+        "Poses on the topic path; the oldest fall out",
+        name="path.max_length",
+        span=(2, 100_000),
+    )
     covariance_factor: float = _parameter(
         1.0,
         "Factor on all published covariances: above 1 where a filter trusts the odometry too much",
@@ -149,36 +222,57 @@ class NodeParameters:
         live=True,
     )
     diagnostics_period: float = _parameter(
-        1.0, "Seconds between messages on ~/status and /diagnostics", name="diagnostics.period", span=(0.05, 60.0), live=True
+        1.0,
+        "Seconds between messages on ~/status and /diagnostics",
+        name="diagnostics.period",
+        span=(0.05, 60.0),
+        live=True,
     )
-    autostart: bool = _parameter(True, "Configure and activate by itself; false: wait for a lifecycle manager", read_only=True)
+    autostart: bool = _parameter(
+        True,
+        "Configure and activate by itself; false: wait for a lifecycle manager",
+        read_only=True,
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):
             _check(item.metadata, ros_name(item), getattr(self, item.name))
         for name in ("odom_frame", "base_frame"):
             if not getattr(self, name) or getattr(self, name).startswith("/"):
-                raise InputError(f"{name} must be a frame's name without a leading slash, got '{getattr(self, name)}'")
+                raise InputError(
+                    f"{name} must be a frame's name without a leading slash, got '{getattr(self, name)}'"
+                )
         if self.odom_frame == self.base_frame:
             raise InputError(f"odom_frame and base_frame must differ, both are '{self.odom_frame}'")
         if self.scale_mode == "camera_height" and self.scale_camera_height == 0.0:
-            raise InputError("scale.camera_height must be given, in metres over the ground, where scale.mode is camera_height, got 0")
+            raise InputError(
+                "scale.camera_height must be given, in metres over the ground, where scale.mode is camera_height, got 0"
+            )
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.model_device):
-            raise InputError(f"model.device must be auto, cpu, cuda or cuda:N, got '{self.model_device}'")
+            raise InputError(
+                f"model.device must be auto, cpu, cuda or cuda:N, got '{self.model_device}'"
+            )
         if self.min_depth >= self.max_depth:
-            raise InputError(f"min_depth must be less than max_depth, got {self.min_depth} and {self.max_depth}")
+            raise InputError(
+                f"min_depth must be less than max_depth, got {self.min_depth} and {self.max_depth}"
+            )
         if self.max_update_rate and 1.0 / self.max_update_rate >= self.window_max_gap:
-            raise InputError(f"max_update_rate {self.max_update_rate:g} leaves every frame beyond window.max_gap {self.window_max_gap:g} s")
+            raise InputError(
+                f"max_update_rate {self.max_update_rate:g} leaves every frame beyond window.max_gap {self.window_max_gap:g} s"
+            )
         self.fixed_base_from_camera()
 
     def fixed_base_from_camera(self) -> np.ndarray | None:
-        """The 4x4 of camera.base_from_camera, or None where TF shall tell; raises InputError when it is no pose."""
+        """The 4x4 of camera.base_from_camera, or None where TF shall tell; raises InputError
+        when it is no pose."""
         values = self.camera_base_from_camera
         if not values:
             return None
         numbers = all(isinstance(value, int | float) and math.isfinite(value) for value in values)
         if len(values) != 7 or not numbers or abs(math.hypot(*values[3:]) - 1.0) > 0.01:
-            raise InputError(f"camera.base_from_camera must be [x, y, z, qx, qy, qz, qw] with a unit quaternion, got {list(values)}")
+            raise InputError(
+                f"camera.base_from_camera must be [x, y, z, qx, qy, qz, qw] with a unit quaternion, got {list(values)}"
+            )
         return rigid(list(values[:3]), list(values[3:]))
 
     def model_file(self) -> Path | None:
@@ -203,39 +297,56 @@ class NodeParameters:
 
 
 def ros_name(item: Any) -> str:
-    """The ROS parameter's name of a dataclass field; dots stand where the field has its first underscore of a group."""
+    """The ROS parameter's name of a dataclass field; dots stand where the field has its first
+    underscore of a group."""
     name: str = item.metadata["name"] or item.name
     return name
 
 
 def declare(node: Node) -> NodeParameters:
-    """Declare every parameter on the node and return the values in force; raises InputError for one that is refused."""
+    """Declare every parameter on the node and return the values in force; raises InputError for
+    one that is refused."""
     values = {}
     for item in fields(NodeParameters):
         try:
-            declared = node.declare_parameter(ros_name(item), _ros_value(item.default), _descriptor(item))
+            declared = node.declare_parameter(
+                ros_name(item), _ros_value(item.default), _descriptor(item)
+            )
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise InputError(" ".join(str(error).split())) from None
         values[item.name] = _own_value(item, declared.value)
     strange = _strange_names(node)
     if strange:
-        node.get_logger().warning(f"parameters that this node does not have are ignored: {', '.join(strange)}")
+        node.get_logger().warning(
+            f"parameters that this node does not have are ignored: {', '.join(strange)}"
+        )
     return NodeParameters(**values)
 
 
 def _strange_names(node: Node) -> list[str]:
-    """Given parameters that nobody reads: a slip of the pen would change nothing, without a word. rclpy keeps them where only it looks."""
-    return sorted(name for name in node._parameter_overrides if not node.has_parameter(name) and not name.startswith("qos_overrides."))
+    """Given parameters that nobody reads: a slip of the pen would change nothing, without a
+    word. rclpy keeps them where only it looks."""
+    return sorted(
+        name
+        for name in node._parameter_overrides
+        if not node.has_parameter(name) and not name.startswith("qos_overrides.")
+    )
 
 
 def changed(current: NodeParameters, changes: list[Parameter], configured: bool) -> NodeParameters:
-    """The parameters after the changes; raises InputError for a value that is refused, or one that cannot change while configured."""
+    """The parameters after the changes; raises InputError for a value that is refused, or one
+    that cannot change while configured."""
     items = {ros_name(item): item for item in fields(NodeParameters)}
     ours = {change.name: change.value for change in changes if change.name in items}
     for name in ours:
         if configured and not items[name].metadata["live"]:
-            raise InputError(f"{name} can be changed only while the node is unconfigured: clean it up first")
-    return replace(current, **{items[name].name: _own_value(items[name], value) for name, value in ours.items()})
+            raise InputError(
+                f"{name} can be changed only while the node is unconfigured: clean it up first"
+            )
+    return replace(
+        current,
+        **{items[name].name: _own_value(items[name], value) for name, value in ours.items()},
+    )
 
 
 def result(reason: str = "") -> SetParametersResult:
@@ -245,24 +356,35 @@ def result(reason: str = "") -> SetParametersResult:
 
 def _check(metadata: Any, name: str, value: Any) -> None:
     if metadata["choices"] and value not in metadata["choices"]:
-        raise InputError(f"{name} must be one of {', '.join(choice or '(empty)' for choice in metadata['choices'])}, got '{value}'")
+        raise InputError(
+            f"{name} must be one of {', '.join(choice or '(empty)' for choice in metadata['choices'])}, got '{value}'"
+        )
     if metadata["span"] is not None and not metadata["span"][0] <= value <= metadata["span"][1]:
-        raise InputError(f"{name} must be from {metadata['span'][0]:g} to {metadata['span'][1]:g}, got {value}")
+        raise InputError(
+            f"{name} must be from {metadata['span'][0]:g} to {metadata['span'][1]:g}, got {value}"
+        )
 
 
 def _descriptor(item: Any) -> ParameterDescriptor:
     metadata = item.metadata
-    descriptor = ParameterDescriptor(description=metadata["description"], read_only=metadata["read_only"])
-    # rclpy takes an empty list for one of bytes, so the type of a list is left open and the value checked here.
+    descriptor = ParameterDescriptor(
+        description=metadata["description"], read_only=metadata["read_only"]
+    )
+    # rclpy takes an empty list for one of bytes, so the type of a list is left open and the value
+    # checked here.
     descriptor.dynamic_typing = isinstance(item.default, tuple)
     if metadata["choices"]:
-        descriptor.additional_constraints = "one of: " + ", ".join(choice or "(empty)" for choice in metadata["choices"])
+        descriptor.additional_constraints = "one of: " + ", ".join(
+            choice or "(empty)" for choice in metadata["choices"]
+        )
     elif not metadata["live"]:
         descriptor.additional_constraints = "can be changed only while the node is unconfigured"
     if metadata["span"] is not None:
         low, high = metadata["span"]
         if isinstance(item.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)
+            ]
         else:
             descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
     return descriptor
@@ -273,7 +395,8 @@ def _ros_value(value: Any) -> Any:
 
 
 def _own_value(item: Any, value: Any) -> Any:
-    """rclpy hands lists out as list or array, and None for an empty one of unknown type, which `ros2 param dump` writes as null."""
+    """rclpy hands lists out as list or array, and None for an empty one of unknown type, which
+    `ros2 param dump` writes as null."""
     if isinstance(item.default, tuple) and value in (None, "null"):
         return ()
     return tuple(value) if isinstance(value, list) or hasattr(value, "typecode") else value

@@ -13,7 +13,8 @@ from sfm_odometry.nodes.qos import ODOMETRY_DEPTH, overridable, reliable
 from sfm_odometry.nodes.tf_conversions import pose_message
 
 PERIOD_S = 1.0
-"""A thousand poses take Python 16 ms to send, so that a path goes out once in a while and not with each frame."""
+"""A thousand poses take Python 16 ms to send, so that a path goes out once in a while and not
+with each frame."""
 
 
 class PathOutput:
@@ -21,7 +22,9 @@ class PathOutput:
 
     def __init__(self, node: Node, max_length: int) -> None:
         self._node = node
-        self._publisher = node.create_publisher(PathMessage, "path", reliable(ODOMETRY_DEPTH), qos_overriding_options=overridable())
+        self._publisher = node.create_publisher(
+            PathMessage, "path", reliable(ODOMETRY_DEPTH), qos_overriding_options=overridable()
+        )
         self._poses: deque[PoseStamped] = deque(maxlen=max_length)
         self._new: deque[tuple[Header, np.ndarray]] = deque(maxlen=max_length)
         """Those that are not messages yet: they become some when a path is sent."""
@@ -36,11 +39,15 @@ class PathOutput:
         now_s = time.monotonic()
         if now_s - self._sent_s < PERIOD_S or self._publisher.get_subscription_count() == 0:
             return
-        self._poses.extend(PoseStamped(header=header, pose=pose_message(pose)) for header, pose in self._new)
+        self._poses.extend(
+            PoseStamped(header=header, pose=pose_message(pose)) for header, pose in self._new
+        )
         self._new.clear()
         if self._poses:
             self._sent_s = now_s
-            self._publisher.publish(PathMessage(header=self._poses[-1].header, poses=list(self._poses)))
+            self._publisher.publish(
+                PathMessage(header=self._poses[-1].header, poses=list(self._poses))
+            )
 
     def clear(self) -> None:
         """Begin a new path."""

@@ -1,6 +1,7 @@
 """Depth and masks as the values that messages hold: millimetres, grey levels, colours.
 
-Each in one pass over the pixels, into `out` where it is given. OpenCV rounds and saturates on the way to integers; NaN becomes 0 there.
+Each in one pass over the pixels, into `out` where it is given. OpenCV rounds and saturates on the
+way to integers; NaN becomes 0 there.
 """
 
 import math
@@ -25,8 +26,11 @@ def grey_levels(mask: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
 
 
 def depth_colours(depth: np.ndarray, max_depth: float, out: np.ndarray | None = None) -> np.ndarray:
-    """uint8 BGR (H, W, 3): red is NEAREST_SHARE of `max_depth` and nearer, blue is `max_depth`, logarithmic between; unknown is black."""
+    """uint8 BGR (H, W, 3): red is NEAREST_SHARE of `max_depth` and nearer, blue is `max_depth`,
+    logarithmic between; unknown is black."""
     levels_per_log = 254.0 / math.log(NEAREST_SHARE)
     logs = cv2.log(depth)
-    levels = cv2.addWeighted(logs, levels_per_log, logs, 0.0, 1.0 - levels_per_log * math.log(max_depth), dtype=cv2.CV_8U)
+    levels = cv2.addWeighted(
+        logs, levels_per_log, logs, 0.0, 1.0 - levels_per_log * math.log(max_depth), dtype=cv2.CV_8U
+    )
     return cv2.applyColorMap(levels, _TURBO, dst=out)

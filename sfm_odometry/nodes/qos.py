@@ -14,37 +14,64 @@ INPUT_DEPTH = 5
 ODOMETRY_DEPTH, IMAGE_DEPTH = 10, 5
 LOOK_AGAIN_S = 0.5
 """To ask for a topic's publishers takes Python a tenth of a millisecond."""
-LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATCHED_QOS = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 
-_RELIABILITY = {"reliable": ReliabilityPolicy.RELIABLE, "best_effort": ReliabilityPolicy.BEST_EFFORT}
+_RELIABILITY = {
+    "reliable": ReliabilityPolicy.RELIABLE,
+    "best_effort": ReliabilityPolicy.BEST_EFFORT,
+}
 
 
 def reliable(depth: int) -> QoSProfile:
-    """A profile of its own for each publisher, as rclpy writes overrides into the one that it is given."""
-    return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+    """A profile of its own for each publisher, as rclpy writes overrides into the one that it is
+    given."""
+    return QoSProfile(
+        depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
+    )
 
 
 def overridable() -> QoSOverridingOptions:
-    """Lets users override history, depth and reliability of a publisher by parameters (qos_overrides.<topic>...)."""
-    return QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY))
+    """Lets users override history, depth and reliability of a publisher by parameters
+    (qos_overrides.<topic>...)."""
+    return QoSOverridingOptions(
+        (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
+    )
 
 
 def image_profile(reliability: str, depth: int = INPUT_DEPTH) -> QoSProfile:
     """Profile for image streams; `reliability` is reliable or best_effort."""
-    return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=_RELIABILITY[reliability])
+    return QoSProfile(
+        depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=_RELIABILITY[reliability]
+    )
 
 
 class FollowingSubscription:
     """A subscription whose reliability is given, or follows the publishers of its topic ("auto").
 
-    A best-effort reader of large images loses many, a reliable reader gets nothing from a best-effort writer. So "auto" subscribes once a
-    publisher is there: reliably when all publishers offer it. Call `update` now and then, as ROS does not tell when publishers come and go.
+    A best-effort reader of large images loses many, a reliable reader gets nothing from a
+    best-effort writer. So "auto" subscribes once a publisher is there: reliably when all publishers
+    offer it. Call `update` now and then, as ROS does not tell when publishers come and go.
     """
 
     def __init__(
-        self, node: Node, kind: Any, topic: str, callback: Callable[[Any], None], mode: str, depth: int = INPUT_DEPTH, raw: bool = False
+        self,
+        node: Node,
+        kind: Any,
+        topic: str,
+        callback: Callable[[Any], None],
+        mode: str,
+        depth: int = INPUT_DEPTH,
+        raw: bool = False,
     ) -> None:
-        self._node, self._kind, self._callback, self._mode, self._raw = node, kind, callback, mode, raw
+        self._node, self._kind, self._callback, self._mode, self._raw = (
+            node,
+            kind,
+            callback,
+            mode,
+            raw,
+        )
         self.topic = node.resolve_topic_name(topic)
         self._depth = _overridable_depth(node, self.topic, depth)
         self.reliability = ""
@@ -54,7 +81,8 @@ class FollowingSubscription:
         self.update()
 
     def update(self) -> None:
-        """Subscribe, or subscribe anew when the publishers' offer has changed; looks at most every LOOK_AGAIN_S once it has subscribed."""
+        """Subscribe, or subscribe anew when the publishers' offer has changed; looks at most
+        every LOOK_AGAIN_S once it has subscribed."""
         now_s = time.monotonic()
         if self.reliability and now_s < self._next_look_s:
             return
@@ -64,7 +92,9 @@ class FollowingSubscription:
             self.close()
             self.reliability = wanted
             profile = image_profile(wanted, self._depth)
-            self.subscription = self._node.create_subscription(self._kind, self.topic, self._callback, profile, raw=self._raw)
+            self.subscription = self._node.create_subscription(
+                self._kind, self.topic, self._callback, profile, raw=self._raw
+            )
 
     @property
     def silence(self) -> str:
@@ -88,20 +118,32 @@ class FollowingSubscription:
         offers = self._offers()
         if not offers:
             return self.reliability
-        return "reliable" if all(offer == ReliabilityPolicy.RELIABLE for offer in offers) else "best_effort"
+        return (
+            "reliable"
+            if all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
+            else "best_effort"
+        )
 
     def _offers(self) -> list[ReliabilityPolicy]:
-        return [info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(self.topic)]
+        return [
+            info.qos_profile.reliability
+            for info in self._node.get_publishers_info_by_topic(self.topic)
+        ]
 
 
 def _overridable_depth(node: Node, topic: str, default: int) -> int:
     """The parameter qos_overrides.<topic>.subscription.depth, as rclpy names it.
 
-    Declared here and not by rclpy: its parameters of a subscription keep the reliability of the first one, ours follows the publishers.
+    Declared here and not by rclpy: its parameters of a subscription keep the reliability of the
+    first one, ours follows the publishers.
     """
     name = f"qos_overrides.{topic}.subscription.depth"
     if not node.has_parameter(name):
         limits = [IntegerRange(from_value=1, to_value=100_000, step=1)]
         description = f"depth for subscription `{topic}`; its reliability is image_qos"
-        node.declare_parameter(name, default, ParameterDescriptor(description=description, read_only=True, integer_range=limits))
+        node.declare_parameter(
+            name,
+            default,
+            ParameterDescriptor(description=description, read_only=True, integer_range=limits),
+        )
     return int(node.get_parameter(name).value)

@@ -8,7 +8,8 @@ EARLY_SHARE = 0.25
 
 
 class RateLimit:
-    """Lets frames pass at a grid of due times, so that the mean rate is kept whatever the camera's own rate is."""
+    """Lets frames pass at a grid of due times, so that the mean rate is kept whatever the
+    camera's own rate is."""
 
     def __init__(self) -> None:
         self._newest_ns = self._due_ns = 0

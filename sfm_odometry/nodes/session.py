@@ -1,4 +1,5 @@
-"""What an active node has: subscriptions, the camera's mount, the queue and the worker behind it."""
+"""What an active node has: subscriptions, the camera's mount, the queue and the worker behind
+it."""
 
 import time
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.nodes.diagnostics import State
+from sfm_odometry.nodes.diagnostics import NodeState
 from sfm_odometry.nodes.extrinsics import CameraMount
 from sfm_odometry.nodes.inputs import Inputs, StampedImage, stamped
 from sfm_odometry.nodes.parameters import NodeParameters
@@ -27,10 +28,13 @@ STALLED_AFTER_S = 2.0
 """After so long without an image the node waits for images again."""
 
 
-class Listening:
-    """From the camera's messages to the worker: each frame is counted, and worked on, held, or dropped for a reason that is counted."""
+class CameraSession:
+    """From the camera's messages to the worker: each frame is counted, and worked on, held, or
+    dropped for a reason that is counted."""
 
-    def __init__(self, node: Node, parameters: NodeParameters, pipeline: "Pipeline", statistics: Statistics) -> None:
+    def __init__(
+        self, node: Node, parameters: NodeParameters, pipeline: "Pipeline", statistics: Statistics
+    ) -> None:
         self._node, self._parameters = node, parameters
         self._pipeline, self._statistics = pipeline, statistics
         self._warnings = ThrottledWarnings(node.get_logger().warning)
@@ -39,8 +43,15 @@ class Listening:
         self._held_until = float("inf")
         self._camera_frame = ""
         self._rate_limit = RateLimit()
-        self.queue: FrameQueue[StampedImage] = FrameQueue(parameters.queue_size, parameters.always_process_most_recent_frame)
-        self.mount = CameraMount(node, parameters.base_frame, parameters.camera_frame, parameters.fixed_base_from_camera())
+        self.queue: FrameQueue[StampedImage] = FrameQueue(
+            parameters.queue_size, parameters.always_process_most_recent_frame
+        )
+        self.mount = CameraMount(
+            node,
+            parameters.base_frame,
+            parameters.camera_frame,
+            parameters.fixed_base_from_camera(),
+        )
         self.queue.hold(True)
         self.inputs = Inputs(node, parameters, self._on_image, self._update_hold, self._on_pose)
         self.speeds = SpeedInputs(node, parameters.scale_mode, statistics)
@@ -48,19 +59,23 @@ class Listening:
 
     @property
     def subscriptions(self) -> list[Subscription]:
-        """The images', as long as there is one, and those whose messages are wanted with them: camera_info, poses, speeds."""
-        image, others = self.inputs.image.subscription, (*self.inputs.beside_images, self.speeds.subscription)
+        """The images', as long as there is one, and those whose messages are wanted with them:
+        camera_info, poses, speeds."""
+        image, others = (
+            self.inputs.image.subscription,
+            (*self.inputs.beside_images, self.speeds.subscription),
+        )
         return [] if image is None else [image, *(other for other in others if other is not None)]
 
     @property
-    def waiting(self) -> State | None:
+    def waiting(self) -> NodeState | None:
         """What is waited for, or None while frames can be worked on."""
         silent_s = time.monotonic() - max(self._statistics.last_image, self._since)
         if silent_s > STALLED_AFTER_S or self._statistics.last_image < self._since:
-            return State("waiting_image", f"no image: {self.inputs.image.silence}")
+            return NodeState("waiting_image", f"no image: {self.inputs.image.silence}")
         if self.inputs.waiting_for_calibration:
-            return State("waiting_camera_info", self.inputs.waiting_for_calibration)
-        return State("waiting_tf", self.mount.missing) if self.mount.missing else None
+            return NodeState("waiting_camera_info", self.inputs.waiting_for_calibration)
+        return NodeState("waiting_tf", self.mount.missing) if self.mount.missing else None
 
     def change(self, parameters: NodeParameters) -> None:
         """Take parameters that changed."""
@@ -117,7 +132,9 @@ class Listening:
         self._pipeline.set_pose(pose)
         self._statistics.count("poses_set")
         x, y, z = pose.odom_from_base[:3, 3]
-        self._node.get_logger().info(f"pose set to {x:.2f}, {y:.2f}, {z:.2f} in {self._parameters.odom_frame}, from the next frame on")
+        self._node.get_logger().info(
+            f"pose set to {x:.2f}, {y:.2f}, {z:.2f} in {self._parameters.odom_frame}, from the next frame on"
+        )
 
     def _work(self, frame: StampedImage) -> None:
         calibration, base_from_camera = self.inputs.calibration, self.mount.base_from_camera
@@ -127,8 +144,12 @@ class Listening:
         self._pipeline.process(frame, calibration, base_from_camera, self.speeds.take())
 
     def _waited_too_long(self, frame: StampedImage) -> bool:
-        """Whether the frame lay here for the transform until it was old news; frames that queue up are all worked on."""
-        return self.queue.newest_wins and self._held_until - frame.arrived_s > self._parameters.wait_for_transform
+        """Whether the frame lay here for the transform until it was old news; frames that queue
+        up are all worked on."""
+        return (
+            self.queue.newest_wins
+            and self._held_until - frame.arrived_s > self._parameters.wait_for_transform
+        )
 
     def _drop(self, reason: str, count: int = 1) -> None:
         self._statistics.count("frames_dropped", count)

@@ -1,4 +1,5 @@
-"""The speed that wheels or another sensor measure, from wheel_odom or twist: what metric scale is taken from in those modes."""
+"""The speed that wheels or another sensor measure, from wheel_odom or twist: what metric scale
+is taken from in those modes."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -27,15 +28,16 @@ class StampedTwist:
     angular: np.ndarray
 
     def speed_at(self, base_from_camera: np.ndarray) -> float:
-        """Speed of the camera: that of the base, and what the turning adds at the end of the lever arm."""
+        """Speed of the camera: that of the base, and what the turning adds at the end of the
+        lever arm."""
         return float(np.linalg.norm(self.linear + np.cross(self.angular, base_from_camera[:3, 3])))
 
 
 class SpeedInputs:
     """Listens to wheel_odom or twist where scale.mode says so, and keeps what came for the worker.
 
-    Best effort, which hears publishers of either reliability. The twist is taken for the base frame's; without angular velocity in it
-    the lever arm of the camera counts for nothing.
+    Best effort, which hears publishers of either reliability. The twist is taken for the base
+    frame's; without angular velocity in it the lever arm of the camera counts for nothing.
     """
 
     def __init__(self, node: Node, scale_mode: str, statistics: Statistics) -> None:
@@ -45,7 +47,9 @@ class SpeedInputs:
         """None where the scale comes from elsewhere."""
         qos = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
         if scale_mode == "odometry":
-            self.subscription = node.create_subscription(Odometry, "wheel_odom", self._on_odometry, qos)
+            self.subscription = node.create_subscription(
+                Odometry, "wheel_odom", self._on_odometry, qos
+            )
         elif scale_mode == "twist":
             self.subscription = node.create_subscription(TwistStamped, "twist", self._on_twist, qos)
 
@@ -55,7 +59,8 @@ class SpeedInputs:
         return self.subscription.topic_name if self.subscription is not None else ""
 
     def take(self) -> list[StampedTwist]:
-        """What came since the last call, oldest first; may be called from another thread than the messages come in."""
+        """What came since the last call, oldest first; may be called from another thread than
+        the messages come in."""
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
     def close(self) -> None:
@@ -75,7 +80,9 @@ class SpeedInputs:
         if stamp_ns <= 0 or not np.isfinite([linear, angular]).all():
             self._statistics.count("speeds_refused")
             why = "its stamp is zero" if stamp_ns <= 0 else "it is not finite"
-            self._node.get_logger().warning(f"speed on {self.topic} refused: {why}", throttle_duration_sec=WARN_EVERY_S)
+            self._node.get_logger().warning(
+                f"speed on {self.topic} refused: {why}", throttle_duration_sec=WARN_EVERY_S
+            )
             return
         self._statistics.count("speeds_received")
         self._waiting.append(StampedTwist(stamp_ns, linear, angular))

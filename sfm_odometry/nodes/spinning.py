@@ -1,7 +1,9 @@
-"""Start and stop of a node's process: signals end it with exit code 0, what the user can mend with one line and exit code 2.
+"""Start and stop of a node's process: signals end it with exit code 0, what the user can mend with
+one line and exit code 2.
 
-rclpy's own handlers invalidate the context under whatever is being done, and everything that is being done then fails in its own way. Ours
-only note the signal; what runs looks at it between two callbacks, so that nothing is torn apart.
+rclpy's own handlers invalidate the context under whatever is being done, and everything that is
+being done then fails in its own way. Ours only note the signal; what runs looks at it between two
+callbacks, so that nothing is torn apart.
 """
 
 import gc
@@ -48,7 +50,8 @@ class StopSignal(threading.Event):
     since_s = 0.0
 
     def note(self, *_: object) -> None:
-        """The handler: what is being done when the second comes, such as loading a model, may take long."""
+        """The handler: what is being done when the second comes, such as loading a model, may
+        take long."""
         if not self.is_set():
             self.since_s = time.monotonic()
             self.set()
@@ -59,15 +62,24 @@ class StopSignal(threading.Event):
 _signalled = StopSignal()
 
 
-def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], ros_arguments: Sequence[str] | None = None) -> int:
-    """Initialise ROS, make the node and its executor, do the work until that ends or a signal comes, and clean up.
+def run_node(
+    make_node: Callable[[], AnyNode],
+    work: Callable[[AnyNode], None],
+    ros_arguments: Sequence[str] | None = None,
+) -> int:
+    """Initialise ROS, make the node and its executor, do the work until that ends or a signal
+    comes, and clean up.
 
-    Returns the process's exit code: 0, also after a signal; 2, after one line on stderr, for what the user can mend.
+    Returns the process's exit code: 0, also after a signal; 2, after one line on stderr, for what
+    the user can mend.
     """
     for number in SIGNALS:
         signal.signal(number, _signalled.note)
     node: AnyNode | None = None
-    rclpy.init(args=None if ros_arguments is None else list(ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(
+        args=None if ros_arguments is None else list(ros_arguments),
+        signal_handler_options=SignalHandlerOptions.NO,
+    )
     try:
         node = make_node()
         executor = make_executor()  # held here: a node does not keep its executor alive
@@ -76,7 +88,10 @@ def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], 
             work(node)
     except (StopRequested, ExternalShutdownException):
         pass
-    except (SfmOdometryError, InvalidParameterTypeException) as error:  # the second: ROS's own parameters, such as use_sim_time
+    except (
+        SfmOdometryError,
+        InvalidParameterTypeException,
+    ) as error:  # the second: ROS's own parameters, such as use_sim_time
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     finally:
@@ -88,7 +103,8 @@ def run_node(make_node: Callable[[], AnyNode], work: Callable[[AnyNode], None], 
 
 
 def _leave_quickly() -> None:
-    """Nothing is left to do: signals change nothing any more, and Python need not look through torch's objects, which takes it a second."""
+    """Nothing is left to do: signals change nothing any more, and Python need not look through
+    torch's objects, which takes it a second."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     gc.freeze()
@@ -97,8 +113,9 @@ def _leave_quickly() -> None:
 def spin(node: Node, prompt: Callable[[], Sequence[Subscription]] = tuple) -> None:
     """Serve the node's callbacks until the process is told to end.
 
-    prompt: tells the subscriptions that are served first, as long as there are some; the messages of the first are waited for. Where this
-    rclpy does not allow that, its executor serves them like all others.
+    prompt: tells the subscriptions that are served first, as long as there are some; the messages
+    of the first are waited for. Where this rclpy does not allow that, its executor serves them like
+    all others.
     """
     try:
         messages = PromptMessages(node.context)
@@ -110,7 +127,11 @@ def spin(node: Node, prompt: Callable[[], Sequence[Subscription]] = tuple) -> No
             serve_once(node, POLL_S)
             continue
         until_s = time.monotonic() + PROMPT_S
-        while time.monotonic() < until_s and not _signalled.is_set() and messages.serve(subscriptions, until_s):
+        while (
+            time.monotonic() < until_s
+            and not _signalled.is_set()
+            and messages.serve(subscriptions, until_s)
+        ):
             pass
         _serve_waiting(node)
 
@@ -125,7 +146,8 @@ def _serve_waiting(node: Node) -> None:
 
 
 def serve_once(node: Node, timeout_s: float) -> None:
-    """Serve one callback of the node, or none within `timeout_s`; raises StopRequested when the process was told to end."""
+    """Serve one callback of the node, or none within `timeout_s`; raises StopRequested when the
+    process was told to end."""
     assert node.executor is not None
     node.executor.spin_once(timeout_sec=min(timeout_s, POLL_S))
     if _signalled.is_set():
@@ -147,5 +169,6 @@ class TellingExecutor(SingleThreadedExecutor):
 
 def make_executor() -> Executor:
     """The executor of all our processes."""
-    # Not rclpy.experimental.EventsExecutor: in Kilted's 9.1.2 it keeps a core busy, calls no timer and does not end on a signal.
+    # Not rclpy.experimental.EventsExecutor: in Kilted's 9.1.2 it keeps a core busy, calls no timer
+    # and does not end on a signal.
     return TellingExecutor()

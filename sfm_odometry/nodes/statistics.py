@@ -25,7 +25,8 @@ COUNTERS = (
     "resets",
     "inference_errors",
 )
-"""Reported even where nothing was counted; the reasons for drops and refusals follow as they occur."""
+"""Reported even where nothing was counted; the reasons for drops and refusals follow as they
+occur."""
 
 
 class Measure:
@@ -36,7 +37,11 @@ class Measure:
 
     def add(self, value: float) -> None:
         """Take one value."""
-        self._count, self._sum, self.maximum = self._count + 1, self._sum + value, max(self.maximum, value)
+        self._count, self._sum, self.maximum = (
+            self._count + 1,
+            self._sum + value,
+            max(self.maximum, value),
+        )
 
     def clear(self) -> None:
         """Start anew."""
@@ -49,7 +54,8 @@ class Measure:
 
 
 class MissingFrames:
-    """Counts frames that never came, from the stamps' own rate: the median of the last distances."""
+    """Counts frames that never came, from the stamps' own rate: the median of the last
+    distances."""
 
     def __init__(self) -> None:
         self.missing = 0
@@ -62,19 +68,26 @@ class MissingFrames:
         self._newest_ns = stamp_ns
         if distance_ns <= 0:
             return
-        usual_ns = sorted(self._distances_ns)[len(self._distances_ns) // 2] if len(self._distances_ns) >= 3 else distance_ns
+        usual_ns = (
+            sorted(self._distances_ns)[len(self._distances_ns) // 2]
+            if len(self._distances_ns) >= 3
+            else distance_ns
+        )
         if distance_ns > GAP_FACTOR * usual_ns:
             self.missing += round(distance_ns / usual_ns) - 1
         self._distances_ns.append(distance_ns)
 
 
 class Statistics:
-    """Counters since the node was activated, rates and times since the last report. Callbacks and the worker add to it at once."""
+    """Counters since the node was activated, rates and times since the last report. Callbacks
+    and the worker add to it at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
-        self.measures = {name: Measure() for name in ("preprocess_ms", "inference_ms", "total_ms", "latency_ms")}
+        self.measures = {
+            name: Measure() for name in ("preprocess_ms", "inference_ms", "total_ms", "latency_ms")
+        }
         self._missing = MissingFrames()
         self._since = time.monotonic()
         self._before: Counter[str] = Counter()
@@ -104,22 +117,36 @@ class Statistics:
             now = time.monotonic()
             elapsed = max(now - self._since, 1e-6)
             values = {}
-            for rate, counter in (("input_hz", "frames_received"), ("output_hz", "frames_published")):
+            for rate, counter in (
+                ("input_hz", "frames_received"),
+                ("output_hz", "frames_published"),
+            ):
                 values[rate] = f"{(self.counts[counter] - self._before[counter]) / elapsed:.2f}"
             for name, measure in self.measures.items():
-                values[f"{name}_mean"], values[f"{name}_max"] = f"{measure.mean:.2f}", f"{measure.maximum:.2f}"
+                values[f"{name}_mean"], values[f"{name}_max"] = (
+                    f"{measure.mean:.2f}",
+                    f"{measure.maximum:.2f}",
+                )
                 measure.clear()
             values |= {name: str(self.counts[name]) for name in COUNTERS}
             values["frames_missing"] = str(self._missing.missing)
-            values |= {name: str(count) for name, count in sorted(self.counts.items()) if name not in COUNTERS}
+            values |= {
+                name: str(count)
+                for name, count in sorted(self.counts.items())
+                if name not in COUNTERS
+            }
             self._since, self._before = now, self.counts.copy()
             return values
 
 
-def diagnostic_array(header: Header, name: str, hardware: str, level: bytes, message: str, values: dict[str, str]) -> DiagnosticArray:
+def diagnostic_array(
+    header: Header, name: str, hardware: str, level: bytes, message: str, values: dict[str, str]
+) -> DiagnosticArray:
     """One status of the given level as a message."""
     pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
-    status = DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=pairs)
+    status = DiagnosticStatus(
+        level=level, name=name, message=message, hardware_id=hardware, values=pairs
+    )
     return DiagnosticArray(header=header, status=[status])
 
 

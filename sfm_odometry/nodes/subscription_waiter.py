@@ -1,7 +1,8 @@
 """A camera's messages taken as they come, for a fifth of what rclpy's executor asks for each.
 
-The executor waits for all that a node has, some fifty services, timers and events of publishers, and lists them anew in Python two or
-three times for each message: 1 ms, beside 0.4 for taking an image and its camera_info. Here the images alone are waited for, in the way of
+The executor waits for all that a node has, some fifty services, timers and events of publishers,
+and lists them anew in Python two or three times for each message: 1 ms, beside 0.4 for taking an
+image and its camera_info. Here the images alone are waited for, in the way of
 rclpy.wait_for_message, and what came on a few other topics is taken along with them.
 """
 
@@ -22,21 +23,27 @@ class Unavailable(Exception):
 
 
 class PromptMessages:
-    """Waits for one subscription and calls callbacks with what comes on it and on others, in the thread that asks for it.
+    """Waits for one subscription and calls callbacks with what comes on it and on others, in the
+    thread that asks for it.
 
-    They may belong to an executor too, as long as that is not running meanwhile: a message is taken once. Callbacks take the message alone.
+    They may belong to an executor too, as long as that is not running meanwhile: a message is taken
+    once. Callbacks take the message alone.
     """
 
     def __init__(self, context: Context) -> None:
-        """Raises Unavailable where this version of rclpy has no wait sets of this kind; Humble to Kilted have them."""
+        """Raises Unavailable where this version of rclpy has no wait sets of this kind; Humble
+        to Kilted have them."""
         self._context = context
         try:
-            self._wait_set: Any = rclpy_implementation.WaitSet(1, 0, 0, 0, 0, 0, cast(Any, context.handle))
+            self._wait_set: Any = rclpy_implementation.WaitSet(
+                1, 0, 0, 0, 0, 0, cast(Any, context.handle)
+            )
         except (AttributeError, TypeError) as error:
             raise Unavailable(str(error)) from error
 
     def serve(self, subscriptions: Sequence[Subscription], until_s: float) -> bool:
-        """Wait for the first subscription until `until_s` of the monotonic clock; then serve what came on the others, and one of its own.
+        """Wait for the first subscription until `until_s` of the monotonic clock; then serve what
+        came on the others, and one of its own.
 
         Returns whether one of its own came; False at once where the context is no longer valid.
         """

@@ -9,9 +9,11 @@ Item = TypeVar("Item")
 
 
 class FrameQueue(Generic[Item]):
-    """Frames that wait for the worker. Where the newest wins only one waits; otherwise up to `capacity`, and the oldest falls out.
+    """Frames that wait for the worker. Where the newest wins only one waits; otherwise up to
+    `capacity`, and the oldest falls out.
 
-    Frames wait as long as the queue is held: until it is known, for example, how the camera sits on the robot.
+    Frames wait as long as the queue is held: until it is known, for example, how the camera sits on
+    the robot.
     """
 
     def __init__(self, capacity: int, newest_wins: bool) -> None:
@@ -32,7 +34,8 @@ class FrameQueue(Generic[Item]):
             return dropped
 
     def take(self) -> Item | None:
-        """The oldest waiting frame; blocks until there is one and the queue is not held. None once the queue is closed."""
+        """The oldest waiting frame; blocks until there is one and the queue is not held. None
+        once the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or (bool(self._items) and not self._held))
             return None if self._closed else self._items.popleft()

@@ -1,12 +1,13 @@
-"""Metric scale: one factor for depth and translation, from where the user says that it can be known."""
+"""Metric scale: one factor for depth and translation, from where the user says that it can be
+known."""
 
 from sfm_odometry.scale.camera_height import CameraHeightScale
-from sfm_odometry.scale.estimate import ConstantScale, ScaleEstimate, ScaleSource, SeenStep
+from sfm_odometry.scale.estimate import ConstantScale, FramePair, ScaleEstimate, ScaleSource
 from sfm_odometry.scale.speed import SpeedScale
 
 SCALE_MODES = ("none", "fixed", "camera_height", "odometry", "twist")
 
-__all__ = ["SCALE_MODES", "ScaleEstimate", "ScaleSource", "SeenStep", "scale_source"]
+__all__ = ["SCALE_MODES", "FramePair", "ScaleEstimate", "ScaleSource", "scale_source"]
 
 
 def scale_source(mode: str, value: float, camera_height_m: float) -> ScaleSource:

@@ -8,7 +8,12 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.io.text import read_number_rows
 from sfm_odometry.scale import SCALE_MODES
 
-_NEEDS = {"fixed": "scale", "camera_height": "camera_height", "odometry": "speeds", "twist": "speeds"}
+_NEEDS = {
+    "fixed": "scale",
+    "camera_height": "camera_height",
+    "odometry": "speeds",
+    "twist": "speeds",
+}
 """The option that gives a mode what it needs."""
 
 
@@ -22,10 +27,19 @@ class Speed(NamedTuple):
 def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say where metres come from."""
     parser.add_argument(
-        "--scale-mode", choices=SCALE_MODES, help="where metres come from; default: by which of the next three options is given, else none"
+        "--scale-mode",
+        choices=SCALE_MODES,
+        help="where metres come from; default: by which of the next three options is given, else none",
     )
-    parser.add_argument("--scale", type=float, metavar="F", help="fixed: metres in the model's unit of length")
-    parser.add_argument("--camera-height", type=float, metavar="M", help="camera_height: metres from the ground to the camera")
+    parser.add_argument(
+        "--scale", type=float, metavar="F", help="fixed: metres in the model's unit of length"
+    )
+    parser.add_argument(
+        "--camera-height",
+        type=float,
+        metavar="M",
+        help="camera_height: metres from the ground to the camera",
+    )
     parser.add_argument(
         "--speeds",
         type=Path,
@@ -35,14 +49,26 @@ def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def scale_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The scale's part of the odometry's parameters; raises InputError for options that do not fit together."""
-    given = [name for name in ("scale", "camera_height", "speeds") if getattr(arguments, name) is not None]
+    """The scale's part of the odometry's parameters; raises InputError for options that do not
+    fit together."""
+    given = [
+        name
+        for name in ("scale", "camera_height", "speeds")
+        if getattr(arguments, name) is not None
+    ]
     if len(given) > 1:
-        raise InputError(f"{' and '.join(map(_option, given))} exclude each other: the scale has one source")
-    mode = arguments.scale_mode or next((mode for mode, needed in _NEEDS.items() if needed in given), "none")
+        raise InputError(
+            f"{' and '.join(map(_option, given))} exclude each other: the scale has one source"
+        )
+    mode = arguments.scale_mode or next(
+        (mode for mode, needed in _NEEDS.items() if needed in given), "none"
+    )
     needed = _NEEDS.get(mode)
     if given != ([needed] if needed else []):
-        wanted, got = _option(needed) if needed else "no option", _option(*given) if given else "none"
+        wanted, got = (
+            _option(needed) if needed else "no option",
+            _option(*given) if given else "none",
+        )
         raise InputError(f"--scale-mode {mode} takes {wanted}, got {got}")
     options: dict[str, Any] = {"scale_mode": mode}
     if mode == "fixed":
@@ -53,13 +79,18 @@ def scale_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def read_speeds(path: Path) -> list[Speed]:
-    """The rows of a file of time (s) and speed (m/s), by time; raises InputError that names the line."""
+    """The rows of a file of time (s) and speed (m/s), by time; raises InputError that names the
+    line."""
     speeds: list[Speed] = []
     for line, row in read_number_rows(path):
         if len(row) != 2:
-            raise InputError(f"{path}, line {line}: {len(row)} numbers, expected 2: time in seconds and speed in m/s")
+            raise InputError(
+                f"{path}, line {line}: {len(row)} numbers, expected 2: time in seconds and speed in m/s"
+            )
         if speeds and round(row[0] * 1e9) <= speeds[-1].stamp_ns:
-            raise InputError(f"{path}, line {line}: time {row[0]:g} s, expected one after {speeds[-1].stamp_ns / 1e9:g} s")
+            raise InputError(
+                f"{path}, line {line}: time {row[0]:g} s, expected one after {speeds[-1].stamp_ns / 1e9:g} s"
+            )
         speeds.append(Speed(round(row[0] * 1e9), row[1]))
     if not speeds:
         raise InputError(f"{path}: no row, expected time in seconds and speed in m/s")

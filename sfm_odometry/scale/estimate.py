@@ -1,4 +1,5 @@
-"""The scale: metres in the model's unit of length, how sure that is, and the interface of all that measures it."""
+"""The scale: metres in the model's unit of length, how sure that is, and the interface of all
+that measures it."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ import numpy as np
 from sfm_odometry.tracking.noise_model import UNKNOWN_SCALE
 
 FIXED_SIGMA = 0.1
-"""Share by which the packaged model's unit wanders along a drive (0.05 on rendered ones, 0.1 on KITTI 00 and 03): a constant misses it."""
+"""Share by which the packaged model's unit wanders along a drive (0.05 on rendered ones, 0.1 on
+KITTI 00 and 03): a constant misses it."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class ScaleEstimate:
     """Why it is not metric; empty where it is."""
 
 
-class Frame(Protocol):
+class DepthFrame(Protocol):
     """What a source of scale may look at in a frame; either is made when first asked for."""
 
     @property
@@ -42,11 +44,11 @@ class Frame(Protocol):
 
 
 @dataclass(frozen=True)
-class SeenStep:
+class FramePair:
     """A step of the camera between two frames; lengths are in the model's unit."""
 
-    previous: Frame
-    current: Frame
+    previous: DepthFrame
+    current: DepthFrame
     previous_from_current: np.ndarray
     """(4, 4)."""
     start_ns: int
@@ -61,7 +63,8 @@ class SeenStep:
 
 
 class ScaleSource(ABC):
-    """Measures the scale. Each step is shown to it once, oldest first, before the scale of that step is asked for.
+    """Measures the scale. Each step is shown to it once, oldest first, before the scale of that
+    step is asked for.
 
     What a source has no use for it ignores.
     """
@@ -70,13 +73,13 @@ class ScaleSource(ABC):
     def estimate(self, stamp_ns: int) -> ScaleEstimate:
         """The scale at a time."""
 
-    def observe(self, step: SeenStep) -> None:  # noqa: B027
+    def observe(self, step: FramePair) -> None:  # noqa: B027
         """Look at a step that has no scale yet."""
 
     def add_speed(self, stamp_ns: int, speed_mps: float) -> None:  # noqa: B027
         """Take a speed of the camera from elsewhere."""
 
-    def look_down(self, down: np.ndarray) -> None:  # noqa: B027
+    def set_gravity_direction(self, down: np.ndarray) -> None:  # noqa: B027
         """Take where down is in the camera's optical frame, (3,), as its mount says."""
 
     def reset(self) -> None:  # noqa: B027

@@ -1,4 +1,5 @@
-"""From measurements, frame by frame, to a scale that changes slowly, says how sure it is and grows old."""
+"""From measurements, frame by frame, to a scale that changes slowly, says how sure it is and
+grows old."""
 
 import math
 from collections import deque
@@ -14,7 +15,8 @@ MAX_CHANGE = 0.02
 MAX_SIGMA = 0.2
 """A scale less sure than this is not called metric."""
 FLOOR_SIGMA = 0.02
-"""What no measurement sees: the camera's height or the wheels' radius as given, a load that presses the springs."""
+"""What no measurement sees: the camera's height or the wheels' radius as given, a load that
+presses the springs."""
 STALE_AFTER_S = 30.0
 """After so long on the move without a measurement the scale is not called metric any more."""
 SIGMA_A_ROOT_SECOND = 0.03
@@ -23,7 +25,8 @@ SIGMA_A_ROOT_SECOND = 0.03
 
 @dataclass(frozen=True)
 class Measured:
-    """What a source makes of its measurements so far: the value's logarithm, its standard deviation, and whether enough of them agree."""
+    """What a source makes of its measurements so far: the value's logarithm, its standard
+    deviation, and whether enough of them agree."""
 
     log_value: float
     sigma: float
@@ -35,12 +38,14 @@ class Measured:
 class SlowScale:
     """The scale as a slowly varying state.
 
-    Until enough measurements agree it follows the first few as they come, not metric; from then on it rolls after them. Poses are chained
-    from scaled steps, so neither moves a pose that was handed out.
+    Until enough measurements agree it follows the first few as they come, not metric; from then on
+    it rolls after them. Poses are chained from scaled steps, so neither moves a pose that was
+    handed out.
     """
 
     def __init__(self, source: str, waiting_for: str) -> None:
-        """source: the name for the status; waiting_for: why there is no scale before the first measurement."""
+        """source: the name for the status; waiting_for: why there is no scale before the first
+        measurement."""
         self._source, self._waiting_for = source, waiting_for
         self.reset()
 
@@ -76,9 +81,18 @@ class SlowScale:
     def estimate(self, stamp_ns: int) -> ScaleEstimate:
         """The scale at a time; uncertainty grows while nothing is measured."""
         age_s = max(stamp_ns - self._measured_ns, 0) / 1e9
-        sigma = min(math.hypot(FLOOR_SIGMA, self._sigma, SIGMA_A_ROOT_SECOND * math.sqrt(age_s)), UNKNOWN_SCALE)
+        sigma = min(
+            math.hypot(FLOOR_SIGMA, self._sigma, SIGMA_A_ROOT_SECOND * math.sqrt(age_s)),
+            UNKNOWN_SCALE,
+        )
         reason = self._doubt(age_s, sigma)
-        return ScaleEstimate(math.exp(self._log_value), UNKNOWN_SCALE if reason else sigma, not reason, self._source, reason)
+        return ScaleEstimate(
+            math.exp(self._log_value),
+            UNKNOWN_SCALE if reason else sigma,
+            not reason,
+            self._source,
+            reason,
+        )
 
     def _doubt(self, age_s: float, sigma: float) -> str:
         """Why the scale is not metric, or nothing."""
@@ -88,14 +102,19 @@ class SlowScale:
             return self._newest.reason
         if age_s > STALE_AFTER_S:
             return f"nothing measured for {age_s:.0f} s: {self._missed or self._newest.reason or 'no input'}"
-        return f"uncertain by {sigma:.0%}, expected at most {MAX_SIGMA:.0%}" if sigma > MAX_SIGMA else ""
+        return (
+            f"uncertain by {sigma:.0%}, expected at most {MAX_SIGMA:.0%}"
+            if sigma > MAX_SIGMA
+            else ""
+        )
 
 
 class TemporalMedian:
     """The median of the last measurements of a logarithm, which outliers do not move."""
 
     def __init__(self, window: int, fewest: int) -> None:
-        """window: how many measurements count; fewest: how many must be there before they can agree."""
+        """window: how many measurements count; fewest: how many must be there before they can
+        agree."""
         self._fewest = fewest
         self._values: deque[tuple[float, float]] = deque(maxlen=window)
 
@@ -106,7 +125,8 @@ class TemporalMedian:
     def add(self, log_value: float, sigma: float) -> Measured:
         """Take one, of a standard deviation; returns what they say together.
 
-        Errors of neighbouring frames have common causes, so neither the single sigma nor the spread is divided by the count.
+        Errors of neighbouring frames have common causes, so neither the single sigma nor the spread
+        is divided by the count.
         """
         self._values.append((log_value, sigma))
         values, sigmas = np.array(self._values).T
@@ -114,6 +134,15 @@ class TemporalMedian:
         spread = 1.4826 * float(np.median(np.abs(values - median)))
         sigma = math.hypot(spread, float(np.median(sigmas)))
         if len(values) < self._fewest:
-            return Measured(median, sigma, False, f"{len(values)} measurements, expected at least {self._fewest}")
-        reason = "" if sigma <= MAX_SIGMA else f"measurements are uncertain by {sigma:.0%}, expected at most {MAX_SIGMA:.0%}"
+            return Measured(
+                median,
+                sigma,
+                False,
+                f"{len(values)} measurements, expected at least {self._fewest}",
+            )
+        reason = (
+            ""
+            if sigma <= MAX_SIGMA
+            else f"measurements are uncertain by {sigma:.0%}, expected at most {MAX_SIGMA:.0%}"
+        )
         return Measured(median, sigma, not reason, reason)

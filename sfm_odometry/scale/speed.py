@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from sfm_odometry.scale.estimate import ScaleEstimate, ScaleSource, SeenStep
+from sfm_odometry.scale.estimate import FramePair, ScaleEstimate, ScaleSource
 from sfm_odometry.scale.smoothing import MAX_SIGMA, Measured, SlowScale
 from sfm_odometry.tracking.window import CLOCK_JUMP_NS
 
@@ -37,9 +37,11 @@ class SpeedBuffer:
         return self._stamps_ns[-1] if self._stamps_ns else None
 
     def add(self, stamp_ns: int, speed_mps: float) -> None:
-        """Take a speed, of either sign: only its size counts. One that is not finite or not newer than the last is left out.
+        """Take a speed, of either sign: only its size counts. One that is not finite or not newer
+        than the last is left out.
 
-        Stamps that jump back further than a late message would are those of another clock: the buffer starts anew.
+        Stamps that jump back further than a late message would are those of another clock: the
+        buffer starts anew.
         """
         if self._stamps_ns and stamp_ns <= self._stamps_ns[-1] - CLOCK_JUMP_NS:
             self.clear()
@@ -56,8 +58,12 @@ class SpeedBuffer:
         self._speeds.clear()
 
     def distance(self, start_ns: int, end_ns: int) -> float | None:
-        """Metres from one time to a later one, or None where the speeds do not cover the time between without a hole."""
-        first, last = bisect_right(self._stamps_ns, start_ns) - 1, bisect_right(self._stamps_ns, end_ns - 1)
+        """Metres from one time to a later one, or None where the speeds do not cover the time
+        between without a hole."""
+        first, last = (
+            bisect_right(self._stamps_ns, start_ns) - 1,
+            bisect_right(self._stamps_ns, end_ns - 1),
+        )
         if first < 0 or last >= len(self._stamps_ns):
             return None
         seconds = (np.array(self._stamps_ns[first : last + 1]) - start_ns) / 1e9
@@ -70,7 +76,8 @@ class SpeedBuffer:
 
 
 class SpeedScale(ScaleSource):
-    """Metres that the wheels went over lengths that the camera saw, by robust least squares over the last seconds.
+    """Metres that the wheels went over lengths that the camera saw, by robust least squares over
+    the last seconds.
 
     Speeds may come later than the images of their time: a step waits until they have.
     """
@@ -86,12 +93,14 @@ class SpeedScale(ScaleSource):
         """Take the speed of the camera."""
         self._speeds.add(stamp_ns, speed_mps)
 
-    def observe(self, step: SeenStep) -> None:
+    def observe(self, step: FramePair) -> None:
         """Take a step; it counts once the speeds of its time are there."""
         self._waiting.append((step.start_ns, step.end_ns, step.length))
         self._use_waiting()
         if self._waiting and step.end_ns - self._waiting[0][0] > SILENT_S * 1e9:
-            self._scale.miss(f"no speed for the last {(step.end_ns - self._waiting[0][0]) / 1e9:.0f} s of steps")
+            self._scale.miss(
+                f"no speed for the last {(step.end_ns - self._waiting[0][0]) / 1e9:.0f} s of steps"
+            )
 
     def estimate(self, stamp_ns: int) -> ScaleEstimate:
         """The scale at a time."""
@@ -106,7 +115,8 @@ class SpeedScale(ScaleSource):
         self._scale.reset()
 
     def _use_waiting(self) -> None:
-        """Compare the steps whose time the speeds cover by now; those that they never will are left out."""
+        """Compare the steps whose time the speeds cover by now; those that they never will are
+        left out."""
         newest_ns = self._speeds.newest_ns
         while newest_ns is not None and self._waiting and self._waiting[0][1] <= newest_ns:
             start_ns, end_ns, length = self._waiting.popleft()
@@ -131,17 +141,21 @@ class SpeedScale(ScaleSource):
 
 
 def fit_scale(lengths: np.ndarray, metres: np.ndarray) -> Measured:
-    """The s that minimises the robust sum over (s length - metres) of steps (N,), least squares with Tukey's weights; N >= 1.
+    """The s that minimises the robust sum over (s length - metres) of steps (N,), least squares
+    with Tukey's weights; N >= 1.
 
-    Started at the median of the ratios, so that steps where a wheel slips or the camera is lost weigh nothing. The standard deviation is
-    that of the steps' own lengths, not divided by their number: the model's unit changes from step to step, and that is what is seen.
+    Started at the median of the ratios, so that steps where a wheel slips or the camera is lost
+    weigh nothing. The standard deviation is that of the steps' own lengths, not divided by their
+    number: the model's unit changes from step to step, and that is what is seen.
     """
     seen = lengths > 0.0
     scale = max(float(np.median(metres[seen] / lengths[seen])), 1e-9)
     weights = np.ones_like(lengths)
     for _ in range(5):
         residuals = metres - scale * lengths
-        width = 4.685 * max(1.4826 * float(np.median(np.abs(residuals))), 0.01 * float(metres.mean()))
+        width = 4.685 * max(
+            1.4826 * float(np.median(np.abs(residuals))), 0.01 * float(metres.mean())
+        )
         weights = np.clip(1.0 - (residuals / width) ** 2, 0.0, None) ** 2
         scale = float((weights * lengths * metres).sum() / max((weights * lengths**2).sum(), 1e-12))
     squares = float((weights * (metres - scale * lengths) ** 2).sum())
@@ -152,6 +166,15 @@ def fit_scale(lengths: np.ndarray, metres: np.ndarray) -> Measured:
 def _measured(scale: float, sigma: float, agreeing: int) -> Measured:
     log_value = math.log(max(scale, 1e-9))
     if agreeing < FEWEST:
-        return Measured(log_value, sigma, False, f"{agreeing} steps on the move agree with the speed, expected at least {FEWEST}")
-    reason = "" if sigma <= MAX_SIGMA else f"steps and speed disagree by {sigma:.0%}, expected at most {MAX_SIGMA:.0%}"
+        return Measured(
+            log_value,
+            sigma,
+            False,
+            f"{agreeing} steps on the move agree with the speed, expected at least {FEWEST}",
+        )
+    reason = (
+        ""
+        if sigma <= MAX_SIGMA
+        else f"steps and speed disagree by {sigma:.0%}, expected at most {MAX_SIGMA:.0%}"
+    )
     return Measured(log_value, sigma, not reason, reason)

@@ -1,9 +1,12 @@
-"""Smooth corrections of a predicted depth map: what a depth network gets wrong, it gets wrong over whole regions.
+"""Smooth corrections of a predicted depth map: what a depth network gets wrong, it gets wrong over
+whole regions.
 
-Errors of neighbouring pixels are alike, so that no number of pixels averages them out: a wood that is predicted too near looks like a
-camera that turned. Here log depth may change by sigma(D) sum_k c_k phi_k(u, v), with the bilinear functions phi_k of a coarse grid over
-the image and a coefficient c_k ~ N(0, 1) of each of its nodes. The alignment estimates the coefficients with the motion; they are worth
-little by themselves, but the motion and its covariance no longer lean on the depth more than it deserves.
+Errors of neighbouring pixels are alike, so that no number of pixels averages them out: a wood that
+is predicted too near looks like a camera that turned. Here log depth may change by sigma(D) sum_k
+c_k phi_k(u, v), with the bilinear functions phi_k of a coarse grid over the image and a coefficient
+c_k ~ N(0, 1) of each of its nodes. The alignment estimates the coefficients with the motion; they
+are worth little by themselves, but the motion and its covariance no longer lean on the depth more
+than it deserves.
 """
 
 from dataclasses import dataclass
@@ -27,7 +30,8 @@ class DepthCorrection:
     near: float
     """Standard deviation of log depth close to the camera."""
     far: float
-    """The same at the depth `typical_depth`, growing in proportion to the depth: beyond the stereo of training, depth is a guess."""
+    """The same at the depth `typical_depth`, growing in proportion to the depth: beyond the
+    stereo of training, depth is a guess."""
     typical_depth: float
 
     @property
@@ -37,14 +41,19 @@ class DepthCorrection:
 
     def sigma(self, depth: Tensor) -> Tensor:
         """Standard deviation of the log of each depth."""
-        return torch.hypot(torch.full_like(depth, self.near), self.far / self.typical_depth * depth).clamp_max(LARGEST_CORRECTION)
+        return torch.hypot(
+            torch.full_like(depth, self.near), self.far / self.typical_depth * depth
+        ).clamp_max(LARGEST_CORRECTION)
 
     def basis(self, target: TargetPoints) -> Tensor:
         """(K, N): the change of the log depth of N points by each coefficient."""
         depth = target.points[2]
         if not self.count:
             return depth.new_zeros(0, depth.numel())
-        rows, columns = (_tents(target.places[axis], nodes) for axis, nodes in zip((1, 0), self.grid, strict=True))
+        rows, columns = (
+            _tents(target.places[axis], nodes)
+            for axis, nodes in zip((1, 0), self.grid, strict=True)
+        )
         return (rows[:, None] * columns[None]).flatten(0, 1) * self.sigma(depth)
 
     def corrected(self, depth: np.ndarray, coefficients: np.ndarray) -> np.ndarray:

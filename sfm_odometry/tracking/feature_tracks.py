@@ -1,13 +1,16 @@
-"""Corners followed from frame to frame, each with its inverse depth: what several frames know together of one step.
+"""Corners followed from frame to frame, each with its inverse depth: what several frames know
+together of one step.
 
-A pose by alignment with one predicted depth map is as wrong as that map. A corner that was followed for some frames has a depth of its
-own, triangulated from steps that are known, and says how long the next step was; where its depth is not known it still says how the camera
-turned. Where corners disagree, those that have agreed for some steps count more than new ones: corners on a truck that comes to cover half
-of the image disagree at first, so they are always new. Predicted depth starts each corner, holds the scale of all of them slowly, and is
-all there is where nothing can be followed.
+A pose by alignment with one predicted depth map is as wrong as that map. A corner that was followed
+for some frames has a depth of its own, triangulated from steps that are known, and says how long
+the next step was; where its depth is not known it still says how the camera turned. Where corners
+disagree, those that have agreed for some steps count more than new ones: corners on a truck that
+comes to cover half of the image disagree at first, so they are always new. Predicted depth starts
+each corner, holds the scale of all of them slowly, and is all there is where nothing can be
+followed.
 
-The corners: :mod:`sfm_odometry.tracking.klt`. Their inverse depth has a Gaussian that each step narrows (Civera et al., T-RO 2008; Forster et
-al., ICRA 2014).
+The corners: :mod:`sfm_odometry.tracking.klt`. Their inverse depth has a Gaussian that each step
+narrows (Civera et al., T-RO 2008; Forster et al., ICRA 2014).
 """
 
 from dataclasses import dataclass
@@ -18,18 +21,28 @@ import numpy as np
 from sfm_odometry.tracking.direct_alignment import motion_information
 from sfm_odometry.tracking.klt import MARGIN, find_corners, follow
 from sfm_odometry.tracking.track_config import TrackConfig
-from sfm_odometry.tracking.two_view_ba import SeenPoints, TrackedMotion, TrackPrior, align_tracks, inverse_depth_after, project
+from sfm_odometry.tracking.two_view_ba import (
+    Correspondences,
+    TrackedMotion,
+    TrackPrior,
+    align_tracks,
+    inverse_depth_after,
+    project,
+)
 
 FARTHEST_SHARE = 1.5
 """Predicted depths up to this times the median say what scale the depth map has."""
 MEDIAN_STRIDE = 4
 """Of every so many rows and columns one is enough for the median of a depth map."""
 TURN_OF_UNIT = 0.2
-"""Share of the newest frame in the ratio between the tracks' unit of length and the depth network's."""
+"""Share of the newest frame in the ratio between the tracks' unit of length and the depth
+network's."""
 OUTVOTED_SHARE, OUTVOTED_PIXELS = 0.9, 0.2
-"""Where fewer of the corners that are to be believed agree with a motion, and theirs is off by more (median), they were outvoted."""
+"""Where fewer of the corners that are to be believed agree with a motion, and theirs is off by
+more (median), they were outvoted."""
 STEADY_SHARE, STEADY_FLOOR, STEADY_ROTATION_DEG = 0.2, 0.005, 0.5
-"""Standard deviations of the step before as a guess of this one: of its length and direction, as a share and a length; of each angle."""
+"""Standard deviations of the step before as a guess of this one: of its length and direction, as
+a share and a length; of each angle."""
 
 
 class DepthFrame(Protocol):
@@ -63,7 +76,7 @@ class _Attempt:
     prior: TrackPrior
     followed: np.ndarray
     """(M,) bool: the tracks that were found again."""
-    seen: SeenPoints
+    seen: Correspondences
     """These."""
     moved: TrackedMotion | None
     agreement: float
@@ -73,7 +86,8 @@ class _Attempt:
 
 
 class PointTracks:
-    """The tracks of one drive. Lengths are in a unit of their own, near the depth network's and steadier."""
+    """The tracks of one drive. Lengths are in a unit of their own, near the depth network's and
+    steadier."""
 
     def __init__(self, config: TrackConfig | None = None) -> None:
         self.config = config or TrackConfig()
@@ -98,7 +112,8 @@ class PointTracks:
         return float(np.exp(-self._log_unit))
 
     def begin(self, previous: DepthFrame) -> None:
-        """Take what is predicted of the frame that the next step starts from: it holds the unit, and starts new points.
+        """Take what is predicted of the frame that the next step starts from: it holds the unit,
+        and starts new points.
 
         A frame other than the newest one known starts all tracks anew.
         """
@@ -109,30 +124,49 @@ class PointTracks:
         self._fill(previous)
 
     def step(
-        self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, given: np.ndarray, information: np.ndarray
+        self,
+        previous: DepthFrame,
+        current: DepthFrame,
+        intrinsics: np.ndarray,
+        given: np.ndarray,
+        information: np.ndarray,
     ) -> TrackResult:
-        """Follow the points of the previous frame, which was begun with, into the current one and find the motion between.
+        """Follow the points of the previous frame, which was begun with, into the current one and
+        find the motion between.
 
-        given: previous_from_current (4, 4) as known before, lengths in the tracks' unit, with its information (6, 6) in the current
-        camera's axes. The current frame's depth is not asked for.
+        given: previous_from_current (4, 4) as known before, lengths in the tracks' unit, with its
+        information (6, 6) in the current camera's axes. The current frame's depth is not asked for.
         """
         attempt = self._attempt(previous, current, intrinsics, TrackPrior(given, information))
-        if self._motion is not None and self._apart(given, self._motion, intrinsics) > self.config.guess_pixels:
-            steady = motion_information(self._motion, STEADY_SHARE, STEADY_SHARE, STEADY_FLOOR, STEADY_ROTATION_DEG)
+        if (
+            self._motion is not None
+            and self._apart(given, self._motion, intrinsics) > self.config.guess_pixels
+        ):
+            steady = motion_information(
+                self._motion, STEADY_SHARE, STEADY_SHARE, STEADY_FLOOR, STEADY_ROTATION_DEG
+            )
             other = self._attempt(previous, current, intrinsics, TrackPrior(self._motion, steady))
             attempt = other if other.agreement > attempt.agreement else attempt
         if attempt.moved is None or attempt.reason:
             self._lose()
-            return TrackResult(given, np.linalg.inv(information), len(attempt.seen.previous), attempt.reason)
+            return TrackResult(
+                given, np.linalg.inv(information), len(attempt.seen.previous), attempt.reason
+            )
         self._take(attempt, attempt.moved, current, intrinsics)
         prior, moved = attempt.prior, attempt.moved
-        covariance = np.linalg.inv(prior.information + (moved.information - prior.information) / self.config.correlated_points)
+        covariance = np.linalg.inv(
+            prior.information
+            + (moved.information - prior.information) / self.config.correlated_points
+        )
         return TrackResult(moved.previous_from_current, covariance, len(attempt.seen.previous))
 
-    def _attempt(self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, prior: TrackPrior) -> _Attempt:
+    def _attempt(
+        self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, prior: TrackPrior
+    ) -> _Attempt:
         """Follow the points from where the prior expects them, and see what they agree on.
 
-        All count alike, unless those that have agreed for long are outvoted by new ones: then they count more.
+        All count alike, unless those that have agreed for long are outvoted by new ones: then they
+        count more.
         """
         followed, there = self._followed(previous, current, intrinsics, prior.previous_from_current)
         trust = self._trust()
@@ -141,37 +175,74 @@ class PointTracks:
             return alike
         theirs = self._agreed_on(followed, there, intrinsics, prior, trust, trust)
         assert theirs.moved is not None
-        apart = self._apart(alike.moved.previous_from_current, theirs.moved.previous_from_current, intrinsics)
+        apart = self._apart(
+            alike.moved.previous_from_current, theirs.moved.previous_from_current, intrinsics
+        )
         return theirs if apart > OUTVOTED_PIXELS else alike
 
     def _agreed_on(
-        self, followed: np.ndarray, there: np.ndarray, intrinsics: np.ndarray, prior: TrackPrior, count: np.ndarray, trust: np.ndarray
+        self,
+        followed: np.ndarray,
+        there: np.ndarray,
+        intrinsics: np.ndarray,
+        prior: TrackPrior,
+        count: np.ndarray,
+        trust: np.ndarray,
     ) -> _Attempt:
-        """What the followed points (M,) bool, which are at `there` (N, 2), agree on where each counts so much as `count` (M,) says."""
+        """What the followed points (M,) bool, which are at `there` (N, 2), agree on where each
+        counts so much as `count` (M,) says."""
         config = self.config
-        seen = SeenPoints(self._places[followed], there, self._inverse_depth[followed], np.sqrt(self._variance[followed]), count[followed])
+        seen = Correspondences(
+            self._places[followed],
+            there,
+            self._inverse_depth[followed],
+            np.sqrt(self._variance[followed]),
+            count[followed],
+        )
         if len(there) < config.min_points:
             return _Attempt(prior, followed, seen, None, 0.0, self._doubt(seen, None))
-        moved = align_tracks(seen, intrinsics, prior, config.robust_threshold, config.robust_depth, config.noise_floor)
-        agreement = float((trust[followed] / (1.0 + (moved.errors / config.agreement_pixels) ** 2)).sum() / trust.sum())
+        moved = align_tracks(
+            seen,
+            intrinsics,
+            prior,
+            config.robust_threshold,
+            config.robust_depth,
+            config.noise_floor,
+        )
+        agreement = float(
+            (trust[followed] / (1.0 + (moved.errors / config.agreement_pixels) ** 2)).sum()
+            / trust.sum()
+        )
         return _Attempt(prior, followed, seen, moved, agreement, self._doubt(seen, moved))
 
     def _some_disagree(self, trust: np.ndarray, moved: TrackedMotion) -> bool:
-        """Whether some of the followed points that are to be believed, (N,), do not agree with the motion."""
-        return float(trust @ (moved.errors < self.config.agreement_pixels)) < OUTVOTED_SHARE * float(trust.sum())
+        """Whether some of the followed points that are to be believed, (N,), do not agree with
+        the motion."""
+        return float(
+            trust @ (moved.errors < self.config.agreement_pixels)
+        ) < OUTVOTED_SHARE * float(trust.sum())
 
     def _trust(self) -> np.ndarray:
-        """(M,) how much each track is to be believed: together as much as their effective number (Kish, Survey Sampling, 1965)."""
+        """(M,) how much each track is to be believed: together as much as their effective number
+        (Kish, Survey Sampling, 1965)."""
         trust = np.clip(self._agreed / self.config.settled_steps, self.config.newcomer, 1.0)
         return trust * trust.sum() / max((trust**2).sum(), 1e-12)
 
     def _apart(self, first: np.ndarray, second: np.ndarray, intrinsics: np.ndarray) -> float:
         """How far apart two motions put the points, the median in pixels."""
-        there = (project(self._places, self._inverse_depth, motion, intrinsics) for motion in (first, second))
-        return float(np.median(np.linalg.norm(np.subtract(*there), axis=1))) if len(self._places) else 0.0
+        there = (
+            project(self._places, self._inverse_depth, motion, intrinsics)
+            for motion in (first, second)
+        )
+        return (
+            float(np.median(np.linalg.norm(np.subtract(*there), axis=1)))
+            if len(self._places)
+            else 0.0
+        )
 
     def _fill(self, frame: DepthFrame) -> None:
-        """New corners where there are none yet, with the depth that is predicted there, in the tracks' unit."""
+        """New corners where there are none yet, with the depth that is predicted there, in the
+        tracks' unit."""
         wanted = self.config.points - len(self._places)
         places = find_corners(frame.grey, self._places, wanted, self.config)
         depth = _at(frame.depth, places)
@@ -189,23 +260,38 @@ class PointTracks:
     def _followed(
         self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, motion: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Which points (M,) are found in the current frame, and from there in the previous one again; where they are there (N, 2)."""
+        """Which points (M,) are found in the current frame, and from there in the previous one
+        again; where they are there (N, 2)."""
         config, start = self.config, self._places.astype(np.float32)
         if not len(start):
             return np.zeros(0, dtype=bool), self._places
         height, width = current.grey.shape
-        expected = project(self._places, self._inverse_depth, motion, intrinsics).clip((0, 0), (width - 1, height - 1))
-        there, found = follow(previous.grey, current.grey, start, expected.astype(np.float32), config.patch, config.levels)
+        expected = project(self._places, self._inverse_depth, motion, intrinsics).clip(
+            (0, 0), (width - 1, height - 1)
+        )
+        there, found = follow(
+            previous.grey,
+            current.grey,
+            start,
+            expected.astype(np.float32),
+            config.patch,
+            config.levels,
+        )
         back, found_back = follow(current.grey, previous.grey, there, start, config.patch, 0)
         returned = np.linalg.norm(back - start, axis=1) < config.return_pixels
-        inside = (there >= MARGIN).all(axis=1) & (there <= (width - 1 - MARGIN, height - 1 - MARGIN)).all(axis=1)
+        inside = (there >= MARGIN).all(axis=1) & (
+            there <= (width - 1 - MARGIN, height - 1 - MARGIN)
+        ).all(axis=1)
         good = found & found_back & returned & inside
         return good, there[good].astype(np.float64)
 
-    def _doubt(self, seen: SeenPoints, moved: TrackedMotion | None) -> str:
+    def _doubt(self, seen: Correspondences, moved: TrackedMotion | None) -> str:
         if moved is None:
             return f"only {len(seen.previous)} points could be followed, expected at least {self.config.min_points}"
-        if not np.isfinite(moved.previous_from_current).all() or not np.isfinite(moved.information).all():
+        if (
+            not np.isfinite(moved.previous_from_current).all()
+            or not np.isfinite(moved.information).all()
+        ):
             return "the points' motion is not finite"
         share = float(np.mean(seen.trust * self._fits(moved)) / np.mean(seen.trust))
         if share < self.config.min_inliers:
@@ -213,14 +299,23 @@ class PointTracks:
         return ""
 
     def _fits(self, moved: TrackedMotion) -> np.ndarray:
-        fits: np.ndarray = moved.errors < self.config.inlier_deviations * self.config.robust_threshold * moved.scale
+        fits: np.ndarray = (
+            moved.errors
+            < self.config.inlier_deviations * self.config.robust_threshold * moved.scale
+        )
         return fits
 
-    def _take(self, attempt: _Attempt, moved: TrackedMotion, current: DepthFrame, intrinsics: np.ndarray) -> None:
+    def _take(
+        self, attempt: _Attempt, moved: TrackedMotion, current: DepthFrame, intrinsics: np.ndarray
+    ) -> None:
         """Go on from the current frame with the points that agreed."""
         seen = attempt.seen
         inverse_depth, variance = inverse_depth_after(
-            seen.previous, moved.inverse_depth, moved.variance, moved.previous_from_current, intrinsics
+            seen.previous,
+            moved.inverse_depth,
+            moved.variance,
+            moved.previous_from_current,
+            intrinsics,
         )
         keep = self._fits(moved) & (inverse_depth > 0)
         places, inverse_depth = seen.current[keep], inverse_depth[keep]
@@ -230,7 +325,8 @@ class PointTracks:
         self._places, self._inverse_depth, self._variance = places, inverse_depth, variance
 
     def _hold_unit(self, frame: DepthFrame) -> None:
-        """Let the predicted depth of this frame hold the scale of its tracks, slowly, and tell how their unit differs from it."""
+        """Let the predicted depth of this frame hold the scale of its tracks, slowly, and tell
+        how their unit differs from it."""
         predicted = _at(frame.depth, self._places)
         near = predicted < FARTHEST_SHARE * _typical(frame.depth)
         if near.sum() < self.config.min_points / 2:
@@ -238,7 +334,10 @@ class PointTracks:
         log_unit = float(np.median(np.log(predicted[near] * self._inverse_depth[near])))
         self._log_unit += TURN_OF_UNIT * (log_unit - self._log_unit)
         pulled = np.exp(-self.config.pull * log_unit)
-        self._inverse_depth, self._variance = self._inverse_depth * pulled, self._variance * pulled**2
+        self._inverse_depth, self._variance = (
+            self._inverse_depth * pulled,
+            self._variance * pulled**2,
+        )
 
 
 def _typical(depth: np.ndarray) -> float:

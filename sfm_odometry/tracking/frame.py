@@ -1,4 +1,5 @@
-"""A frame in the window, and what is made of it: once, and its depth beside the caller where there is a core for it."""
+"""A frame in the window, and what is made of it: once, and its depth beside the caller where
+there is a core for it."""
 
 import cv2
 import numpy as np
@@ -6,26 +7,30 @@ import torch
 
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.tracking.direct_config import RefineConfig
-from sfm_odometry.tracking.lazy import Background, Later
+from sfm_odometry.tracking.lazy import Background, LazyFuture
 from sfm_odometry.tracking.pyramid import Pyramid, Targets
 
 
-class SeenFrame:
-    """A frame as the networks see it, uint8 (H, W, C), of a camera with intrinsics (3, 3); what is made of it is made once."""
+class Frame:
+    """A frame as the networks see it, uint8 (H, W, C), of a camera with intrinsics (3, 3); what
+    is made of it is made once."""
 
-    def __init__(self, image: np.ndarray, intrinsics: np.ndarray, estimator: Estimator, config: RefineConfig) -> None:
+    def __init__(
+        self, image: np.ndarray, intrinsics: np.ndarray, estimator: Estimator, config: RefineConfig
+    ) -> None:
         """config: of the alignment that the frame is made ready for."""
         self.image, self.intrinsics = image, intrinsics
         self.memory: dict[str, torch.Tensor] = {}
         """What the motion network keeps of this frame while the window slides."""
-        grey = Later(lambda: _grey(image))
-        depth = Later(lambda: estimator.depth(image))
-        pyramid = Later(lambda: _pyramid(grey.get(), intrinsics, config))
-        targets = Later(lambda: _targets(pyramid.get(), depth.get(), config))
+        grey = LazyFuture(lambda: _grey(image))
+        depth = LazyFuture(lambda: estimator.depth(image))
+        pyramid = LazyFuture(lambda: _pyramid(grey.get(), intrinsics, config))
+        targets = LazyFuture(lambda: _targets(pyramid.get(), depth.get(), config))
         self._grey, self._depth, self._pyramid, self._targets = grey, depth, pyramid, targets
 
     def prepare(self, background: Background, with_targets: bool) -> None:
-        """Begin to infer the depth, and to select the points that the next frame is aligned with."""
+        """Begin to infer the depth, and to select the points that the next frame is aligned
+        with."""
         background.begin(self._depth)
         if with_targets:
             background.begin(self._targets)

@@ -1,11 +1,14 @@
-"""The photometric error of a motion and its hand-written derivatives: what `sfm_odometry.tracking.direct_alignment` minimises.
+"""The photometric error of a motion and its hand-written derivatives: what
+`sfm_odometry.tracking.direct_alignment` minimises.
 
-A target view has depth: its pixels are points X. A motion T = source_from_target moves them into a source view, where they are sampled.
-The error of a point is e = a I_source(pi(T X)) + b - I_target(p), with the gain a and the offset b of the brightness between the views.
+A target view has depth: its pixels are points X. A motion T = source_from_target moves them into a
+source view, where they are sampled. The error of a point is e = a I_source(pi(T X)) + b -
+I_target(p), with the gain a and the offset b of the brightness between the views.
 
-A small motion xi (translation, rotation) in the target camera's axes changes T to T exp(xi). Near the solution
-a I_source(pi(T exp(xi) X)) + b is I_target(pi(exp(xi) X)), so its derivative can be taken from the target image, once for all steps: the
-inverse compositional trick of Baker and Matthews (IJCV 2004), section 3.2.
+A small motion xi (translation, rotation) in the target camera's axes changes T to T exp(xi). Near
+the solution a I_source(pi(T exp(xi) X)) + b is I_target(pi(exp(xi) X)), so its derivative can be
+taken from the target image, once for all steps: the inverse compositional trick of Baker and
+Matthews (IJCV 2004), section 3.2.
 """
 
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from sfm_odometry.geometry.projection import MIN_PROJECTION_DEPTH
 
 
 @dataclass(frozen=True)
-class View:
+class ImageView:
     """One camera image at one level of the pyramid."""
 
     image: Tensor
@@ -26,12 +29,12 @@ class View:
     camera: tuple[float, float, float, float]
     """fx, fy, cx, cy of these pixels."""
 
-    def reduced(self, level: int) -> "View":
+    def reduced(self, level: int) -> "ImageView":
         """The view made smaller by 2^level, then smoothed; odd last rows and columns go."""
         size = 2**level
         fx, fy, cx, cy = self.camera
         camera = (fx / size, fy / size, (cx + 0.5) / size - 0.5, (cy + 0.5) / size - 0.5)
-        return View(smoothed(mean_of_blocks(self.image, size)), camera)
+        return ImageView(smoothed(mean_of_blocks(self.image, size)), camera)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class TargetPoints:
     points: Tensor
     """(3, N) float32 in the target camera's frame."""
     places: Tensor
-    """(2, N): where their pixels lie in the image, 0 to 1 from the first column and row to the last."""
+    """(2, N): where their pixels lie in the image, 0 to 1 from the first column and row to the
+    last."""
     values: Tensor
     """(N,) grey values of the target."""
     jacobian: Tensor
@@ -51,12 +55,14 @@ class TargetPoints:
 
 
 def mean_of_blocks(values: Tensor, size: int) -> Tensor:
-    """(H, W) made smaller: the mean of each block of size x size pixels, NaN where one of them is."""
+    """(H, W) made smaller: the mean of each block of size x size pixels, NaN where one of them
+    is."""
     return values if size == 1 else F.avg_pool2d(values[None, None], size)[0, 0]
 
 
 def smoothed(image: Tensor) -> Tensor:
-    """(H, W) blurred by 1 2 1 along both axes: against noise, and because bilinear sampling blurs one view of a pair and not the other."""
+    """(H, W) blurred by 1 2 1 along both axes: against noise, and because bilinear sampling
+    blurs one view of a pair and not the other."""
     return _smoothed_rows(_smoothed_rows(image).T).T
 
 
@@ -67,17 +73,21 @@ def _smoothed_rows(image: Tensor) -> Tensor:
 
 
 def image_gradient(image: Tensor) -> Tensor:
-    """(2, H, W) central differences along u and v of an image (H, W); zero at the border, where a neighbour is missing."""
+    """(2, H, W) central differences along u and v of an image (H, W); zero at the border, where
+    a neighbour is missing."""
     gradient = image.new_zeros(2, *image.shape)
     torch.sub(image[1:-1, 2:], image[1:-1, :-2], out=gradient[0, 1:-1, 1:-1])
     torch.sub(image[2:, 1:-1], image[:-2, 1:-1], out=gradient[1, 1:-1, 1:-1])
     return gradient.mul_(0.5)
 
 
-def motion_jacobian(gradient: Tensor, points: Tensor, camera: tuple[float, float, float, float]) -> Tensor:
+def motion_jacobian(
+    gradient: Tensor, points: Tensor, camera: tuple[float, float, float, float]
+) -> Tensor:
     """(6, N): d I(pi(exp(xi) X)) / d xi at xi = 0, of gradients (2, N) and points (3, N).
 
-    With q = dI/du du/dX + dI/dv dv/dX the translation's part is q, and the rotation's X x q, for q . (w x X) = w . (X x q).
+    With q = dI/du du/dX + dI/dv dv/dX the translation's part is q, and the rotation's X x q, for q
+    . (w x X) = w . (X x q).
     """
     x, y, z = points
     along_x = gradient[0] * camera[0] / z
@@ -87,11 +97,15 @@ def motion_jacobian(gradient: Tensor, points: Tensor, camera: tuple[float, float
     return torch.stack([along_x, along_y, along_z, *turning])
 
 
-def select_points(view: View, inverse_depth: Tensor, weights: Tensor | None, block: int, min_gradient: float) -> TargetPoints:
-    """The pixel of the steepest gradient in each block of `block` x `block` pixels: few points, spread over the whole image.
+def select_points(
+    view: ImageView, inverse_depth: Tensor, weights: Tensor | None, block: int, min_gradient: float
+) -> TargetPoints:
+    """The pixel of the steepest gradient in each block of `block` x `block` pixels: few points,
+    spread over the whole image.
 
-    inverse_depth: (H, W), 1 / depth along z, NaN = unknown; weights: (H, W), 0 to 1, None = 1. Pixels of unknown depth, without weight, at
-    the border, or flatter than `min_gradient` are left out.
+    inverse_depth: (H, W), 1 / depth along z, NaN = unknown; weights: (H, W), 0 to 1, None = 1.
+    Pixels of unknown depth, without weight, at the border, or flatter than `min_gradient` are left
+    out.
     """
     usable = inverse_depth > 0 if weights is None else (inverse_depth > 0) & (weights > 0)
     gradient = image_gradient(view.image)
@@ -104,7 +118,13 @@ def select_points(view: View, inverse_depth: Tensor, weights: Tensor | None, blo
     height, width = view.image.shape
     places = pixels / pixels.new_tensor([[width - 1], [height - 1]])
     jacobian = motion_jacobian(gradient.flatten(1).index_select(1, index), points, view.camera)
-    return TargetPoints(points, places, values, jacobian, torch.ones_like(values) if weights is None else weights.take(index))
+    return TargetPoints(
+        points,
+        places,
+        values,
+        jacobian,
+        torch.ones_like(values) if weights is None else weights.take(index),
+    )
 
 
 def _pixels(index: Tensor, width: int) -> Tensor:
@@ -119,8 +139,11 @@ def _points(pixels: Tensor, depth: Tensor, camera: tuple[float, float, float, fl
     return torch.stack([(pixels[0] - cx) / fx * depth, (pixels[1] - cy) / fy * depth, depth])
 
 
-def sample_points(view: View, points: Tensor, source_from_target: Tensor) -> tuple[Tensor, Tensor]:
-    """Grey values (N,) of a source where points (3, N) of the target project, and whether (N,) they do so inside and in front.
+def sample_points(
+    view: ImageView, points: Tensor, source_from_target: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Grey values (N,) of a source where points (3, N) of the target project, and whether (N,) they
+    do so inside and in front.
 
     source_from_target: (4, 4) float32.
     """
@@ -133,5 +156,7 @@ def sample_points(view: View, points: Tensor, source_from_target: Tensor) -> tup
     grid_y = (y * inverse_z) * (2 * fy / (height - 1)) + (2 * cy / (height - 1) - 1)
     inside = (grid_x.abs() <= 1) & (grid_y.abs() <= 1) & (z > MIN_PROJECTION_DEPTH)
     grid = torch.stack([grid_x, grid_y], dim=-1)[None, None]
-    values = F.grid_sample(view.image[None, None], grid, mode="bilinear", padding_mode="border", align_corners=True)
+    values = F.grid_sample(
+        view.image[None, None], grid, mode="bilinear", padding_mode="border", align_corners=True
+    )
     return values[0, 0, 0], inside

@@ -7,7 +7,8 @@ from sfm_odometry.errors import InputError
 
 @dataclass(frozen=True)
 class TrackConfig:
-    """How corners are followed and what is believed of them; raises InputError for a value out of its range."""
+    """How corners are followed and what is believed of them; raises InputError for a value out
+    of its range."""
 
     points: int = 400
     quality: float = 0.005
@@ -15,7 +16,8 @@ class TrackConfig:
     distance: int = 6
     """Pixels between corners."""
     patch: int = 5
-    """Side of the patch that is followed, in pixels. Large ones are biased: the road is stretched inside them from frame to frame."""
+    """Side of the patch that is followed, in pixels. Large ones are biased: the road is
+    stretched inside them from frame to frame."""
     levels: int = 2
     """Pyramid levels above the image's own."""
     return_pixels: float = 0.5
@@ -33,7 +35,8 @@ class TrackConfig:
     depth_far: float = 0.6
     """What is added, in squares, as a share of the median inverse depth."""
     forgetting: float = 0.07
-    """Standard deviation that a step adds to an inverse depth, as a share: Lucas-Kanade's errors repeat themselves from step to step."""
+    """Standard deviation that a step adds to an inverse depth, as a share: Lucas-Kanade's errors
+    repeat themselves from step to step."""
     pull: float = 0.01
     """Share by which a frame's predicted depth changes the scale of all tracks."""
     min_points: int = 40
@@ -44,9 +47,11 @@ class TrackConfig:
     newcomer: float = 0.02
     """How much a new corner is believed there."""
     agreement_pixels: float = 0.5
-    """Points that err by less agree well: of two guesses of a step, the one is taken that more agree with."""
+    """Points that err by less agree well: of two guesses of a step, the one is taken that more
+    agree with."""
     guess_pixels: float = 1.5
-    """Where the step before moves half of the points elsewhere than the given motion by more, it is tried as a guess too."""
+    """Where the step before moves half of the points elsewhere than the given motion by more, it
+    is tried as a guess too."""
     correlated_points: float = 10.0
     """So many points err together as one."""
 
@@ -54,6 +59,14 @@ class TrackConfig:
         for name in ("points", "distance", "patch", "min_points", "settled_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("robust_threshold", "robust_depth", "noise_floor", "correlated_points", "return_pixels", "depth_near", "newcomer"):
+        for name in (
+            "robust_threshold",
+            "robust_depth",
+            "noise_floor",
+            "correlated_points",
+            "return_pixels",
+            "depth_near",
+            "newcomer",
+        ):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be positive, got {getattr(self, name)}")

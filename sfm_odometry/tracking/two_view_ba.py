@@ -1,4 +1,5 @@
-"""The motion that tracked points agree with, and their depths with it: a bundle adjustment of one step.
+"""The motion that tracked points agree with, and their depths with it: a bundle adjustment of one
+step.
 
 A point is seen at p in the previous frame, with an inverse depth rho that is known so well as sigma says, and at q in the current one.
 The cost is
@@ -13,7 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfm_odometry.tracking.trajectory import invert_rigid, nearest_rotation, rotation_from_vector, rotation_vector
+from sfm_odometry.tracking.trajectory import (
+    invert_rigid,
+    nearest_rotation,
+    rotation_from_vector,
+    rotation_vector,
+)
 
 ITERATIONS = 10
 STOP_RAD = 1e-5
@@ -28,7 +34,7 @@ LARGEST_SHRINKING = 0.3
 
 
 @dataclass(frozen=True)
-class SeenPoints:
+class Correspondences:
     """Points tracked from the previous into the current frame."""
 
     previous: np.ndarray
@@ -50,7 +56,8 @@ class TrackedMotion:
     previous_from_current: np.ndarray
     """(4, 4) float64."""
     information: np.ndarray
-    """(6, 6) of a small motion in the current camera's axes, translation then rotation, as if the points erred alone."""
+    """(6, 6) of a small motion in the current camera's axes, translation then rotation, as if
+    the points erred alone."""
     inverse_depth: np.ndarray
     """(N,) in the previous frame."""
     variance: np.ndarray
@@ -72,9 +79,15 @@ class TrackPrior:
 
 
 def align_tracks(
-    points: SeenPoints, intrinsics: np.ndarray, prior: TrackPrior, robust_threshold: float, robust_depth: float, noise_floor: float
+    points: Correspondences,
+    intrinsics: np.ndarray,
+    prior: TrackPrior,
+    robust_threshold: float,
+    robust_depth: float,
+    noise_floor: float,
 ) -> TrackedMotion:
-    """The motion of points (N >= 3) from the prior's on; thresholds of the robust norms in standard deviations, noise_floor in pixels."""
+    """The motion of points (N >= 3) from the prior's on; thresholds of the robust norms in
+    standard deviations, noise_floor in pixels."""
     rays, seen = _rays(points.previous, intrinsics), np.ascontiguousarray(points.current.T)
     trust = np.broadcast_to(points.trust, len(points.previous))
     motion, inverse_depth = prior.previous_from_current.copy(), points.inverse_depth.copy()
@@ -87,7 +100,8 @@ def align_tracks(
         weights = 1.0 / (scale**2 + squared / robust_threshold**2)
         off = inverse_depth - points.inverse_depth
         depth_weights = depth_information / (1.0 + off**2 * (depth_information / robust_depth**2))
-        # Of each point: its inverse depth's own information and gradient, and what it shares with the motion.
+        # Of each point: its inverse depth's own information and gradient, and what it shares with
+        # the motion.
         disparity, along = (by_depth**2).sum(0), (by_depth * residuals).sum(0)
         own = weights * disparity + depth_weights
         gradient_own = weights * along + depth_weights * off
@@ -96,30 +110,46 @@ def align_tracks(
         counted = shared * (trust / own)
         information = weighted @ by_motion.reshape(6, -1).T + prior.information - counted @ shared.T
         difference = _difference(prior.previous_from_current, motion)
-        gradient = weighted @ residuals.ravel() + prior.information @ difference - counted @ gradient_own
-        gradient[:3] += _stretching(motion, disparity, along, weights, depth_weights * off**2, own, trust)
+        gradient = (
+            weighted @ residuals.ravel() + prior.information @ difference - counted @ gradient_own
+        )
+        gradient[:3] += _stretching(
+            motion, disparity, along, weights, depth_weights * off**2, own, trust
+        )
         step = -np.linalg.solve(information, gradient)
         motion = _moved(motion, step)
-        inverse_depth = np.maximum(inverse_depth - (gradient_own + step @ shared) / own, LARGEST_SHRINKING * inverse_depth)
+        inverse_depth = np.maximum(
+            inverse_depth - (gradient_own + step @ shared) / own, LARGEST_SHRINKING * inverse_depth
+        )
         if np.abs(step[3:]).max() < STOP_RAD:
             break
     motion[:3, :3] = nearest_rotation(motion[:3, :3])
     return TrackedMotion(motion, information, inverse_depth, 1.0 / own, errors, scale)
 
 
-def project(places: np.ndarray, inverse_depth: np.ndarray, previous_from_current: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+def project(
+    places: np.ndarray,
+    inverse_depth: np.ndarray,
+    previous_from_current: np.ndarray,
+    intrinsics: np.ndarray,
+) -> np.ndarray:
     """Where points at pixels (N, 2) of the previous frame are seen in the current one, (N, 2)."""
     points = _moved_points(_rays(places, intrinsics), inverse_depth, previous_from_current)
     return (points[:2] / points[2]).T * intrinsics[[0, 1], [0, 1]] + intrinsics[:2, 2]
 
 
 def inverse_depth_after(
-    places: np.ndarray, inverse_depth: np.ndarray, variance: np.ndarray, previous_from_current: np.ndarray, intrinsics: np.ndarray
+    places: np.ndarray,
+    inverse_depth: np.ndarray,
+    variance: np.ndarray,
+    previous_from_current: np.ndarray,
+    intrinsics: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse depths (N,) of points of the previous frame, seen from the current one, and their variances; <= 0: behind it.
+    """Inverse depths (N,) of points of the previous frame, seen from the current one, and their
+    variances; <= 0: behind it.
 
-    With the point at ray / rho, its depth in the current frame is a / rho + b. So rho' = rho / (a + b rho), and
-    d rho' / d rho = a / (a + b rho)^2.
+    With the point at ray / rho, its depth in the current frame is a / rho + b. So rho' = rho / (a +
+    b rho), and d rho' / d rho = a / (a + b rho)^2.
     """
     current_from_previous = invert_rigid(previous_from_current)
     along = current_from_previous[2, :3] @ _rays(places, intrinsics)
@@ -143,11 +173,17 @@ def _moved_points(rays: np.ndarray, inverse_depth: np.ndarray, motion: np.ndarra
 
 
 def _linearised(
-    rays: np.ndarray, inverse_depth: np.ndarray, seen: np.ndarray, motion: np.ndarray, intrinsics: np.ndarray
+    rays: np.ndarray,
+    inverse_depth: np.ndarray,
+    seen: np.ndarray,
+    motion: np.ndarray,
+    intrinsics: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Residuals q - pi (2, N) of seen places (2, N), and their derivatives by a small motion (6, 2, N) and by the inverse depth (2, N).
+    """Residuals q - pi (2, N) of seen places (2, N), and their derivatives by a small motion (6, 2,
+    N) and by the inverse depth (2, N).
 
-    A small motion xi in the current camera's axes, T exp(xi), moves the points X of that frame to X - v - w x X = X - v + X x w.
+    A small motion xi in the current camera's axes, T exp(xi), moves the points X of that frame to X
+    - v - w x X = X - v + X x w.
     """
     points = _moved_points(rays, inverse_depth, motion)
     focal, centre = intrinsics[[0, 1], [0, 1], None], intrinsics[:2, 2:]
@@ -155,7 +191,11 @@ def _linearised(
     residuals = seen - (directions * focal + centre)
     x, y, z = points
     by_motion = np.zeros((6, 2, rays.shape[1]))
-    by_x, by_y, by_z = by_motion[0, 0], by_motion[1, 1], by_motion[2]  # u depends on x and z, v on y and z
+    by_x, by_y, by_z = (
+        by_motion[0, 0],
+        by_motion[1, 1],
+        by_motion[2],
+    )  # u depends on x and z, v on y and z
     np.divide(focal[0], z, out=by_x)
     np.divide(focal[1], z, out=by_y)
     np.multiply(directions, by_motion[[0, 1], [0, 1]], out=by_z)
@@ -184,10 +224,12 @@ def _stretching(
 ) -> np.ndarray:
     """Gradient (3,) by the translation that takes back what sigmas too large do to its length.
 
-    Along its epipolar line a point errs by e = f - L rho0 with the variance V = s^2 + (L sigma)^2. Where the inverse depths really err by
-    sigma_a, the expected gradient of e^2 / (2 V) by L at the truth is L s^2 (sigma_a^2 - sigma^2) / V^2, not zero: noise of the
-    images is taken for depth, and the step becomes longer, a little more with each step. The ratio of the variances is measured.
-    disparity: (N,) squares of the derivatives by the inverse depths; along: (N,) these derivatives times the residuals.
+    Along its epipolar line a point errs by e = f - L rho0 with the variance V = s^2 + (L sigma)^2.
+    Where the inverse depths really err by sigma_a, the expected gradient of e^2 / (2 V) by L at the
+    truth is L s^2 (sigma_a^2 - sigma^2) / V^2, not zero: noise of the images is taken for depth,
+    and the step becomes longer, a little more with each step. The ratio of the variances is
+    measured. disparity: (N,) squares of the derivatives by the inverse depths; along: (N,) these
+    derivatives times the residuals.
     """
     translation = motion[:3, :3].T @ motion[:3, 3]
     by_depths = weights * disparity / own  # (L sigma)^2 / V of each point

@@ -8,7 +8,9 @@ from benchmarks.data import main
 def test_the_benchmark_measures_both_ways_on_the_same_images(capsys):
     pytest.importorskip("skimage", reason="scikit-image is not installed: make setup brings it")
     assert main(["--frames", "8", "--repeats", "1"]) == 0
-    rates = {line.split()[0]: float(line.split()[1]) for line in capsys.readouterr().out.splitlines()}
+    rates = {
+        line.split()[0]: float(line.split()[1]) for line in capsys.readouterr().out.splitlines()
+    }
     assert set(rates) == {"prepare", "skimage", "snippets"}
     assert min(rates.values()) > 0
 

@@ -1,4 +1,5 @@
-"""The benchmark as its user starts it, over real DDS; no bounds on speed, which is the machine's."""
+"""The benchmark as its user starts it, over real DDS; no bounds on speed, which is the
+machine's."""
 
 import json
 import math
@@ -17,7 +18,9 @@ def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = child_environment()
     environment.pop("ROS_DOMAIN_ID", None)  # a domain of its own
     command = [sys.executable, "-m", "benchmarks.node", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE_S
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,11 @@ def quick(tmp_path_factory) -> tuple[dict, str]:
 def numbers(value: object) -> list[float]:
     """All numbers of nested lists and dictionaries."""
     if isinstance(value, dict | list):
-        return [number for item in (value.values() if isinstance(value, dict) else value) for number in numbers(item)]
+        return [
+            number
+            for item in (value.values() if isinstance(value, dict) else value)
+            for number in numbers(item)
+        ]
     return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
@@ -53,9 +60,14 @@ def test_latencies_and_costs_make_sense(quick):
         assert 0.0 < load["easy_latency_ms_median"] <= load["easy_latency_ms_p99"]
         assert load["easy_frames"] > load["easy_lost"]
         assert load["cpu_ms_per_frame"] > 1.0
-        assert sum(load["cpu_ms_per_frame_by_thread"].values()) == pytest.approx(load["cpu_ms_per_frame"], rel=0.3)
+        assert sum(load["cpu_ms_per_frame_by_thread"].values()) == pytest.approx(
+            load["cpu_ms_per_frame"], rel=0.3
+        )
         assert 100.0 < load["resident_mib"] < 4000.0
-        assert load["held_hz"] is None or 0.0 < load["held_latency_ms_median"] <= load["held_latency_ms_p99"]
+        assert (
+            load["held_hz"] is None
+            or 0.0 < load["held_latency_ms_median"] <= load["held_latency_ms_p99"]
+        )
 
 
 def test_only_who_listens_gets_depth_mask_and_cloud(quick):
@@ -63,7 +75,12 @@ def test_only_who_listens_gets_depth_mask_and_cloud(quick):
     alone, everything, papers = (node["heard"] for node in found["nodes"])
     assert alone == {}
     assert set(papers) == {"depth/image_rect", "depth/camera_info", "mask/image"}
-    assert set(everything) == {"depth/image_rect", "depth/camera_info", "mask/image", "depth/points"}
+    assert set(everything) == {
+        "depth/image_rect",
+        "depth/camera_info",
+        "mask/image",
+        "depth/points",
+    }
     assert all(count > 0 for count in everything.values())
 
 
@@ -71,7 +88,13 @@ def test_the_stages_hold_what_was_worked_on(quick):
     found, _ = quick
     alone, everything = (result["stages_ms"] for result in found["stages"])
     for stages in (alone, everything):
-        assert {"decode the message", "resize to the network's input", "depth network", "pose network", "odometry and TF"} <= set(stages)
+        assert {
+            "decode the message",
+            "resize to the network's input",
+            "depth network",
+            "pose network",
+            "odometry and TF",
+        } <= set(stages)
         assert stages["depth network"] > stages["decode the message"]
     assert "mask" not in alone and "depth, its colours and cloud" not in alone
     assert everything["mask"] > 0.0 and everything["depth, its colours and cloud"] > 0.0
@@ -82,8 +105,12 @@ def test_the_table_says_the_same_as_the_file(quick):
     for node in found["nodes"]:
         load = node["load"]
         latency = f"{load['easy_latency_ms_median']:.1f} / {load['easy_latency_ms_p99']:.1f}"
-        assert any(line.startswith(f"{node['setup']}  ") and latency in line for line in words.splitlines())
-    assert words.count(" met\n") + words.count(" missed\n") == sum(goal["seen"] is not None for goal in found["wanted"])
+        assert any(
+            line.startswith(f"{node['setup']}  ") and latency in line for line in words.splitlines()
+        )
+    assert words.count(" met\n") + words.count(" missed\n") == sum(
+        goal["seen"] is not None for goal in found["wanted"]
+    )
 
 
 def test_a_model_that_is_not_there_is_named():

@@ -40,11 +40,14 @@ def test_the_corridor_is_a_camera_that_drives_ahead_without_end():
     camera = CAMERA.resized(620, 188)
     images = corridor(camera, 48)
     assert all(image.shape == (188, 620, 3) and image.dtype == np.uint8 for image in images)
-    # The road at two depths STEP_M apart: what is at the one now was at the other a frame ago, and the last frame leads to the first.
+    # The road at two depths STEP_M apart: what is at the one now was at the other a frame ago, and
+    # the last frame leads to the first.
     column, far = camera.cx, 9.0
     rows = [camera.cy + camera.fy * 1.65 / depth for depth in (far, far - STEP_M)]
     for earlier, later in zip(images, [*images[1:], images[0]], strict=True):
-        before, after = (bilinear(image, row, column) for image, row in zip((earlier, later), rows, strict=True))
+        before, after = (
+            bilinear(image, row, column) for image, row in zip((earlier, later), rows, strict=True)
+        )
         assert abs(float(before - after)) < 12.0  # haze and blur differ a little
     assert np.std([image[160, 310, 0] for image in images]) > 5.0
 
@@ -55,7 +58,10 @@ def bilinear(image: np.ndarray, row: float, column: float) -> float:
 
 def test_noise_goes_on_at_its_edges():
     noise = periodic_noise(256, 1)
-    inside, across = np.abs(np.diff(noise, axis=1)).mean(), np.abs(noise[:, 0] - noise[:, -1]).mean()
+    inside, across = (
+        np.abs(np.diff(noise, axis=1)).mean(),
+        np.abs(noise[:, 0] - noise[:, -1]).mean(),
+    )
     assert across < 1.5 * inside
     assert noise.min() >= 0.0 and noise.max() <= 1.0 and noise.std() > 0.1
 
@@ -114,7 +120,9 @@ def test_medians_are_of_the_frames_within_the_time():
 
 
 def test_of_what_comes_now_and_then_the_mean_is_told():
-    frames = [(second * 10**9, {TAKING: float(second == 2), "bookkeeping": 1.0}) for second in range(4)]
+    frames = [
+        (second * 10**9, {TAKING: float(second == 2), "bookkeeping": 1.0}) for second in range(4)
+    ]
     assert median_ms(frames, (0.0, 3.0)) == {TAKING: 0.25, "bookkeeping": 1.0}
 
 
@@ -136,12 +144,17 @@ def test_every_stage_is_where_the_clock_looks_for_it():
     import sys
 
     code = "from benchmarks.node.stages import StageClock, install; install(StageClock())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)  # not here: it stays in the process
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )  # not here: it stays in the process
     assert done.returncode == 0, done.stderr
     assert callable(install)
 
 
-@pytest.mark.parametrize(("seen", "at_least", "met"), [(40.0, True, True), (39.9, True, False), (40.0, False, True), (41.0, False, False)])
+@pytest.mark.parametrize(
+    ("seen", "at_least", "met"),
+    [(40.0, True, True), (39.9, True, False), (40.0, False, True), (41.0, False, False)],
+)
 def test_a_goal_is_met_at_its_limit(seen, at_least, met):
     assert Goal("rate", 40.0, "", seen, at_least).met is met
     assert not Goal("rate", 40.0, "", None, at_least).met

@@ -16,7 +16,9 @@ FRAMES = 1000
 def test_a_short_soak_ends_well() -> None:
     """In a process of its own: the memory is the node's."""
     command = python_command("benchmarks.soak", "--frames", str(FRAMES), "--seed", "3")
-    soak = subprocess.run(command, env=child_environment(), capture_output=True, text=True, timeout=300)
+    soak = subprocess.run(
+        command, env=child_environment(), capture_output=True, text=True, timeout=300
+    )
     assert soak.returncode == 0, soak.stdout + soak.stderr
     assert soak.stdout.splitlines()[-1] == "soak: all is well"
     assert f"frames_received {FRAMES}" in soak.stdout
@@ -29,7 +31,9 @@ GOOD = (100.0, 4, 30)
 def finished(**changes: object) -> SimpleNamespace:
     """A run that went well, but for the changes."""
     listener = {"messages": 10, "not_finite": 0, "quaternion_error": 1e-15, "longest_queue": 3}
-    status = dict.fromkeys(("frames_received", *ACCOUNTED, "gaps", "clock_jumps", "losses"), 0) | {"frames_published": 9}
+    status = dict.fromkeys(("frames_received", *ACCOUNTED, "gaps", "clock_jumps", "losses"), 0) | {
+        "frames_published": 9
+    }
     listener |= {name: value for name, value in changes.items() if name in listener}
     status |= {name: value for name, value in changes.items() if name in status}
     return SimpleNamespace(listener=SimpleNamespace(status=status, **listener), faults=Counter())

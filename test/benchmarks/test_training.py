@@ -8,7 +8,13 @@ import torch
 
 from benchmarks.training import contenders
 from benchmarks.training.__main__ import main
-from benchmarks.training.contenders import compact_config, our_learner, papers_config, plain_step, random_batch
+from benchmarks.training.contenders import (
+    compact_config,
+    our_learner,
+    papers_config,
+    plain_step,
+    random_batch,
+)
 from benchmarks.training.data import random_sampler
 from benchmarks.training.gpu import data_wait
 from benchmarks.training.throughput import ALWAYS, Plan, Row, Table, _cells
@@ -34,7 +40,10 @@ def test_the_plain_step_has_the_same_loss_and_gradients_as_ours(frames):
     assert float(ours.detach()) == pytest.approx(float(theirs.detach()), rel=1e-5)
     ours.backward()
     theirs.backward()
-    for mine, other in ((learner.model.depth_net, plain.depth_net), (learner.model.pose_net, plain.pose_net)):
+    for mine, other in (
+        (learner.model.depth_net, plain.depth_net),
+        (learner.model.pose_net, plain.pose_net),
+    ):
         for parameter, same in zip(mine.parameters(), other.parameters(), strict=True):
             assert float((parameter.grad - same.grad).norm()) <= 0.02 * float(same.grad.norm())
 
@@ -58,7 +67,9 @@ def test_all_contenders_have_the_same_objective():
 
 
 def test_it_prints_samples_a_second_and_ratios(capsys):
-    assert main(["--frames", "3", "--steps", "1", "--rounds", "1", "--device", "cpu", "--json"]) == 0
+    assert (
+        main(["--frames", "3", "--steps", "1", "--rounds", "1", "--device", "cpu", "--json"]) == 0
+    )
     result = json.loads(capsys.readouterr().out)
     steps = result["3 frames"]["steps"]
     assert len(steps) == 3
@@ -68,9 +79,25 @@ def test_it_prints_samples_a_second_and_ratios(capsys):
 
 
 def test_the_table_has_a_row_for_each_way(capsys):
-    sizes = ["--steps", "1", "--rounds", "1", "--device", "cpu", "--recipes", "sfmlearner", "default", "--batches", "1"]
+    sizes = [
+        "--steps",
+        "1",
+        "--rounds",
+        "1",
+        "--device",
+        "cpu",
+        "--recipes",
+        "sfmlearner",
+        "default",
+        "--batches",
+        "1",
+    ]
     assert main(["--table", *sizes]) == 0
-    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    rows = [
+        line.strip("| ").split(" | ")
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("| ")
+    ]
     assert [row[:3] for row in rows[1:]] == [
         ["sfmlearner", "1", "plain"],
         ["sfmlearner", "1", "eager"],
@@ -84,13 +111,20 @@ def test_the_table_has_a_row_for_each_way(capsys):
 
 def test_a_row_that_takes_long_to_prepare_comes_with_its_batch():
     cells = list(_cells(Plan(recipes=("sfmlearner", "vid2depth"), batches=(64, 4), compiled=(64,))))
-    assert cells[:5] == [(way, 64, "sfmlearner") for way in ALWAYS] + [(way, 64, "vid2depth") for way in ("eager", "graph")]
-    assert cells[5:7] == [("graph, float32", 64, "sfmlearner"), ("compile + graph", 64, "sfmlearner")]
+    assert cells[:5] == [(way, 64, "sfmlearner") for way in ALWAYS] + [
+        (way, 64, "vid2depth") for way in ("eager", "graph")
+    ]
+    assert cells[5:7] == [
+        ("graph, float32", 64, "sfmlearner"),
+        ("compile + graph", 64, "sfmlearner"),
+    ]
     assert [batch for _, batch, _ in cells[7:]] == [4] * 5
 
 
 def test_what_does_not_run_is_a_row_too():
-    line = Table().line(Row("default", 256, "graph", "bfloat16", float("nan"), 0.0, "out of memory"))
+    line = Table().line(
+        Row("default", 256, "graph", "bfloat16", float("nan"), 0.0, "out of memory")
+    )
     assert line == "| default | 256 | graph | bfloat16 | out of memory | | | |"
 
 

@@ -17,7 +17,14 @@ def track(frames: list[int], frames_in: int) -> Track:
     poses = np.tile(np.eye(4), (len(frames), 1, 1))
     poses[:, 2, 3] = frames
     stamps_ns = np.array(frames) * 10**8
-    return Track(np.array(frames), stamps_ns, poses, np.zeros((len(frames), 6)), np.ones(len(frames)), frames_in)
+    return Track(
+        np.array(frames),
+        stamps_ns,
+        poses,
+        np.zeros((len(frames), 6)),
+        np.ones(len(frames)),
+        frames_in,
+    )
 
 
 def test_an_output_that_cannot_be_written_is_refused_in_one_line_before_any_work(tmp_path, capsys):
@@ -44,7 +51,9 @@ def test_bad_input_is_refused_in_one_line(tmp_path, capsys, arguments, complaint
     assert complaint in err
 
 
-@pytest.mark.parametrize("arguments", [["--frames", "0"], ["--rate", "-1"], ["--rate", "nan"], ["--frames", "many"]])
+@pytest.mark.parametrize(
+    "arguments", [["--frames", "0"], ["--rate", "-1"], ["--rate", "nan"], ["--frames", "many"]]
+)
 def test_nonsense_on_the_command_line_is_refused(tmp_path, arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--out", str(tmp_path), *arguments])
@@ -85,7 +94,11 @@ def test_rows_around_lost_frames_say_which_frame_they_are(tmp_path):
 
 
 def test_metrics_have_the_agreed_names(tmp_path):
-    outputs.write_metrics(tmp_path, Measures(frames_in=9, frames_processed=8, latency_ms_median=21.5), {"model": "small"})
+    outputs.write_metrics(
+        tmp_path,
+        Measures(frames_in=9, frames_processed=8, latency_ms_median=21.5),
+        {"model": "small"},
+    )
     metrics = json.loads((tmp_path / outputs.METRICS).read_text())
     agreed = {
         "ate_5frame", "ate_7dof_m", "t_err_percent", "r_err_deg_per_100m", "frames_in", "frames_processed",
@@ -103,7 +116,10 @@ def test_progress_is_one_line_on_a_terminal_and_few_lines_in_a_log(capsys):
     for done in (1, 2, 3):
         progress.count("tracking", done, 3)
     progress.say("done")
-    assert "".join(written) == "\rtracking: 1 of 3 frames\rtracking: 2 of 3 frames\rtracking: 3 of 3 frames\ndone\n"
+    assert (
+        "".join(written)
+        == "\rtracking: 1 of 3 frames\rtracking: 2 of 3 frames\rtracking: 3 of 3 frames\ndone\n"
+    )
 
     written.clear()
     log = Progress(SimpleNamespace(isatty=lambda: False, write=written.append, flush=lambda: None))

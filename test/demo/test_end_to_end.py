@@ -26,7 +26,14 @@ def start_demo(*arguments: str, mark: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "demo", *arguments]
     environment = child_environment() | {MARK: mark}
     environment.pop("ROS_DOMAIN_ID", None)  # a domain of its own
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def processes_of(mark: str) -> list[str]:
@@ -46,7 +53,19 @@ def demo_output(tmp_path_factory) -> tuple[Path, str]:
     """The folder and the words of one whole demo, at a gentle rate."""
     out = tmp_path_factory.mktemp("demo") / "out"
     mark = uuid.uuid4().hex
-    demo = start_demo("--out", str(out), "--frames", str(FRAMES), "--size", "208x64", "--seed", "3", "--rate", "5", mark=mark)
+    demo = start_demo(
+        "--out",
+        str(out),
+        "--frames",
+        str(FRAMES),
+        "--size",
+        "208x64",
+        "--seed",
+        "3",
+        "--rate",
+        "5",
+        mark=mark,
+    )
     words, _ = demo.communicate(timeout=DEADLINE_S)
     assert demo.returncode == 0, words
     assert processes_of(mark) == []
@@ -87,7 +106,9 @@ def test_ctrl_c_ends_the_demo_and_its_children(demo_output, tmp_path):
     out, _ = demo_output
     assert open_sequence(out / "drive").poses is not None
     mark = uuid.uuid4().hex
-    demo = start_demo("--out", str(tmp_path), "--sequence", str(out / "drive"), "--rate", "2", mark=mark)
+    demo = start_demo(
+        "--out", str(tmp_path), "--sequence", str(out / "drive"), "--rate", "2", mark=mark
+    )
     deadline_s = time.monotonic() + DEADLINE_S
     while not any("kitti_player" in command for command in processes_of(mark)):
         assert demo.poll() is None, demo.communicate()[0]
@@ -106,9 +127,21 @@ def test_a_corrupt_image_ends_the_demo_with_the_players_words(demo_output, tmp_p
     corrupt = tmp_path / "drive"
     subprocess.run(["cp", "-r", str(out / "drive"), str(corrupt)], check=True)
     (corrupt / "image_2" / "000010.png").write_bytes(b"no image")
-    demo = start_demo("--out", str(tmp_path / "out"), "--sequence", str(corrupt), "--rate", "20", mark=uuid.uuid4().hex)
+    demo = start_demo(
+        "--out",
+        str(tmp_path / "out"),
+        "--sequence",
+        str(corrupt),
+        "--rate",
+        "20",
+        mark=uuid.uuid4().hex,
+    )
     words, _ = demo.communicate(timeout=DEADLINE_S)
     assert demo.returncode == 2, words
-    assert re.search(r"^error: the player failed with exit code 2; its log is .*kitti_player\.log", words, re.MULTILINE)
+    assert re.search(
+        r"^error: the player failed with exit code 2; its log is .*kitti_player\.log",
+        words,
+        re.MULTILINE,
+    )
     assert "000010.png" in words
     assert "Traceback" not in words

@@ -8,7 +8,8 @@ RATE_HZ = 10.0
 
 
 def arc(frames: int, step: float, turn_rad: float) -> np.ndarray:
-    """Optical poses of a camera that drives `step` along its axis and turns right by `turn_rad`, each frame."""
+    """Optical poses of a camera that drives `step` along its axis and turns right by `turn_rad`,
+    each frame."""
     cosine, sine = np.cos(turn_rad), np.sin(turn_rad)
     motion = np.array([[cosine, 0, sine, 0], [0, 1, 0, 0], [-sine, 0, cosine, step], [0, 0, 0, 1]])
     poses = [np.eye(4)]
@@ -17,7 +18,9 @@ def arc(frames: int, step: float, turn_rad: float) -> np.ndarray:
     return np.stack(poses)
 
 
-def track_of_poses(poses: np.ndarray, frames_in: int | None = None, latencies_ms: np.ndarray | None = None) -> Track:
+def track_of_poses(
+    poses: np.ndarray, frames_in: int | None = None, latencies_ms: np.ndarray | None = None
+) -> Track:
     count = len(poses)
     return Track(
         frames=np.arange(count),
@@ -36,14 +39,21 @@ def test_a_perfect_path_of_unknown_scale_has_no_error_and_gives_the_scale_back()
     measures = measure(track_of_poses(estimate), truth)
     assert measures.scale == pytest.approx(25.0)
     assert measures.path_length_m == pytest.approx(199.0)
-    for error in (measures.ate_5frame, measures.ate_7dof_m, measures.t_err_percent, measures.r_err_deg_per_100m):
+    for error in (
+        measures.ate_5frame,
+        measures.ate_7dof_m,
+        measures.t_err_percent,
+        measures.r_err_deg_per_100m,
+    ):
         assert error == pytest.approx(0.0, abs=1e-5)
 
 
 def test_a_known_drift_in_rotation_is_found():
     truth, estimate = arc(300, 1.0, 0.0), arc(300, 1.0, np.radians(0.01))
     # 0.01 degree a metre is 1 degree in 100 m, whatever the alignment.
-    assert measure(track_of_poses(estimate), truth).r_err_deg_per_100m == pytest.approx(1.0, rel=0.02)
+    assert measure(track_of_poses(estimate), truth).r_err_deg_per_100m == pytest.approx(
+        1.0, rel=0.02
+    )
 
 
 def test_a_drive_too_short_for_segments_has_the_other_numbers():

@@ -38,7 +38,9 @@ def test_a_data_uri_holds_the_picture_no_wider_than_asked():
     picture[..., 0] = 200
     uri = to_data_uri(picture, width=200)
     assert uri.startswith("data:image/jpeg;base64,")
-    decoded = cv2.imdecode(np.frombuffer(base64.b64decode(uri.split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(
+        np.frombuffer(base64.b64decode(uri.split(",")[1]), np.uint8), cv2.IMREAD_COLOR
+    )
     assert decoded.shape == (50, 200, 3)
     assert decoded[25, 100, 2] > 150  # OpenCV's order: red is last
 
@@ -46,7 +48,9 @@ def test_a_data_uri_holds_the_picture_no_wider_than_asked():
 def test_rendered_depth_is_read_in_metres_and_other_files_are_refused(tmp_path):
     path = tmp_path / "000000.png"
     cv2.imwrite(str(path), np.array([[256, 0], [640, 25600]], np.uint16))
-    np.testing.assert_array_equal(read_depth(path), np.array([[1.0, np.nan], [2.5, 100.0]], np.float32))
+    np.testing.assert_array_equal(
+        read_depth(path), np.array([[1.0, np.nan], [2.5, 100.0]], np.float32)
+    )
     with pytest.raises(ImageError, match=r"missing\.png: expected a 16-bit depth PNG"):
         read_depth(tmp_path / "missing.png")
 

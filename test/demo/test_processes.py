@@ -7,12 +7,25 @@ import time
 
 import pytest
 
-from demo.processes import WHEELS_GUARD, Child, ChildError, child_environment, domain_id, log_tail, ros_environment
+from demo.processes import (
+    WHEELS_GUARD,
+    Child,
+    ChildError,
+    child_environment,
+    domain_id,
+    log_tail,
+    ros_environment,
+)
 from sfm_odometry.errors import InputError
 
 
 def python(code: str, tmp_path) -> Child:
-    return Child("worker", [sys.executable, "-c", code], tmp_path / "logs" / "worker.log", child_environment())
+    return Child(
+        "worker",
+        [sys.executable, "-c", code],
+        tmp_path / "logs" / "worker.log",
+        child_environment(),
+    )
 
 
 def wait_for_log(child: Child, text: str) -> None:
@@ -45,7 +58,9 @@ def test_a_child_that_ends_too_early_is_noticed_even_when_it_returns_0(tmp_path)
     with python("pass", tmp_path) as child:
         assert child.wait(30)
         child.check_success()
-        with pytest.raises(ChildError, match=r"ended too early with exit code 0; its log is .* and is empty"):
+        with pytest.raises(
+            ChildError, match=r"ended too early with exit code 0; its log is .* and is empty"
+        ):
             child.check_alive()
 
 
@@ -78,7 +93,10 @@ print("ready"); time.sleep(60)
 
 
 def test_no_child_outlives_its_block_when_the_block_is_interrupted(tmp_path):
-    with pytest.raises(KeyboardInterrupt), python("import time; print('ready'); time.sleep(60)", tmp_path) as child:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        python("import time; print('ready'); time.sleep(60)", tmp_path) as child,
+    ):
         wait_for_log(child, "ready")
         raise KeyboardInterrupt
     assert not child.running()
@@ -115,7 +133,9 @@ def test_the_domain_of_the_environment_is_kept_and_a_bad_one_refused(monkeypatch
     assert ros_environment()["ROS_DOMAIN_ID"] == "42"
     for bad in ("home", "-1", "300"):
         monkeypatch.setenv("ROS_DOMAIN_ID", bad)
-        with pytest.raises(InputError, match=f"ROS_DOMAIN_ID='{bad}': expected a number from 0 to 232"):
+        with pytest.raises(
+            InputError, match=f"ROS_DOMAIN_ID='{bad}': expected a number from 0 to 232"
+        ):
             domain_id()
 
 

@@ -4,8 +4,11 @@ import pytest
 from demo.recording import OdometrySample, Recording, camera_track, read_publish_log, track_of
 from sfm_odometry.errors import InputError
 
-# An optical frame on a robot: z ahead, x right, y down, half a metre ahead of base_link and 1.6 m up.
-BASE_FROM_CAMERA = np.array([[0.0, 0.0, 1.0, 0.5], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 1.6], [0.0, 0.0, 0.0, 1.0]])
+# An optical frame on a robot: z ahead, x right, y down, half a metre ahead of base_link and 1.6 m
+# up.
+BASE_FROM_CAMERA = np.array(
+    [[0.0, 0.0, 1.0, 0.5], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 1.6], [0.0, 0.0, 0.0, 1.0]]
+)
 
 
 def yawed(yaw_rad: float, x: float, y: float) -> np.ndarray:
@@ -15,8 +18,12 @@ def yawed(yaw_rad: float, x: float, y: float) -> np.ndarray:
     return pose
 
 
-def sample(stamp_ns: int, received_ns: int, odom_from_base: np.ndarray | None = None) -> OdometrySample:
-    return OdometrySample(stamp_ns, received_ns, np.eye(4) if odom_from_base is None else odom_from_base, np.zeros(6))
+def sample(
+    stamp_ns: int, received_ns: int, odom_from_base: np.ndarray | None = None
+) -> OdometrySample:
+    return OdometrySample(
+        stamp_ns, received_ns, np.eye(4) if odom_from_base is None else odom_from_base, np.zeros(6)
+    )
 
 
 def test_a_robot_that_drives_ahead_moves_its_camera_along_the_optical_axis():
@@ -26,8 +33,11 @@ def test_a_robot_that_drives_ahead_moves_its_camera_along_the_optical_axis():
 
 
 def test_turning_left_on_the_spot_swings_the_camera_to_the_left_by_its_lever():
-    track = camera_track(np.stack([yawed(0.0, 0.0, 0.0), yawed(np.pi / 2, 0.0, 0.0)]), BASE_FROM_CAMERA)
-    # The camera sits 0.5 m ahead of the turning point: afterwards it is 0.5 m to the left (-x) and 0.5 m back (-z), facing -x.
+    track = camera_track(
+        np.stack([yawed(0.0, 0.0, 0.0), yawed(np.pi / 2, 0.0, 0.0)]), BASE_FROM_CAMERA
+    )
+    # The camera sits 0.5 m ahead of the turning point: afterwards it is 0.5 m to the left (-x) and
+    # 0.5 m back (-z), facing -x.
     np.testing.assert_allclose(track[1, :3, 3], [-0.5, 0.0, -0.5], atol=1e-12)
     np.testing.assert_allclose(track[1, :3, 2], [-1.0, 0.0, 0.0], atol=1e-12)
 
@@ -35,13 +45,18 @@ def test_turning_left_on_the_spot_swings_the_camera_to_the_left_by_its_lever():
 def test_the_track_does_not_depend_on_where_the_odom_frame_lies():
     poses = np.stack([yawed(0.1 * k, 1.0 * k, 0.3 * k) for k in range(4)])
     elsewhere = yawed(1.2, 30.0, -7.0)
-    np.testing.assert_allclose(camera_track(elsewhere @ poses, BASE_FROM_CAMERA), camera_track(poses, BASE_FROM_CAMERA), atol=1e-12)
+    np.testing.assert_allclose(
+        camera_track(elsewhere @ poses, BASE_FROM_CAMERA),
+        camera_track(poses, BASE_FROM_CAMERA),
+        atol=1e-12,
+    )
 
 
 def test_latency_is_arrival_of_the_odometry_minus_publishing_of_its_own_image():
     published = {10: 1_000_000_000, 20: 1_100_000_000, 30: 1_200_000_000}
     recording = Recording(
-        odometry=[sample(20, 1_130_000_000), sample(10, 1_131_000_000), sample(30, 1_240_000_000)], base_from_camera=BASE_FROM_CAMERA
+        odometry=[sample(20, 1_130_000_000), sample(10, 1_131_000_000), sample(30, 1_240_000_000)],
+        base_from_camera=BASE_FROM_CAMERA,
     )
     track = track_of(recording, published)
     assert track.frames.tolist() == [0, 1, 2]

@@ -22,7 +22,11 @@ class Page(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
-        self.references += [value for name, value in attrs if name in ("src", "href", "xlink:href", "srcset", "data", "action")]
+        self.references += [
+            value
+            for name, value in attrs
+            if name in ("src", "href", "xlink:href", "srcset", "data", "action")
+        ]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -41,14 +45,37 @@ def report(count: int = 40, truth: bool = True) -> Report:
     latencies_ms[:4] = [431.0, 331.0, 231.0, 131.0][:count]
     poses = np.tile(np.eye(4), (count, 1, 1))
     poses[:, :3, 3] = path
-    track = Track(np.arange(count), np.arange(count) * 10**8, poses, np.zeros((count, 6)), latencies_ms, frames_in=count + 1)
+    track = Track(
+        np.arange(count),
+        np.arange(count) * 10**8,
+        poses,
+        np.zeros((count, 6)),
+        latencies_ms,
+        frames_in=count + 1,
+    )
     motion = Motion(ahead[1:], np.ones(count - 1), np.zeros(count - 1))
     rng = np.random.default_rng(3)
     image = rng.integers(0, 255, (40, 120, 3), dtype=np.uint8)
-    panel = PanelRow(7, 0.7, image, rng.uniform(1.0, 50.0, (16, 48)).astype(np.float32), np.full((16, 48), 255, np.uint8), None)
-    measures = Measures(frames_in=count + 1, frames_processed=count, latency_ms_median=25.0, latency_ms_p99=26.4)
+    panel = PanelRow(
+        7,
+        0.7,
+        image,
+        rng.uniform(1.0, 50.0, (16, 48)).astype(np.float32),
+        np.full((16, 48), 255, np.uint8),
+        None,
+    )
+    measures = Measures(
+        frames_in=count + 1, frames_processed=count, latency_ms_median=25.0, latency_ms_p99=26.4
+    )
     if truth:
-        measures = replace(measures, ate_5frame=0.0123, ate_7dof_m=4.56, t_err_percent=7.89, r_err_deg_per_100m=2.34, scale=31.415)
+        measures = replace(
+            measures,
+            ate_5frame=0.0123,
+            ate_7dof_m=4.56,
+            t_err_percent=7.89,
+            r_err_deg_per_100m=2.34,
+            scale=31.415,
+        )
     return Report(
         title="a <drive>", lead="40 frames", measures=measures, track=track, path=path, true_path=path if truth else None, motion=motion,
         true_motion=motion if truth else None, panels=[panel], facts=[("model", "small & fast")], files=[("metrics.json", "the numbers")],
@@ -59,7 +86,10 @@ def test_the_page_is_whole_and_loads_nothing_from_anywhere():
     html = report().html()
     page = Page(html)
     assert page.open == []
-    assert len([reference for reference in page.references if reference.startswith("data:image/")]) == 3
+    assert (
+        len([reference for reference in page.references if reference.startswith("data:image/")])
+        == 3
+    )
     assert all(reference.startswith(("data:", "#")) for reference in page.references)
     without_pictures = re.sub(r"base64,[\w+/=]+", "", html)
     assert re.findall(r"https?:|//\w|@import|url\((?!#)", without_pictures) == []
@@ -68,7 +98,18 @@ def test_the_page_is_whole_and_loads_nothing_from_anywhere():
 
 def test_the_page_tells_the_numbers():
     text = Page(report().html()).text
-    for number in ("0.0123", "4.56", "7.89", "2.34", "31.415", "40of 41", "1 lost", "25ms", "26ms", "431, 331, 231, 131 ms"):
+    for number in (
+        "0.0123",
+        "4.56",
+        "7.89",
+        "2.34",
+        "31.415",
+        "40of 41",
+        "1 lost",
+        "25ms",
+        "26ms",
+        "431, 331, 231, 131 ms",
+    ):
         assert number in text, number
 
 
@@ -87,7 +128,13 @@ def test_without_truth_nothing_is_claimed():
 
 def test_a_drive_that_ends_while_the_window_fills_still_has_a_page():
     short = report(count=3)
-    page = Page(replace(short, panels=[], measures=replace(short.measures, latency_ms_median=None, latency_ms_p99=None)).html())
+    page = Page(
+        replace(
+            short,
+            panels=[],
+            measures=replace(short.measures, latency_ms_median=None, latency_ms_p99=None),
+        ).html()
+    )
     assert page.open == []
     assert "What the node sees" not in page.text
 

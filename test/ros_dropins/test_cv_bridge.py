@@ -1,4 +1,5 @@
-"""cv_bridge as published: these tests hold for the real one too, and run against it where a ROS 2 is sourced."""
+"""cv_bridge as published: these tests hold for the real one too, and run against it where a ROS
+2 is sourced."""
 
 import array
 from pathlib import Path
@@ -12,7 +13,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 DROPIN = Path(cv_bridge.__file__).resolve().parents[1].name == "ros_dropins"
-SHEARED_BY_THE_REAL_ONE = pytest.mark.skipif(not DROPIN, reason="the real cv_bridge shears rows whose step is no whole number of pixels")
+SHEARED_BY_THE_REAL_ONE = pytest.mark.skipif(
+    not DROPIN, reason="the real cv_bridge shears rows whose step is no whole number of pixels"
+)
 OLD_NUMPY = pytest.mark.skipif(
     not DROPIN and np.lib.NumpyVersion(np.__version__) >= "2.0.0",
     reason="the real cv_bridge turns bytes about with a method that NumPy 2 has not",
@@ -70,15 +73,21 @@ def test_colour_conversion(source: str, target: str, code: int) -> None:
 def test_bayer_pattern_is_named_by_its_first_pixels() -> None:
     mosaic = np.zeros((8, 8), np.uint8)
     mosaic[::2, ::2] = 200  # red alone, at the first pixel of rggb
-    red, green, blue = CvBridge().imgmsg_to_cv2(CvBridge().cv2_to_imgmsg(mosaic, "bayer_rggb8"), "rgb8")[4, 4]
+    red, green, blue = CvBridge().imgmsg_to_cv2(
+        CvBridge().cv2_to_imgmsg(mosaic, "bayer_rggb8"), "rgb8"
+    )[4, 4]
     assert (red, green, blue) == (200, 0, 0)
 
 
 def test_eight_and_sixteen_bits_span_the_same_range() -> None:
     bridge = CvBridge()
-    wide = bridge.imgmsg_to_cv2(bridge.cv2_to_imgmsg(np.array([[0, 100, 255]], np.uint8), "mono8"), "mono16")
+    wide = bridge.imgmsg_to_cv2(
+        bridge.cv2_to_imgmsg(np.array([[0, 100, 255]], np.uint8), "mono8"), "mono16"
+    )
     np.testing.assert_array_equal(wide, [[0, 25700, 65535]])
-    narrow = bridge.imgmsg_to_cv2(bridge.cv2_to_imgmsg(np.array([[0, 128, 129, 65535]], np.uint16), "mono16"), "mono8")
+    narrow = bridge.imgmsg_to_cv2(
+        bridge.cv2_to_imgmsg(np.array([[0, 128, 129, 65535]], np.uint16), "mono16"), "mono8"
+    )
     np.testing.assert_array_equal(narrow, [[0, 0, 1, 255]])
 
 
@@ -97,7 +106,10 @@ def test_padding_at_the_end_of_rows_is_not_image(padding: int) -> None:
     np.testing.assert_array_equal(CvBridge().imgmsg_to_cv2(message), COLOR)
 
 
-@pytest.mark.parametrize("encoding, target", [("32FC1", "mono8"), ("16UC1", "rgb8"), ("rgb8", "32FC1"), ("rgb8", "nonsense")])
+@pytest.mark.parametrize(
+    "encoding, target",
+    [("32FC1", "mono8"), ("16UC1", "rgb8"), ("rgb8", "32FC1"), ("rgb8", "nonsense")],
+)
 def test_conversions_without_sense_are_refused(encoding: str, target: str) -> None:
     message = CvBridge().cv2_to_imgmsg(image(*TYPES[encoding]), encoding)
     with pytest.raises(CvBridgeError):
@@ -118,6 +130,10 @@ def test_compressed_round_trip() -> None:
     message = bridge.cv2_to_compressed_imgmsg(COLOR, "png")
     assert message.format == "png"
     np.testing.assert_array_equal(bridge.compressed_imgmsg_to_cv2(message), COLOR)
-    np.testing.assert_array_equal(bridge.compressed_imgmsg_to_cv2(message, "rgb8"), COLOR[:, :, ::-1])
-    lossy = bridge.compressed_imgmsg_to_cv2(bridge.cv2_to_compressed_imgmsg(np.full((16, 16), 90, np.uint8)))
+    np.testing.assert_array_equal(
+        bridge.compressed_imgmsg_to_cv2(message, "rgb8"), COLOR[:, :, ::-1]
+    )
+    lossy = bridge.compressed_imgmsg_to_cv2(
+        bridge.cv2_to_compressed_imgmsg(np.full((16, 16), 90, np.uint8))
+    )
     np.testing.assert_allclose(lossy, 90, atol=2)

@@ -1,15 +1,24 @@
-"""sensor_msgs_py.point_cloud2 as published: these tests hold for the real one too, and run against it where a ROS 2 is sourced."""
+"""sensor_msgs_py.point_cloud2 as published: these tests hold for the real one too, and run
+against it where a ROS 2 is sourced."""
 
 import struct
 
 import numpy as np
 import pytest
 from sensor_msgs.msg import PointField
-from sensor_msgs_py.point_cloud2 import create_cloud, create_cloud_xyz32, read_points, read_points_numpy
+from sensor_msgs_py.point_cloud2 import (
+    create_cloud,
+    create_cloud_xyz32,
+    read_points,
+    read_points_numpy,
+)
 from std_msgs.msg import Header
 
 XYZ = np.array([[1.0, 2.0, 3.0], [4.0, np.nan, 6.0]], np.float32)
-FIELDS = [PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32, count=1) for place, name in enumerate("xyz")]
+FIELDS = [
+    PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32, count=1)
+    for place, name in enumerate("xyz")
+]
 COLORED = [*FIELDS, PointField(name="rgb", offset=16, datatype=PointField.UINT32, count=1)]
 
 

@@ -8,7 +8,8 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.serialization import deserialize_message, serialize_message
 from tf2_msgs.msg import TFMessage
 
-# As ROS 2 publishes it since Iron, when type hashes came: it follows from the definitions of the message and of all that it holds.
+# As ROS 2 publishes it since Iron, when type hashes came: it follows from the definitions of the
+# message and of all that it holds.
 TYPE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
 
 
@@ -41,6 +42,10 @@ def test_type_hash_is_that_of_other_installs() -> None:
 
 @pytest.mark.parametrize("kind", ["fastrtps_c", "introspection_c"])
 def test_type_supports_are_found_by_name(kind: str) -> None:
-    """Fast DDS needs the second to describe the type; without it everything works, but errors are printed at odd moments."""
+    """Fast DDS needs the second to describe the type; without it everything works, but errors
+    are printed at odd moments."""
     library = ctypes.CDLL(f"libtf2_msgs__rosidl_typesupport_{kind}.so")
-    assert hasattr(library, f"rosidl_typesupport_{kind}__get_message_type_support_handle__tf2_msgs__msg__TFMessage")
+    assert hasattr(
+        library,
+        f"rosidl_typesupport_{kind}__get_message_type_support_handle__tf2_msgs__msg__TFMessage",
+    )

@@ -1,4 +1,5 @@
-"""tf2_ros as published: these tests hold for the real one too, and run against it where a ROS 2 is sourced."""
+"""tf2_ros as published: these tests hold for the real one too, and run against it where a ROS 2
+is sourced."""
 
 import math
 import time
@@ -27,12 +28,17 @@ from tf2_ros import (
 LATEST = Time()
 
 
-def transform(parent: str, child: str, stamp_s: float = 0.0, x: float = 0.0, yaw_rad: float = 0.0) -> TransformStamped:
+def transform(
+    parent: str, child: str, stamp_s: float = 0.0, x: float = 0.0, yaw_rad: float = 0.0
+) -> TransformStamped:
     message = TransformStamped(child_frame_id=child)
     message.header.frame_id = parent
     message.header.stamp = at(stamp_s).to_msg()
     message.transform.translation.x = x
-    message.transform.rotation.z, message.transform.rotation.w = math.sin(yaw_rad / 2), math.cos(yaw_rad / 2)
+    message.transform.rotation.z, message.transform.rotation.w = (
+        math.sin(yaw_rad / 2),
+        math.cos(yaw_rad / 2),
+    )
     return message
 
 
@@ -74,14 +80,25 @@ def buffer() -> Buffer:
 
 def test_transforms_along_a_tree_chain_and_invert(buffer: Buffer) -> None:
     generator = np.random.default_rng(0)
-    edges = {(p, c): random_transform(p, c, generator) for p, c in [("root", "a"), ("a", "b"), ("root", "c"), ("c", "d")]}
+    edges = {
+        (p, c): random_transform(p, c, generator)
+        for p, c in [("root", "a"), ("a", "b"), ("root", "c"), ("c", "d")]
+    }
     for message in edges.values():
         buffer.set_transform_static(message, "test")
     root_from_b = matrix(edges["root", "a"]) @ matrix(edges["a", "b"])
     root_from_d = matrix(edges["root", "c"]) @ matrix(edges["c", "d"])
-    np.testing.assert_allclose(matrix(buffer.lookup_transform("root", "b", LATEST)), root_from_b, atol=1e-12)
-    np.testing.assert_allclose(matrix(buffer.lookup_transform("b", "root", LATEST)), np.linalg.inv(root_from_b), atol=1e-12)
-    np.testing.assert_allclose(matrix(buffer.lookup_transform("d", "b", LATEST)), np.linalg.inv(root_from_d) @ root_from_b, atol=1e-12)
+    np.testing.assert_allclose(
+        matrix(buffer.lookup_transform("root", "b", LATEST)), root_from_b, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        matrix(buffer.lookup_transform("b", "root", LATEST)), np.linalg.inv(root_from_b), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        matrix(buffer.lookup_transform("d", "b", LATEST)),
+        np.linalg.inv(root_from_d) @ root_from_b,
+        atol=1e-12,
+    )
     assert buffer.lookup_transform("d", "b", LATEST).header.frame_id == "d"
     assert buffer.lookup_transform("d", "b", LATEST).child_frame_id == "b"
 
@@ -91,7 +108,9 @@ def test_between_two_stamps_it_interpolates(buffer: Buffer) -> None:
     buffer.set_transform(transform("odom", "base", 2.0, x=4.0, yaw_rad=1.0), "test")
     found = buffer.lookup_transform("odom", "base", at(1.25))
     assert found.transform.translation.x == pytest.approx(1.0)
-    assert 2 * math.atan2(found.transform.rotation.z, found.transform.rotation.w) == pytest.approx(0.25)
+    assert 2 * math.atan2(found.transform.rotation.z, found.transform.rotation.w) == pytest.approx(
+        0.25
+    )
     assert stamp_s(found) == 1.25
 
 
@@ -149,7 +168,11 @@ def test_what_is_older_than_the_cache_is_forgotten() -> None:
 def test_each_failure_has_its_exception(buffer: Buffer) -> None:
     buffer.set_transform_static(transform("a", "b"), "test")
     buffer.set_transform_static(transform("c", "d"), "test")
-    failures = [("a", "d", ConnectivityException), ("a", "nowhere", LookupException), ("", "a", InvalidArgumentException)]
+    failures = [
+        ("a", "d", ConnectivityException),
+        ("a", "nowhere", LookupException),
+        ("", "a", InvalidArgumentException),
+    ]
     for target, source, error in failures:
         with pytest.raises(error):
             buffer.lookup_transform(target, source, LATEST)
@@ -166,7 +189,12 @@ def test_a_loop_is_an_error_not_an_endless_walk(buffer: Buffer) -> None:
 
 
 def test_nonsense_is_dropped(buffer: Buffer) -> None:
-    for message in (transform("a", "a"), transform("", "b"), transform("a", ""), transform("a", "b", x=math.nan)):
+    for message in (
+        transform("a", "a"),
+        transform("", "b"),
+        transform("a", ""),
+        transform("a", "b", x=math.nan),
+    ):
         buffer.set_transform_static(message, "test")
     assert not buffer.can_transform("a", "b", LATEST)
 
@@ -185,7 +213,9 @@ def test_clear_keeps_the_static_transforms(buffer: Buffer) -> None:
 
 def test_waiting_ends_at_the_timeout_with_the_reason(buffer: Buffer) -> None:
     started = time.monotonic()
-    assert buffer.can_transform("a", "b", LATEST, Duration(seconds=0.1), return_debug_tuple=True)[0] in (False, 0)
+    assert buffer.can_transform("a", "b", LATEST, Duration(seconds=0.1), return_debug_tuple=True)[
+        0
+    ] in (False, 0)
     assert 0.08 < time.monotonic() - started < 1.0
 
 
@@ -205,21 +235,27 @@ def nodes() -> Iterator[tuple[Node, Node, SingleThreadedExecutor]]:
     context.shutdown()
 
 
-def spin_until(executor: SingleThreadedExecutor, done: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+def spin_until(
+    executor: SingleThreadedExecutor, done: Callable[[], bool], timeout_s: float = 10.0
+) -> bool:
     deadline_s = time.monotonic() + timeout_s
     while not done() and time.monotonic() < deadline_s:
         executor.spin_once(timeout_sec=0.02)
     return done()
 
 
-def test_round_trip_over_broadcasters_and_a_late_listener(nodes: tuple[Node, Node, SingleThreadedExecutor]) -> None:
+def test_round_trip_over_broadcasters_and_a_late_listener(
+    nodes: tuple[Node, Node, SingleThreadedExecutor],
+) -> None:
     sender, listener, executor = nodes
     static = StaticTransformBroadcaster(sender)
     static.sendTransform(transform("base", "camera", x=1.0))
     static.sendTransform([transform("base", "lidar", x=2.0)])
     buffer = Buffer()
     subscription = TransformListener(buffer, listener)
-    assert spin_until(executor, lambda: buffer.can_transform("camera", "lidar", LATEST))  # both, although one message is kept
+    assert spin_until(
+        executor, lambda: buffer.can_transform("camera", "lidar", LATEST)
+    )  # both, although one message is kept
 
     dynamic = TransformBroadcaster(sender)
     assert spin_until(executor, lambda: sender.count_subscribers("/tf") > 0)

@@ -1,4 +1,5 @@
-"""tf_transformations as published: these tests hold for the real one too, and run against it where a ROS 2 is sourced."""
+"""tf_transformations as published: these tests hold for the real one too, and run against it
+where a ROS 2 is sourced."""
 
 import math
 from itertools import pairwise
@@ -22,7 +23,9 @@ def test_w_comes_last() -> None:
 
 def test_a_quarter_turn_about_z_takes_x_to_y() -> None:
     half = math.sqrt(0.5)
-    np.testing.assert_allclose(tf.quaternion_matrix((0, 0, half, half)) @ (1, 0, 0, 1), (0, 1, 0, 1), atol=1e-15)
+    np.testing.assert_allclose(
+        tf.quaternion_matrix((0, 0, half, half)) @ (1, 0, 0, 1), (0, 1, 0, 1), atol=1e-15
+    )
     assert tf.quaternion_from_euler(0, 0, math.pi / 2) == pytest.approx((0, 0, half, half))
 
 
@@ -39,15 +42,23 @@ def test_matrix_round_trip(quaternion: np.ndarray) -> None:
 @pytest.mark.parametrize("a, b", list(pairwise(QUATERNIONS)))
 def test_product_is_the_product_of_matrices(a: np.ndarray, b: np.ndarray) -> None:
     product = tf.quaternion_matrix(tf.quaternion_multiply(a, b))
-    np.testing.assert_allclose(product, tf.concatenate_matrices(tf.quaternion_matrix(a), tf.quaternion_matrix(b)), atol=1e-12)
-    assert tf.quaternion_multiply(3.0 * a, tf.quaternion_inverse(3.0 * a)) == pytest.approx((0, 0, 0, 1), abs=1e-12)
+    np.testing.assert_allclose(
+        product,
+        tf.concatenate_matrices(tf.quaternion_matrix(a), tf.quaternion_matrix(b)),
+        atol=1e-12,
+    )
+    assert tf.quaternion_multiply(3.0 * a, tf.quaternion_inverse(3.0 * a)) == pytest.approx(
+        (0, 0, 0, 1), abs=1e-12
+    )
     np.testing.assert_allclose(tf.quaternion_conjugate(a), tf.quaternion_inverse(a), atol=1e-12)
 
 
 @pytest.mark.parametrize("axes", ["sxyz", "rzyx", "szyx"])
 def test_euler_round_trip(axes: str) -> None:
     angles = (0.3, -0.7, 2.1)
-    assert tf.euler_from_quaternion(tf.quaternion_from_euler(*angles, axes), axes) == pytest.approx(angles)
+    assert tf.euler_from_quaternion(tf.quaternion_from_euler(*angles, axes), axes) == pytest.approx(
+        angles
+    )
     assert tf.euler_from_matrix(tf.euler_matrix(*angles, axes), axes) == pytest.approx(angles)
 
 
@@ -66,6 +77,10 @@ def test_slerp_turns_evenly_and_the_shorter_way() -> None:
 
 
 def test_translation_and_inverse() -> None:
-    matrix = tf.concatenate_matrices(tf.translation_matrix((1, 2, 3)), tf.quaternion_matrix(QUATERNIONS[0]))
+    matrix = tf.concatenate_matrices(
+        tf.translation_matrix((1, 2, 3)), tf.quaternion_matrix(QUATERNIONS[0])
+    )
     np.testing.assert_allclose(tf.translation_from_matrix(matrix), (1, 2, 3))
-    assert tf.is_same_transform(tf.concatenate_matrices(matrix, tf.inverse_matrix(matrix)), tf.identity_matrix())
+    assert tf.is_same_transform(
+        tf.concatenate_matrices(matrix, tf.inverse_matrix(matrix)), tf.identity_matrix()
+    )

@@ -23,7 +23,9 @@ class Outer:
 
 
 def test_nested_values_are_converted():
-    built = build_dataclass(Outer, {"rate": 2, "name": "x", "inner": {"widths": [3, 4, 5], "pair": [1, 2]}})
+    built = build_dataclass(
+        Outer, {"rate": 2, "name": "x", "inner": {"widths": [3, 4, 5], "pair": [1, 2]}}
+    )
     assert built == Outer(2.0, name="x", inner=Inner((3, 4, 5), (1.0, 2.0)))
 
 
@@ -64,14 +66,19 @@ class Drawing:
 
 
 def test_a_kind_tells_dataclasses_apart():
-    assert build_dataclass(Drawing, {"shape": {"kind": "circle", "radius": 2}}).shape == Circle(radius=2.0)
+    assert build_dataclass(Drawing, {"shape": {"kind": "circle", "radius": 2}}).shape == Circle(
+        radius=2.0
+    )
     assert build_dataclass(Drawing, {"shape": {"side": 3}}).shape == Square(side=3.0)
 
 
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ({"kind": "cirle"}, "'shape.kind' must be one of square, circle, got 'cirle': did you mean 'circle'"),
+        (
+            {"kind": "cirle"},
+            "'shape.kind' must be one of square, circle, got 'cirle': did you mean 'circle'",
+        ),
         ({"kind": "circle", "side": 1.0}, "unknown setting 'shape.side'"),
         (5, "'shape.kind' must be one of"),
     ],

@@ -15,9 +15,22 @@ from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
 
 POSES = {
-    "matching": MatchingNetConfig(feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4)),
-    "stacked": PoseNetConfig(1, 3, (4, 8, 8), (3, 3, 3), pose_widths=(8,), mask_widths=(8, 8, 4), mask_kernels=(3, 3, 3), mask_scales=2),
-    "without masks": MatchingNetConfig(feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), masks=False),
+    "matching": MatchingNetConfig(
+        feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4)
+    ),
+    "stacked": PoseNetConfig(
+        1,
+        3,
+        (4, 8, 8),
+        (3, 3, 3),
+        pose_widths=(8,),
+        mask_widths=(8, 8, 4),
+        mask_kernels=(3, 3, 3),
+        mask_scales=2,
+    ),
+    "without masks": MatchingNetConfig(
+        feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), masks=False
+    ),
 }
 
 
@@ -42,7 +55,11 @@ def test_a_checked_export_says_how_far_it_is_from_the_networks(model_file, tmp_p
     out = tmp_path / "model.onnx"
     assert export.main(["--model", str(model_file), "--out", str(out), "--check"]) == 0
     printed = capsys.readouterr().out
-    assert re.search(r"noise: depth differs by at most \d.*moving texture: depth differs by at most \d", printed, re.DOTALL)
+    assert re.search(
+        r"noise: depth differs by at most \d.*moving texture: depth differs by at most \d",
+        printed,
+        re.DOTALL,
+    )
     assert [path.name for path in tmp_path.iterdir() if "onnx" in path.name] == ["model.onnx"]
 
 
@@ -60,8 +77,12 @@ def test_a_graph_of_other_weights_is_found_out(model_file, tmp_path):
         export._report(found, tmp_path / "model.onnx")
 
 
-def test_without_a_check_no_runtime_is_needed_and_the_outputs_are_named(model_file, tmp_path, capsys, monkeypatch):
-    pytest.importorskip("onnx", reason="the package onnx, which torch writes the format with, is not installed")
+def test_without_a_check_no_runtime_is_needed_and_the_outputs_are_named(
+    model_file, tmp_path, capsys, monkeypatch
+):
+    pytest.importorskip(
+        "onnx", reason="the package onnx, which torch writes the format with, is not installed"
+    )
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     out = tmp_path / "model.onnx"
     assert export.main(["--model", str(model_file), "--out", str(out)]) == 0
@@ -71,6 +92,10 @@ def test_without_a_check_no_runtime_is_needed_and_the_outputs_are_named(model_fi
 
 
 def test_a_place_that_cannot_be_written_is_named(model_file, tmp_path, capsys):
-    pytest.importorskip("onnx", reason="the package onnx, which torch writes the format with, is not installed")
-    assert export.main(["--model", str(model_file), "--out", str(tmp_path / "no" / "model.onnx")]) == 2
+    pytest.importorskip(
+        "onnx", reason="the package onnx, which torch writes the format with, is not installed"
+    )
+    assert (
+        export.main(["--model", str(model_file), "--out", str(tmp_path / "no" / "model.onnx")]) == 2
+    )
     assert str(tmp_path / "no" / "model.onnx") in capsys.readouterr().err

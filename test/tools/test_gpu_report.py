@@ -23,9 +23,14 @@ BENCH = """NVIDIA H100
 
 def test_tests_become_rows(tmp_path):
     log = tmp_path / "log"
-    log.write_text("noise\nPASSED test/a.py::b[c|d]\nSKIPPED [2] test/a.py:3: no CUDA\n=== 1 passed, 2 skipped in 1s ===\n")
+    log.write_text(
+        "noise\nPASSED test/a.py::b[c|d]\nSKIPPED [2] test/a.py:3: no CUDA\n=== 1 passed, 2 skipped in 1s ===\n"
+    )
     table = gpu_report.tests(log)
-    assert "| PASSED | test/a.py::b[c/d] |" in table and "| SKIPPED | [2] test/a.py:3: no CUDA |" in table
+    assert (
+        "| PASSED | test/a.py::b[c/d] |" in table
+        and "| SKIPPED | [2] test/a.py:3: no CUDA |" in table
+    )
     assert table.endswith("1 passed, 2 skipped in 1s")
 
 
@@ -41,7 +46,10 @@ def test_a_run_is_as_long_as_its_measured_speed_allows(tmp_path):
 def test_the_last_line_of_a_log_is_shown(tmp_path, entries):
     run = tmp_path / "sfmlearner"
     run.mkdir()
-    lines = [{"step": step, "loss": 1.0, "samples_per_s": 9.0, "data_wait": 0.0} for step in range(1, entries + 1)]
+    lines = [
+        {"step": step, "loss": 1.0, "samples_per_s": 9.0, "data_wait": 0.0}
+        for step in range(1, entries + 1)
+    ]
     lines.append({"step": entries, "validation": {"loss": 0.5}})
     (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     table = gpu_report.training([run, tmp_path / "never begun"])

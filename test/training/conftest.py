@@ -1,4 +1,5 @@
-"""Small networks train faster on one thread, the more so where another process has the other core; and real runs of a small one."""
+"""Small networks train faster on one thread, the more so where another process has the other
+core; and real runs of a small one."""
 
 import json
 import os
@@ -51,18 +52,29 @@ def one_thread():
 
 
 class TinyRuns:
-    """Runs of a small network on two prepared scenes, `drive` and `held_out`, each in a folder of its own."""
+    """Runs of a small network on two prepared scenes, `drive` and `held_out`, each in a folder
+    of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.data, self.recipe = folder, folder / "data", folder / "recipe.yaml"
         for seed, name in enumerate(("drive", "held_out")):
             write_scene(self.data / name, seed)
-        (self.data / "index.json").write_text(json.dumps({"format": FORMAT, "version": VERSION, "scenes": ["drive", "held_out"]}))
+        (self.data / "index.json").write_text(
+            json.dumps({"format": FORMAT, "version": VERSION, "scenes": ["drive", "held_out"]})
+        )
         self.recipe.write_text(RECIPE)
 
     def arguments(self, run: str, *more: str) -> list[str]:
         """What `python -m training.train` is given."""
-        return ["--config", str(self.recipe), "--data", str(self.data), "--out", str(self.folder / run), *more]
+        return [
+            "--config",
+            str(self.recipe),
+            "--data",
+            str(self.data),
+            "--out",
+            str(self.folder / run),
+            *more,
+        ]
 
     def train(self, run: str, *more: str) -> int:
         """Train in this process; the exit code."""
@@ -76,17 +88,34 @@ class TinyRuns:
         file_limit: int | None = None,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> subprocess.Popen:
-        """Train in a process of its own, on one thread as this one does, its files of no more than `file_limit` bytes."""
-        command = [sys.executable, "-m", *launcher, *(["-m"] if launcher else []), "training.train", *self.arguments(run, *more)]
+        """Train in a process of its own, on one thread as this one does, its files of no more
+        than `file_limit` bytes."""
+        command = [
+            sys.executable,
+            "-m",
+            *launcher,
+            *(["-m"] if launcher else []),
+            "training.train",
+            *self.arguments(run, *more),
+        ]
         variables = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", **environment}
-        process = subprocess.Popen(command, cwd=REPOSITORY, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         if file_limit is not None:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_limit, file_limit))
         return process
 
     def log(self, run: str) -> list[dict]:
         """The entries of a run's log."""
-        return [json.loads(line) for line in (self.folder / run / "log.jsonl").read_text().splitlines()]
+        return [
+            json.loads(line) for line in (self.folder / run / "log.jsonl").read_text().splitlines()
+        ]
 
     def losses(self, run: str) -> dict[int, float]:
         """The loss by step."""
@@ -97,22 +126,32 @@ class TinyRuns:
         return load_model(self.folder / run / f"{name}.safetensors").state_dict()
 
     def add_truth(self, depth: np.ndarray, poses: np.ndarray) -> None:
-        """Give every scene the same true depth, of all its frames or broadcast to them, no moving objects, and poses that supervise."""
+        """Give every scene the same true depth, of all its frames or broadcast to them, no
+        moving objects, and poses that supervise."""
         for path in self.data.glob("*/scene.json"):
             description = json.loads(path.read_text())
             count = len(description["frame_numbers"])
             names = ("has_depth", "has_motion_mask", "has_poses", "poses_supervise")
             path.write_text(json.dumps({**description, **dict.fromkeys(names, True)}))
-            np.save(path.with_name("depth.npy"), np.broadcast_to(depth, (count, 32, 64)).astype(np.float16))
+            np.save(
+                path.with_name("depth.npy"),
+                np.broadcast_to(depth, (count, 32, 64)).astype(np.float16),
+            )
             np.save(path.with_name("motion_mask.npy"), np.zeros((count, 32, 64), np.uint8))
-            np.save(path.with_name("poses.npy"), np.broadcast_to(poses, (count, 4, 4)).astype(np.float64))
+            np.save(
+                path.with_name("poses.npy"),
+                np.broadcast_to(poses, (count, 4, 4)).astype(np.float64),
+            )
 
 
 def write_scene(folder: Path, seed: int) -> None:
     """A texture that slides two pixels a frame, in prepared form."""
     texture = np.random.default_rng(seed).integers(0, 256, (32, 96, 1), np.uint8)
     folder.mkdir(parents=True)
-    np.save(folder / "frames.npy", np.stack([texture[:, 2 * index : 2 * index + 64] for index in range(10)]))
+    np.save(
+        folder / "frames.npy",
+        np.stack([texture[:, 2 * index : 2 * index + 64] for index in range(10)]),
+    )
     description = {
         "frame_numbers": list(range(10)),
         "width": 64,
@@ -134,33 +173,50 @@ def runs(tmp_path: Path) -> TinyRuns:
 
 
 class Street:
-    """A street of planes, painted all over, seen by intersecting every pixel's ray with every plane."""
+    """A street of planes, painted all over, seen by intersecting every pixel's ray with every
+    plane."""
 
     height, width = 36, 112
     intrinsics = torch.tensor([[65.0, 0.0, 55.0], [0.0, 65.0, 16.0], [0.0, 0.0, 1.0]])
-    planes = ((0.0, 1.0, 0.0, 1.6), (1.0, 0.0, 0.0, -4.0), (1.0, 0.0, 0.0, 5.5), (0.0, 0.0, 1.0, 28.0), (0.6, 0.0, 0.8, 14.0))
+    planes = (
+        (0.0, 1.0, 0.0, 1.6),
+        (1.0, 0.0, 0.0, -4.0),
+        (1.0, 0.0, 0.0, 5.5),
+        (0.0, 0.0, 1.0, 28.0),
+        (0.6, 0.0, 0.8, 14.0),
+    )
     """n . x = d of the ground, two house fronts, one across the end of the street and one askew."""
 
     def depth(self, world_from_camera: torch.Tensor) -> torch.Tensor:
         """(M, 1, H, W) from poses (M, 4, 4)."""
         count = len(world_from_camera)
-        rays = backproject(torch.ones(count, 1, self.height, self.width), self.intrinsics.expand(count, 3, 3))
+        rays = backproject(
+            torch.ones(count, 1, self.height, self.width), self.intrinsics.expand(count, 3, 3)
+        )
         directions = torch.einsum("mij,mjhw->mihw", world_from_camera[:, :3, :3], rays)
         hits = []
         for *normal, distance in self.planes:
             across = torch.tensor(normal)
-            along = (distance - world_from_camera[:, :3, 3] @ across)[:, None, None] / torch.einsum("i,mihw->mhw", across, directions)
+            along = (distance - world_from_camera[:, :3, 3] @ across)[:, None, None] / torch.einsum(
+                "i,mihw->mhw", across, directions
+            )
             hits.append(torch.where(along > 0, along, torch.inf))
         return torch.stack(hits).amin(dim=0)[:, None]
 
     def cloud(self, world_from_camera: torch.Tensor) -> torch.Tensor:
         """(M, 3, H, W) in the camera's frame."""
-        return backproject(self.depth(world_from_camera), self.intrinsics.expand(len(world_from_camera), 3, 3))
+        return backproject(
+            self.depth(world_from_camera), self.intrinsics.expand(len(world_from_camera), 3, 3)
+        )
 
     def image(self, world_from_camera: torch.Tensor) -> torch.Tensor:
         """(M, 1, H, W) in [0, 1]: waves of paint, as long as the camera at the origin can see."""
         x, y, z = transform_points(world_from_camera, self.cloud(world_from_camera)).unbind(1)
-        paint = torch.sin(1.1 * x + 0.7 * z) + torch.sin(2.3 * y - 0.5 * x) + torch.sin(0.9 * z - 1.3 * y)
+        paint = (
+            torch.sin(1.1 * x + 0.7 * z)
+            + torch.sin(2.3 * y - 0.5 * x)
+            + torch.sin(0.9 * z - 1.3 * y)
+        )
         return (0.5 + paint / 6)[:, None]
 
 

@@ -21,7 +21,17 @@ variants:
 
 def run(runs, *more):
     (runs.folder / "variants.yaml").write_text(VARIANTS)
-    return main(["--config", str(runs.folder / "variants.yaml"), "--data", str(runs.data), "--out", str(runs.folder / "out"), *more])
+    return main(
+        [
+            "--config",
+            str(runs.folder / "variants.yaml"),
+            "--data",
+            str(runs.data),
+            "--out",
+            str(runs.folder / "out"),
+            *more,
+        ]
+    )
 
 
 def test_every_variant_is_trained_on_the_same_and_put_into_the_table(runs, capsys):
@@ -51,7 +61,15 @@ def test_a_variant_that_cannot_be_trained_ends_with_its_exit_code(runs, capsys):
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", "variants: 3", "variants: {a: {settings: [x=1]}}", "variants: {a: {recipe: r, more: 1}}", "other: 1", "{"]
+    "content",
+    [
+        "[]",
+        "variants: 3",
+        "variants: {a: {settings: [x=1]}}",
+        "variants: {a: {recipe: r, more: 1}}",
+        "other: 1",
+        "{",
+    ],
 )
 def test_a_file_that_is_no_ablation_is_refused_by_name(tmp_path, content):
     (tmp_path / "wrong.yaml").write_text(content)
@@ -69,5 +87,7 @@ def test_a_run_without_validation_has_no_scores(tmp_path):
 def test_the_ablations_that_ship_are_valid(path):
     variants = read_variants(path)
     configs = [load_config(variant.recipe, variant.settings) for variant in variants]
-    assert len({config.steps * config.batch_size for config in configs}) == 1, "all variants see as many snippets"
+    assert len({config.steps * config.batch_size for config in configs}) == 1, (
+        "all variants see as many snippets"
+    )
     assert len(configs) == len({repr(config) for config in configs}), "no two are alike"

@@ -16,9 +16,21 @@ def write_log(run, entries):
 
 
 ENTRIES = [
-    {"step": 2, "loss": 3.0, "terms": {"photometric": 1.0, "smoothness": 2.0}, "learning_rate": 1e-4, "samples_per_s": 7.0},
+    {
+        "step": 2,
+        "loss": 3.0,
+        "terms": {"photometric": 1.0, "smoothness": 2.0},
+        "learning_rate": 1e-4,
+        "samples_per_s": 7.0,
+    },
     {"step": 3, "validation": {"loss": 2.5, "abs_rel": 0.3}},
-    {"step": 4, "loss": 1.5, "terms": {"photometric": 0.5, "smoothness": 1.0}, "learning_rate": 5e-5, "samples_per_s": 8.0},
+    {
+        "step": 4,
+        "loss": 1.5,
+        "terms": {"photometric": 0.5, "smoothness": 1.0},
+        "learning_rate": 5e-5,
+        "samples_per_s": 8.0,
+    },
 ]
 
 
@@ -33,13 +45,21 @@ def test_every_quantity_of_a_log_is_a_curve(tmp_path):
         "learning_rate",
         "samples_per_s",
     }
-    assert (curves["terms: photometric"].steps, curves["terms: photometric"].values) == ([2, 4], [1.0, 0.5])
-    assert (curves["validation: abs_rel"].steps, curves["validation: abs_rel"].values) == ([3], [0.3])
+    assert (curves["terms: photometric"].steps, curves["terms: photometric"].values) == (
+        [2, 4],
+        [1.0, 0.5],
+    )
+    assert (curves["validation: abs_rel"].steps, curves["validation: abs_rel"].values) == (
+        [3],
+        [0.3],
+    )
 
 
 def test_runs_share_panels_in_order_and_lines_carry_their_values(tmp_path):
     first = read_curves(write_log(tmp_path / "first", ENTRIES))
-    second = read_curves(write_log(tmp_path / "second", [{**ENTRIES[0], "terms": {"geometry": 4.0}}]))
+    second = read_curves(
+        write_log(tmp_path / "second", [{**ENTRIES[0], "terms": {"geometry": 4.0}}])
+    )
     panels = draw({"first": first, "second": second}).axes
     titles = [axes.get_title(loc="left") for axes in panels]
     assert titles[:4] == ["loss", "terms: geometry", "terms: photometric", "terms: smoothness"]
@@ -69,7 +89,10 @@ def test_the_command_draws_a_real_run_beside_another(runs, tmp_path, capsys):
     other = write_log(tmp_path / "other", ENTRIES)
     assert main([str(runs.folder / "run")]) == 0
     assert cv2.imread(str(runs.folder / "run" / "curves.png")) is not None
-    assert main([str(runs.folder / "run"), str(other), "--out", str(tmp_path / "plots" / "both.svg")]) == 0
+    assert (
+        main([str(runs.folder / "run"), str(other), "--out", str(tmp_path / "plots" / "both.svg")])
+        == 0
+    )
     assert "<svg" in (tmp_path / "plots" / "both.svg").read_text()
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "plots" / "both.svg")
 
@@ -100,5 +123,8 @@ def test_logs_that_cannot_be_drawn_are_one_line_and_exit_two(tmp_path, capsys, t
 
 
 def test_an_unknown_kind_of_picture_is_refused(tmp_path, capsys):
-    assert main([str(write_log(tmp_path / "run", ENTRIES)), "--out", str(tmp_path / "curves.xyz")]) == 2
+    assert (
+        main([str(write_log(tmp_path / "run", ENTRIES)), "--out", str(tmp_path / "curves.xyz")])
+        == 2
+    )
     assert "curves.xyz" in capsys.readouterr().err

@@ -1,4 +1,5 @@
-"""Real runs of a small network on a small prepared data set: what they leave, and what they refuse."""
+"""Real runs of a small network on a small prepared data set: what they leave, and what they
+refuse."""
 
 import json
 from pathlib import Path
@@ -25,13 +26,20 @@ def test_a_run_leaves_models_log_and_states(runs):
     assert [entry["step"] for entry in entries if "validation" in entry] == [3, 6]
     assert entries[0]["loss"] == pytest.approx(sum(entries[0]["terms"].values()))
     assert entries[0]["samples_per_s"] > 0
-    assert [path.name for path in sorted((run / "states").iterdir())] == ["step_00000003.pt", "step_00000006.pt"]
+    assert [path.name for path in sorted((run / "states").iterdir())] == [
+        "step_00000003.pt",
+        "step_00000006.pt",
+    ]
     assert json.loads((run / "config.json").read_text())["steps"] == 6
 
 
 def test_the_best_model_is_that_of_the_smallest_validation_loss(runs):
     assert runs.train("run", "steps=12", "checkpoint_every=2", "learning_rate=0.02") == 0
-    validation = {entry["step"]: entry["validation"]["loss"] for entry in runs.log("run") if "validation" in entry}
+    validation = {
+        entry["step"]: entry["validation"]["loss"]
+        for entry in runs.log("run")
+        if "validation" in entry
+    }
     provenance = read_provenance(runs.folder / "run" / "best.safetensors")
     assert provenance["step"] == min(validation, key=validation.__getitem__)
     assert provenance["validation"]["loss"] == min(validation.values())
@@ -44,7 +52,13 @@ def test_only_the_last_states_are_kept(runs):
 
 
 def test_learning_lowers_the_loss(runs):
-    settings = ["steps=80", "log_every=20", "checkpoint_every=80", "learning_rate=0.002", "objective.explainability=0"]
+    settings = [
+        "steps=80",
+        "log_every=20",
+        "checkpoint_every=80",
+        "learning_rate=0.002",
+        "objective.explainability=0",
+    ]
     assert runs.train("run", *settings) == 0
     losses = list(runs.losses("run").values())
     assert losses[-1] < 0.8 * losses[0]
@@ -75,10 +89,14 @@ def test_clipped_gradients_change_the_weights_no_further_than_adam_would(runs):
     assert runs.train("tight", "steps=3", "gradient_clip=1e-9") == 0
     free, loose, tight = (runs.weights(run) for run in ("free", "loose", "tight"))
     assert all(torch.equal(free[name], loose[name]) for name in free)
-    # Adam divides by the gradient's own size, but for its epsilon of 1e-8: beside that, so small gradients move nothing.
+    # Adam divides by the gradient's own size, but for its epsilon of 1e-8: beside that, so small
+    # gradients move nothing.
     assert runs.train("start", "steps=1", "learning_rate=1e-12") == 0
     start = runs.weights("start")
-    moved = [max(float((weights[name] - start[name]).abs().max()) for name in start) for weights in (free, tight)]
+    moved = [
+        max(float((weights[name] - start[name]).abs().max()) for name in start)
+        for weights in (free, tight)
+    ]
     assert moved[1] < 0.3 * moved[0]
 
 
@@ -96,7 +114,12 @@ def test_init_from_takes_networks_that_learned_from_images_of_another_size(runs)
         path.write_text(path.read_text().replace('"width": 64', '"width": 48'))
         np.save(path.with_name("frames.npy"), np.load(path.with_name("frames.npy"))[:, :, :48])
     start = runs.folder / "first" / "latest.safetensors"
-    assert runs.train("second", "model.width=48", f"init_from={start}", "learning_rate=1e-12", "steps=1") == 0
+    assert (
+        runs.train(
+            "second", "model.width=48", f"init_from={start}", "learning_rate=1e-12", "steps=1"
+        )
+        == 0
+    )
     before, after = runs.weights("first"), runs.weights("second")
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
 
@@ -106,21 +129,35 @@ def test_init_from_takes_networks_that_learned_from_images_of_another_size(runs)
     [
         ("model.image_mean=0.4", "model.image_mean is 0.5, the configuration's is 0.4"),
         ("model.resize_mode=pad", "model.resize_mode is crop, the configuration's is pad"),
-        ("model.depth.encoder_widths=[4, 8, 16]", "model.depth.encoder_widths is (4, 8, 8), the configuration's is (4, 8, 16)"),
+        (
+            "model.depth.encoder_widths=[4, 8, 16]",
+            "model.depth.encoder_widths is (4, 8, 8), the configuration's is (4, 8, 16)",
+        ),
         ("model.pose.frames=3", "model.pose.frames is 5, the configuration's is 3"),
     ],
 )
 def test_init_from_refuses_other_networks_by_name(runs, capsys, setting, message):
     assert runs.train("first", "steps=1") == 0
-    assert runs.train("second", setting, f"init_from={runs.folder / 'first' / 'latest.safetensors'}") == 2
+    assert (
+        runs.train("second", setting, f"init_from={runs.folder / 'first' / 'latest.safetensors'}")
+        == 2
+    )
     assert message in capsys.readouterr().err
 
 
 def test_a_pose_network_is_warmed_up_without_the_depth_network(runs):
-    before = ["objective.photometric=0", "objective.smoothness=0", "objective.explainability=0", "objective.motion_supervision=1"]
+    before = [
+        "objective.photometric=0",
+        "objective.smoothness=0",
+        "objective.explainability=0",
+        "objective.motion_supervision=1",
+    ]
     assert runs.train("start", "steps=1", "learning_rate=1e-12") == 0
     runs.add_truth(depth=np.ones((1, 1, 1)), poses=np.eye(4))
-    assert runs.train("warm", *before, f"init_from={runs.folder / 'start' / 'latest.safetensors'}") == 0
+    assert (
+        runs.train("warm", *before, f"init_from={runs.folder / 'start' / 'latest.safetensors'}")
+        == 0
+    )
     old, new = runs.weights("start"), runs.weights("warm")
     assert all(torch.equal(old[name], new[name]) for name in old if name.startswith("depth_net"))
     assert not torch.equal(old["pose_net.encoder.0.0.weight"], new["pose_net.encoder.0.0.weight"])
@@ -148,11 +185,17 @@ def test_without_held_out_scenes_there_is_no_validation(runs, capsys):
         (("init_from=/nowhere.safetensors",), "no such model file"),
         (("data_weights=[1, 2]",), "data_weights"),
         (("model.width=128",), "scene drive is 64x32, but the model's input is 128x32"),
-        (("validation_fraction=1.5",), "'validation_fraction' must be 0 or more and less than 1, got 1.5"),
+        (
+            ("validation_fraction=1.5",),
+            "'validation_fraction' must be 0 or more and less than 1, got 1.5",
+        ),
         (("gradient_clip=-1",), "'gradient_clip' must be 0 or more, got -1"),
         (("data_weights=[1",), "'data_weights=[1': the value is not YAML"),
         (("steps.more=3",), "'steps' is not a group of settings"),
-        (("precision=float16",), "'precision' must be one of auto, float32, bfloat16, got 'float16': did you mean 'bfloat16'?"),
+        (
+            ("precision=float16",),
+            "'precision' must be one of auto, float32, bfloat16, got 'float16': did you mean 'bfloat16'?",
+        ),
     ],
 )
 def test_wrong_settings_are_one_line_and_exit_two(runs, capsys, more, message):
@@ -163,7 +206,8 @@ def test_wrong_settings_are_one_line_and_exit_two(runs, capsys, more, message):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"- steps", "expected settings"), (b"steps: [", "not YAML"), (b"steps: \xff", "not YAML")]
+    ("content", "message"),
+    [(b"- steps", "expected settings"), (b"steps: [", "not YAML"), (b"steps: \xff", "not YAML")],
 )
 def test_a_recipe_that_is_none_is_named(tmp_path, content, message):
     (tmp_path / "recipe.yaml").write_bytes(content)

@@ -16,7 +16,8 @@ LEAST_FRAMES = 5
 
 @dataclass(frozen=True)
 class DriveChoice:
-    """What the user asked for: a sequence folder, its first and last frame (both included) or all, and a folder of poses or its own."""
+    """What the user asked for: a sequence folder, its first and last frame (both included) or
+    all, and a folder of poses or its own."""
 
     folder: Path
     frames: tuple[int, int] | None = None
@@ -25,12 +26,17 @@ class DriveChoice:
     @property
     def name(self) -> str:
         """The folder's name, with the frames; fit for a file's name."""
-        return self.folder.name if self.frames is None else f"{self.folder.name}_{self.frames[0]}-{self.frames[1]}"
+        return (
+            self.folder.name
+            if self.frames is None
+            else f"{self.folder.name}_{self.frames[0]}-{self.frames[1]}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class Drive:
-    """N frames with their truth; true_poses (N, 4, 4) float64 camera0_from_camera, metres. Otherwise as `ImageSequence`."""
+class EvaluatedDrive:
+    """N frames with their truth; true_poses (N, 4, 4) float64 camera0_from_camera, metres.
+    Otherwise as `ImageSequence`."""
 
     name: str
     image_paths: tuple[Path, ...]
@@ -57,16 +63,18 @@ def parse_choices(texts: list[str], poses: Path | None = None) -> list[DriveChoi
     names = [choice.name for choice in choices]
     for choice in choices:
         if names.count(choice.name) > 1:
-            raise InputError(f"{choice.folder}: two drives are called {choice.name}, expected folders of different names")
+            raise InputError(
+                f"{choice.folder}: two drives are called {choice.name}, expected folders of different names"
+            )
     return choices
 
 
-def open_drive(choice: DriveChoice) -> Drive:
+def open_drive(choice: DriveChoice) -> EvaluatedDrive:
     """The frames and their truth; InputError with what is missing."""
     sequence = open_sequence(choice.folder)
     true_poses = _true_poses(sequence, choice)
     part = _part(sequence, choice)
-    return Drive(
+    return EvaluatedDrive(
         choice.name,
         sequence.image_paths[part],
         tuple(round(stamp * 1e9) for stamp in sequence.stamps_s[part]),
@@ -83,7 +91,9 @@ def _absolute(text: str) -> Path:
 def _true_poses(sequence: ImageSequence, choice: DriveChoice) -> np.ndarray:
     if choice.poses is None:
         if sequence.poses is None:
-            raise InputError(f"{choice.folder}: no true poses, expected poses.txt in it, or --poses with a folder of {sequence.name}.txt")
+            raise InputError(
+                f"{choice.folder}: no true poses, expected poses.txt in it, or --poses with a folder of {sequence.name}.txt"
+            )
         return sequence.poses
     path = choice.poses / f"{sequence.name}.txt"
     return _rows_of_frames(path, read_poses(path), sequence.frame_numbers)
@@ -93,7 +103,9 @@ def _rows_of_frames(path: Path, file: PoseFile, numbers: tuple[int, ...]) -> np.
     if file.stamps_s is not None or file.frame_numbers is not None:
         raise InputError(f"{path}: expected KITTI's rows of 12 numbers, row k of frame k")
     if len(file.poses) <= numbers[-1]:
-        raise InputError(f"{path}: {len(file.poses)} poses, expected one for each frame up to {numbers[-1]}")
+        raise InputError(
+            f"{path}: {len(file.poses)} poses, expected one for each frame up to {numbers[-1]}"
+        )
     return file.poses[list(numbers)]
 
 
@@ -101,9 +113,13 @@ def _part(sequence: ImageSequence, choice: DriveChoice) -> slice:
     numbers = list(sequence.frame_numbers)
     if choice.frames is None:
         if len(numbers) < LEAST_FRAMES:
-            raise InputError(f"{choice.folder}: {len(numbers)} frames, expected at least {LEAST_FRAMES}")
+            raise InputError(
+                f"{choice.folder}: {len(numbers)} frames, expected at least {LEAST_FRAMES}"
+            )
         return slice(None)
     first, last = choice.frames
     if first not in numbers or last not in numbers:
-        raise InputError(f"{choice.folder}: has frames {numbers[0]} to {numbers[-1]}, expected {first} to {last} among them")
+        raise InputError(
+            f"{choice.folder}: has frames {numbers[0]} to {numbers[-1]}, expected {first} to {last} among them"
+        )
     return slice(numbers.index(first), numbers.index(last) + 1)

@@ -29,14 +29,19 @@ CODE = (
     "sfm_odometry/**/*.py",
     "training/classical/*.py",
     "training/evaluate/*.py",
-    *(f"training/accuracy/{name}.py" for name in ("consistency", "depth", "drives", "recording", "scores")),
+    *(
+        f"training/accuracy/{name}.py"
+        for name in ("consistency", "depth", "drives", "recording", "scores")
+    ),
 )
-"""What the results depend on, besides the drive, the variant and the model: everything that computes, but neither nodes nor pictures."""
+"""What the results depend on, besides the drive, the variant and the model: everything that
+computes, but neither nodes nor pictures."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One variant of the odometry on one drive, or (variant DEPTH) the model's depth on every `every`-th frame of it."""
+    """One variant of the odometry on one drive, or (variant DEPTH) the model's depth on every
+    `every`-th frame of it."""
 
     drive: DriveChoice
     variant: str
@@ -52,10 +57,23 @@ class Job:
 
     def key(self) -> str:
         """What the results are kept under: differs wherever they might."""
-        drive = (str(self.drive.folder), self.drive.frames, str(self.drive.poses), _stamp_of(self.drive))
-        settings = self.every if self.variant == DEPTH else None if self.variant == CLASSICAL else asdict(params_of(self.variant))
+        drive = (
+            str(self.drive.folder),
+            self.drive.frames,
+            str(self.drive.poses),
+            _stamp_of(self.drive),
+        )
+        settings = (
+            self.every
+            if self.variant == DEPTH
+            else None
+            if self.variant == CLASSICAL
+            else asdict(params_of(self.variant))
+        )
         model = None if self.variant == CLASSICAL else model_sha256(self.model)
-        return hashlib.sha256(json.dumps([drive, self.variant, settings, model, _code_sha256()]).encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            json.dumps([drive, self.variant, settings, model, _code_sha256()]).encode()
+        ).hexdigest()[:16]
 
 
 class Results:
@@ -79,21 +97,27 @@ class Results:
             for stale in path.parent.glob(f"{job.variant}-*.json"):
                 stale.unlink()
         except OSError as error:
-            raise OutputError(f"{path.parent}: results cannot be kept there: {error.strerror}") from error
+            raise OutputError(
+                f"{path.parent}: results cannot be kept there: {error.strerror}"
+            ) from error
         write_text(path, json.dumps(results))
 
     def _path(self, job: Job) -> Path:
         return self._folder / job.drive.name / f"{job.variant}-{job.key()}.json"
 
 
-def run_jobs(jobs: Sequence[Job], results: Results, workers: int, done: Callable[[Job, bool], None]) -> dict[Job, dict[str, Any]]:
-    """The results of all jobs; `done` is told of each as it ends, and whether it was kept from an earlier run."""
+def run_jobs(
+    jobs: Sequence[Job], results: Results, workers: int, done: Callable[[Job, bool], None]
+) -> dict[Job, dict[str, Any]]:
+    """The results of all jobs; `done` is told of each as it ends, and whether it was kept from
+    an earlier run."""
     found = {job: kept for job in jobs if (kept := results.read(job)) is not None}
     for job in found:
         done(job, True)
     for job, result in _run([job for job in jobs if job not in found], workers):
         results.keep(job, result)
-        # What was written and read again is the same whether it was kept or not: NaN, tuples and all.
+        # What was written and read again is the same whether it was kept or not: NaN, tuples and
+        # all.
         found[job] = json.loads(json.dumps(result))
         done(job, False)
     return found
@@ -104,7 +128,9 @@ def _run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str, Any
         for job in jobs:
             yield job, job.run()
         return
-    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), _use_one_thread) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), get_context("spawn"), _use_one_thread
+    ) as pool:
         running = {pool.submit(job.run): job for job in jobs}
         try:
             for future in as_completed(running):
@@ -130,7 +156,9 @@ def model_sha256(model: Path | None) -> str:
 @cache
 def _code_sha256() -> str:
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in CODE for path in SOURCES.glob(pattern) if "nodes" not in path.parts):
+    for path in sorted(
+        path for pattern in CODE for path in SOURCES.glob(pattern) if "nodes" not in path.parts
+    ):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

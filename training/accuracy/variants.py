@@ -15,12 +15,14 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 }
 """Fields of OdometryParams by name; what is not named has its default.
 
-networks: their motions alone; aligned: each refined by aligning two images; steady: with a filter of the speed as well; fused: with tracked
-points over several frames, the default; metric: with the scale from KITTI's camera height, which rendered drives share.
+networks: their motions alone; aligned: each refined by aligning two images; steady: with a filter
+of the speed as well; fused: with tracked points over several frames, the default; metric: with the
+scale from KITTI's camera height, which rendered drives share.
 """
 
 CLASSICAL = "classical"
-"""The five-point odometry of `training.classical`, which has no model, no parameters and no covariance."""
+"""The five-point odometry of `training.classical`, which has no model, no parameters and no
+covariance."""
 
 NAMES = (*VARIANTS, CLASSICAL)
 

@@ -1,4 +1,5 @@
-"""Classical five-point odometry over a folder of images: `python -m training.classical --images DIR --calib FILE --out poses.txt`.
+"""Classical five-point odometry over a folder of images: `python -m training.classical --images DIR
+--calib FILE --out poses.txt`.
 
 Nothing in it is learned; lengths are in an arbitrary unit, that of the first step.
 """
@@ -27,16 +28,22 @@ def command(arguments: argparse.Namespace) -> None:
     """Track the folder, then write the poses."""
     images = list_images(arguments.images)
     if len(images) < LEAST_IMAGES:
-        raise InputError(f"{arguments.images}: {len(images)} images, expected at least {LEAST_IMAGES}")
+        raise InputError(
+            f"{arguments.images}: {len(images)} images, expected at least {LEAST_IMAGES}"
+        )
     height, width = read_image(images[0]).shape[:2]
-    camera = arguments.camera if arguments.camera is not None else camera_of_folder(arguments.images)
+    camera = (
+        arguments.camera if arguments.camera is not None else camera_of_folder(arguments.images)
+    )
     intrinsics = read_calibration(arguments.calib, camera or 0, width, height)
     _make_folder(arguments.out.parent)
     recording = track(images, intrinsics, arguments.width)
     write_kitti(arguments.out, recording.start_from_camera)
     for event in recording.events:
         print(event, file=sys.stderr)
-    print(f"{arguments.out}: {len(images)} poses, {np.median(recording.frame_ms):.1f} ms a frame (median, without reading the image)")
+    print(
+        f"{arguments.out}: {len(images)} poses, {np.median(recording.frame_ms):.1f} ms a frame (median, without reading the image)"
+    )
 
 
 def _make_folder(folder: Path) -> None:
@@ -48,13 +55,36 @@ def _make_folder(folder: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m training.classical", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m training.classical",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--images", type=Path, required=True, help="folder of PNG or JPEG images, rectified, numbered")
-    parser.add_argument("--calib", type=Path, required=True, help="KITTI calib.txt or calib_cam_to_cam.txt, or a 3x3 camera matrix")
-    parser.add_argument("--camera", type=int, help="which of KITTI's cameras; default: by the folder's name, else 0")
-    parser.add_argument("--width", type=int, help="make the images smaller to this width first; default: as they are")
-    parser.add_argument("--out", type=Path, required=True, help="file of poses, camera0_from_camera, one a frame, as KITTI's")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        required=True,
+        help="folder of PNG or JPEG images, rectified, numbered",
+    )
+    parser.add_argument(
+        "--calib",
+        type=Path,
+        required=True,
+        help="KITTI calib.txt or calib_cam_to_cam.txt, or a 3x3 camera matrix",
+    )
+    parser.add_argument(
+        "--camera", type=int, help="which of KITTI's cameras; default: by the folder's name, else 0"
+    )
+    parser.add_argument(
+        "--width",
+        type=int,
+        help="make the images smaller to this width first; default: as they are",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="file of poses, camera0_from_camera, one a frame, as KITTI's",
+    )
     return parser
 
 

@@ -14,8 +14,8 @@ class ClassicalConfig:
     corner_quality: float = 0.001
     """Weakest corner, as a share of the strongest one's response."""
     window_pixels: int = 7
-    """Side of the square that is compared when a corner is followed. In a larger one the road stretches as it comes near, which biases
-    the motion."""
+    """Side of the square that is compared when a corner is followed. In a larger one the road
+    stretches as it comes near, which biases the motion."""
     pyramid_levels: int = 5
     forward_backward_pixels: float = 0.5
     """A track that is followed back must return to where it was by less than this."""
@@ -34,4 +34,5 @@ class ClassicalConfig:
     max_length_ratio: float = 2.0
     """Neighbouring steps whose lengths differ by more are not believed."""
     history: int = 3
-    """A point's depth is known from the oldest of so many frames up to the previous one that saw it; 2 = the one before."""
+    """A point's depth is known from the oldest of so many frames up to the previous one that saw
+    it; 2 = the one before."""

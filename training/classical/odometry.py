@@ -13,7 +13,8 @@ from training.classical.tracks import Observations, Tracker, common
 
 @dataclass(frozen=True, eq=False)
 class ClassicalStep:
-    """The motion from the frame before, (4, 4); the identity for the first one. doubt: what it is not known by, empty where all is well."""
+    """The motion from the frame before, (4, 4); the identity for the first one. doubt: what it
+    is not known by, empty where all is well."""
 
     previous_from_current: np.ndarray
     doubt: str = ""
@@ -22,8 +23,9 @@ class ClassicalStep:
 class ClassicalOdometry:
     """Frame-to-frame odometry of a camera with matrix k (3, 3).
 
-    Rotation and direction of each step by the essential matrix; its length so that points seen in three frames or more keep their depth.
-    The first step has length one, and a step of unknown length that of the one before.
+    Rotation and direction of each step by the essential matrix; its length so that points seen in
+    three frames or more keep their depth. The first step has length one, and a step of unknown
+    length that of the one before.
     """
 
     def __init__(self, k: np.ndarray, config: ClassicalConfig | None = None) -> None:
@@ -46,39 +48,57 @@ class ClassicalOdometry:
     def _step(self, tracks: Observations) -> ClassicalStep:
         before, now = common(self._seen[-1][0], tracks)
         if len(now) < self._config.min_tracks:
-            return ClassicalStep(self._previous_from_current, f"{len(now)} tracks: goes on as before")
+            return ClassicalStep(
+                self._previous_from_current, f"{len(now)} tracks: goes on as before"
+            )
         if np.median(np.linalg.norm(now - before, axis=1)) < self._config.still_pixels:
             return ClassicalStep(np.eye(4))
         motion = epipolar_motion(before, now, self._k, self._config)
         if motion is None:
-            return ClassicalStep(self._previous_from_current, "no motion that the tracks agree on: goes on as before")
+            return ClassicalStep(
+                self._previous_from_current, "no motion that the tracks agree on: goes on as before"
+            )
         return self._with_length(motion.b_from_a, tracks)
 
-    def _with_length(self, current_from_previous: np.ndarray, tracks: Observations) -> ClassicalStep:
+    def _with_length(
+        self, current_from_previous: np.ndarray, tracks: Observations
+    ) -> ClassicalStep:
         ratios, weights = self._lengths(current_from_previous, tracks)
         # The first step is the unit of length: nothing is unknown about it.
         length, doubt = self._length, "length unknown: as before" if len(self._seen) > 1 else ""
         if len(ratios) >= self._config.min_depth_ratios:
             wanted = weighted_median(ratios, weights)
-            if 1 / self._config.max_length_ratio < wanted / self._length < self._config.max_length_ratio:
+            if (
+                1 / self._config.max_length_ratio
+                < wanted / self._length
+                < self._config.max_length_ratio
+            ):
                 length, doubt = wanted, ""
         self._length = length
         current_from_previous = current_from_previous.copy()
         current_from_previous[:3, 3] *= length
         return ClassicalStep(invert_rigid(current_from_previous), doubt)
 
-    def _lengths(self, current_from_previous: np.ndarray, tracks: Observations) -> tuple[np.ndarray, np.ndarray]:
-        """(P,) lengths of this step by which each point keeps the depth that it had in the previous frame, and their weights."""
+    def _lengths(
+        self, current_from_previous: np.ndarray, tracks: Observations
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(P,) lengths of this step by which each point keeps the depth that it had in the
+        previous frame, and their weights."""
         least = self._config.min_parallax_pixels / self._k[0, 0]
         previous, start_from_previous = self._seen[-1]
         found, done = [np.zeros((0, 2))], np.zeros(0, np.int64)
         for older, start_from_older in list(self._seen)[:-1]:
-            ids = np.setdiff1d(np.intersect1d(np.intersect1d(older.ids, previous.ids), tracks.ids), done)
+            ids = np.setdiff1d(
+                np.intersect1d(np.intersect1d(older.ids, previous.ids), tracks.ids), done
+            )
             done = np.union1d(done, ids)
             in_older, in_previous, in_current = (
-                rays(seen.pixels[np.searchsorted(seen.ids, ids)], self._k) for seen in (older, previous, tracks)
+                rays(seen.pixels[np.searchsorted(seen.ids, ids)], self._k)
+                for seen in (older, previous, tracks)
             )
-            known, parallax_before = inverse_depths(in_previous, in_older, invert_rigid(start_from_older) @ start_from_previous)
+            known, parallax_before = inverse_depths(
+                in_previous, in_older, invert_rigid(start_from_older) @ start_from_previous
+            )
             unit, parallax_now = inverse_depths(in_previous, in_current, current_from_previous)
             good = (parallax_before > least) & (parallax_now > least)
             weights = 1 / (1 / parallax_before[good] ** 2 + 1 / parallax_now[good] ** 2)

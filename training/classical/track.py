@@ -20,7 +20,8 @@ LEAST_IMAGES, LEAST_WIDTH = 2, 64
 
 @dataclass(frozen=True, eq=False)
 class ClassicalRecording:
-    """start_from_camera (N, 4, 4), one an image; events: what was in doubt, by the image's name; frame_ms (N,), without reading."""
+    """start_from_camera (N, 4, 4), one an image; events: what was in doubt, by the image's name;
+    frame_ms (N,), without reading."""
 
     start_from_camera: np.ndarray
     events: list[str]
@@ -28,11 +29,16 @@ class ClassicalRecording:
 
 
 def track(
-    images: Sequence[Path], intrinsics: Intrinsics, width: int | None = None, config: ClassicalConfig | None = None
+    images: Sequence[Path],
+    intrinsics: Intrinsics,
+    width: int | None = None,
+    config: ClassicalConfig | None = None,
 ) -> ClassicalRecording:
-    """Odometry over image files, all of the size of `intrinsics`, made smaller to `width` first where that is given.
+    """Odometry over image files, all of the size of `intrinsics`, made smaller to `width` first
+    where that is given.
 
-    Raises InputError, or its child ImageError, for too few images, a width that is none and images that cannot be used.
+    Raises InputError, or its child ImageError, for too few images, a width that is none and images
+    that cannot be used.
     """
     if len(images) < LEAST_IMAGES:
         raise InputError(f"{len(images)} images, expected at least {LEAST_IMAGES}")
@@ -56,11 +62,15 @@ def _resized(intrinsics: Intrinsics, width: int | None) -> Intrinsics:
     if width is None:
         return intrinsics
     if not LEAST_WIDTH <= width <= intrinsics.width:
-        raise InputError(f"width {width}, expected {LEAST_WIDTH} to the images' own {intrinsics.width} pixels")
+        raise InputError(
+            f"width {width}, expected {LEAST_WIDTH} to the images' own {intrinsics.width} pixels"
+        )
     return intrinsics.resized(width, max(round(intrinsics.height * width / intrinsics.width), 1))
 
 
 def _grey(image: np.ndarray, seen: Intrinsics) -> np.ndarray:
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     size = (seen.width, seen.height)
-    return grey if grey.shape[::-1] == size else cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return (
+        grey if grey.shape[::-1] == size else cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    )

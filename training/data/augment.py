@@ -1,4 +1,5 @@
-"""Augmentation on the device, exact in geometry: images, intrinsics, depth and motion change together."""
+"""Augmentation on the device, exact in geometry: images, intrinsics, depth and motion change
+together."""
 
 from dataclasses import dataclass, replace
 
@@ -13,8 +14,8 @@ from training.data.batch import Batch
 class SnippetRandom:
     """Random numbers for the snippets of a batch, on the generator's device.
 
-    Where `ranks` processes share a batch, each draws for all of it and takes its own part: what a snippet meets does not depend on
-    how many processes there are.
+    Where `ranks` processes share a batch, each draws for all of it and takes its own part: what a
+    snippet meets does not depend on how many processes there are.
     """
 
     generator: torch.Generator
@@ -23,11 +24,19 @@ class SnippetRandom:
 
     def uniform(self, count: int, *shape: int) -> Tensor:
         """(count, *shape) numbers in [0, 1) for this process's `count` snippets."""
-        return self._own(torch.rand(self.ranks * count, *shape, device=self.generator.device, generator=self.generator))
+        return self._own(
+            torch.rand(
+                self.ranks * count, *shape, device=self.generator.device, generator=self.generator
+            )
+        )
 
     def normal(self, count: int, *shape: int) -> Tensor:
         """(count, *shape) normal numbers for this process's `count` snippets."""
-        return self._own(torch.randn(self.ranks * count, *shape, device=self.generator.device, generator=self.generator))
+        return self._own(
+            torch.randn(
+                self.ranks * count, *shape, device=self.generator.device, generator=self.generator
+            )
+        )
 
     def _own(self, numbers: Tensor) -> Tensor:
         return numbers.chunk(self.ranks)[self.rank]
@@ -46,7 +55,8 @@ class AugmentConfig:
     brightness: float = 0.0
     contrast: float = 0.0
     gamma: float = 0.0
-    """Colour is varied on the networks' input alone, never on the images of the loss: factors of 1 +- this, one draw a snippet."""
+    """Colour is varied on the networks' input alone, never on the images of the loss: factors of
+    1 +- this, one draw a snippet."""
     noise: float = 0.0
     """Standard deviation, up to this, of noise on the networks' input."""
 
@@ -58,7 +68,8 @@ def augment(batch: Batch, config: AugmentConfig, random: SnippetRandom) -> Batch
 
 
 def vary_colour(frames: Tensor, config: AugmentConfig, random: SnippetRandom) -> Tensor:
-    """Frames (B, N, C, H, W) in [0, 1] with brightness, contrast, gamma and noise varied, alike within a snippet but for the noise."""
+    """Frames (B, N, C, H, W) in [0, 1] with brightness, contrast, gamma and noise varied, alike
+    within a snippet but for the noise."""
     count = frames.shape[0]
     if config.gamma:
         frames = frames.clamp_min(1e-4) ** _factors(count, config.gamma, random)
@@ -86,19 +97,33 @@ def _zoom_and_flip(batch: Batch, config: AugmentConfig, random: SnippetRandom) -
     offset_y = draws[2] * (height - 1) * (1 - 1 / zoom)
     mirrored = (draws[3] < 0.5) & config.flip
     grid = _sampling_grid(zoom, offset_x, offset_y, mirrored, height, width)
-    resampled = F.grid_sample(batch.frames.flatten(0, 1), grid.repeat_interleave(frames, dim=0), "bilinear", "border", align_corners=True)
-    truth = F.grid_sample(torch.cat([batch.depth, batch.moving], dim=1), grid, "nearest", "border", align_corners=True)
+    resampled = F.grid_sample(
+        batch.frames.flatten(0, 1),
+        grid.repeat_interleave(frames, dim=0),
+        "bilinear",
+        "border",
+        align_corners=True,
+    )
+    truth = F.grid_sample(
+        torch.cat([batch.depth, batch.moving], dim=1), grid, "nearest", "border", align_corners=True
+    )
     return replace(
         batch,
         frames=resampled.view_as(batch.frames),
         depth=truth[:, :1],
         moving=truth[:, 1:],
         intrinsics=_zoomed_intrinsics(batch.intrinsics, zoom, offset_x, offset_y, mirrored, width),
-        camera_from_frame=torch.where(mirrored[:, None, None, None], mirror_motion(batch.camera_from_frame), batch.camera_from_frame),
+        camera_from_frame=torch.where(
+            mirrored[:, None, None, None],
+            mirror_motion(batch.camera_from_frame),
+            batch.camera_from_frame,
+        ),
     )
 
 
-def _sampling_grid(zoom: Tensor, offset_x: Tensor, offset_y: Tensor, mirrored: Tensor, height: int, width: int) -> Tensor:
+def _sampling_grid(
+    zoom: Tensor, offset_x: Tensor, offset_y: Tensor, mirrored: Tensor, height: int, width: int
+) -> Tensor:
     u = torch.arange(width, device=zoom.device, dtype=torch.float32)
     v = torch.arange(height, device=zoom.device, dtype=torch.float32)
     u_out = torch.where(mirrored[:, None], width - 1 - u, u)
@@ -109,7 +134,14 @@ def _sampling_grid(zoom: Tensor, offset_x: Tensor, offset_y: Tensor, mirrored: T
     return torch.stack([grid_x, grid_y], dim=-1)
 
 
-def _zoomed_intrinsics(intrinsics: Tensor, zoom: Tensor, offset_x: Tensor, offset_y: Tensor, mirrored: Tensor, width: int) -> Tensor:
+def _zoomed_intrinsics(
+    intrinsics: Tensor,
+    zoom: Tensor,
+    offset_x: Tensor,
+    offset_y: Tensor,
+    mirrored: Tensor,
+    width: int,
+) -> Tensor:
     result = intrinsics.clone()
     result[:, 0, 0] *= zoom
     result[:, 1, 1] *= zoom
@@ -132,6 +164,9 @@ def _reverse(batch: Batch, random: SnippetRandom) -> Batch:
     backwards = random.uniform(len(batch.frames)) < 0.5
     turned = {
         name: torch.where(backwards.view(-1, *[1] * (value.dim() - 1)), value.flip(1), value)
-        for name, value in (("frames", batch.frames), ("camera_from_frame", batch.camera_from_frame))
+        for name, value in (
+            ("frames", batch.frames),
+            ("camera_from_frame", batch.camera_from_frame),
+        )
     }
     return replace(batch, **turned)

@@ -1,4 +1,5 @@
-"""Frames kept in the device's memory: batches are gathered there, and only a few numbers a snippet cross to it."""
+"""Frames kept in the device's memory: batches are gathered there, and only a few numbers a
+snippet cross to it."""
 
 from collections.abc import Sequence
 
@@ -18,22 +19,31 @@ LARGEST_SHARE = 0.5
 
 
 class DeviceSampler:
-    """Gives the batches of a :class:`training.data.sampler.SnippetSampler`, the same ones, on a device.
+    """Gives the batches of a :class:`training.data.sampler.SnippetSampler`, the same ones, on a
+    device.
 
-    Frames are converted to the networks' channels on the host, as the sampler does, and uploaded once. So are true depth and motion masks
-    where the sampler copies them.
+    Frames are converted to the networks' channels on the host, as the sampler does, and uploaded
+    once. So are true depth and motion masks where the sampler copies them.
     """
 
     def __init__(self, sampler: SnippetSampler, device: torch.device) -> None:
         self._sampler, self._device = sampler, device
         scenes = sampler.scenes
-        self._first_frame = np.concatenate([[0], np.cumsum([len(scene.frames) for scene in scenes])])
+        self._first_frame = np.concatenate(
+            [[0], np.cumsum([len(scene.frames) for scene in scenes])]
+        )
         self._frames = _upload_frames(scenes, sampler.channels, device)
         with_truth = [scene for scene in scenes if sampler.has_truth(scene)]
         counts = [len(scene.frames) if sampler.has_truth(scene) else 0 for scene in scenes]
-        self._first_map = 1 + np.concatenate([[0], np.cumsum(counts)])  # map 0 is the one of snippets without truth
-        self._depth = _upload_maps([scene.depth for scene in with_truth], self._frames.shape[1:3], np.float16, device)
-        self._moving = _upload_maps([scene.motion_mask for scene in with_truth], self._frames.shape[1:3], np.uint8, device)
+        self._first_map = 1 + np.concatenate(
+            [[0], np.cumsum(counts)]
+        )  # map 0 is the one of snippets without truth
+        self._depth = _upload_maps(
+            [scene.depth for scene in with_truth], self._frames.shape[1:3], np.float16, device
+        )
+        self._moving = _upload_maps(
+            [scene.motion_mask for scene in with_truth], self._frames.shape[1:3], np.uint8, device
+        )
 
     def batch(self, step: int, rank: int = 0, ranks: int = 1) -> Batch:
         """What `sampler.batch` gives, on the device; nothing is waited for."""
@@ -43,12 +53,16 @@ class DeviceSampler:
         """One batch of snippets (B, 2), each the index of a scene and of a first frame."""
         sampler, scenes = self._sampler, self._sampler.scenes
         has_truth = np.array([sampler.has_truth(scenes[scene]) for scene, _ in snippets])
-        maps = np.where(has_truth, self._first_map[snippets[:, 0]] + snippets[:, 1] + sampler.length // 2, 0)
+        maps = np.where(
+            has_truth, self._first_map[snippets[:, 0]] + snippets[:, 1] + sampler.length // 2, 0
+        )
         first = self._to_device(self._first_frame[snippets[:, 0]] + snippets[:, 1])
         indices = first[:, None] + torch.arange(sampler.length, device=self._device)
         frames = self._frames.index_select(0, indices.flatten()).unflatten(0, indices.shape)
         map_indices = self._to_device(maps)
-        small = small_parts([(scenes[scene], int(start)) for scene, start in snippets], sampler.length)
+        small = small_parts(
+            [(scenes[scene], int(start)) for scene, start in snippets], sampler.length
+        )
         return Batch(
             frames=frames.permute(0, 1, 4, 2, 3),
             camera=self._to_device(sampler.camera_of(snippets)),
@@ -65,7 +79,14 @@ class DeviceSampler:
 def _upload_frames(scenes: Sequence[Scene], channels: int, device: torch.device) -> Tensor:
     """All frames (F, H, W, C) uint8, one scene after the other."""
     height, width = scenes[0].frames.shape[1:3]
-    frames = torch.empty(sum(len(scene.frames) for scene in scenes), height, width, channels, dtype=torch.uint8, device=device)
+    frames = torch.empty(
+        sum(len(scene.frames) for scene in scenes),
+        height,
+        width,
+        channels,
+        dtype=torch.uint8,
+        device=device,
+    )
     first = 0
     for scene in scenes:
         converted = np.empty((*scene.frames.shape[:3], channels), np.uint8)
@@ -75,10 +96,20 @@ def _upload_frames(scenes: Sequence[Scene], channels: int, device: torch.device)
     return frames
 
 
-def _upload_maps(maps: Sequence[np.ndarray | None], size: Sequence[int], dtype: type[np.generic], device: torch.device) -> Tensor:
+def _upload_maps(
+    maps: Sequence[np.ndarray | None],
+    size: Sequence[int],
+    dtype: type[np.generic],
+    device: torch.device,
+) -> Tensor:
     """Maps (1 + M, H, W) of the scenes with truth; the first is zero."""
-    parts = [np.zeros((1, *size), dtype), *(np.asarray(values) for values in maps if values is not None)]
-    result = torch.empty(sum(map(len, parts)), *size, dtype=torch.from_numpy(parts[0]).dtype, device=device)
+    parts = [
+        np.zeros((1, *size), dtype),
+        *(np.asarray(values) for values in maps if values is not None),
+    ]
+    result = torch.empty(
+        sum(map(len, parts)), *size, dtype=torch.from_numpy(parts[0]).dtype, device=device
+    )
     first = 0
     for part in parts:
         result[first : first + len(part)].copy_(torch.from_numpy(np.array(part)))
@@ -89,19 +120,30 @@ def _upload_maps(maps: Sequence[np.ndarray | None], size: Sequence[int], dtype: 
 def bytes_on_device(sampler: SnippetSampler) -> int:
     """What a :class:`DeviceSampler` takes of the device's memory."""
     pixels = [int(np.prod(scene.frames.shape[:3])) for scene in sampler.scenes]
-    truth = [3 * count for count, scene in zip(pixels, sampler.scenes, strict=True) if sampler.has_truth(scene)]
+    truth = [
+        3 * count
+        for count, scene in zip(pixels, sampler.scenes, strict=True)
+        if sampler.has_truth(scene)
+    ]
     return sum(pixels) * sampler.channels + sum(truth)
 
 
-def device_sampler(sampler: SnippetSampler, config: TrainConfig, device: torch.device) -> DeviceSampler | None:
-    """The sampler's data on the device where that is configured and fits; InputError where `data_on_device: true` does not fit."""
-    if config.data_on_device is False or (config.data_on_device == "auto" and device.type != "cuda"):
+def device_sampler(
+    sampler: SnippetSampler, config: TrainConfig, device: torch.device
+) -> DeviceSampler | None:
+    """The sampler's data on the device where that is configured and fits; InputError where
+    `data_on_device: true` does not fit."""
+    if config.data_on_device is False or (
+        config.data_on_device == "auto" and device.type != "cuda"
+    ):
         return None
     needed = bytes_on_device(sampler)
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
         if config.data_on_device is True and needed > free:
-            raise InputError(f"setting 'data_on_device: true': frames take {needed:,} bytes, of which {free:,} are free, expected auto")
+            raise InputError(
+                f"setting 'data_on_device: true': frames take {needed:,} bytes, of which {free:,} are free, expected auto"
+            )
         if config.data_on_device == "auto" and needed > LARGEST_SHARE * free:
             return None
     return DeviceSampler(sampler, device)

@@ -11,12 +11,14 @@ from training.data.sampler import SnippetSampler
 
 
 class Prefetcher:
-    """Gives each step with its batch: `for step, batch in Prefetcher(sampler, first_step, stop_step): ...`
+    """Gives each step with its batch: `for step, batch in Prefetcher(sampler, first_step,
+    stop_step): ...`
 
-    Order and content are exactly those of `sampler.batch(step, rank, ranks)`. stop_step: the first step that is not given any more; None
-    goes on without end. ahead: how many batches are drawn or ready while one is in use. Copying out of memory maps happens outside of
-    Python's lock, so that `threads` go on while the main thread trains. What fails on a thread is raised where its step is asked for. The
-    threads end with the loop, also when it is left by break or an error.
+    Order and content are exactly those of `sampler.batch(step, rank, ranks)`. stop_step: the first
+    step that is not given any more; None goes on without end. ahead: how many batches are drawn or
+    ready while one is in use. Copying out of memory maps happens outside of Python's lock, so that
+    `threads` go on while the main thread trains. What fails on a thread is raised where its step is
+    asked for. The threads end with the loop, also when it is left by break or an error.
     """
 
     def __init__(
@@ -43,7 +45,10 @@ class Prefetcher:
             try:
                 while True:
                     missing = self._ahead - len(coming)
-                    coming += [(step, pool.submit(self._draw, step)) for step in itertools.islice(steps, missing)]
+                    coming += [
+                        (step, pool.submit(self._draw, step))
+                        for step in itertools.islice(steps, missing)
+                    ]
                     if not coming:
                         return
                     step, future = coming.popleft()

@@ -9,12 +9,25 @@ from training.data.batch import Batch
 from training.data.collate import collate
 from training.data.scenes import FORMAT, VERSION, Camera, Scene, open_data, split_scenes
 
-__all__ = ["FORMAT", "VERSION", "BatchesInOrder", "Camera", "Scene", "SnippetSampler", "cameras_of", "open_data", "split_scenes"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "BatchesInOrder",
+    "Camera",
+    "Scene",
+    "SnippetSampler",
+    "cameras_of",
+    "open_data",
+    "split_scenes",
+]
 
 
 def cameras_of(scenes: Sequence[Scene]) -> list[Camera]:
-    """The different cameras of some scenes, in order: those of one name with the same intrinsics are one."""
-    return list({_camera_key(scene.camera): scene.camera for scene in reversed(scenes)}.values())[::-1]
+    """The different cameras of some scenes, in order: those of one name with the same intrinsics
+    are one."""
+    return list({_camera_key(scene.camera): scene.camera for scene in reversed(scenes)}.values())[
+        ::-1
+    ]
 
 
 def _camera_key(camera: Camera) -> tuple[str, bytes]:
@@ -22,12 +35,14 @@ def _camera_key(camera: Camera) -> tuple[str, bytes]:
 
 
 class SnippetSampler:
-    """Draws batches of snippets; which ones depends on the seed and the step alone, so a resumed run sees what it would have seen.
+    """Draws batches of snippets; which ones depends on the seed and the step alone, so a resumed
+    run sees what it would have seen.
 
-    groups: the scenes of each data set. batch_size: snippets of the global batch, that of all ranks together. weights: how often each
-    data set is drawn, default by its number of snippets. with_truth: copy true depth and motion masks where scenes have them.
-    cameras: the run's cameras, whose positions `Batch.camera` gives; default those of the groups (see `cameras_of`), and a sampler of
-    validation scenes takes those of the whole run.
+    groups: the scenes of each data set. batch_size: snippets of the global batch, that of all ranks
+    together. weights: how often each data set is drawn, default by its number of snippets.
+    with_truth: copy true depth and motion masks where scenes have them. cameras: the run's cameras,
+    whose positions `Batch.camera` gives; default those of the groups (see `cameras_of`), and a
+    sampler of validation scenes takes those of the whole run.
     """
 
     def __init__(
@@ -41,7 +56,13 @@ class SnippetSampler:
         with_truth: bool = True,
         cameras: Sequence[Camera] | None = None,
     ) -> None:
-        self.length, self.channels, self.batch_size, self.seed, self.with_truth = length, channels, batch_size, seed, with_truth
+        self.length, self.channels, self.batch_size, self.seed, self.with_truth = (
+            length,
+            channels,
+            batch_size,
+            seed,
+            with_truth,
+        )
         self.scenes = [scene for scenes in groups for scene in scenes]
         _check_one_size(self.scenes)
         self.cameras = list(cameras if cameras is not None else cameras_of(self.scenes))
@@ -53,13 +74,16 @@ class SnippetSampler:
         return sum(len(snippets) for snippets in self._snippets)
 
     def batch(self, step: int, rank: int = 0, ranks: int = 1) -> Batch:
-        """The batch of training step `step`; of several ranks each gets its slice, and in their order these make up the whole batch."""
+        """The batch of training step `step`; of several ranks each gets its slice, and in their
+        order these make up the whole batch."""
         return self.collate(self.choose(step, rank, ranks))
 
     def choose(self, step: int, rank: int = 0, ranks: int = 1) -> np.ndarray:
         """The snippets (B, 2) of `batch`, each the index of a scene and of a first frame."""
         if self.batch_size % ranks:
-            raise InputError(f"batch_size {self.batch_size} cannot be shared by {ranks} processes, expected a multiple of them")
+            raise InputError(
+                f"batch_size {self.batch_size} cannot be shared by {ranks} processes, expected a multiple of them"
+            )
         random = np.random.default_rng([self.seed, step])
         groups = random.choice(len(self._snippets), self.batch_size, p=self._share)
         indices = random.integers([len(self._snippets[group]) for group in groups])
@@ -76,7 +100,8 @@ class SnippetSampler:
         return self._camera_of_scene[snippets[:, 0]]
 
     def in_order(self, batch_size: int, at_most: int | None = None) -> "BatchesInOrder":
-        """All snippets once, in order, for validation; or `at_most` that many, spread evenly. They are read when they are asked for."""
+        """All snippets once, in order, for validation; or `at_most` that many, spread evenly.
+        They are read when they are asked for."""
         snippets = np.concatenate(self._snippets)
         if at_most is not None and at_most < len(snippets):
             snippets = snippets[np.linspace(0, len(snippets) - 1, at_most).round().astype(int)]
@@ -85,11 +110,14 @@ class SnippetSampler:
     def collate(self, snippets: np.ndarray) -> Batch:
         """Copy snippets (B, 2), each the index of a scene and of a first frame, into one batch."""
         chosen = [(self.scenes[scene], int(start)) for scene, start in snippets]
-        return collate(chosen, self.camera_of(snippets), self.length, self.channels, self.with_truth)
+        return collate(
+            chosen, self.camera_of(snippets), self.length, self.channels, self.with_truth
+        )
 
 
 class BatchesInOrder:
-    """Given snippets (K, 2) of a sampler, batch by batch, as often as wanted; nothing is read before it is asked for."""
+    """Given snippets (K, 2) of a sampler, batch by batch, as often as wanted; nothing is read
+    before it is asked for."""
 
     def __init__(self, sampler: SnippetSampler, snippets: np.ndarray, batch_size: int) -> None:
         self._sampler, self._snippets, self._batch_size = sampler, snippets, batch_size
@@ -105,7 +133,9 @@ class BatchesInOrder:
 def _check_one_size(scenes: Sequence[Scene]) -> None:
     examples = {scene.frames.shape[2:0:-1]: scene.name for scene in scenes}
     if len(examples) > 1:
-        found = ", ".join(f"{name} {width}x{height}" for (width, height), name in sorted(examples.items()))
+        found = ", ".join(
+            f"{name} {width}x{height}" for (width, height), name in sorted(examples.items())
+        )
         raise InputError(f"scenes of different sizes cannot be mixed in a batch: {found}")
 
 
@@ -114,7 +144,9 @@ def _camera_indices(scenes: Sequence[Scene], cameras: Sequence[Camera]) -> np.nd
     positions = {_camera_key(camera): index for index, camera in enumerate(cameras)}
     missing = [scene for scene in scenes if _camera_key(scene.camera) not in positions]
     if missing:
-        raise InputError(f"scene {missing[0].name}: its camera {missing[0].camera.name} is none of the run's {len(cameras)}")
+        raise InputError(
+            f"scene {missing[0].name}: its camera {missing[0].camera.name} is none of the run's {len(cameras)}"
+        )
     return np.array([positions[_camera_key(scene.camera)] for scene in scenes], np.int64)
 
 
@@ -137,8 +169,12 @@ def _shares(snippets: Sequence[np.ndarray], length: int, weights: Sequence[float
     if counts.sum() == 0:
         raise InputError(f"the data has no snippet of {length} consecutive frames")
     if weights and (len(weights) != len(counts) or min(weights) < 0):
-        raise InputError(f"data_weights {list(weights)}: expected {len(counts)} numbers, none negative, for as many data sets")
+        raise InputError(
+            f"data_weights {list(weights)}: expected {len(counts)} numbers, none negative, for as many data sets"
+        )
     share = (np.asarray(weights, float) if weights else counts) * (counts > 0)
     if share.sum() == 0:
-        raise InputError(f"data_weights {list(weights)}: no data set with snippets has a weight above 0")
+        raise InputError(
+            f"data_weights {list(weights)}: no data set with snippets has a weight above 0"
+        )
     return share / share.sum()

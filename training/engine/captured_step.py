@@ -1,7 +1,8 @@
 """One step of training: operation by operation, or recorded once as a CUDA graph and replayed.
 
-A step of the papers' networks launches some two thousand kernels; at small batches a GPU waits for Python between them. A graph is one
-launch. Both kinds of step are called alike and change the weights alike, so that the trainer does not ask which it is.
+A step of the papers' networks launches some two thousand kernels; at small batches a GPU waits for
+Python between them. A graph is one launch. Both kinds of step are called alike and change the
+weights alike, so that the trainer does not ask which it is.
 """
 
 from collections.abc import Callable
@@ -19,14 +20,16 @@ from training.engine.learner import Learner
 from training.engine.optimiser import Optimiser
 
 WARM_UPS = 3
-"""Steps before the recording: libraries allocate what they work in, and Adam's moments are made, at the first."""
+"""Steps before the recording: libraries allocate what they work in, and Adam's moments are made,
+at the first."""
 
 
 class Step(Protocol):
     """One step of training."""
 
     def __call__(self, batch: Batch, random: SnippetRandom, number: int) -> dict[str, Tensor]:
-        """Learn from a drawn batch; the objective's terms, each a scalar on the device that is not waited for."""
+        """Learn from a drawn batch; the objective's terms, each a scalar on the device that is
+        not waited for."""
 
 
 class EagerStep:
@@ -44,10 +47,12 @@ class EagerStep:
 
 
 class CapturedStep:
-    """Augmentation operation by operation; networks, objective, backward pass and Adam recorded and replayed.
+    """Augmentation operation by operation; networks, objective, backward pass and Adam recorded and
+    replayed.
 
-    The first steps of a run, which nothing is recorded of, are steps as any other. What the recording reads and writes stays where it is:
-    weights, moments, and the inputs that each batch is copied into. A batch of another shape starts another recording.
+    The first steps of a run, which nothing is recorded of, are steps as any other. What the
+    recording reads and writes stays where it is: weights, moments, and the inputs that each batch
+    is copied into. A batch of another shape starts another recording.
     """
 
     def __init__(self, learner: Learner, optimiser: Optimiser, warm_ups: int = WARM_UPS) -> None:
@@ -66,12 +71,15 @@ class CapturedStep:
         return dict(zip(self._names, values.unbind(), strict=True))
 
     def _fill(self, batch: Batch, seen: Tensor) -> None:
-        """Copy a varied batch, and its frames as the networks see them, to where the recording reads."""
+        """Copy a varied batch, and its frames as the networks see them, to where the recording
+        reads."""
         inputs = [*(getattr(batch, field.name) for field in fields(batch)), seen]
         if [own.shape for own in self._inputs] != [new.shape for new in inputs]:
             self._inputs = [new.clone() for new in inputs]
-            self._batch = replace(batch, **dict(zip(batch.__dataclass_fields__, self._inputs, strict=False)))
-            self._replay = Recording(self._learn, self._learner.device, self._warm_ups)
+            self._batch = replace(
+                batch, **dict(zip(batch.__dataclass_fields__, self._inputs, strict=False))
+            )
+            self._replay = GraphRecording(self._learn, self._learner.device, self._warm_ups)
             return
         for own, new in zip(self._inputs, inputs, strict=True):
             own.copy_(new)
@@ -86,13 +94,17 @@ class CapturedStep:
         return values.detach()
 
 
-class Recording:
-    """Work that is recorded on a CUDA device after some calls and replayed from then on; elsewhere it is done at every call.
+class GraphRecording:
+    """Work that is recorded on a CUDA device after some calls and replayed from then on; elsewhere
+    it is done at every call.
 
-    Where it cannot be recorded, one line says so, and it is done at every call. The result lies in the same memory each time.
+    Where it cannot be recorded, one line says so, and it is done at every call. The result lies in
+    the same memory each time.
     """
 
-    def __init__(self, work: Callable[[], Tensor], device: torch.device, warm_ups: int = WARM_UPS) -> None:
+    def __init__(
+        self, work: Callable[[], Tensor], device: torch.device, warm_ups: int = WARM_UPS
+    ) -> None:
         self._work, self._device, self._warm_ups = work, device, warm_ups
         self._wanted = device.type == "cuda"
         self._stream: torch.cuda.Stream | None = None
@@ -115,7 +127,9 @@ class Recording:
     def _beside(self) -> Tensor:
         """The work on a stream of its own, as recordings ask for."""
         now = torch.cuda.current_stream(self._device)
-        self._stream = stream = self._stream or torch.cuda.Stream(self._device)  # each stream would have memory of its own
+        self._stream = stream = self._stream or torch.cuda.Stream(
+            self._device
+        )  # each stream would have memory of its own
         stream.wait_stream(now)
         with torch.cuda.stream(stream):
             result = self._work()
@@ -127,12 +141,21 @@ class Recording:
         """Whether it could be recorded; nothing is computed."""
         graph, now = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
         try:
-            # Other threads may use the device meanwhile, as those that draw batches into pinned memory.
-            with torch.cuda.device(self._device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            # Other threads may use the device meanwhile, as those that draw batches into pinned
+            # memory.
+            with (
+                torch.cuda.device(self._device),
+                torch.cuda.graph(graph, capture_error_mode="thread_local"),
+            ):
                 self._result = self._work()
         except RuntimeError as error:
-            torch.cuda.set_stream(now)  # a recording that fails leaves its own stream as the current one
-            print(f"note: no CUDA graph of the training step, it goes on without: {_cause(error)}", flush=True)
+            torch.cuda.set_stream(
+                now
+            )  # a recording that fails leaves its own stream as the current one
+            print(
+                f"note: no CUDA graph of the training step, it goes on without: {_cause(error)}",
+                flush=True,
+            )
             self._wanted = False
             return False
         self._graph = graph
@@ -147,14 +170,21 @@ def _cause(error: BaseException) -> str:
 
 
 def is_captured(config: TrainConfig, device: torch.device, ranks: int) -> bool:
-    """Whether the steps of a run are recorded. InputError where `cuda_graph: true` asks for what cannot be."""
+    """Whether the steps of a run are recorded. InputError where `cuda_graph: true` asks for what
+    cannot be."""
     possible = ranks == 1 and not config.learn_intrinsics
     if config.cuda_graph is True and not possible:
-        raise InputError(f"setting 'cuda_graph: true' is for one process that learns no intrinsics, got {ranks} processes, expected auto")
-    return possible and (config.cuda_graph is True or (config.cuda_graph == "auto" and device.type == "cuda"))
+        raise InputError(
+            f"setting 'cuda_graph: true' is for one process that learns no intrinsics, got {ranks} processes, expected auto"
+        )
+    return possible and (
+        config.cuda_graph is True or (config.cuda_graph == "auto" and device.type == "cuda")
+    )
 
 
-def training_step(config: TrainConfig, learner: Learner, wrapped: nn.Module, optimiser: Optimiser, ranks: int) -> Step:
+def training_step(
+    config: TrainConfig, learner: Learner, wrapped: nn.Module, optimiser: Optimiser, ranks: int
+) -> Step:
     """The step of a run; `wrapped` is the learner as several processes share it."""
     if is_captured(config, learner.device, ranks):
         return CapturedStep(learner, optimiser)

@@ -5,10 +5,15 @@ from typing import Any
 
 
 def differences(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
-    """Dotted names of the settings that differ, with both values; each side is a dataclass or what `dataclasses.asdict` made of one."""
+    """Dotted names of the settings that differ, with both values; each side is a dataclass or
+    what `dataclasses.asdict` made of one."""
     first, second = _flat(before), _flat(after)
     names = dict.fromkeys([*first, *second])
-    return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
+    return {
+        name: (first.get(name), second.get(name))
+        for name in names
+        if first.get(name) != second.get(name)
+    }
 
 
 def _flat(config: Any) -> dict[str, Any]:

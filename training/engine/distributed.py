@@ -1,4 +1,5 @@
-"""One process or several: `torchrun --nproc_per_node=N -m training.train ...` trains data-parallel, one process a GPU.
+"""One process or several: `torchrun --nproc_per_node=N -m training.train ...` trains data-parallel,
+one process a GPU.
 
 Both kinds answer the same questions, so that nobody else asks which it is.
 """
@@ -44,7 +45,8 @@ class Processes:
         return module
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
-        """Each value averaged over the processes, which all have the same names in the same order."""
+        """Each value averaged over the processes, which all have the same names in the same
+        order."""
         return values
 
     def any(self, flag: bool) -> bool:
@@ -53,7 +55,8 @@ class Processes:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Nobody leaves the block before everybody has done it; what one process fails at ends all, and only that one says so."""
+        """Nobody leaves the block before everybody has done it; what one process fails at ends
+        all, and only that one says so."""
         yield
 
     def close(self) -> None:
@@ -66,23 +69,29 @@ class TorchrunProcesses(Processes):
     def __init__(self) -> None:
         self.rank, self.ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self._local_rank = int(os.environ["LOCAL_RANK"])
-        # Flags and figures travel by gloo from the host's memory: asking for them does not make the GPU wait.
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+        # Flags and figures travel by gloo from the host's memory: asking for them does not make the
+        # GPU wait.
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE
+        )
 
     def device(self, name: str) -> torch.device:
-        """As for one process, but every process takes the GPU of its local rank; InputError where there are too few."""
+        """As for one process, but every process takes the GPU of its local rank; InputError
+        where there are too few."""
         device = choose_device(name)
         if device.type != "cuda":
             return device
         if self._local_rank >= (count := torch.cuda.device_count()):
-            raise InputError(f"{self._local_rank + 1} or more processes on a machine of {count} CUDA devices: start one process a device")
+            raise InputError(
+                f"{self._local_rank + 1} or more processes on a machine of {count} CUDA devices: start one process a device"
+            )
         torch.cuda.set_device(self._local_rank)
         return torch.device("cuda", self._local_rank)
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """The module with its weights as in the first process and its gradients averaged."""
-        # Which parameters take part depends on the objective (a pose network alone, no masks, fewer scales than heads) and on nothing
-        # else: it is found out in the first step.
+        # Which parameters take part depends on the objective (a pose network alone, no masks, fewer
+        # scales than heads) and on nothing else: it is found out in the first step.
         return DistributedDataParallel(module, static_graph=True, broadcast_buffers=False)
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:

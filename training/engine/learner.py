@@ -16,8 +16,11 @@ from training.objective.predictions import Predictions, predict
 class Learner(nn.Module):
     """The networks and the cameras of a run, and the objective that they are judged by."""
 
-    def __init__(self, model: Model, cameras: nn.Module, config: TrainConfig, device: torch.device) -> None:
-        """cameras: from a batch to one with their intrinsics in it, such as :class:`training.engine.learned_cameras.LearnedCameras`."""
+    def __init__(
+        self, model: Model, cameras: nn.Module, config: TrainConfig, device: torch.device
+    ) -> None:
+        """cameras: from a batch to one with their intrinsics in it, such as
+        :class:`training.engine.learned_cameras.LearnedCameras`."""
         super().__init__()
         self.model = channels_last(model, device)
         self.cameras = cameras.to(device)
@@ -25,15 +28,21 @@ class Learner(nn.Module):
         if config.compile:
             self.model.depth_net.compile()
             self.model.pose_net.compile()
-        # On a processor the compiler would take minutes for the objective: most of it is sampling, which it does not make faster.
-        self._objective = torch.compile(objective, dynamic=False) if config.compile and device.type == "cuda" else objective
+        # On a processor the compiler would take minutes for the objective: most of it is sampling,
+        # which it does not make faster.
+        self._objective = (
+            torch.compile(objective, dynamic=False)
+            if config.compile and device.type == "cuda"
+            else objective
+        )
 
     def forward(self, batch: Batch, random: SnippetRandom) -> dict[str, Tensor]:
         """The objective's terms of a batch on the device, which is varied first."""
         return self.learn(*self.vary(batch, random))
 
     def vary(self, batch: Batch, random: SnippetRandom) -> tuple[Batch, Tensor]:
-        """A batch on the device with the cameras' intrinsics, varied; and its frames (B, N, C, H, W) as the networks see them."""
+        """A batch on the device with the cameras' intrinsics, varied; and its frames (B, N, C,
+        H, W) as the networks see them."""
         batch = augment(self.cameras(batch), self.config.augment, random)
         return batch, vary_colour(batch.frames, self.config.augment, random)
 
@@ -42,7 +51,8 @@ class Learner(nn.Module):
         return self._objective(batch, self.predict(seen), self.config.objective)
 
     def judge(self, batch: Batch) -> tuple[Batch, Predictions, dict[str, Tensor]]:
-        """A batch on the device with the cameras' intrinsics, the networks' predictions in evaluation mode, and the objective's terms."""
+        """A batch on the device with the cameras' intrinsics, the networks' predictions in
+        evaluation mode, and the objective's terms."""
         batch = self.cameras(batch)
         training = self.training
         self.eval()

@@ -20,7 +20,9 @@ class Meter:
     def add(self, terms: dict[str, Tensor]) -> None:
         """Count the terms of one step."""
         for name, value in terms.items():
-            self._sums[name] = self._sums[name] + value.detach() if name in self._sums else value.detach()
+            self._sums[name] = (
+                self._sums[name] + value.detach() if name in self._sums else value.detach()
+            )
         self._steps += 1
 
     @contextmanager
@@ -41,7 +43,13 @@ class Meter:
         """Mean of each term a step, fetched from the device at once."""
         if not self._sums:
             return {}
-        return dict(zip(self._sums, (torch.stack(list(self._sums.values())) / self._steps).tolist(), strict=True))
+        return dict(
+            zip(
+                self._sums,
+                (torch.stack(list(self._sums.values())) / self._steps).tolist(),
+                strict=True,
+            )
+        )
 
     @property
     def seconds(self) -> float:

@@ -1,6 +1,7 @@
 """A run's folder: its configuration, its states to resume from and its models.
 
-Everything is written beside its final name and renamed, so that a crash or a full disk leaves the last good file.
+Everything is written beside its final name and renamed, so that a crash or a full disk leaves the
+last good file.
 """
 
 import contextlib
@@ -20,14 +21,16 @@ from training.config import TrainConfig
 
 
 class RunFolder:
-    """Layout: config.json, log.jsonl, states/step_00000500.pt, latest.safetensors, best.safetensors, pictures/, tensorboard/."""
+    """Layout: config.json, log.jsonl, states/step_00000500.pt, latest.safetensors,
+    best.safetensors, pictures/, tensorboard/."""
 
     def __init__(self, path: Path, config: TrainConfig) -> None:
         self.path, self.config = path, config
         self.states = path / "states"
 
     def prepare(self) -> None:
-        """Make the folder and write its configuration; what a killed process left half written goes."""
+        """Make the folder and write its configuration; what a killed process left half written
+        goes."""
         try:
             self.states.mkdir(parents=True, exist_ok=True)
             for torn in (*self.path.glob(".*.tmp"), *self.states.glob(".*.tmp")):
@@ -43,7 +46,9 @@ class RunFolder:
     def save_state(self, step: int, state: dict[str, Any]) -> None:
         """Keep the state of a step and drop all but the last few."""
         content = io.BytesIO()
-        torch.save({"step": step, **state}, content)  # into memory first: torch does not say why a file cannot be written
+        torch.save(
+            {"step": step, **state}, content
+        )  # into memory first: torch does not say why a file cannot be written
         self.write(f"states/step_{step:08d}.pt", content.getbuffer())
         for old in self.state_paths()[: -self.config.keep_checkpoints]:
             old.unlink()
@@ -53,7 +58,8 @@ class RunFolder:
         save_model(self.path / f"{name}.safetensors", model, provenance)
 
     def write(self, name: str, content: bytes | memoryview) -> None:
-        """Write a file of the run as a whole or not at all; OutputError names it and says why, as that the disk is full."""
+        """Write a file of the run as a whole or not at all; OutputError names it and says why,
+        as that the disk is full."""
         path = self.path / name
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
@@ -77,11 +83,14 @@ def state_paths(run: Path) -> list[Path]:
 def find_state(run: Path, resume: bool) -> dict[str, Any] | None:
     """The newest state of a run's folder that can be read, or None in a fresh folder.
 
-    Raises InputError when there are states that are not to be resumed from, or when none can be read.
+    Raises InputError when there are states that are not to be resumed from, or when none can be
+    read.
     """
     paths = state_paths(run)
     if paths and not resume:
-        raise InputError(f"{run}: holds a run already; say --resume to go on with it, or choose another folder")
+        raise InputError(
+            f"{run}: holds a run already; say --resume to go on with it, or choose another folder"
+        )
     for path in reversed(paths):
         try:
             return torch.load(path, map_location="cpu", weights_only=True)

@@ -18,11 +18,14 @@ from training.engine.validation import validate
 from training.engine.visualization import draw_pictures, encode_png
 
 
-class Keeper:
+class NullRecorder:
     """Of a process that is not the first: it keeps nothing."""
 
-    def report(self, step: int, terms: dict[str, float], figures: dict[str, float], left_min: float) -> None:
-        """The mean terms since the report before, figures such as the speed, and how long the run will still take."""
+    def report(
+        self, step: int, terms: dict[str, float], figures: dict[str, float], left_min: float
+    ) -> None:
+        """The mean terms since the report before, figures such as the speed, and how long the
+        run will still take."""
 
     def draw(self, step: int) -> None:
         """A picture of what the networks see."""
@@ -38,7 +41,7 @@ class Keeper:
         return ""
 
 
-class RunKeeper(Keeper):
+class RunRecorder(NullRecorder):
     """Of the first process."""
 
     def __init__(
@@ -50,8 +53,15 @@ class RunKeeper(Keeper):
         examples: Batch,
         identity: dict[str, Any],
     ) -> None:
-        """validation: empty where no scene is held out; examples: snippets that pictures show; identity: see :mod:`training.engine.resume`."""
-        self.learner, self.folder, self.log, self.validation, self.examples = learner, folder, log, validation, examples
+        """validation: empty where no scene is held out; examples: snippets that pictures show;
+        identity: see :mod:`training.engine.resume`."""
+        self.learner, self.folder, self.log, self.validation, self.examples = (
+            learner,
+            folder,
+            log,
+            validation,
+            examples,
+        )
         self.identity = identity
         self.best, self.seconds, self._since = math.inf, 0.0, time.monotonic()
 
@@ -59,19 +69,31 @@ class RunKeeper(Keeper):
         """Go on from a state that `keep` wrote."""
         self.best, self.seconds = state["best"], state["seconds"]
 
-    def report(self, step: int, terms: dict[str, float], figures: dict[str, float], left_min: float) -> None:
+    def report(
+        self, step: int, terms: dict[str, float], figures: dict[str, float], left_min: float
+    ) -> None:
         """One line on the terminal, one in the log."""
         self.log.training(step, terms, figures)
-        parts = [f"step {step:6d} of {self.learner.config.steps}", f"loss {sum(terms.values()):.4f}"]
+        parts = [
+            f"step {step:6d} of {self.learner.config.steps}",
+            f"loss {sum(terms.values()):.4f}",
+        ]
         parts += [f"{name} {value:.4f}" for name, value in terms.items()]
-        print("  ".join([*parts, f"{figures['samples_per_s']:.1f} samples/s", f"{left_min:.0f} min left"]), flush=True)
+        print(
+            "  ".join(
+                [*parts, f"{figures['samples_per_s']:.1f} samples/s", f"{left_min:.0f} min left"]
+            ),
+            flush=True,
+        )
 
     @torch.no_grad()
     def draw(self, step: int) -> None:
         """pictures/step_00001000.png."""
         batch, predictions, _ = self.learner.judge(self.examples.to(self.learner.device))
         title = f"{self.folder.path.resolve().name}, step {step}"
-        picture = draw_pictures(batch, predictions, title, self.learner.config.objective.ssim_weight)
+        picture = draw_pictures(
+            batch, predictions, title, self.learner.config.objective.ssim_weight
+        )
         self.folder.write(f"pictures/step_{step:08d}.png", encode_png(picture))
         self.log.board.picture(step, picture)
 
@@ -80,7 +102,11 @@ class RunKeeper(Keeper):
         scores = validate(self.validation, self.learner.judge, self.learner.device)
         if not scores:
             return
-        print(f"step {step:6d}  validation  " + "  ".join(f"{name} {value:.4f}" for name, value in scores.items()), flush=True)
+        print(
+            f"step {step:6d}  validation  "
+            + "  ".join(f"{name} {value:.4f}" for name, value in scores.items()),
+            flush=True,
+        )
         self.log.validation(step, scores)
         if scores["loss"] < self.best:
             self.best = scores["loss"]
@@ -92,7 +118,10 @@ class RunKeeper(Keeper):
         self._save_model("latest", state["step"], {})
         if isinstance(self.learner.cameras, LearnedCameras):
             write_calibrations(self.folder.path, self.learner.cameras)
-        self.folder.save_state(state["step"], {**state, "best": self.best, "seconds": self.seconds, "identity": self.identity})
+        self.folder.save_state(
+            state["step"],
+            {**state, "best": self.best, "seconds": self.seconds, "identity": self.identity},
+        )
 
     def last_good(self) -> str:
         """Names the newest state's file."""
@@ -110,5 +139,8 @@ class RunKeeper(Keeper):
             "config": dataclasses.asdict(self.learner.config),
         }
         if isinstance(self.learner.cameras, LearnedCameras):
-            provenance["cameras"] = {name: dataclasses.asdict(intrinsics) for name, intrinsics in self.learner.cameras.calibrations()}
+            provenance["cameras"] = {
+                name: dataclasses.asdict(intrinsics)
+                for name, intrinsics in self.learner.cameras.calibrations()
+            }
         self.folder.save_model(name, self.learner.model, provenance)

@@ -6,11 +6,13 @@ from types import FrameType
 from typing import Any
 
 REPEAT_S = 1.0
-"""torchrun passes a Ctrl-C on to processes that the terminal has told already: what comes sooner than this is the same Ctrl-C."""
+"""torchrun passes a Ctrl-C on to processes that the terminal has told already: what comes sooner
+than this is the same Ctrl-C."""
 
 
 class Interruption:
-    """While entered, signals only raise `requested`; a second Ctrl-C, for whoever cannot wait, is a KeyboardInterrupt."""
+    """While entered, signals only raise `requested`; a second Ctrl-C, for whoever cannot wait,
+    is a KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -18,7 +20,9 @@ class Interruption:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {
+            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         return self
 
     def __exit__(self, *error: object) -> None:

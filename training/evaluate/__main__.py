@@ -1,10 +1,20 @@
-"""`python -m training.evaluate COMMAND ...`: scores of trajectories, depth maps and masks, as a table or one JSON object."""
+"""`python -m training.evaluate COMMAND ...`: scores of trajectories, depth maps and masks, as a
+table or one JSON object."""
 
 import argparse
 from collections.abc import Sequence
 
 from sfm_odometry.cli import run_cli
-from training.evaluate.commands import compare, depth, eigen, make3d, masks, odometry, snippets, table
+from training.evaluate.commands import (
+    compare,
+    depth,
+    eigen,
+    make3d,
+    masks,
+    odometry,
+    snippets,
+    table,
+)
 
 COMMANDS = (odometry, snippets, depth, eigen, make3d, masks, compare, table)
 
@@ -16,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description="Scores as published.")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluate", description="Scores as published."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(commands)

@@ -26,7 +26,8 @@ class Similarity:
 
 
 def alignment(gt_xyz: np.ndarray, pred_xyz: np.ndarray, mode: str) -> Similarity:
-    """The similarity of `mode` that brings (N, 3) positions `pred_xyz` closest to `gt_xyz`; see `umeyama` and `least_squares_scale`."""
+    """The similarity of `mode` that brings (N, 3) positions `pred_xyz` closest to `gt_xyz`; see
+    `umeyama` and `least_squares_scale`."""
     if mode == "none":
         return Similarity(1.0, np.eye(3), np.zeros(3))
     if mode == "scale":
@@ -37,16 +38,19 @@ def alignment(gt_xyz: np.ndarray, pred_xyz: np.ndarray, mode: str) -> Similarity
 
 
 def least_squares_scale(gt_xyz: np.ndarray, pred_xyz: np.ndarray) -> float:
-    """argmin_s sum |gt - s pred|^2 = sum(gt . pred) / sum(pred . pred); 1 for a prediction that never moves."""
+    """argmin_s sum |gt - s pred|^2 = sum(gt . pred) / sum(pred . pred); 1 for a prediction that
+    never moves."""
     power = float(np.sum(pred_xyz * pred_xyz))
     return float(np.sum(gt_xyz * pred_xyz)) / power if power > 0 else 1.0
 
 
 def umeyama(gt_xyz: np.ndarray, pred_xyz: np.ndarray, with_scale: bool = True) -> Similarity:
-    """argmin_{s, R, t} sum |gt - (s R pred + t)|^2 in closed form (Umeyama, TPAMI 1991, equations 38 to 43).
+    """argmin_{s, R, t} sum |gt - (s R pred + t)|^2 in closed form (Umeyama, TPAMI 1991, equations
+    38 to 43).
 
-    With the covariance 1/N sum (gt - mean)(pred - mean)^T = U D V^T:  R = U S V^T,  s = tr(D S) / var(pred),  t = mean_gt - s R mean_pred,
-    where S = diag(1, 1, +-1) makes det R = 1. s stays 1 for a prediction that never moves.
+    With the covariance 1/N sum (gt - mean)(pred - mean)^T = U D V^T:  R = U S V^T,  s = tr(D S) /
+    var(pred),  t = mean_gt - s R mean_pred, where S = diag(1, 1, +-1) makes det R = 1. s stays 1
+    for a prediction that never moves.
     """
     gt_mean, pred_mean = gt_xyz.mean(axis=0), pred_xyz.mean(axis=0)
     gt_centred, pred_centred = gt_xyz - gt_mean, pred_xyz - pred_mean

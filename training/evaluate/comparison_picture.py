@@ -19,8 +19,11 @@ WIDE_PATH = 1.4  # a drive this much wider than long is drawn above the errors, 
 
 
 @matplotlib.rc_context(STYLE)
-def draw_comparison(path: Path, title: str, true_path_m: np.ndarray, methods: Sequence[Compared]) -> None:
-    """Trajectories, error against turning magnitude and drift against length of `methods`; true_path_m (N, 3) in its first camera's frame.
+def draw_comparison(
+    path: Path, title: str, true_path_m: np.ndarray, methods: Sequence[Compared]
+) -> None:
+    """Trajectories, error against turning magnitude and drift against length of `methods`;
+    true_path_m (N, 3) in its first camera's frame.
 
     Raises OutputError where the picture cannot be written.
     """
@@ -30,26 +33,51 @@ def draw_comparison(path: Path, title: str, true_path_m: np.ndarray, methods: Se
     paths, errors = figure.subfigures(*((2, 1) if wide else (1, 2)))
     path_axes = paths.subplots()
     _draw_paths(path_axes, true_path_m, methods)
-    if any(method.t_err_percent is not None and np.isfinite(method.t_err_percent).any() for method in methods):
-        of_snippets, of_segments = errors.subfigures(*((1, 2) if wide else (2, 1)), **({} if wide else {"height_ratios": (1.35, 1.0)}))
+    if any(
+        method.t_err_percent is not None and np.isfinite(method.t_err_percent).any()
+        for method in methods
+    ):
+        of_snippets, of_segments = errors.subfigures(
+            *((1, 2) if wide else (2, 1)), **({} if wide else {"height_ratios": (1.35, 1.0)})
+        )
         _draw_drift(of_segments.subplots(), methods)
     else:
         of_snippets = errors
     by_turning = _draw_turning(of_snippets, methods)
     handles, labels = by_turning.get_legend_handles_labels()
-    figure.legend([path_axes.get_lines()[0], *handles], ["ground truth", *labels], loc="outside upper right", ncols=min(len(labels) + 1, 6))
+    figure.legend(
+        [path_axes.get_lines()[0], *handles],
+        ["ground truth", *labels],
+        loc="outside upper right",
+        ncols=min(len(labels) + 1, 6),
+    )
     save(figure, path)
 
 
 def _draw_paths(axes: Axes, true_path_m: np.ndarray, methods: Sequence[Compared]) -> None:
-    axes.plot(true_path_m[:, 0], true_path_m[:, 2], color=INK, linewidth=3.4, alpha=0.35, solid_capstyle="round")
+    axes.plot(
+        true_path_m[:, 0],
+        true_path_m[:, 2],
+        color=INK,
+        linewidth=3.4,
+        alpha=0.35,
+        solid_capstyle="round",
+    )
     for index, method in enumerate(methods):
         if method.path_m is not None:
             axes.plot(method.path_m[:, 0], method.path_m[:, 2], color=COLOURS[index % len(COLOURS)])
     start = (float(true_path_m[0, 0]), float(true_path_m[0, 2]))
     axes.plot(*start, "o", color=INK, markersize=7, zorder=5)
     halo = [withStroke(linewidth=3, foreground="white")]
-    axes.annotate("start", start, xytext=(9, -4), textcoords="offset points", color=INK, path_effects=halo, zorder=6)
+    axes.annotate(
+        "start",
+        start,
+        xytext=(9, -4),
+        textcoords="offset points",
+        color=INK,
+        path_effects=halo,
+        zorder=6,
+    )
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_title("Trajectories from above, aligned")
     axes.set_xlabel("right of the first camera (m)")
@@ -63,7 +91,14 @@ def _draw_turning(figure: SubFigure, methods: Sequence[Compared]) -> Axes:
     for index, method in enumerate(methods):
         means = method.errors.mean_by_turning(edges_m)
         known = np.isfinite(means)
-        axes.plot(centres_m[known], means[known], label=method.name, markersize=5, clip_on=False, **_look(method, index))
+        axes.plot(
+            centres_m[known],
+            means[known],
+            label=method.name,
+            markersize=5,
+            clip_on=False,
+            **_look(method, index),
+        )
     axes.set_ylim(bottom=0)
     axes.set_title("Error of snippets against turning")
     axes.set_ylabel("mean ATE (m)")

@@ -21,17 +21,22 @@ CROPS = {
 }
 
 Comparison = tuple[str, np.ndarray, DepthPrediction]
-"""Name of the true depth, the true depth (H, W) in metres with NaN or 0 unknown, and the prediction."""
+"""Name of the true depth, the true depth (H, W) in metres with NaN or 0 unknown, and the
+prediction."""
 
 
 def score_images(
-    comparisons: Iterable[Comparison], cap_m: float = 80.0, crop: str = "garg", resize: str = "depth"
+    comparisons: Iterable[Comparison],
+    cap_m: float = 80.0,
+    crop: str = "garg",
+    resize: str = "depth",
 ) -> tuple[dict[str, float | int], list[str]]:
     """Mean scores over images, and notes on what was left out.
 
-    An image counts with the pixels whose truth lies between 1e-3 and `cap_m`, inside `crop`, where the prediction is known.
-    The prediction is brought to the truth's size by bilinear interpolation of `resize` (depth as SfMLearner does, or inverse_depth as
-    Monodepth does), scaled by the medians, then clipped.
+    An image counts with the pixels whose truth lies between 1e-3 and `cap_m`, inside `crop`, where
+    the prediction is known. The prediction is brought to the truth's size by bilinear interpolation
+    of `resize` (depth as SfMLearner does, or inverse_depth as Monodepth does), scaled by the
+    medians, then clipped.
     """
     scores, notes = [], []
     for gt_name, gt, prediction in comparisons:
@@ -41,16 +46,25 @@ def score_images(
         mask = true_pixels & np.isfinite(pred)
         unknown = np.count_nonzero(true_pixels) - np.count_nonzero(mask)
         if unknown:
-            notes.append(f"{prediction.name}: no prediction at {unknown} of {np.count_nonzero(true_pixels)} true pixels, left out")
+            notes.append(
+                f"{prediction.name}: no prediction at {unknown} of {np.count_nonzero(true_pixels)} true pixels, left out"
+            )
         if not mask.any():
-            notes.append(f"{gt_name}: no pixel to compare (true depth within {MIN_DEPTH_M:g} to {cap_m:g} m, {crop} crop), left out")
+            notes.append(
+                f"{gt_name}: no pixel to compare (true depth within {MIN_DEPTH_M:g} to {cap_m:g} m, {crop} crop), left out"
+            )
             continue
         scaled = median_scaled(gt[mask], pred[mask], prediction.name)
         scores.append(depth_metrics(gt[mask], np.clip(scaled, MIN_DEPTH_M, cap_m)))
     if not scores:
-        raise InputError(f"no pixel to compare in any image, expected true depth within {MIN_DEPTH_M:g} to {cap_m:g} m in the {crop} crop")
+        raise InputError(
+            f"no pixel to compare in any image, expected true depth within {MIN_DEPTH_M:g} to {cap_m:g} m in the {crop} crop"
+        )
     means = np.mean(scores, axis=0)
-    return {**{name: float(mean) for name, mean in zip(METRICS, means, strict=True)}, "images": len(scores)}, notes
+    return {
+        **{name: float(mean) for name, mean in zip(METRICS, means, strict=True)},
+        "images": len(scores),
+    }, notes
 
 
 def evaluate_depth(
@@ -61,15 +75,17 @@ def evaluate_depth(
     pred_is: str = "depth",
     coverage: Coverage | None = None,
 ) -> tuple[dict[str, float | int], list[str]]:
-    """`score_images` over (true, predicted) depth files; `pred_is`: what the predicted files hold, depth or inverse_depth."""
+    """`score_images` over (true, predicted) depth files; `pred_is`: what the predicted files
+    hold, depth or inverse_depth."""
     return score_images(_read(pairs, pred_is, coverage or Coverage()), cap_m, crop, resize)
 
 
 def depth_metrics(gt: np.ndarray, pred: np.ndarray) -> tuple[float, ...]:
-    """The seven scores, in the order of METRICS, of (P,) positive depths d* = gt and d = pred (Eigen et al., NeurIPS 2014, section 4.2).
+    """The seven scores, in the order of METRICS, of (P,) positive depths d* = gt and d = pred
+    (Eigen et al., NeurIPS 2014, section 4.2).
 
-    abs_rel = mean |d - d*| / d*, sq_rel = mean (d - d*)^2 / d*, rmse = sqrt(mean (d - d*)^2), rmse_log = sqrt(mean (ln d - ln d*)^2),
-    a_k = share of pixels with max(d / d*, d* / d) < 1.25^k.
+    abs_rel = mean |d - d*| / d*, sq_rel = mean (d - d*)^2 / d*, rmse = sqrt(mean (d - d*)^2),
+    rmse_log = sqrt(mean (ln d - ln d*)^2), a_k = share of pixels with max(d / d*, d* / d) < 1.25^k.
     """
     difference = pred - gt
     ratio = np.maximum(pred / gt, gt / pred)
@@ -83,7 +99,8 @@ def depth_metrics(gt: np.ndarray, pred: np.ndarray) -> tuple[float, ...]:
 
 
 def valid_pixels(gt: np.ndarray, cap_m: float, crop: str) -> np.ndarray:
-    """(H, W) bool: where the true depth lies between 1e-3 m and the cap, and inside the crop (CROPS; Garg et al., ECCV 2016)."""
+    """(H, W) bool: where the true depth lies between 1e-3 m and the cap, and inside the crop
+    (CROPS; Garg et al., ECCV 2016)."""
     if crop not in CROPS:
         raise InputError(f"crop {crop!r}, expected one of {', '.join(CROPS)}")
     if not cap_m > MIN_DEPTH_M:
@@ -97,15 +114,22 @@ def valid_pixels(gt: np.ndarray, cap_m: float, crop: str) -> np.ndarray:
 
 
 def median_scaled(gt: np.ndarray, pred: np.ndarray, pred_name: str) -> np.ndarray:
-    """(P,) pred * median(gt) / median(pred) (Zhou et al., CVPR 2017); to be clipped only after this. InputError where that median is 0."""
+    """(P,) pred * median(gt) / median(pred) (Zhou et al., CVPR 2017); to be clipped only after
+    this. InputError where that median is 0."""
     median = float(np.median(pred))
     if not median > 0:
         raise InputError(f"{pred_name}: median depth {median:g}, expected positive depths")
     return pred * (np.median(gt) / median)
 
 
-def _read(pairs: Iterable[tuple[Path, Path]], pred_is: str, coverage: Coverage) -> Iterator[Comparison]:
+def _read(
+    pairs: Iterable[tuple[Path, Path]], pred_is: str, coverage: Coverage
+) -> Iterator[Comparison]:
     for gt_path, pred_path in pairs:
         gt, pred = read_depth(gt_path), read_prediction(pred_path, pred_is)
         preprocessor = coverage.preprocessor(gt.shape, pred.shape)
-        yield str(gt_path), gt, DepthPrediction(str(pred_path), pred, preprocessor.window if preprocessor else None)
+        yield (
+            str(gt_path),
+            gt,
+            DepthPrediction(str(pred_path), pred, preprocessor.window if preprocessor else None),
+        )

@@ -8,11 +8,15 @@ SEGMENT_LENGTHS_M = (100, 200, 300, 400, 500, 600, 700, 800)
 START_STEP = 10
 
 
-def evaluate_odometry(gt: np.ndarray, pred: np.ndarray, align: str = "7dof") -> dict[str, float | int]:
-    """Scores of a predicted trajectory; gt and pred (N, 4, 4) world_from_camera of the same N >= 2 moments, gt in metres.
+def evaluate_odometry(
+    gt: np.ndarray, pred: np.ndarray, align: str = "7dof"
+) -> dict[str, float | int]:
+    """Scores of a predicted trajectory; gt and pred (N, 4, 4) world_from_camera of the same N >= 2
+    moments, gt in metres.
 
-    Both are first expressed in their own first camera's frame; then pred is aligned by `align` (none, scale, 6dof, 7dof) and everything
-    below is measured on the aligned trajectory. t_err_percent and r_err_deg_per_100m are NaN where the path is shorter than 100 m.
+    Both are first expressed in their own first camera's frame; then pred is aligned by `align`
+    (none, scale, 6dof, 7dof) and everything below is measured on the aligned trajectory.
+    t_err_percent and r_err_deg_per_100m are NaN where the path is shorter than 100 m.
     """
     gt, aligned, scale = aligned_to_gt(gt, pred, align)
     t_err, r_err = segment_errors(gt, aligned)
@@ -28,27 +32,35 @@ def evaluate_odometry(gt: np.ndarray, pred: np.ndarray, align: str = "7dof") -> 
     }
 
 
-def aligned_to_gt(gt: np.ndarray, pred: np.ndarray, align: str) -> tuple[np.ndarray, np.ndarray, float]:
-    """gt in its first camera's frame, pred aligned to that by `align`, both (N, 4, 4), and the alignment's scale."""
+def aligned_to_gt(
+    gt: np.ndarray, pred: np.ndarray, align: str
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """gt in its first camera's frame, pred aligned to that by `align`, both (N, 4, 4), and the
+    alignment's scale."""
     gt, pred = relative_to_first(gt), relative_to_first(pred)
     similarity = alignment(gt[:, :3, 3], pred[:, :3, 3], align)
     return gt, similarity.apply(pred), similarity.scale
 
 
 def segment_errors(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Translation error per metre and rotation error in rad per metre, (K,) each, over all `segments` (Geiger et al., CVPR 2012, devkit).
+    """Translation error per metre and rotation error in rad per metre, (K,) each, over all
+    `segments` (Geiger et al., CVPR 2012, devkit).
 
     E = (pred_i^-1 pred_j)^-1 (gt_i^-1 gt_j); the errors are |t(E)| / L and angle(E) / L.
     """
     starts, ends, lengths_m = segments(gt)
     error = _motion_errors(gt, pred, starts, ends)
-    return np.linalg.norm(error[:, :3, 3], axis=1) / lengths_m, rotation_angles_rad(error[:, :3, :3]) / lengths_m
+    return np.linalg.norm(error[:, :3, 3], axis=1) / lengths_m, rotation_angles_rad(
+        error[:, :3, :3]
+    ) / lengths_m
 
 
 def segments(gt: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Start and end frames and nominal lengths in metres, (K,) each, for every 10th start i and length L in 100..800 m.
+    """Start and end frames and nominal lengths in metres, (K,) each, for every 10th start i and
+    length L in 100..800 m.
 
-    A segment ends at the first frame j whose driven distance passes that of i by L; segments beyond the end are left out.
+    A segment ends at the first frame j whose driven distance passes that of i by L; segments beyond
+    the end are left out.
     """
     driven = driven_distances(gt)
     found = []
@@ -62,7 +74,8 @@ def segments(gt: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def translation_error_by_length(gt: np.ndarray, pred: np.ndarray) -> np.ndarray:
-    """(8,) mean translation error in % of the segments of each of SEGMENT_LENGTHS_M, NaN where the path holds none."""
+    """(8,) mean translation error in % of the segments of each of SEGMENT_LENGTHS_M, NaN where
+    the path holds none."""
     t_err, _ = segment_errors(gt, pred)
     _, _, lengths_m = segments(gt)
     of_length = [t_err[lengths_m == length] for length in SEGMENT_LENGTHS_M]
@@ -70,14 +83,16 @@ def translation_error_by_length(gt: np.ndarray, pred: np.ndarray) -> np.ndarray:
 
 
 def frame_to_frame_errors(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Length and angle in rad, (N - 1,) each, of E = (pred_i^-1 pred_i+1)^-1 (gt_i^-1 gt_i+1) (RPE of Sturm et al., IROS 2012)."""
+    """Length and angle in rad, (N - 1,) each, of E = (pred_i^-1 pred_i+1)^-1 (gt_i^-1 gt_i+1)
+    (RPE of Sturm et al., IROS 2012)."""
     starts = np.arange(len(gt) - 1)
     error = _motion_errors(gt, pred, starts, starts + 1)
     return np.linalg.norm(error[:, :3, 3], axis=1), rotation_angles_rad(error[:, :3, :3])
 
 
 def absolute_trajectory_error(gt: np.ndarray, pred: np.ndarray) -> float:
-    """sqrt(1/N sum |t_gt - t_pred|^2) of trajectories already aligned (ATE of Sturm et al., IROS 2012)."""
+    """sqrt(1/N sum |t_gt - t_pred|^2) of trajectories already aligned (ATE of Sturm et al., IROS
+    2012)."""
     return float(np.sqrt(np.mean(np.sum((gt[:, :3, 3] - pred[:, :3, 3]) ** 2, axis=1))))
 
 
@@ -93,13 +108,16 @@ def relative_to_first(poses: np.ndarray) -> np.ndarray:
 
 
 def rotation_angles_rad(rotations: np.ndarray) -> np.ndarray:
-    """(N,) angles of (N, 3, 3) rotations: atan2(|axis part|, (trace - 1) / 2), which unlike acos keeps its digits near 0."""
+    """(N,) angles of (N, 3, 3) rotations: atan2(|axis part|, (trace - 1) / 2), which unlike acos
+    keeps its digits near 0."""
     skew = (rotations - np.swapaxes(rotations, 1, 2)) / 2
     sine = np.sqrt(skew[:, 2, 1] ** 2 + skew[:, 0, 2] ** 2 + skew[:, 1, 0] ** 2)
     return np.arctan2(sine, (np.trace(rotations, axis1=1, axis2=2) - 1) / 2)
 
 
-def _motion_errors(gt: np.ndarray, pred: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def _motion_errors(
+    gt: np.ndarray, pred: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> np.ndarray:
     gt_motion = np.linalg.inv(gt[starts]) @ gt[ends]
     pred_motion = np.linalg.inv(pred[starts]) @ pred[ends]
     return np.linalg.inv(pred_motion) @ gt_motion

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from sfm_odometry.errors import InputError, OutputError
 
-# Okabe and Ito's colours, told apart by colour-blind readers, without the yellow, which is faint on white.
+# Okabe and Ito's colours, told apart by colour-blind readers, without the yellow, which is faint on
+# white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 INK, MUTED, GRID = "#1a1a1a", "#5f5f5f", "#e3e3e3"

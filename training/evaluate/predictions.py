@@ -1,4 +1,5 @@
-"""Predicted depth: from a folder, from one stack, or from a model; and how it comes to the truth's size."""
+"""Predicted depth: from a folder, from one stack, or from a model; and how it comes to the
+truth's size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ QUANTITIES = ("depth", "inverse_depth")
 class DepthPrediction:
     """Depth along z of one image, any unit and size.
 
-    depth: (h, w) float32, NaN unknown. window: left, top, width, height in pixels of the part of the image that it shows; None: all.
-    name: of the file or image, for messages.
+    depth: (h, w) float32, NaN unknown. window: left, top, width, height in pixels of the part of
+    the image that it shows; None: all. name: of the file or image, for messages.
     """
 
     name: str
@@ -33,9 +34,11 @@ class DepthPrediction:
     window: tuple[int, int, int, int] | None = None
 
     def at_size(self, shape: tuple[int, ...], resize: str = "depth") -> np.ndarray:
-        """Depth (H, W) of the whole image, NaN outside the window; bilinear interpolation of `resize`: depth or inverse_depth.
+        """Depth (H, W) of the whole image, NaN outside the window; bilinear interpolation of
+        `resize`: depth or inverse_depth.
 
-        Unknown spreads to its neighbours. SfMLearner's evaluation interpolates depth, Monodepth's inverse depth.
+        Unknown spreads to its neighbours. SfMLearner's evaluation interpolates depth, Monodepth's
+        inverse depth.
         """
         left, top, width, height = self.window or (0, 0, shape[1], shape[0])
         shown = _resized(self.depth, (height, width), resize)
@@ -43,12 +46,15 @@ class DepthPrediction:
             return shown
         whole = np.full(shape, np.nan, np.float32)
         right, bottom = min(left + width, shape[1]), min(top + height, shape[0])
-        whole[max(top, 0) : bottom, max(left, 0) : right] = shown[max(-top, 0) : bottom - top, max(-left, 0) : right - left]
+        whole[max(top, 0) : bottom, max(left, 0) : right] = shown[
+            max(-top, 0) : bottom - top, max(-left, 0) : right - left
+        ]
         return whole
 
 
 def reciprocal(values: np.ndarray) -> np.ndarray:
-    """1 / values, float32: depth of inverse depth and back; 0 gives infinity and infinity 0, negative values are unknown."""
+    """1 / values, float32: depth of inverse depth and back; 0 gives infinity and infinity 0,
+    negative values are unknown."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(values >= 0, np.float32(1) / np.abs(values), np.float32(np.nan))
 
@@ -60,20 +66,30 @@ def read_prediction(path: Path, pred_is: str = "depth") -> np.ndarray:
 
 
 def read_predictions(path: Path, count: int, pred_is: str = "depth") -> Iterator[DepthPrediction]:
-    """`count` predictions in order: of a folder with one .npy or .png each, by the numbers in their names, or of one .npy (N, h, w).
+    """`count` predictions in order: of a folder with one .npy or .png each, by the numbers in their
+    names, or of one .npy (N, h, w).
 
     Raises InputError, before the first is read, where there are more or fewer.
     """
-    return _from_folder(path, count, pred_is) if path.is_dir() else _from_stack(path, count, pred_is)
+    return (
+        _from_folder(path, count, pred_is) if path.is_dir() else _from_stack(path, count, pred_is)
+    )
 
 
 def predict_depth(
-    estimator: "Estimator", name: str, image: np.ndarray, camera: Intrinsics, resize_mode: str | None = None
+    estimator: "Estimator",
+    name: str,
+    image: np.ndarray,
+    camera: Intrinsics,
+    resize_mode: str | None = None,
 ) -> DepthPrediction:
-    """The model's depth of an image (H, W[, 3]) uint8, preprocessed as at run time; `resize_mode` overrides the model's own."""
+    """The model's depth of an image (H, W[, 3]) uint8, preprocessed as at run time;
+    `resize_mode` overrides the model's own."""
     width, height = estimator.input_size
     config = estimator.model.config
-    preprocess = Preprocessor(camera, width, height, config.image_channels, resize_mode or config.resize_mode)
+    preprocess = Preprocessor(
+        camera, width, height, config.image_channels, resize_mode or config.resize_mode
+    )
     return DepthPrediction(name, estimator.depth(preprocess(image)), preprocess.window)
 
 
@@ -83,13 +99,17 @@ def image_file(path_without_suffix: Path) -> Path:
         path = path_without_suffix.with_name(path_without_suffix.name + suffix)
         if path.is_file():
             return path
-    raise InputError(f"{path_without_suffix}.png: no such file, nor with one of {', '.join(IMAGE_SUFFIXES[1:])}")
+    raise InputError(
+        f"{path_without_suffix}.png: no such file, nor with one of {', '.join(IMAGE_SUFFIXES[1:])}"
+    )
 
 
 def _from_folder(folder: Path, count: int, pred_is: str) -> Iterator[DepthPrediction]:
     paths = sorted(files_by_stem(folder).values(), key=lambda path: (frame_number(path), path.name))
     if len(paths) != count:
-        raise InputError(f"{folder}: {len(paths)} predictions, expected {count}, one for each image")
+        raise InputError(
+            f"{folder}: {len(paths)} predictions, expected {count}, one for each image"
+        )
     return (DepthPrediction(str(path), read_prediction(path, pred_is)) for path in paths)
 
 
@@ -99,14 +119,27 @@ def _from_stack(path: Path, count: int, pred_is: str) -> Iterator[DepthPredictio
     except FileNotFoundError:
         raise InputError(f"{path}: no such file or folder") from None
     except (ValueError, EOFError, OSError):
-        raise InputError(f"{path}: cannot be read as .npy, expected a float array (N, h, w)") from None
-    if not isinstance(stack, np.ndarray) or stack.ndim != 3 or not np.issubdtype(stack.dtype, np.floating):
-        found = f"{stack.dtype} array of shape {stack.shape}" if isinstance(stack, np.ndarray) else "an archive"
+        raise InputError(
+            f"{path}: cannot be read as .npy, expected a float array (N, h, w)"
+        ) from None
+    if (
+        not isinstance(stack, np.ndarray)
+        or stack.ndim != 3
+        or not np.issubdtype(stack.dtype, np.floating)
+    ):
+        found = (
+            f"{stack.dtype} array of shape {stack.shape}"
+            if isinstance(stack, np.ndarray)
+            else "an archive"
+        )
         raise InputError(f"{path}: {found}, expected a float array (N, h, w)")
     if len(stack) != count:
         raise InputError(f"{path}: {len(stack)} predictions, expected {count}, one for each image")
     convert = reciprocal if pred_is == "inverse_depth" else np.asarray
-    return (DepthPrediction(f"{path}[{index}]", convert(stack[index].astype(np.float32))) for index in range(count))
+    return (
+        DepthPrediction(f"{path}[{index}]", convert(stack[index].astype(np.float32)))
+        for index in range(count)
+    )
 
 
 def _resized(depth: np.ndarray, shape: tuple[int, int], resize: str) -> np.ndarray:

@@ -14,7 +14,8 @@ BYTES_PER_POINT = 16
 
 @dataclass(frozen=True, eq=False)
 class VelodyneCamera:
-    """A rectified camera as the laser sees it; pixels (3, 4) @ (x, y, z, 1) in metres gives (u w, v w, w), w the depth in the camera."""
+    """A rectified camera as the laser sees it; pixels (3, 4) @ (x, y, z, 1) in metres gives (u
+    w, v w, w), w the depth in the camera."""
 
     pixels_from_velodyne: np.ndarray
     width: int
@@ -22,22 +23,29 @@ class VelodyneCamera:
 
 
 def read_velodyne_camera(date_folder: Path, camera: int) -> VelodyneCamera:
-    """P_rect_0X @ R_rect_00 @ camera_from_velodyne of a day's calib_cam_to_cam.txt and calib_velo_to_cam.txt; size from S_rect_0X.
+    """P_rect_0X @ R_rect_00 @ camera_from_velodyne of a day's calib_cam_to_cam.txt and
+    calib_velo_to_cam.txt; size from S_rect_0X.
 
     Raises InputError or its child CalibrationError naming the file and the entry.
     """
-    between_cameras, from_velodyne = date_folder / "calib_cam_to_cam.txt", date_folder / "calib_velo_to_cam.txt"
+    between_cameras, from_velodyne = (
+        date_folder / "calib_cam_to_cam.txt",
+        date_folder / "calib_velo_to_cam.txt",
+    )
     camera_from_velodyne, rectified_from_camera = np.eye(4), np.eye(4)
     camera_from_velodyne[:3, :3] = _entry(from_velodyne, "R", (3, 3))
     camera_from_velodyne[:3, 3] = _entry(from_velodyne, "T", (3,))
     rectified_from_camera[:3, :3] = _entry(between_cameras, "R_rect_00", (3, 3))
     projection = _entry(between_cameras, f"P_rect_{camera:02d}", (3, 4))
     width, height = _entry(between_cameras, f"S_rect_{camera:02d}", (2,))
-    return VelodyneCamera(projection @ rectified_from_camera @ camera_from_velodyne, int(width), int(height))
+    return VelodyneCamera(
+        projection @ rectified_from_camera @ camera_from_velodyne, int(width), int(height)
+    )
 
 
 def read_scan(path: Path) -> np.ndarray:
-    """(N, 4) float32 of a KITTI .bin: x forward, y left, z up in metres, reflectance. Raises InputError naming the file."""
+    """(N, 4) float32 of a KITTI .bin: x forward, y left, z up in metres, reflectance. Raises
+    InputError naming the file."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -45,17 +53,22 @@ def read_scan(path: Path) -> np.ndarray:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if not data or len(data) % BYTES_PER_POINT:
-        raise InputError(f"{path}: {len(data)} bytes, expected a multiple of {BYTES_PER_POINT}: x y z reflectance as float32")
+        raise InputError(
+            f"{path}: {len(data)} bytes, expected a multiple of {BYTES_PER_POINT}: x y z reflectance as float32"
+        )
     return np.frombuffer(data, "<f4").reshape(-1, 4)
 
 
-def scan_depth(points: np.ndarray, camera: VelodyneCamera, depth_of: str = "velodyne") -> np.ndarray:
+def scan_depth(
+    points: np.ndarray, camera: VelodyneCamera, depth_of: str = "velodyne"
+) -> np.ndarray:
     """Depth (H, W) float32 in metres of a scan (N, 4), NaN where no point falls.
 
-    As published (Monodepth's and SfMLearner's evaluation): points behind the laser are left out, pixel = round(projection) - 1 (the
-    development kit's MATLAB counts from 1), halves to even, and of several points in one pixel the nearest counts.
-    depth_of: velodyne, the laser's own forward coordinate x, as those evaluations have it, or camera, along the camera's z, which is
-    about 0.27 m less.
+    As published (Monodepth's and SfMLearner's evaluation): points behind the laser are left out,
+    pixel = round(projection) - 1 (the development kit's MATLAB counts from 1), halves to even, and
+    of several points in one pixel the nearest counts. depth_of: velodyne, the laser's own forward
+    coordinate x, as those evaluations have it, or camera, along the camera's z, which is about 0.27
+    m less.
     """
     if depth_of not in DEPTHS:
         raise InputError(f"depth of {depth_of!r}, expected one of {', '.join(DEPTHS)}")
@@ -77,5 +90,7 @@ def _entry(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
         raise CalibrationError(f"{path}: no {name} in it, expected KITTI raw's calibration")
     numbers = parse_numbers(entries[name], f"{path}, {name}")
     if len(numbers) != int(np.prod(shape)):
-        raise CalibrationError(f"{path}, {name}: {len(numbers)} numbers, expected {int(np.prod(shape))}")
+        raise CalibrationError(
+            f"{path}, {name}: {len(numbers)} numbers, expected {int(np.prod(shape))}"
+        )
     return np.array(numbers).reshape(shape)

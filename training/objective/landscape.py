@@ -1,7 +1,8 @@
-"""The objective of a recipe where depth and motion are known: whether training can tell true depth from flat depth.
+"""The objective of a recipe where depth and motion are known: whether training can tell true depth
+from flat depth.
 
-A recipe whose objective is lower at flat depth than at the truth, at the scale that its networks start from, learns flat depth, however
-long it is trained: see docs/theory.md, "Where to start".
+A recipe whose objective is lower at flat depth than at the truth, at the scale that its networks
+start from, learns flat depth, however long it is trained: see docs/theory.md, "Where to start".
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +23,8 @@ EXPLAINED = 12.0
 
 @dataclass(frozen=True)
 class KnownSnippets:
-    """B snippets of N frames with the truth of each frame; lengths in metres, the middle frame is the target."""
+    """B snippets of N frames with the truth of each frame; lengths in metres, the middle frame
+    is the target."""
 
     frames: Tensor
     """(B, N, 3, H, W) in [0, 1]."""
@@ -46,23 +48,37 @@ class KnownSnippets:
 
 
 def starting_inverse_depth(config: TrainConfig) -> float:
-    """Inverse depth that fresh networks begin with: as configured, or the middle of the sigmoid's range."""
+    """Inverse depth that fresh networks begin with: as configured, or the middle of the
+    sigmoid's range."""
     depth = config.model.depth
     return config.inverse_depth_start or depth.inverse_depth_gain / 2 + depth.inverse_depth_offset
 
 
-def label_free_terms(config: TrainConfig, snippets: KnownSnippets, inverse_depth: Tensor, unit_m: float) -> dict[str, float]:
-    """Terms of the objective, without those that look at the truth, at a depth and the true motion, every pixel explained.
+def label_free_terms(
+    config: TrainConfig, snippets: KnownSnippets, inverse_depth: Tensor, unit_m: float
+) -> dict[str, float]:
+    """Terms of the objective, without those that look at the truth, at a depth and the true motion,
+    every pixel explained.
 
-    inverse_depth: (B, N, 1, H, W) in 1/m. unit_m: metres of the unit that the networks count lengths in.
+    inverse_depth: (B, N, 1, H, W) in 1/m. unit_m: metres of the unit that the networks count
+    lengths in.
     """
-    weights = replace(config.objective, depth_supervision=0.0, motion_supervision=0.0, mask_supervision=0.0)
+    weights = replace(
+        config.objective, depth_supervision=0.0, motion_supervision=0.0, mask_supervision=0.0
+    )
     count, length = snippets.frames.shape[:2]
     frame_from_target = invert_transform(snippets.target_from_frame)
     frame_from_target[..., :3, 3] /= unit_m
     sizes = _map_sizes(config, snippets.frames.shape[-2:])
-    seen = inverse_depth if weights.depth_frames == "all" else inverse_depth[:, length // 2 : length // 2 + 1]
-    maps = [unit_m * F.interpolate(seen.flatten(0, 1), size, mode="area").unflatten(0, seen.shape[:2]) for size in sizes]
+    seen = (
+        inverse_depth
+        if weights.depth_frames == "all"
+        else inverse_depth[:, length // 2 : length // 2 + 1]
+    )
+    maps = [
+        unit_m * F.interpolate(seen.flatten(0, 1), size, mode="area").unflatten(0, seen.shape[:2])
+        for size in sizes
+    ]
     logits = [_explaining_logits(count, length - 1, size) for size in sizes]
     terms = objective(_unlabelled(snippets), Predictions(maps, frame_from_target, logits), weights)
     return {name: float(value) for name, value in terms.items()}
@@ -71,7 +87,10 @@ def label_free_terms(config: TrainConfig, snippets: KnownSnippets, inverse_depth
 def _map_sizes(config: TrainConfig, size: torch.Size) -> list[tuple[int, int]]:
     """Rows and columns of the inverse depth maps, finest first."""
     first = len(config.model.depth.encoder_widths) - len(config.model.depth.decoder_widths)
-    return [(size[0] >> level, size[1] >> level) for level in range(first, first + config.objective.scales)]
+    return [
+        (size[0] >> level, size[1] >> level)
+        for level in range(first, first + config.objective.scales)
+    ]
 
 
 def _explaining_logits(count: int, sources: int, size: tuple[int, int]) -> Tensor:

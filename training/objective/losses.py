@@ -1,8 +1,8 @@
 """The terms of the objectives, each a pure function of tensors.
 
-Images are (B, C, H, W), maps (B, 1, H, W); what is compared may broadcast. Every term is (B,): one value for each item of the batch, which
-the others do not touch.
-A masked mean divides by the mask's own sum, so that a smaller mask is not a smaller loss.
+Images are (B, C, H, W), maps (B, 1, H, W); what is compared may broadcast. Every term is (B,): one
+value for each item of the batch, which the others do not touch. A masked mean divides by the mask's
+own sum, so that a smaller mask is not a smaller loss.
 """
 
 import torch
@@ -19,7 +19,8 @@ def item_mean(values: Tensor) -> Tensor:
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """sum(m v) / sum(m) of each item, (B,); 0 where an item's mask is empty. `mask` broadcasts against `values` (B, ...)."""
+    """sum(m v) / sum(m) of each item, (B,); 0 where an item's mask is empty. `mask` broadcasts
+    against `values` (B, ...)."""
     weights = mask.to(values.dtype).expand_as(values)
     return (values * weights).flatten(1).sum(1) / weights.flatten(1).sum(1).clamp_min(1e-6)
 
@@ -30,9 +31,11 @@ def l1_error(image: Tensor, other: Tensor) -> Tensor:
 
 
 def ssim_error(image: Tensor, other: Tensor) -> Tensor:
-    """clip((1 - SSIM) / 2, 0, 1) averaged over the channels, (..., 1, H, W); 3x3 box means, images in [0, 1] (Wang et al. 2004).
+    """clip((1 - SSIM) / 2, 0, 1) averaged over the channels, (..., 1, H, W); 3x3 box means, images
+    in [0, 1] (Wang et al. 2004).
 
-    SSIM = (2 mu_x mu_y + C1)(2 cov_xy + C2) / ((mu_x^2 + mu_y^2 + C1)(var_x + var_y + C2)). Borders are reflected.
+    SSIM = (2 mu_x mu_y + C1)(2 cov_xy + C2) / ((mu_x^2 + mu_y^2 + C1)(var_x + var_y + C2)). Borders
+    are reflected.
     """
     mu_x, mu_y = _box_mean(image), _box_mean(other)
     mu_xx, mu_yy, mu_xy = mu_x * mu_x, mu_y * mu_y, mu_x * mu_y
@@ -49,7 +52,8 @@ def _box_mean(values: Tensor) -> Tensor:
 
 
 def photometric_error(image: Tensor, other: Tensor, ssim_weight: float) -> Tensor:
-    """(1 - w) |I - J| + w (1 - SSIM) / 2 a pixel, (..., 1, H, W); w = 0 is SfMLearner's L1, w = 0.15 vid2depth's alpha and omega."""
+    """(1 - w) |I - J| + w (1 - SSIM) / 2 a pixel, (..., 1, H, W); w = 0 is SfMLearner's L1, w =
+    0.15 vid2depth's alpha and omega."""
     error = l1_error(image, other)
     if ssim_weight == 0.0:
         return error
@@ -57,21 +61,26 @@ def photometric_error(image: Tensor, other: Tensor, ssim_weight: float) -> Tenso
 
 
 def divided_by_mean(inverse_depth: Tensor) -> Tensor:
-    """Inverse depth (B, 1, H, W) over its mean in each image, so that shrinking the scene does not pay (Wang et al., CVPR 2018)."""
+    """Inverse depth (B, 1, H, W) over its mean in each image, so that shrinking the scene does
+    not pay (Wang et al., CVPR 2018)."""
     return inverse_depth / inverse_depth.mean(dim=(2, 3), keepdim=True).clamp_min(1e-7)
 
 
 def second_order_smoothness(inverse_depth: Tensor) -> Tensor:
-    """Mean L1 (B,) of all four second derivatives of inverse depth (B, 1, H, W) (Zhou et al. 2017, section 3.2)."""
+    """Mean L1 (B,) of all four second derivatives of inverse depth (B, 1, H, W) (Zhou et al.
+    2017, section 3.2)."""
     dx = inverse_depth[..., :, 1:] - inverse_depth[..., :, :-1]
     dy = inverse_depth[..., 1:, :] - inverse_depth[..., :-1, :]
     dxx, dxy = dx[..., :, 1:] - dx[..., :, :-1], dx[..., 1:, :] - dx[..., :-1, :]
     dyy = dy[..., 1:, :] - dy[..., :-1, :]
-    return item_mean(dxx.abs()) + 2 * item_mean(dxy.abs()) + item_mean(dyy.abs())  # d/dy d/dx is d/dx d/dy
+    return (
+        item_mean(dxx.abs()) + 2 * item_mean(dxy.abs()) + item_mean(dyy.abs())
+    )  # d/dy d/dx is d/dx d/dy
 
 
 def edge_aware_smoothness(rho: Tensor, image: Tensor) -> Tensor:
-    """Mean (B,) of |d_x rho| exp(-|d_x I|) + |d_y rho| exp(-|d_y I|), rho inverse depth (Mahjourian et al. 2018, equation 10)."""
+    """Mean (B,) of |d_x rho| exp(-|d_x I|) + |d_y rho| exp(-|d_y I|), rho inverse depth
+    (Mahjourian et al. 2018, equation 10)."""
     image_dx = (image[..., :, 1:] - image[..., :, :-1]).abs().mean(dim=1, keepdim=True)
     image_dy = (image[..., 1:, :] - image[..., :-1, :]).abs().mean(dim=1, keepdim=True)
     rho_dx = (rho[..., :, 1:] - rho[..., :, :-1]).abs()
@@ -80,38 +89,44 @@ def edge_aware_smoothness(rho: Tensor, image: Tensor) -> Tensor:
 
 
 def mask_log_odds(logits: Tensor) -> Tensor:
-    """Log odds (B, S, 1, H, W) that a pixel is explainable, of masks (B, S, 2, H, W): softmax over two is sigmoid of the difference."""
+    """Log odds (B, S, 1, H, W) that a pixel is explainable, of masks (B, S, 2, H, W): softmax
+    over two is sigmoid of the difference."""
     unexplainable, explainable = logits.split(1, dim=2)
     return (explainable - unexplainable).contiguous()
 
 
 def explainability_regulariser(log_odds: Tensor) -> Tensor:
-    """Cross-entropy (B,) of the masks (B, S, 1, H, W) against 1: without it nothing would be explained (Zhou et al., section 3.3)."""
+    """Cross-entropy (B,) of the masks (B, S, 1, H, W) against 1: without it nothing would be
+    explained (Zhou et al., section 3.3)."""
     return item_mean(F.softplus(-log_odds))
 
 
 def depth_inconsistency(transformed: Tensor, sampled: Tensor) -> Tensor:
     """|z' - D_s(p')| / (z' + D_s(p')) a pixel, 0 to 1 (Bian et al. 2019, equation 5).
 
-    transformed z' (B, 1, H, W): depth of the target's points as seen from the source camera; sampled D_s(p'): the source's own depth there.
+    transformed z' (B, 1, H, W): depth of the target's points as seen from the source camera;
+    sampled D_s(p'): the source's own depth there.
     """
     return (transformed - sampled).abs() / (transformed + sampled)
 
 
 def mask_error(logits: Tensor, moving: Tensor) -> Tensor:
-    """Cross-entropy (B,) of the masks (B, S, 2, H, W) against 1 where nothing moves by itself and 0 where something does (B, 1, H, W)."""
+    """Cross-entropy (B,) of the masks (B, S, 2, H, W) against 1 where nothing moves by itself
+    and 0 where something does (B, 1, H, W)."""
     target = (moving < 0.5).long().expand(-1, logits.shape[1], -1, -1)
     return item_mean(F.cross_entropy(logits.transpose(1, 2), target, reduction="none"))
 
 
 def log_depth_error(inverse_depth: Tensor, true_depth: Tensor, floor: float) -> Tensor:
-    """Mean (B,) |log rho - log rho*| where the true depth (B, 1, H, W) is known (> 0); infinite depth counts as rho* = floor."""
+    """Mean (B,) |log rho - log rho*| where the true depth (B, 1, H, W) is known (> 0); infinite
+    depth counts as rho* = floor."""
     target = (1.0 / true_depth.clamp_min(1e-3)).clamp_min(floor)
     return masked_mean((inverse_depth.log() - target.log()).abs(), true_depth > 0)
 
 
 def motion_error(estimated: Tensor, true: Tensor, rotation_weight: float) -> Tensor:
-    """Mean (B,) over motions (B, ..., 4, 4) of |t - t*|_1 + w |vee(R*^T R - R^T R*) / 2|_1; lengths in the data's unit, radians."""
+    """Mean (B,) over motions (B, ..., 4, 4) of |t - t*|_1 + w |vee(R*^T R - R^T R*) / 2|_1;
+    lengths in the data's unit, radians."""
     translation = (estimated[..., :3, 3] - true[..., :3, 3]).abs().sum(-1)
     relative = true[..., :3, :3].transpose(-1, -2) @ estimated[..., :3, :3]
     skew = (relative - relative.transpose(-1, -2)) / 2

@@ -13,7 +13,8 @@ class ObjectiveConfig:
 
     scales: int = 4
     pairs: PairKind = "star"
-    """Which views are re-synthesised: the middle one from all others, or every one from its neighbours."""
+    """Which views are re-synthesised: the middle one from all others, or every one from its
+    neighbours."""
     depth_frames: Literal["target", "all"] = "target"
     """Whose depth is predicted."""
     photometric: float = 1.0
@@ -39,7 +40,8 @@ class ObjectiveConfig:
     forward_backward: float = 0.0
     """The motions of the snippet played backwards must be the same."""
     composed_motion: float = 0.0
-    """A motion seen over two frames must be the two motions between, one after the other; for networks that match pairs of frames."""
+    """A motion seen over two frames must be the two motions between, one after the other; for
+    networks that match pairs of frames."""
     depth_supervision: float = 0.0
     """For snippets with true depth: a warm start on rendered drives."""
     motion_supervision: float = 0.0
@@ -51,15 +53,23 @@ class ObjectiveConfig:
         if self.scales < 1:
             raise InputError(f"setting 'objective.scales' must be at least 1, got {self.scales}")
         if not 0 <= self.ssim_weight <= 1:
-            raise InputError(f"setting 'objective.ssim_weight' must be 0 to 1, got {self.ssim_weight}")
+            raise InputError(
+                f"setting 'objective.ssim_weight' must be 0 to 1, got {self.ssim_weight}"
+            )
         if self.depth_frames != "all":
             for name in ("alignment_3d", "geometry_consistency"):
                 if getattr(self, name):
-                    raise InputError(f"setting 'objective.{name}' compares depths of both views: it needs 'objective.depth_frames: all'")
+                    raise InputError(
+                        f"setting 'objective.{name}' compares depths of both views: it needs 'objective.depth_frames: all'"
+                    )
             if self.pairs == "adjacent":
-                raise InputError("setting 'objective.pairs: adjacent' needs 'objective.depth_frames: all'")
+                raise InputError(
+                    "setting 'objective.pairs: adjacent' needs 'objective.depth_frames: all'"
+                )
         if self.pairs == "adjacent" and self.explainability:
-            raise InputError("setting 'objective.explainability' needs 'objective.pairs: star': the masks are of the target's sources")
+            raise InputError(
+                "setting 'objective.explainability' needs 'objective.pairs: star': the masks are of the target's sources"
+            )
 
     @property
     def needs_masks(self) -> bool:
@@ -73,5 +83,8 @@ class ObjectiveConfig:
 
     @property
     def needs_depth(self) -> bool:
-        """Whether any term looks at the depth; a warm start of the pose network alone is many times faster without."""
-        return bool(self.needs_views or self.smoothness or self.alignment_3d or self.depth_supervision)
+        """Whether any term looks at the depth; a warm start of the pose network alone is many
+        times faster without."""
+        return bool(
+            self.needs_views or self.smoothness or self.alignment_3d or self.depth_supervision
+        )

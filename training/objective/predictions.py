@@ -15,7 +15,8 @@ class Predictions:
     """Of B snippets with N frames and S = N - 1 sources."""
 
     inverse_depth: list[Tensor]
-    """(B, D, 1, h, w), finest first: of the target (D = 1) or of all frames (D = N); empty where no term needs depth."""
+    """(B, D, 1, h, w), finest first: of the target (D = 1) or of all frames (D = N); empty where
+    no term needs depth."""
     frame_from_target: Tensor
     """(B, N, 4, 4), the identity at the target."""
     mask_logits: list[Tensor]
@@ -28,7 +29,9 @@ class Predictions:
     def source_from_target(self) -> Tensor:
         """(B, S, 4, 4): `frame_from_target` without the target itself."""
         middle = self.frame_from_target.shape[1] // 2
-        return torch.cat([self.frame_from_target[:, :middle], self.frame_from_target[:, middle + 1 :]], dim=1)
+        return torch.cat(
+            [self.frame_from_target[:, :middle], self.frame_from_target[:, middle + 1 :]], dim=1
+        )
 
     def previous_from_current(self) -> Tensor:
         """(B, N - 1, 4, 4): entry i maps frame i + 1 into frame i."""
@@ -36,9 +39,14 @@ class Predictions:
 
 
 def predict(model: Model, frames: Tensor, config: ObjectiveConfig) -> Predictions:
-    """Run the networks on snippets (B, N, C, H, W) in [0, 1]: those and only those that a term of the objective looks at."""
+    """Run the networks on snippets (B, N, C, H, W) in [0, 1]: those and only those that a term
+    of the objective looks at."""
     source_from_target, mask_logits = model.motion_and_masks(frames, with_masks=config.needs_masks)
-    backwards = model.motion_and_masks(frames.flip(1), with_masks=False)[0].flip(1) if config.forward_backward else None
+    backwards = (
+        model.motion_and_masks(frames.flip(1), with_masks=False)[0].flip(1)
+        if config.forward_backward
+        else None
+    )
     return Predictions(
         inverse_depth=_inverse_depth(model, frames, config),
         frame_from_target=with_target(source_from_target),
@@ -49,10 +57,15 @@ def predict(model: Model, frames: Tensor, config: ObjectiveConfig) -> Prediction
 
 
 def with_target(source_from_target: Tensor) -> Tensor:
-    """frame_from_target (B, N, 4, 4) of all frames: source_from_target (B, N - 1, 4, 4) with the identity put in the middle."""
+    """frame_from_target (B, N, 4, 4) of all frames: source_from_target (B, N - 1, 4, 4) with the
+    identity put in the middle."""
     middle = (source_from_target.shape[1] + 1) // 2
-    identity = torch.eye(4, dtype=source_from_target.dtype, device=source_from_target.device).expand_as(source_from_target[:, :1])
-    return torch.cat([source_from_target[:, :middle], identity, source_from_target[:, middle:]], dim=1)
+    identity = torch.eye(
+        4, dtype=source_from_target.dtype, device=source_from_target.device
+    ).expand_as(source_from_target[:, :1])
+    return torch.cat(
+        [source_from_target[:, :middle], identity, source_from_target[:, middle:]], dim=1
+    )
 
 
 def _inverse_depth(model: Model, frames: Tensor, config: ObjectiveConfig) -> list[Tensor]:

@@ -15,11 +15,15 @@ class ViewPairs:
 
     def by_target(self) -> list[list[int]]:
         """Indices of the pairs of each re-synthesised view."""
-        return [[index for index, other in enumerate(self.targets) if other == target] for target in sorted(set(self.targets))]
+        return [
+            [index for index, other in enumerate(self.targets) if other == target]
+            for target in sorted(set(self.targets))
+        ]
 
 
 def view_pairs(frames: int, kind: PairKind) -> ViewPairs:
-    """star: the middle frame from each other one, in order of time (Zhou et al.); adjacent: neighbours, both ways (Mahjourian et al.)."""
+    """star: the middle frame from each other one, in order of time (Zhou et al.); adjacent:
+    neighbours, both ways (Mahjourian et al.)."""
     if kind == "star":
         sources = tuple(index for index in range(frames) if index != frames // 2)
         return ViewPairs((frames // 2,) * len(sources), sources)

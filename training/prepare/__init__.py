@@ -1,4 +1,5 @@
-"""Data sets made ready for training: every source becomes scenes of uint8 frames with exact intrinsics; see training/data/scenes.py."""
+"""Data sets made ready for training: every source becomes scenes of uint8 frames with exact
+intrinsics; see training/data/scenes.py."""
 
 from training.prepare.command import main
 

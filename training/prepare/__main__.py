@@ -1,4 +1,5 @@
-"""`python -m training.prepare kitti-odometry|kitti-raw|cityscapes|video|bag --root R --out D [--size 416x128] [--sequences ...]`."""
+"""`python -m training.prepare kitti-odometry|kitti-raw|cityscapes|video|bag --root R --out D
+[--size 416x128] [--sequences ...]`."""
 
 from training.prepare.command import main
 

@@ -12,14 +12,23 @@ from sfm_odometry.io.kitti_calibration import read_calibration
 def add_camera_arguments(parser: argparse.ArgumentParser) -> None:
     """--calib and --fov, one of them."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--calib", type=Path, help="a 3x3 matrix as in cam.txt, or KITTI's calib.txt, for the images' full size")
     group.add_argument(
-        "--fov", type=float, help="horizontal field of view in degrees, when there is no calibration; the intrinsics count as unknown then"
+        "--calib",
+        type=Path,
+        help="a 3x3 matrix as in cam.txt, or KITTI's calib.txt, for the images' full size",
+    )
+    group.add_argument(
+        "--fov",
+        type=float,
+        help="horizontal field of view in degrees, when there is no calibration; the intrinsics count as unknown then",
     )
 
 
-def given_intrinsics(arguments: argparse.Namespace, width: int, height: int) -> tuple[Intrinsics, bool] | None:
-    """Intrinsics for images of a size and whether they are known, or None where neither option is given."""
+def given_intrinsics(
+    arguments: argparse.Namespace, width: int, height: int
+) -> tuple[Intrinsics, bool] | None:
+    """Intrinsics for images of a size and whether they are known, or None where neither option
+    is given."""
     if arguments.calib is not None:
         return read_calibration(arguments.calib, 0, width, height), True
     if arguments.fov is not None:

@@ -1,4 +1,5 @@
-"""The command line: one subcommand for each kind of source, and two that pack what was prepared into one file and back."""
+"""The command line: one subcommand for each kind of source, and two that pack what was prepared
+into one file and back."""
 
 import argparse
 import collections
@@ -21,7 +22,12 @@ from training.prepare.static import static_rule
 from training.prepare.work import prepare
 from training.prepare.writer import disk_errors, write_json
 
-SOURCES: dict[str, Any] = {"kitti-odometry": kitti_odometry, "kitti-raw": kitti_raw, "cityscapes": cityscapes, "video": video}
+SOURCES: dict[str, Any] = {
+    "kitti-odometry": kitti_odometry,
+    "kitti-raw": kitti_raw,
+    "cityscapes": cityscapes,
+    "video": video,
+}
 if find_spec("rosbags") is not None:  # a machine that only trains may be without
     SOURCES["bag"] = import_module("training.prepare.bag")
 DESCRIPTION = """Prepare data for training: one folder a scene with memory-mapped uint8 frames, exact intrinsics and, where the source has
@@ -37,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def command(arguments: argparse.Namespace) -> None:
     """Find the recordings, prepare them, then write the index."""
     width, height = arguments.size = _parse_size(arguments.size)
-    options = Options(width, height, arguments.resize_mode, arguments.grey, static_rule(arguments.static))
+    options = Options(
+        width, height, arguments.resize_mode, arguments.grey, static_rule(arguments.static)
+    )
     if arguments.workers < 1:
         raise InputError(f"--workers {arguments.workers}: expected 1 or more")
     recordings = SOURCES[arguments.source].find(arguments)
@@ -46,7 +54,10 @@ def command(arguments: argparse.Namespace) -> None:
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     scenes = prepare(recordings, out, options, arguments.workers)
-    write_json(out / "index.json", {"format": FORMAT, "version": VERSION, "scenes": [scene.name for scene in scenes]})
+    write_json(
+        out / "index.json",
+        {"format": FORMAT, "version": VERSION, "scenes": [scene.name for scene in scenes]},
+    )
     _report(out, scenes, width, height)
 
 
@@ -60,19 +71,25 @@ def _check_names(recordings: Sequence[Recording]) -> None:
 def _report(out: Path, scenes: Sequence[PreparedScene], width: int, height: int) -> None:
     static = sum(scene.static for scene in scenes)
     said = f", {static} of them static and left out of snippets" if static else ""
-    print(f"{out}: {len(scenes)} scenes, {sum(scene.frames for scene in scenes)} frames of {width}x{height}{said}")
+    print(
+        f"{out}: {len(scenes)} scenes, {sum(scene.frames for scene in scenes)} frames of {width}x{height}{said}"
+    )
 
 
 def _parse_size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if match is None or min(int(match[1]), int(match[2])) < 32:
-        raise InputError(f"--size '{text}' not understood, expected WIDTHxHEIGHT of at least 32 pixels, as 416x128")
+        raise InputError(
+            f"--size '{text}' not understood, expected WIDTHxHEIGHT of at least 32 pixels, as 416x128"
+        )
     return int(match[1]), int(match[2])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.prepare", description=DESCRIPTION)
-    commands = parser.add_subparsers(dest="source", required=True, metavar="|".join([*SOURCES, "pack", "unpack"]))
+    commands = parser.add_subparsers(
+        dest="source", required=True, metavar="|".join([*SOURCES, "pack", "unpack"])
+    )
     for name, source in SOURCES.items():
         command_parser = commands.add_parser(name, help=source.HELP, description=source.HELP)
         _add_common_arguments(command_parser)
@@ -90,11 +107,20 @@ def _parser() -> argparse.ArgumentParser:
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, required=True, help="where the data lies")
     parser.add_argument("--out", type=Path, required=True, help="where the prepared data goes")
-    parser.add_argument("--size", default="416x128", help="width x height of the networks' input (default %(default)s)")
     parser.add_argument(
-        "--resize-mode", choices=RESIZE_MODES, default="crop", help="crop to the aspect, or stretch as the papers do (default %(default)s)"
+        "--size",
+        default="416x128",
+        help="width x height of the networks' input (default %(default)s)",
     )
-    parser.add_argument("--grey", action="store_true", help="store one channel, for networks that take grey images")
+    parser.add_argument(
+        "--resize-mode",
+        choices=RESIZE_MODES,
+        default="crop",
+        help="crop to the aspect, or stretch as the papers do (default %(default)s)",
+    )
+    parser.add_argument(
+        "--grey", action="store_true", help="store one channel, for networks that take grey images"
+    )
     parser.add_argument(
         "--static",
         default="keep",
@@ -102,5 +128,12 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help="frames in which the camera stands still are left out of snippets: those with a mean optical flow under 1 pixel (flow), "
         "or those of a file with lines 'date drive frame', as static_frames.txt (default keep)",
     )
-    workers = len(os.sched_getaffinity(0)) + 1  # one more than cores, for while one waits for the disk the others decode
-    parser.add_argument("--workers", type=int, default=workers, help="threads that decode and resize (default here: %(default)s)")
+    workers = (
+        len(os.sched_getaffinity(0)) + 1
+    )  # one more than cores, for while one waits for the disk the others decode
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=workers,
+        help="threads that decode and resize (default here: %(default)s)",
+    )

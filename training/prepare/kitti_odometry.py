@@ -1,4 +1,5 @@
-"""KITTI odometry sequences, drives rendered by training.synthetic, and scenes in the layout of SfMLearner's port (*.jpg and cam.txt)."""
+"""KITTI odometry sequences, drives rendered by training.synthetic, and scenes in the layout of
+SfMLearner's port (*.jpg and cam.txt)."""
 
 import argparse
 import re
@@ -6,7 +7,7 @@ from pathlib import Path
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.io.kitti import open_sequence
-from training.prepare.recording import Recording, View
+from training.prepare.recording import Recording, SceneView
 from training.prepare.sequences import cut_sequence, named_sequences, sequence_recording
 
 HELP = "KITTI odometry sequences, rendered drives, or scenes of SfMLearner's port: a folder of them or a single one"
@@ -20,7 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="folders to take, all by default; 03:0-439 takes a range of frame numbers, @train.txt the names in a file",
     )
-    parser.add_argument("--camera", type=int, nargs="+", choices=(0, 1, 2, 3), help="default: colour left where it is there")
+    parser.add_argument(
+        "--camera",
+        type=int,
+        nargs="+",
+        choices=(0, 1, 2, 3),
+        help="default: colour left where it is there",
+    )
 
 
 def find(arguments: argparse.Namespace) -> list[Recording]:
@@ -28,14 +35,22 @@ def find(arguments: argparse.Namespace) -> list[Recording]:
     root: Path = arguments.root
     base = root / "sequences" if (root / "sequences").is_dir() else root
     if not base.is_dir():
-        raise InputError(f"{root}: no such folder, expected KITTI odometry sequences or rendered drives")
+        raise InputError(
+            f"{root}: no such folder, expected KITTI odometry sequences or rendered drives"
+        )
     names = named_sequences(arguments.sequences)
     if _is_sequence(base):
         names, base = names or [base.absolute().name], base.absolute().parent
     names = names or sorted(path.name for path in base.iterdir() if _is_sequence(path))
     if not names:
-        raise InputError(f"{root}: no folder with a calib.txt or cam.txt in it, expected KITTI odometry sequences or rendered drives")
-    return [_recording(base, name, camera, arguments.camera) for name in names for camera in arguments.camera or [None]]
+        raise InputError(
+            f"{root}: no folder with a calib.txt or cam.txt in it, expected KITTI odometry sequences or rendered drives"
+        )
+    return [
+        _recording(base, name, camera, arguments.camera)
+        for name in names
+        for camera in arguments.camera or [None]
+    ]
 
 
 def _is_sequence(folder: Path) -> bool:
@@ -45,7 +60,9 @@ def _is_sequence(folder: Path) -> bool:
 def _recording(base: Path, text: str, camera: int | None, cameras: list[int] | None) -> Recording:
     match = re.fullmatch(r"([^:]+)(?::(\d+)-(\d+))?", text)
     if match is None:
-        raise InputError(f"sequence '{text}' not understood, expected a folder's name, or a range of it as 03:0-439")
+        raise InputError(
+            f"sequence '{text}' not understood, expected a folder's name, or a range of it as 03:0-439"
+        )
     folder, first, last = match.groups()
     sequence = open_sequence(base / folder, camera)
     name = folder.replace("/", "_")
@@ -55,7 +72,7 @@ def _recording(base: Path, text: str, camera: int | None, cameras: list[int] | N
     if cameras is not None and len(cameras) > 1:
         name = f"{name}_{camera:02d}"
     drive, camera_name = _drive_and_camera(folder, sequence.image_paths[0].parent.name)
-    return sequence_recording(sequence, drive, View(name, camera_name))
+    return sequence_recording(sequence, drive, SceneView(name, camera_name))
 
 
 def _drive_and_camera(folder: str, image_folder: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.io.kitti import open_sequence
-from training.prepare.recording import Recording, View
+from training.prepare.recording import Recording, SceneView
 from training.prepare.sequences import named_sequences, sequence_recording
 
 HELP = "KITTI raw drives: <date>/<date>_drive_<number>_sync/image_0X/data and <date>/calib_cam_to_cam.txt"
@@ -15,8 +15,20 @@ EIGEN_TEST_DRIVES = frozenset((Path(__file__).parent / "eigen_test_drives.txt").
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this source alone."""
-    parser.add_argument("--sequences", nargs="*", default=[], help="drives to take, all by default; @drives.txt takes the names in a file")
-    parser.add_argument("--camera", type=int, nargs="+", choices=(0, 1, 2, 3), default=[2, 3], help="default: both colour cameras")
+    parser.add_argument(
+        "--sequences",
+        nargs="*",
+        default=[],
+        help="drives to take, all by default; @drives.txt takes the names in a file",
+    )
+    parser.add_argument(
+        "--camera",
+        type=int,
+        nargs="+",
+        choices=(0, 1, 2, 3),
+        default=[2, 3],
+        help="default: both colour cameras",
+    )
     parser.add_argument(
         "--split",
         choices=("eigen", "all"),
@@ -29,9 +41,16 @@ def find(arguments: argparse.Namespace) -> list[Recording]:
     """The drives under root/<date>, the asked-for cameras as far as they are there."""
     drives = sorted(path for path in arguments.root.glob("*/*_sync") if path.is_dir())
     if not drives:
-        raise InputError(f"{arguments.root}: no <date>/<drive>_sync folders in it, expected KITTI raw data")
+        raise InputError(
+            f"{arguments.root}: no <date>/<drive>_sync folders in it, expected KITTI raw data"
+        )
     drives = _chosen(arguments.root, drives, named_sequences(arguments.sequences), arguments.split)
-    found = [(drive, camera) for drive in drives for camera in arguments.camera if (drive / f"image_{camera:02d}").is_dir()]
+    found = [
+        (drive, camera)
+        for drive in drives
+        for camera in arguments.camera
+        if (drive / f"image_{camera:02d}").is_dir()
+    ]
     if not found:
         folders = ", ".join(f"image_{camera:02d}" for camera in arguments.camera)
         raise InputError(f"{arguments.root}: no {folders} in any of {len(drives)} drives")
@@ -43,16 +62,26 @@ def _chosen(root: Path, drives: list[Path], names: list[str], split: str) -> lis
         missing = set(names) - {drive.name for drive in drives}
         if missing:
             present = ", ".join(drive.name for drive in drives)
-            raise InputError(f"{root}: no drive called {', '.join(sorted(missing))}, expected some of {present}")
+            raise InputError(
+                f"{root}: no drive called {', '.join(sorted(missing))}, expected some of {present}"
+            )
         return [drive for drive in drives if drive.name in names]
-    kept = [drive for drive in drives if split == "all" or drive.name.removesuffix("_sync") not in EIGEN_TEST_DRIVES]
+    kept = [
+        drive
+        for drive in drives
+        if split == "all" or drive.name.removesuffix("_sync") not in EIGEN_TEST_DRIVES
+    ]
     if not kept:
-        raise InputError(f"{root}: all of its {len(drives)} drives are of the Eigen test split, expected others; --split all takes them")
+        raise InputError(
+            f"{root}: all of its {len(drives)} drives are of the Eigen test split, expected others; --split all takes them"
+        )
     if len(kept) < len(drives):
-        print(f"{root}: {len(drives) - len(kept)} drives of the Eigen test split are left out; --split all takes them")
+        print(
+            f"{root}: {len(drives) - len(kept)} drives of the Eigen test split are left out; --split all takes them"
+        )
     return kept
 
 
 def _recording(drive: Path, camera: int) -> Recording:
-    view = View(f"{drive.name}_{camera:02d}", f"{drive.parent.name}/{camera:02d}")
+    view = SceneView(f"{drive.name}_{camera:02d}", f"{drive.parent.name}/{camera:02d}")
     return sequence_recording(open_sequence(drive, camera), drive.name, view)

@@ -1,6 +1,8 @@
-"""Prepared data packed into one file to carry to another machine: frames as JPEG, and what else a run needs of each scene.
+"""Prepared data packed into one file to carry to another machine: frames as JPEG, and what else a
+run needs of each scene.
 
-True depth and motion masks are left out: they are of rendered drives, which are rendered again in less time than they are carried.
+True depth and motion masks are left out: they are of rendered drives, which are rendered again in
+less time than they are carried.
 """
 
 import argparse
@@ -26,9 +28,13 @@ UNPACK_HELP = "prepared data out of a file that pack wrote"
 
 def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `pack`."""
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of prepared data")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="folders of prepared data"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the file to write, as real.zip")
-    parser.add_argument("--quality", type=int, default=90, help="of the JPEG images, 1 to 100 (default %(default)s)")
+    parser.add_argument(
+        "--quality", type=int, default=90, help="of the JPEG images, 1 to 100 (default %(default)s)"
+    )
 
 
 def add_unpack_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,16 +57,23 @@ def pack(arguments: argparse.Namespace) -> None:
             for scene, folder in folders.items():
                 _pack_scene(file, scene, folder / scene.name, arguments.quality)
             names = [scene.name for scene in scenes]
-            file.writestr("pack.json", json.dumps({"format": PACKED_FORMAT, "version": VERSION, "scenes": names}))
+            file.writestr(
+                "pack.json",
+                json.dumps({"format": PACKED_FORMAT, "version": VERSION, "scenes": names}),
+            )
         temporary.replace(out)
         size_mb = out.stat().st_size / 1e6
-    print(f"{out}: {len(scenes)} scenes, {sum(len(scene.frames) for scene in scenes)} frames, {size_mb:.1f} MB")
+    print(
+        f"{out}: {len(scenes)} scenes, {sum(len(scene.frames) for scene in scenes)} frames, {size_mb:.1f} MB"
+    )
 
 
 def _check_names(names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"scene '{twice[0]}' is in several of the data sets, expected different names")
+        raise InputError(
+            f"scene '{twice[0]}' is in several of the data sets, expected different names"
+        )
 
 
 def _pack_scene(file: zipfile.ZipFile, scene: Scene, folder: Path, quality: int) -> None:
@@ -71,13 +84,17 @@ def _pack_scene(file: zipfile.ZipFile, scene: Scene, folder: Path, quality: int)
     for index, frame in enumerate(scene.frames):
         file.writestr(f"{scene.name}/{index:06d}.jpg", _encoded(frame, quality))
     if scene.poses is not None:
-        file.writestr(f"{scene.name}/poses", scene.poses.astype("<f8").tobytes(), zipfile.ZIP_DEFLATED)
+        file.writestr(
+            f"{scene.name}/poses", scene.poses.astype("<f8").tobytes(), zipfile.ZIP_DEFLATED
+        )
 
 
 def _encoded(frame: np.ndarray, quality: int) -> bytes:
     """A frame (H, W, 1) grey or (H, W, 3) RGB as JPEG."""
     image = frame[..., ::-1] if frame.shape[-1] == 3 else frame
-    return cv2.imencode(".jpg", np.ascontiguousarray(image), [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    return cv2.imencode(".jpg", np.ascontiguousarray(image), [cv2.IMWRITE_JPEG_QUALITY, quality])[
+        1
+    ].tobytes()
 
 
 def unpack(arguments: argparse.Namespace) -> None:
@@ -86,11 +103,15 @@ def unpack(arguments: argparse.Namespace) -> None:
     with _opened(arguments.file) as file:
         index = _json(file, "pack.json")
         if index.get("format") != PACKED_FORMAT or index.get("version") != VERSION:
-            raise InputError(f"{arguments.file}: not packed data of version {VERSION} written by training.prepare pack")
+            raise InputError(
+                f"{arguments.file}: not packed data of version {VERSION} written by training.prepare pack"
+            )
         with disk_errors(out):
             out.mkdir(parents=True, exist_ok=True)
         frames = sum(_unpack_scene(file, _plain(name), out) for name in index["scenes"])
-    write_json(out / "index.json", {"format": FORMAT, "version": VERSION, "scenes": index["scenes"]})
+    write_json(
+        out / "index.json", {"format": FORMAT, "version": VERSION, "scenes": index["scenes"]}
+    )
     print(f"{out}: {len(index['scenes'])} scenes, {frames} frames")
 
 
@@ -101,9 +122,13 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as file:
             yield file
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file, expected one written by training.prepare pack") from error
+        raise InputError(
+            f"{path}: no such file, expected one written by training.prepare pack"
+        ) from error
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise InputError(f"{path}: {' '.join(str(error.args[0]).split())}, expected a file written by training.prepare pack") from error
+        raise InputError(
+            f"{path}: {' '.join(str(error.args[0]).split())}, expected a file written by training.prepare pack"
+        ) from error
 
 
 def _plain(name: str) -> str:
@@ -135,15 +160,20 @@ def _unpack_scene(file: zipfile.ZipFile, name: str, out: Path) -> int:
         for index in range(count):
             writer.write("frames", index, _decoded(file.read(f"{name}/{index:06d}.jpg"), size))
         if poses:
-            for index, pose in enumerate(np.frombuffer(file.read(f"{name}/poses"), "<f8").reshape(count, 4, 4)):
+            for index, pose in enumerate(
+                np.frombuffer(file.read(f"{name}/poses"), "<f8").reshape(count, 4, 4)
+            ):
                 writer.write("poses", index, pose)
         writer.finish(count, description)
     return count
 
 
 def _decoded(content: bytes, size: tuple[int, int, int]) -> np.ndarray:
-    """The frame (H, W, 1) or (H, W, 3) RGB of a JPEG file; ValueError where it is none, or of another size."""
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if size[2] == 1 else cv2.IMREAD_COLOR)
+    """The frame (H, W, 1) or (H, W, 3) RGB of a JPEG file; ValueError where it is none, or of
+    another size."""
+    image = cv2.imdecode(
+        np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if size[2] == 1 else cv2.IMREAD_COLOR
+    )
     if image is None:
         raise ValueError("one of its images cannot be decoded")
     return image.reshape(size)[..., ::-1]

@@ -12,10 +12,10 @@ from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.io.images import check_image_size, read_image
 from sfm_odometry.io.kitti import ImageSequence
 from sfm_odometry.io.text import read_text
-from training.prepare.recording import Frame, Recording, View
+from training.prepare.recording import Recording, SceneView, SourceFrame
 
 
-def sequence_recording(sequence: ImageSequence, drive: str, view: View) -> Recording:
+def sequence_recording(sequence: ImageSequence, drive: str, view: SceneView) -> Recording:
     """A sequence as it lies on disk, with its truth where it has any."""
     rendered = sequence.depth_paths is not None
     return Recording(
@@ -33,9 +33,13 @@ def sequence_recording(sequence: ImageSequence, drive: str, view: View) -> Recor
     )
 
 
-def _sequence_frames(sequence: ImageSequence, wanted: Callable[[int], bool]) -> Iterator[Frame]:
-    for index, (number, path) in enumerate(zip(sequence.frame_numbers, sequence.image_paths, strict=True)):
-        yield Frame(
+def _sequence_frames(
+    sequence: ImageSequence, wanted: Callable[[int], bool]
+) -> Iterator[SourceFrame]:
+    for index, (number, path) in enumerate(
+        zip(sequence.frame_numbers, sequence.image_paths, strict=True)
+    ):
+        yield SourceFrame(
             number,
             partial(read_image_of_size, path, sequence.intrinsics),
             None if sequence.depth_paths is None else sequence.depth_paths[index],
@@ -44,7 +48,8 @@ def _sequence_frames(sequence: ImageSequence, wanted: Callable[[int], bool]) -> 
 
 
 def read_image_of_size(path: Path, intrinsics: Intrinsics) -> np.ndarray:
-    """An image file as uint8 grey or RGB; raises ImageError naming it where its size is another than the camera's."""
+    """An image file as uint8 grey or RGB; raises ImageError naming it where its size is another
+    than the camera's."""
     image = read_image(path)
     check_image_size(path, image, intrinsics)
     return image
@@ -56,12 +61,15 @@ def file_origin(paths: tuple[Path, ...]) -> str:
 
 
 def cut_sequence(sequence: ImageSequence, first: int, last: int | None) -> ImageSequence:
-    """The part of a sequence whose frame numbers lie in first..last; raises InputError where there is none."""
+    """The part of a sequence whose frame numbers lie in first..last; raises InputError where
+    there is none."""
     last = sequence.frame_numbers[-1] if last is None else last
     kept = [index for index, number in enumerate(sequence.frame_numbers) if first <= number <= last]
     if not kept:
         found = f"{sequence.frame_numbers[0]} to {sequence.frame_numbers[-1]}"
-        raise InputError(f"{sequence.image_paths[0].parent}: no frames {first} to {last} in it, its numbers go from {found}")
+        raise InputError(
+            f"{sequence.image_paths[0].parent}: no frames {first} to {last} in it, its numbers go from {found}"
+        )
     part = slice(kept[0], kept[-1] + 1)
     return replace(
         sequence,
@@ -75,13 +83,21 @@ def cut_sequence(sequence: ImageSequence, first: int, last: int | None) -> Image
 
 
 def chosen_paths(root: Path, paths: list[Path], names: list[str]) -> list[Path]:
-    """The paths that --sequences names, without their endings, or all; raises InputError for a name that none of them has."""
+    """The paths that --sequences names, without their endings, or all; raises InputError for a
+    name that none of them has."""
     missing = sorted(set(names) - {path.stem for path in paths})
     if missing:
-        raise InputError(f"{root}: nothing called {', '.join(missing)}, expected some of {', '.join(path.stem for path in paths)}")
+        raise InputError(
+            f"{root}: nothing called {', '.join(missing)}, expected some of {', '.join(path.stem for path in paths)}"
+        )
     return [path for path in paths if not names or path.stem in names]
 
 
 def named_sequences(names: list[str]) -> list[str]:
-    """The names of --sequences; one that starts with @ is a file with a name on each line, as train.txt of SfMLearner's port."""
-    return [each for name in names for each in (read_text(Path(name[1:])).split() if name.startswith("@") else [name])]
+    """The names of --sequences; one that starts with @ is a file with a name on each line, as
+    train.txt of SfMLearner's port."""
+    return [
+        each
+        for name in names
+        for each in (read_text(Path(name[1:])).split() if name.startswith("@") else [name])
+    ]

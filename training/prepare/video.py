@@ -13,11 +13,24 @@ import numpy as np
 from sfm_odometry.errors import InputError
 from training.prepare.calibration import add_camera_arguments, given_intrinsics
 from training.prepare.rate import SAMPLE, FrameCounter, add_rate_arguments, typical_period_s
-from training.prepare.recording import Frame, Recording, View, Window
+from training.prepare.recording import Recording, SceneView, SourceFrame, Window
 from training.prepare.sequences import chosen_paths
 
 HELP = "a video file or a folder of them, with --calib or --fov; portrait video of a phone with --crops 3"
-SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".3gp")
+SUFFIXES = (
+    ".mp4",
+    ".mov",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".mts",
+    ".wmv",
+    ".3gp",
+)
 LEAST_SHARE = 0.9
 """A file that ends before this share of the frames that it says to have is truncated."""
 
@@ -26,9 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this source alone."""
     add_camera_arguments(parser)
     add_rate_arguments(parser)
-    parser.add_argument("--sequences", nargs="*", default=[], help="names of the videos to take out of a folder, without their endings")
-    parser.add_argument("--crops", type=int, default=1, help="cut this many windows out of tall images, each a scene (default 1)")
-    parser.add_argument("--one-camera", action="store_true", help="all videos are of the same camera, which learned intrinsics can use")
+    parser.add_argument(
+        "--sequences",
+        nargs="*",
+        default=[],
+        help="names of the videos to take out of a folder, without their endings",
+    )
+    parser.add_argument(
+        "--crops",
+        type=int,
+        default=1,
+        help="cut this many windows out of tall images, each a scene (default 1)",
+    )
+    parser.add_argument(
+        "--one-camera",
+        action="store_true",
+        help="all videos are of the same camera, which learned intrinsics can use",
+    )
 
 
 def find(arguments: argparse.Namespace) -> list[Recording]:
@@ -40,9 +67,15 @@ def find(arguments: argparse.Namespace) -> list[Recording]:
 def _video_paths(root: Path) -> list[Path]:
     if not root.exists():
         raise InputError(f"{root}: no such file or folder, expected videos")
-    paths = [root] if root.is_file() else sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = (
+        [root]
+        if root.is_file()
+        else sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES)
+    )
     if not paths:
-        raise InputError(f"{root}: no videos in it, expected files that end in {', '.join(SUFFIXES)}")
+        raise InputError(
+            f"{root}: no videos in it, expected files that end in {', '.join(SUFFIXES)}"
+        )
     return paths
 
 
@@ -61,14 +94,18 @@ def _recording(path: Path, arguments: argparse.Namespace) -> Recording:
     video = _look_into(path)
     given = given_intrinsics(arguments, video.width, video.height)
     if given is None:
-        raise InputError(f"{path}: a video says nothing of its camera, expected --calib FILE or --fov DEGREES")
+        raise InputError(
+            f"{path}: a video says nothing of its camera, expected --calib FILE or --fov DEGREES"
+        )
     intrinsics, known = given
     every = FrameCounter(video.period_s, arguments.every, arguments.rate).every
     windows = _windows(video, arguments.crops, arguments.size[0] / arguments.size[1])
     camera = "video" if arguments.one_camera else path.stem
     return Recording(
         drive=path.stem,
-        views=tuple(_view(path.stem, camera, index, window) for index, window in enumerate(windows)),
+        views=tuple(
+            _view(path.stem, camera, index, window) for index, window in enumerate(windows)
+        ),
         intrinsics=intrinsics,
         channels=3,
         frames=partial(_frames, video, every),
@@ -78,25 +115,31 @@ def _recording(path: Path, arguments: argparse.Namespace) -> Recording:
     )
 
 
-def _view(name: str, camera: str, index: int, window: Window | None) -> View:
-    return View(name, camera) if window is None else View(f"{name}_{index}", f"{camera}_{index}", window)
+def _view(name: str, camera: str, index: int, window: Window | None) -> SceneView:
+    return (
+        SceneView(name, camera)
+        if window is None
+        else SceneView(f"{name}_{index}", f"{camera}_{index}", window)
+    )
 
 
 def _windows(video: _Video, crops: int, aspect: float) -> list[Window | None]:
-    """Windows of the networks' aspect and the images' full width, spread over the middle third of where they can lie: above is sky, below
-    the handlebar (as for vid2depth's bike videos)."""
+    """Windows of the networks' aspect and the images' full width, spread over the middle third
+    of where they can lie: above is sky, below the handlebar (as for vid2depth's bike videos)."""
     if crops < 1:
         raise InputError(f"--crops {crops}: expected 1 or more")
     if crops == 1:
         return [None]
     rows = round(video.width / aspect)
     if video.height < rows + crops:
-        raise InputError(f"{video.path}: {video.width}x{video.height} has no room for --crops {crops} of {video.width}x{rows}")
+        raise InputError(
+            f"{video.path}: {video.width}x{video.height} has no room for --crops {crops} of {video.width}x{rows}"
+        )
     tops = np.linspace(1 / 3, 2 / 3, crops) * (video.height - rows)
     return [(0, round(top), video.width, rows) for top in tops]
 
 
-def _frames(video: _Video, every: int, wanted: Callable[[int], bool]) -> Iterator[Frame]:
+def _frames(video: _Video, every: int, wanted: Callable[[int], bool]) -> Iterator[SourceFrame]:
     counter = FrameCounter(video.period_s, every, 1.0)
     index = seen = 0
     with _opened(video.path) as capture:
@@ -105,10 +148,14 @@ def _frames(video: _Video, every: int, wanted: Callable[[int], bool]) -> Iterato
             seen += 1
             if number is None:
                 continue
-            yield Frame(number, _retrieve(capture, video.path, seen - 1) if wanted(index) else None)
+            yield SourceFrame(
+                number, _retrieve(capture, video.path, seen - 1) if wanted(index) else None
+            )
             index += 1
     if seen < LEAST_SHARE * video.count:
-        raise InputError(f"{video.path}: ends after {seen} frames, expected {video.count}: truncated or damaged")
+        raise InputError(
+            f"{video.path}: ends after {seen} frames, expected {video.count}: truncated or damaged"
+        )
 
 
 def _retrieve(capture: cv2.VideoCapture, path: Path, index: int) -> Callable[[], np.ndarray]:
@@ -144,7 +191,9 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     capture = cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():
-            raise InputError(f"{path}: cannot be opened as a video; truncated, or of a kind that OpenCV does not know")
+            raise InputError(
+                f"{path}: cannot be opened as a video; truncated, or of a kind that OpenCV does not know"
+            )
         yield capture
     finally:
         capture.release()

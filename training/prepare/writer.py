@@ -37,15 +37,20 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 class SceneWriter:
-    """Writes arrays of N items each into a folder beside the scene's, which gets the scene's name when all is there.
+    """Writes arrays of N items each into a folder beside the scene's, which gets the scene's name
+    when all is there.
 
-    Chunks of frames that are done stand in a journal; a run that was killed leaves it behind, and the next one goes on from it, unless
-    `made_from` tells that the source or the options are others by now. Files are written and not mapped, for a full disk under a map kills
-    the process; what the disk refuses is an OutputError. Threads may write different frames at the same time.
+    Chunks of frames that are done stand in a journal; a run that was killed leaves it behind, and
+    the next one goes on from it, unless `made_from` tells that the source or the options are others
+    by now. Files are written and not mapped, for a full disk under a map kills the process; what
+    the disk refuses is an OutputError. Threads may write different frames at the same time.
     """
 
-    def __init__(self, folder: Path, made_from: str, items: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]) -> None:
-        """items: of each array the type and the shape of one item; made_from: identifies source and options."""
+    def __init__(
+        self, folder: Path, made_from: str, items: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
+    ) -> None:
+        """items: of each array the type and the shape of one item; made_from: identifies source
+        and options."""
         self.folder, self.made_from = folder, made_from
         self._items = {name: (np.dtype(dtype), shape) for name, (dtype, shape) in items.items()}
         self._part = folder.with_name(f".{folder.name}.part")
@@ -54,21 +59,29 @@ class SceneWriter:
         self._done: set[int] = set()
 
     def complete_description(self) -> dict[str, Any] | None:
-        """The description of the scene where it is there already, whole and made from the same; otherwise None."""
+        """The description of the scene where it is there already, whole and made from the same;
+        otherwise None."""
         try:
             description = json.loads((self.folder / "scene.json").read_text())
             count = len(description["frame_numbers"])
-            whole = all((self.folder / f"{name}.npy").stat().st_size == self._file_bytes(name, count) for name in self._items)
+            whole = all(
+                (self.folder / f"{name}.npy").stat().st_size == self._file_bytes(name, count)
+                for name in self._items
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return description if whole and description.get("made_from") == self.made_from else None
 
     @contextmanager
     def opened(self) -> Iterator["SceneWriter"]:
-        """The writer ready to write; what it has done is kept when the context ends, in whatever way."""
+        """The writer ready to write; what it has done is kept when the context ends, in whatever
+        way."""
         with disk_errors(self.folder):
             self._done = self._take_over()
-            self._files = {name: os.open(self._part / f"{name}.npy", os.O_RDWR | os.O_CREAT, 0o666) for name in self._items}
+            self._files = {
+                name: os.open(self._part / f"{name}.npy", os.O_RDWR | os.O_CREAT, 0o666)
+                for name in self._items
+            }
             self._journal = os.open(self._part / JOURNAL, os.O_WRONLY | os.O_APPEND)
         try:
             yield self
@@ -107,7 +120,9 @@ class SceneWriter:
         with disk_errors(self.folder):
             for name in self._items:
                 self._write_header(name, count)
-            (self._part / "scene.json").write_text(json.dumps({**description, "made_from": self.made_from}))
+            (self._part / "scene.json").write_text(
+                json.dumps({**description, "made_from": self.made_from})
+            )
             shutil.rmtree(self.folder, ignore_errors=True)
             self._part.rename(self.folder)
             (self.folder / JOURNAL).unlink()
@@ -115,7 +130,9 @@ class SceneWriter:
     def _take_over(self) -> set[int]:
         """The chunks that an earlier run has left done; everything else of it is removed."""
         journal = self._part / JOURNAL
-        lines = journal.read_text().split("\n")[:-1] if journal.exists() else []  # the last may be cut off
+        lines = (
+            journal.read_text().split("\n")[:-1] if journal.exists() else []
+        )  # the last may be cut off
         if lines[:1] != [self.made_from]:
             shutil.rmtree(self._part, ignore_errors=True)
             self._part.mkdir(parents=True)
@@ -133,8 +150,14 @@ class SceneWriter:
         os.ftruncate(file, self._file_bytes(name, count))
         with os.fdopen(os.dup(file), "r+b") as stream:
             stream.seek(0)
-            content = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count, *shape)}
+            content = {
+                "descr": np.lib.format.dtype_to_descr(dtype),
+                "fortran_order": False,
+                "shape": (count, *shape),
+            }
             np.lib.format.write_array_header_1_0(stream, content)
             if stream.tell() != HEADER_BYTES:
-                raise ValueError(f"header of {stream.tell()} bytes for shape {(count, *shape)}, expected {HEADER_BYTES}")
+                raise ValueError(
+                    f"header of {stream.tell()} bytes for shape {(count, *shape)}, expected {HEADER_BYTES}"
+                )
         os.fsync(file)

@@ -1,4 +1,5 @@
-"""python -m training.synthetic --out D --frames N --seed S [--size 1242x375]: a rendered drive in KITTI odometry layout."""
+"""python -m training.synthetic --out D --frames N --seed S [--size 1242x375]: a rendered drive
+in KITTI odometry layout."""
 
 from __future__ import annotations
 
@@ -15,12 +16,23 @@ from training.synthetic.drive import DriveSpec, write_drive
 def build_parser() -> argparse.ArgumentParser:
     description = "Render a drive through a street, with true poses, depth and motion masks."
     parser = argparse.ArgumentParser(prog="python -m training.synthetic", description=description)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write, in KITTI odometry layout")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder to write, in KITTI odometry layout"
+    )
     parser.add_argument("--frames", type=int, required=True, help="number of frames, at 10 Hz")
-    parser.add_argument("--seed", type=int, required=True, help="decides the whole drive; the same arguments give the same files")
-    parser.add_argument("--size", default="416x128", metavar="WxH", help="image size (default: %(default)s)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        required=True,
+        help="decides the whole drive; the same arguments give the same files",
+    )
+    parser.add_argument(
+        "--size", default="416x128", metavar="WxH", help="image size (default: %(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds other files")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="write into a folder that holds other files"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     return parser
 

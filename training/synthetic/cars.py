@@ -1,4 +1,5 @@
-"""Cars: a side outline drawn as a cut-out, carried across the width by bumper, bonnet, glass, roof and boot."""
+"""Cars: a side outline drawn as a cut-out, carried across the width by bumper, bonnet, glass,
+roof and boot."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shape:
-    """A car's outline from the rear bumper forwards: (x, z) in metres, and which of its stretches are glass."""
+    """A car's outline from the rear bumper forwards: (x, z) in metres, and which of its
+    stretches are glass."""
 
     name: str
     outline: tuple[tuple[float, float], ...]
@@ -42,28 +44,72 @@ class Shape:
 SHAPES = (
     Shape(
         "hatchback",
-        ((0.0, 0.3), (0.02, 0.85), (0.15, 0.95), (0.5, 1.4), (0.9, 1.46), (2.1, 1.46), (2.85, 0.98), (3.75, 0.8), (3.9, 0.6), (3.92, 0.3)),
+        (
+            (0.0, 0.3),
+            (0.02, 0.85),
+            (0.15, 0.95),
+            (0.5, 1.4),
+            (0.9, 1.46),
+            (2.1, 1.46),
+            (2.85, 0.98),
+            (3.75, 0.8),
+            (3.9, 0.6),
+            (3.92, 0.3),
+        ),
         (2, 5),
         ((0.45, 0.98), (0.7, 1.36), (2.05, 1.37), (2.65, 0.98)),
         1.68,
     ),
     Shape(
         "saloon",
-        ((0.0, 0.32), (0.02, 0.9), (0.75, 1.0), (1.35, 1.4), (1.7, 1.43), (2.5, 1.43), (3.3, 0.98), (4.4, 0.8), (4.58, 0.6), (4.6, 0.3)),
+        (
+            (0.0, 0.32),
+            (0.02, 0.9),
+            (0.75, 1.0),
+            (1.35, 1.4),
+            (1.7, 1.43),
+            (2.5, 1.43),
+            (3.3, 0.98),
+            (4.4, 0.8),
+            (4.58, 0.6),
+            (4.6, 0.3),
+        ),
         (2, 5),
         ((1.0, 1.0), (1.45, 1.35), (2.5, 1.35), (3.1, 1.0)),
         1.78,
     ),
     Shape(
         "estate",
-        ((0.0, 0.32), (0.02, 0.9), (0.1, 1.0), (0.4, 1.42), (0.8, 1.48), (2.6, 1.46), (3.35, 1.0), (4.4, 0.82), (4.58, 0.6), (4.6, 0.3)),
+        (
+            (0.0, 0.32),
+            (0.02, 0.9),
+            (0.1, 1.0),
+            (0.4, 1.42),
+            (0.8, 1.48),
+            (2.6, 1.46),
+            (3.35, 1.0),
+            (4.4, 0.82),
+            (4.58, 0.6),
+            (4.6, 0.3),
+        ),
         (2, 5),
         ((0.4, 1.0), (0.6, 1.38), (2.55, 1.38), (3.1, 1.0)),
         1.76,
     ),
     Shape(
         "van",
-        ((0.0, 0.35), (0.0, 1.0), (0.03, 1.2), (0.1, 1.85), (0.3, 1.95), (3.5, 1.93), (4.3, 1.2), (4.85, 1.0), (4.95, 0.7), (4.95, 0.33)),
+        (
+            (0.0, 0.35),
+            (0.0, 1.0),
+            (0.03, 1.2),
+            (0.1, 1.85),
+            (0.3, 1.95),
+            (3.5, 1.93),
+            (4.3, 1.2),
+            (4.85, 1.0),
+            (4.95, 0.7),
+            (4.95, 0.33),
+        ),
         (2, 5),
         ((2.3, 1.2), (2.4, 1.75), (3.45, 1.75), (3.95, 1.2)),
         1.9,
@@ -71,7 +117,18 @@ SHAPES = (
     ),
     Shape(
         "suv",
-        ((0.0, 0.4), (0.02, 0.95), (0.1, 1.08), (0.35, 1.6), (0.8, 1.68), (2.5, 1.68), (3.2, 1.15), (4.2, 1.02), (4.45, 0.8), (4.5, 0.4)),
+        (
+            (0.0, 0.4),
+            (0.02, 0.95),
+            (0.1, 1.08),
+            (0.35, 1.6),
+            (0.8, 1.68),
+            (2.5, 1.68),
+            (3.2, 1.15),
+            (4.2, 1.02),
+            (4.45, 0.8),
+            (4.5, 0.4),
+        ),
         (2, 5),
         ((0.45, 1.12), (0.6, 1.56), (2.45, 1.56), (2.95, 1.12)),
         1.82,
@@ -79,7 +136,18 @@ SHAPES = (
     ),
     Shape(
         "lorry",
-        ((0.0, 0.7), (0.0, 1.0), (0.0, 1.1), (0.0, 3.3), (0.1, 3.35), (5.2, 3.35), (5.2, 2.8), (6.9, 2.8), (7.3, 1.6), (7.4, 0.5)),
+        (
+            (0.0, 0.7),
+            (0.0, 1.0),
+            (0.0, 1.1),
+            (0.0, 3.3),
+            (0.1, 3.35),
+            (5.2, 3.35),
+            (5.2, 2.8),
+            (6.9, 2.8),
+            (7.3, 1.6),
+            (7.4, 0.5),
+        ),
         (7,),
         ((6.0, 1.6), (6.0, 2.5), (6.8, 2.5), (6.95, 1.6)),
         2.3,
@@ -96,7 +164,9 @@ def draw_side(shape: Shape) -> np.ndarray:
     size = np.array([shape.length, shape.height])
     wheels = (0.19, 0.79)
     radius = (shape.wheel_radius / shape.length, shape.wheel_radius / shape.height)
-    return cutouts.car_side(np.array(shape.outline) / size, np.array(shape.window) / size, wheels, radius)
+    return cutouts.car_side(
+        np.array(shape.outline) / size, np.array(shape.window) / size, wheels, radius
+    )
 
 
 def draw_end(rng: np.random.Generator, shape: Shape, rear: bool) -> np.ndarray:
@@ -125,7 +195,9 @@ def draw_glass(rng: np.random.Generator) -> np.ndarray:
     return opaque(image)
 
 
-def build(palette: Palette, rng: np.random.Generator, kinds: tuple[int, ...] = (0, 0, 1, 2, 2, 3, 4)) -> tuple[Polygons, Shape]:
+def build(
+    palette: Palette, rng: np.random.Generator, kinds: tuple[int, ...] = (0, 0, 1, 2, 2, 3, 4)
+) -> tuple[Polygons, Shape]:
     """A car in a frame of its own: x forward from its middle, y left, z up from the ground."""
     kind = int(kinds[int(rng.integers(len(kinds)))])
     shape = SHAPES[kind]
@@ -141,8 +213,17 @@ def _sides(mesh: Mesh, palette: Palette, kind: int, tint: Colour) -> None:
     shape = SHAPES[kind]
     back, front, half = -shape.length / 2, shape.length / 2, shape.width / 2
     texture = palette.variant("car_side", kind)
-    left = np.array([[front, half, 0], [back, half, 0], [back, half, shape.height], [front, half, shape.height]])
-    right = np.array([[back, -half, 0], [front, -half, 0], [front, -half, shape.height], [back, -half, shape.height]])
+    left = np.array(
+        [[front, half, 0], [back, half, 0], [back, half, shape.height], [front, half, shape.height]]
+    )
+    right = np.array(
+        [
+            [back, -half, 0],
+            [front, -half, 0],
+            [front, -half, shape.height],
+            [back, -half, shape.height],
+        ]
+    )
     mesh.quad(right, texture, (1, 1), tint=tint, cutout=True)
     mesh.quad(left, texture, (-1, 1), (1.0, 0.0), tint=tint, cutout=True)
 
@@ -153,7 +234,14 @@ def _skin(mesh: Mesh, palette: Palette, rng: np.random.Generator, kind: int, tin
     half, middle = shape.width / 2, shape.length / 2
     stretches = list(zip(shape.outline[:-1], shape.outline[1:], strict=True))
     for i, ((x0, z0), (x1, z1)) in enumerate(stretches):
-        corners = np.array([[x0 - middle, half, z0], [x0 - middle, -half, z0], [x1 - middle, -half, z1], [x1 - middle, half, z1]])
+        corners = np.array(
+            [
+                [x0 - middle, half, z0],
+                [x0 - middle, -half, z0],
+                [x1 - middle, -half, z1],
+                [x1 - middle, half, z1],
+            ]
+        )
         if i in shape.glass:
             mesh.quad(corners, palette.variant("glass", 0))
         elif i == 0 or (i >= len(stretches) - 2 and z1 < z0 - 0.1 and x1 - x0 < 0.3):
@@ -162,7 +250,9 @@ def _skin(mesh: Mesh, palette: Palette, rng: np.random.Generator, kind: int, tin
             mesh.quad(upside, palette.variant(name, kind), tint=tint)
         else:
             mesh.quad(corners, palette.pick(rng, "plain"), (0.3, 0.3), tint=tint)
-    floor = np.array([[-middle, half, 0.3], [-middle, -half, 0.3], [middle, -half, 0.3], [middle, half, 0.3]])
+    floor = np.array(
+        [[-middle, half, 0.3], [-middle, -half, 0.3], [middle, -half, 0.3], [middle, half, 0.3]]
+    )
     mesh.quad(floor, palette.variant("plain", 0), tint=(0.05, 0.05, 0.05), two_sided=True)
 
 

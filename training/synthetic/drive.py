@@ -17,7 +17,7 @@ import numpy as np
 from sfm_odometry.errors import InputError, OutputError
 from sfm_odometry.geometry.camera import Intrinsics
 from training.synthetic.ego import camera_poses
-from training.synthetic.render import Frame, Renderer
+from training.synthetic.render import RenderedFrame, Renderer
 from training.synthetic.route import FRAME_S, draw_route
 from training.synthetic.terrain import Terrain
 
@@ -45,18 +45,24 @@ class DriveSpec:
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed {self.seed}: expected 0 to {2**31 - 1}")
         if not (MIN_SIDE <= self.width <= MAX_SIDE and MIN_SIDE <= self.height <= MAX_SIDE):
-            raise InputError(f"--size {self.width}x{self.height}: expected sides of {MIN_SIDE} to {MAX_SIDE} pixels")
+            raise InputError(
+                f"--size {self.width}x{self.height}: expected sides of {MIN_SIDE} to {MAX_SIDE} pixels"
+            )
 
     def intrinsics(self) -> Intrinsics:
         focal = FOCAL * self.width
-        return Intrinsics(focal, focal, CENTER_X * self.width, CENTER_Y * self.height, self.width, self.height)
+        return Intrinsics(
+            focal, focal, CENTER_X * self.width, CENTER_Y * self.height, self.width, self.height
+        )
 
 
-def write_drive(out: Path, spec: DriveSpec, workers: int = 2, overwrite: bool = False, quiet: bool = False) -> None:
+def write_drive(
+    out: Path, spec: DriveSpec, workers: int = 2, overwrite: bool = False, quiet: bool = False
+) -> None:
     """Render `spec` into `out`; the same spec gives the same bytes for any number of workers.
 
-    Everything is written beside its final place and moved there at the end. Raises InputError where `out` holds foreign files, OutputError
-    where it cannot be written.
+    Everything is written beside its final place and moved there at the end. Raises InputError where
+    `out` holds foreign files, OutputError where it cannot be written.
     """
     _check_folder(out, overwrite)
     stage = out / f".rendering-{os.getpid()}"
@@ -68,7 +74,9 @@ def write_drive(out: Path, spec: DriveSpec, workers: int = 2, overwrite: bool = 
         for name in ENTRIES:
             _replace(stage / name, out / name)
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror or error}), expected a writable folder with room") from error
+        raise OutputError(
+            f"{out}: cannot be written ({error.strerror or error}), expected a writable folder with room"
+        ) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -79,7 +87,9 @@ def _check_folder(out: Path, overwrite: bool) -> None:
     if out.is_dir() and not overwrite and not (out / MARKER).exists():
         others = [entry.name for entry in out.iterdir() if not entry.name.startswith(".rendering-")]
         if others:
-            raise InputError(f"{out}: holds other files ({min(others)}), expected an empty folder, a rendered drive or --overwrite")
+            raise InputError(
+                f"{out}: holds other files ({min(others)}), expected an empty folder, a rendered drive or --overwrite"
+            )
 
 
 def _replace(source: Path, target: Path) -> None:
@@ -93,29 +103,46 @@ def _write_texts(stage: Path, spec: DriveSpec) -> None:
     row = (k.fx, 0, k.cx, 0, 0, k.fy, k.cy, 0, 0, 0, 1, 0)
     line = " ".join(f"{value:.12e}" for value in row)
     (stage / "calib.txt").write_text("".join(f"P{camera}: {line}\n" for camera in range(4)))
-    (stage / "times.txt").write_text("".join(f"{frame * FRAME_S:.6e}\n" for frame in range(spec.frames)))
+    (stage / "times.txt").write_text(
+        "".join(f"{frame * FRAME_S:.6e}\n" for frame in range(spec.frames))
+    )
     poses = camera0_from_camera(spec)[:, :3].reshape(-1, 12)
-    (stage / "poses.txt").write_text("".join(" ".join(f"{value:.12e}" for value in pose) + "\n" for pose in poses))
-    marker = {"format": 1, "frames": spec.frames, "seed": spec.seed, "size": [spec.width, spec.height]}
+    (stage / "poses.txt").write_text(
+        "".join(" ".join(f"{value:.12e}" for value in pose) + "\n" for pose in poses)
+    )
+    marker = {
+        "format": 1,
+        "frames": spec.frames,
+        "seed": spec.seed,
+        "size": [spec.width, spec.height],
+    }
     (stage / MARKER).write_text(json.dumps(marker) + "\n")
 
 
 def camera0_from_camera(spec: DriveSpec) -> np.ndarray:
-    """(frames, 4, 4) KITTI poses of a drive, without rendering it; the first is exactly the identity."""
-    world_from_camera, _ = camera_poses(spec.seed, draw_route(spec.seed, spec.frames), Terrain(spec.seed), spec.frames)
+    """(frames, 4, 4) KITTI poses of a drive, without rendering it; the first is exactly the
+    identity."""
+    world_from_camera, _ = camera_poses(
+        spec.seed, draw_route(spec.seed, spec.frames), Terrain(spec.seed), spec.frames
+    )
     poses = np.linalg.inv(world_from_camera[0]) @ world_from_camera
     poses[0] = np.eye(4)
     return poses
 
 
 def _render_all(stage: Path, spec: DriveSpec, workers: int, quiet: bool) -> None:
-    """Each worker renders one stretch of the drive, so that neighbouring frames share its painted ground and shadows."""
+    """Each worker renders one stretch of the drive, so that neighbouring frames share its
+    painted ground and shadows."""
     started = time.monotonic()
     bounds = np.linspace(0, spec.frames, workers + 1).astype(int)
     context = multiprocessing.get_context("spawn")
     done = context.Value("i", 0)
     with context.Pool(workers, _start_worker, (spec, stage, done)) as pool:
-        result = pool.starmap_async(_render_stretch, list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)), chunksize=1)
+        result = pool.starmap_async(
+            _render_stretch,
+            list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)),
+            chunksize=1,
+        )
         while not result.ready():
             result.wait(PROGRESS_S)
             if not quiet:
@@ -127,7 +154,12 @@ def _render_all(stage: Path, spec: DriveSpec, workers: int, quiet: bool) -> None
 
 def _report(done: int, total: int, elapsed_s: float) -> None:
     end = "\r" if sys.stderr.isatty() else "\n"
-    print(f"rendered {done} of {total} frames, {done / max(elapsed_s, 1e-6):.1f} frames/s", end=end, file=sys.stderr, flush=True)
+    print(
+        f"rendered {done} of {total} frames, {done / max(elapsed_s, 1e-6):.1f} frames/s",
+        end=end,
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 _worker: tuple = ()
@@ -147,10 +179,12 @@ def _render_stretch(first: int, last: int) -> None:
             done.value += 1
 
 
-def write_frame(folder: Path, number: int, frame: Frame) -> None:
+def write_frame(folder: Path, number: int, frame: RenderedFrame) -> None:
     """One frame's three PNG files."""
     depth = np.round(frame.depth_m * DEPTH_SCALE)
-    depth = np.where((frame.depth_m > 0) & (depth <= 65535), np.maximum(depth, 1), 0).astype(np.uint16)
+    depth = np.where((frame.depth_m > 0) & (depth <= 65535), np.maximum(depth, 1), 0).astype(
+        np.uint16
+    )
     _write_png(folder / "image_2" / f"{number:06d}.png", frame.image[..., ::-1])
     _write_png(folder / "depth" / f"{number:06d}.png", depth)
     _write_png(folder / "motion_mask" / f"{number:06d}.png", frame.moving.astype(np.uint8) * 255)

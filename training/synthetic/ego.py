@@ -9,18 +9,25 @@ from training.synthetic.terrain import Terrain
 
 CAMERA_HEIGHT_M = 1.65
 CAMERA_AHEAD_OF_AXLE_M = 1.15  # the lever arm that KITTI's trajectories show
-CAMERA_FROM_BODY = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])  # body: x forward, y left, z up
+CAMERA_FROM_BODY = np.array(
+    [[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]
+)  # body: x forward, y left, z up
 
 
-def camera_poses(seed: int, route: Route, terrain: Terrain, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """World poses of the camera, (frames, 4, 4) world_from_camera, and its distances along the route (frames,)."""
+def camera_poses(
+    seed: int, route: Route, terrain: Terrain, frames: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """World poses of the camera, (frames, 4, 4) world_from_camera, and its distances along the
+    route (frames,)."""
     rng = np.random.default_rng([seed, 5])
     distance = drive_distances(seed, route, frames)
     speed = np.gradient(distance) if frames > 1 else np.zeros(1)
     alive = np.clip(speed / 0.5, 0.0, 1.0)
     nod, sway, heave = (_shaken(rng, frames) * alive for _ in range(3))
     pitch_rad = np.radians(rng.normal(-0.4, 0.5) + rng.uniform(0.08, 0.3) * nod)
-    pitch_rad += np.radians(1.2) * np.gradient(speed) / 0.1 * rng.uniform(0.3, 1.0) if frames > 1 else 0.0
+    pitch_rad += (
+        np.radians(1.2) * np.gradient(speed) / 0.1 * rng.uniform(0.3, 1.0) if frames > 1 else 0.0
+    )
     roll_rad = np.radians(rng.normal(0, 0.3) + rng.uniform(0.08, 0.25) * sway)
     yaw_rad = np.full(frames, np.radians(rng.normal(0, 0.25)))
     period, phase = rng.uniform(18, 40), rng.uniform(0, 6)
@@ -32,7 +39,9 @@ def camera_poses(seed: int, route: Route, terrain: Terrain, frames: int) -> tupl
     poses[:, :3, :3] = body @ _small_rotations(yaw_rad, pitch_rad, roll_rad) @ CAMERA_FROM_BODY.T
     axle = np.concatenate([points, terrain.smooth_height(points)[:, None]], axis=1)
     height = CAMERA_HEIGHT_M + 0.008 * heave
-    poses[:, :3, 3] = axle + CAMERA_AHEAD_OF_AXLE_M * body[:, :, 0] + height[:, None] * body[:, :, 2]
+    poses[:, :3, 3] = (
+        axle + CAMERA_AHEAD_OF_AXLE_M * body[:, :, 0] + height[:, None] * body[:, :, 2]
+    )
     return poses, distance
 
 
@@ -47,19 +56,29 @@ def body_rotations(terrain: Terrain, points: np.ndarray, heading_rad: np.ndarray
     return np.stack([np.cross(left, up), left, up], axis=2)
 
 
-def _small_rotations(yaw_rad: np.ndarray, pitch_rad: np.ndarray, roll_rad: np.ndarray) -> np.ndarray:
-    """(N, 3, 3) rotations of the camera's mount in body axes; pitch is positive when the nose goes up."""
+def _small_rotations(
+    yaw_rad: np.ndarray, pitch_rad: np.ndarray, roll_rad: np.ndarray
+) -> np.ndarray:
+    """(N, 3, 3) rotations of the camera's mount in body axes; pitch is positive when the nose
+    goes up."""
     rotations = []
     for yaw, pitch, roll in zip(yaw_rad, pitch_rad, roll_rad, strict=True):
-        about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
-        about_y = np.array([[np.cos(pitch), 0, -np.sin(pitch)], [0, 1, 0], [np.sin(pitch), 0, np.cos(pitch)]])
-        about_x = np.array([[1, 0, 0], [0, np.cos(roll), -np.sin(roll)], [0, np.sin(roll), np.cos(roll)]])
+        about_z = np.array(
+            [[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]]
+        )
+        about_y = np.array(
+            [[np.cos(pitch), 0, -np.sin(pitch)], [0, 1, 0], [np.sin(pitch), 0, np.cos(pitch)]]
+        )
+        about_x = np.array(
+            [[1, 0, 0], [0, np.cos(roll), -np.sin(roll)], [0, np.sin(roll), np.cos(roll)]]
+        )
         rotations.append(about_z @ about_y @ about_x)
     return np.array(rotations)
 
 
 def _shaken(rng: np.random.Generator, frames: int) -> np.ndarray:
-    """(frames,) a damped spring shaken by the road, deviation about 1: an AR(2) process with a period near eight frames."""
+    """(frames,) a damped spring shaken by the road, deviation about 1: an AR(2) process with a
+    period near eight frames."""
     damping, period = 0.8, rng.uniform(6.0, 11.0)
     a, b = 2 * damping * np.cos(2 * np.pi / period), -(damping**2)
     value, previous, values = 0.0, 0.0, []

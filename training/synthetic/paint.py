@@ -1,4 +1,5 @@
-"""The painted ground: road surfaces, markings, pavements, grass, as one endless picture drawn tile by tile when it is first seen."""
+"""The painted ground: road surfaces, markings, pavements, grass, as one endless picture drawn
+tile by tile when it is first seen."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ class Paint:
         self._items: list[tuple] = []
         self._boxes: list[tuple[float, float, float, float]] = []
 
-    def line(self, layer: int, points: np.ndarray, width_m: float, colour: Colour, hardness: int = HARD) -> None:
+    def line(
+        self, layer: int, points: np.ndarray, width_m: float, colour: Colour, hardness: int = HARD
+    ) -> None:
         """A thick polyline; long ones are cut so that tiles draw only what they need."""
         for start in range(0, max(len(points) - 1, 1), 12):
             self._add(layer, points[start : start + 13], width_m, colour, hardness)
@@ -38,7 +41,9 @@ class Paint:
     def area(self, layer: int, points: np.ndarray, colour: Colour, hardness: int = HARD) -> None:
         self._add(layer, points, 0.0, colour, hardness)
 
-    def _add(self, layer: int, points: np.ndarray, width_m: float, colour: Colour, hardness: int) -> None:
+    def _add(
+        self, layer: int, points: np.ndarray, width_m: float, colour: Colour, hardness: int
+    ) -> None:
         points = np.asarray(points, dtype=np.float64)
         low, high = points.min(axis=0) - width_m, points.max(axis=0) + width_m
         self._items.append((layer, len(self._items), points, width_m, (*colour, hardness)))
@@ -48,9 +53,18 @@ class Paint:
         """Draw onto a tile (rows along y) whose first texel's corner is at `origin`."""
         boxes = np.array(self._boxes).reshape(-1, 4)
         side = TILE_M
-        hit = (boxes[:, 0] < origin[0] + side) & (boxes[:, 2] > origin[0]) & (boxes[:, 1] < origin[1] + side) & (boxes[:, 3] > origin[1])
-        for _, _, points, width, colour in sorted((self._items[i] for i in np.flatnonzero(hit)), key=lambda item: item[:2]):
-            texels = np.round(((points - origin) / TEXEL_M - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
+        hit = (
+            (boxes[:, 0] < origin[0] + side)
+            & (boxes[:, 2] > origin[0])
+            & (boxes[:, 1] < origin[1] + side)
+            & (boxes[:, 3] > origin[1])
+        )
+        for _, _, points, width, colour in sorted(
+            (self._items[i] for i in np.flatnonzero(hit)), key=lambda item: item[:2]
+        ):
+            texels = np.round(((points - origin) / TEXEL_M - 0.5) * 2**SUBPIXEL_BITS).astype(
+                np.int32
+            )
             if width:
                 thickness = max(round(width / TEXEL_M), 1)
                 cv2.polylines(image, [texels], False, colour, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
@@ -71,20 +85,27 @@ class GroundPicture:
         self._broad = fractal(rng, TILE_TEXELS, TILE_TEXELS, 6, 0.75, octaves=6)
         self._dry = fractal(rng, TILE_TEXELS, TILE_TEXELS, 8, 0.8, octaves=6)
         self._contrast = rng.uniform(0.04, 0.11)
-        self._pictures: OrderedDict[tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]] = OrderedDict()
+        self._pictures: OrderedDict[tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]] = (
+            OrderedDict()
+        )
         self._levels: list[tuple[np.ndarray, np.ndarray]] = []
 
     def look_from(self, center: np.ndarray, forward: np.ndarray) -> None:
         """Prepare the picture for a camera at `center` (2,) that looks along `forward` (2,)."""
         firsts = []
         for level, across in enumerate(TILES_ACROSS):
-            middle = center + forward * TILE_M * (0.45 * across - 0.6) * (0.55 if level < 2 else 0.8)
+            middle = center + forward * TILE_M * (0.45 * across - 0.6) * (
+                0.55 if level < 2 else 0.8
+            )
             firsts.append(np.round(middle / TILE_M - across / 2).astype(int))
         key = tuple(int(v) for first in firsts for v in first)
         if key not in self._pictures:
             while len(self._pictures) >= KEPT_PICTURES:
                 self._pictures.popitem(last=False)
-            self._pictures[key] = [self._assembled(level, first, TILES_ACROSS[level]) for level, first in enumerate(firsts)]
+            self._pictures[key] = [
+                self._assembled(level, first, TILES_ACROSS[level])
+                for level, first in enumerate(firsts)
+            ]
         self._levels = self._pictures[key]
 
     def sample(self, x: np.ndarray, y: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -101,16 +122,31 @@ class GroundPicture:
             scale = np.float32(1 / (TEXEL_M * 2**index))
             map_x = x32[span] * scale - np.float32(origin[0] * scale + 0.5)
             map_y = y32[span] * scale - np.float32(origin[1] * scale + 0.5)
-            finer = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            share = np.clip(index + 1 - level[span], 0, 1) * _within(map_x, map_y, image.shape[0]) if index < LEVELS - 1 else 1.0
+            finer = cv2.remap(
+                image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            share = (
+                np.clip(index + 1 - level[span], 0, 1) * _within(map_x, map_y, image.shape[0])
+                if index < LEVELS - 1
+                else 1.0
+            )
             for channel in range(3):
                 plane = colour[channel, span]
-                plane += (finer[..., channel] - plane) * share if index < LEVELS - 1 else finer[..., channel] - plane
+                plane += (
+                    (finer[..., channel] - plane) * share
+                    if index < LEVELS - 1
+                    else finer[..., channel] - plane
+                )
         return colour
 
-    def _assembled(self, level: int, first: np.ndarray, across: int) -> tuple[np.ndarray, np.ndarray]:
+    def _assembled(
+        self, level: int, first: np.ndarray, across: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         i, j = (int(v) for v in first)
-        rows = [[self._tile(i + column, j + row)[level] for column in range(across)] for row in range(across)]
+        rows = [
+            [self._tile(i + column, j + row)[level] for column in range(across)]
+            for row in range(across)
+        ]
         return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0), first * TILE_M
 
     def _tile(self, i: int, j: int) -> list[np.ndarray]:
@@ -121,7 +157,9 @@ class GroundPicture:
             self._tiles.popitem(last=False)
         levels = [self._painted(i, j)]
         for _ in range(LEVELS - 1):
-            levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+            levels.append(
+                cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            )
         self._tiles[i, j] = levels
         return levels
 

@@ -37,13 +37,17 @@ class Palette:
         """(textures, 2) width and height in texels."""
         return self.atlas.sizes
 
-    def _add(self, name: str, count: int, draw: Callable[[np.random.Generator], np.ndarray]) -> None:
+    def _add(
+        self, name: str, count: int, draw: Callable[[np.random.Generator], np.ndarray]
+    ) -> None:
         for _ in range(count):
             self._variants.setdefault(name, []).append(len(self._textures))
             self._textures.append(draw(self._rng))
 
     def _green(self) -> surfaces.Colour:
-        colour = np.array(self._greens[int(self._rng.integers(len(self._greens)))]) * self._rng.uniform(0.7, 1.2)
+        colour = np.array(
+            self._greens[int(self._rng.integers(len(self._greens)))]
+        ) * self._rng.uniform(0.7, 1.2)
         return surfaces.as_colour(colour)
 
     def _walls(self) -> None:
@@ -54,15 +58,26 @@ class Palette:
             self._add(f"facade{storeys}", 1, lambda rng, n=storeys: surfaces.facade(rng, n, True))  # type: ignore[misc]
         for colour in ((120, 60, 45), (75, 50, 45), (70, 70, 75), (140, 85, 60)):
             self._add("roof", 1, lambda rng, c=colour: surfaces.roof(rng, c))  # type: ignore[misc]
-        for colour, courses in (((130, 75, 60), 16), ((140, 130, 115), 8), ((100, 90, 80), 8), ((165, 160, 150), 4)):
+        for colour, courses in (
+            ((130, 75, 60), 16),
+            ((140, 130, 115), 8),
+            ((100, 90, 80), 8),
+            ((165, 160, 150), 4),
+        ):
             self._add("masonry", 1, lambda rng, c=colour, n=courses: surfaces.masonry(rng, c, n))  # type: ignore[misc]
         self._add("garage", 3, surfaces.garage)
         self._add("bark", 2, surfaces.bark)
 
     def _plants(self) -> None:
         self._add("foliage", 5, lambda rng: surfaces.foliage(rng, self._green()))
-        self._add("crown", 8, lambda rng: cutouts.crown(rng, self._green(), 0.0, rng.uniform(0.1, 0.9)))
-        self._add("conifer", 3, lambda rng: cutouts.crown(rng, (38.0, 52.0, 28.0), 0.9, rng.uniform(0.1, 0.5)))
+        self._add(
+            "crown", 8, lambda rng: cutouts.crown(rng, self._green(), 0.0, rng.uniform(0.1, 0.9))
+        )
+        self._add(
+            "conifer",
+            3,
+            lambda rng: cutouts.crown(rng, (38.0, 52.0, 28.0), 0.9, rng.uniform(0.1, 0.5)),
+        )
         self._add("branches", 2, cutouts.branches)
         self._add("meadow", 3, lambda rng: cutouts.meadow(rng, self._green()))
 

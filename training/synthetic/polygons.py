@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 class Polygons:
     """M textured convex planar polygons of four corners (a triangle repeats its last corner).
 
-    Corners run counter-clockwise seen from the front. Texture coordinates are affine in the world point,
-    u = texture_u[:3] . P + texture_u[3], counted in repeats of the texture; v grows downwards in the texture.
+    Corners run counter-clockwise seen from the front. Texture coordinates are affine in the world
+    point, u = texture_u[:3] . P + texture_u[3], counted in repeats of the texture; v grows
+    downwards in the texture.
     """
 
     corners: np.ndarray  # (M, 4, 3) float64
@@ -34,7 +35,9 @@ class Polygons:
 
     def normals(self) -> np.ndarray:
         """(M, 3) unit normals, towards the front."""
-        normal = np.cross(self.corners[:, 1] - self.corners[:, 0], self.corners[:, 2] - self.corners[:, 0])
+        normal = np.cross(
+            self.corners[:, 1] - self.corners[:, 0], self.corners[:, 2] - self.corners[:, 0]
+        )
         return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
 
     def moved(self, world_from_local: np.ndarray, moving: bool) -> Polygons:
@@ -43,7 +46,9 @@ class Polygons:
 
         def carried(texture: np.ndarray) -> np.ndarray:
             gradient = texture[:, :3] @ rotation.T
-            return np.concatenate([gradient, (texture[:, 3] - gradient @ translation)[:, None]], axis=1)
+            return np.concatenate(
+                [gradient, (texture[:, 3] - gradient @ translation)[:, None]], axis=1
+            )
 
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["corners"] = self.corners @ rotation.T + translation
@@ -53,7 +58,12 @@ class Polygons:
 
 
 def concatenate(parts: list[Polygons]) -> Polygons:
-    return Polygons(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Polygons)})
+    return Polygons(
+        **{
+            f.name: np.concatenate([getattr(part, f.name) for part in parts])
+            for f in fields(Polygons)
+        }
+    )
 
 
 class Mesh:
@@ -75,7 +85,8 @@ class Mesh:
         cutout: bool = False,
         two_sided: bool = False,
     ) -> None:
-        """Corners (4, 3): bottom left, bottom right, top right, top left as seen from the front; `repeats` of the texture across and up."""
+        """Corners (4, 3): bottom left, bottom right, top right, top left as seen from the front;
+        `repeats` of the texture across and up."""
         points = np.asarray(corners, dtype=np.float64)
         across = points[1] - points[0]
         up = points[3] - points[0]
@@ -97,9 +108,11 @@ class Mesh:
         top: bool = True,
         whole_height: bool = False,
     ) -> None:
-        """An upright box on `center` (its bottom's middle): length along the heading, width, height; four walls and a top.
+        """An upright box on `center` (its bottom's middle): length along the heading, width,
+        height; four walls and a top.
 
-        The texture repeats every `texture_size_m`, vertically once over the whole wall if `whole_height`.
+        The texture repeats every `texture_size_m`, vertically once over the whole wall if
+        `whole_height`.
         """
         length, width, height = size
         bottom = footprint(center, heading_rad, length, width)
@@ -108,14 +121,21 @@ class Mesh:
             a, b = bottom[i], bottom[(i + 1) % 4]
             across = (width if i % 2 else length) / texture_size_m[0]
             upward = 1.0 if whole_height else height / texture_size_m[1]
-            self.quad([a, b, b + lift, a + lift], texture, (max(round(across), 1) if whole_height else across, upward), tint=tint)
+            self.quad(
+                [a, b, b + lift, a + lift],
+                texture,
+                (max(round(across), 1) if whole_height else across, upward),
+                tint=tint,
+            )
         if top:
             repeats = (length / texture_size_m[0], width / texture_size_m[1])
             self.quad(bottom + lift, texture, (0.02, 0.02) if whole_height else repeats, tint=tint)
 
     def polygons(self) -> Polygons:
         count = len(self._rows)
-        corners, texture_u, texture_v, texture, tint, cutout, two_sided = zip(*self._rows, strict=True)
+        corners, texture_u, texture_v, texture, tint, cutout, two_sided = zip(
+            *self._rows, strict=True
+        )
         return Polygons(
             np.array(corners, dtype=np.float64).reshape(count, 4, 3),
             np.array(texture_u, dtype=np.float64),
@@ -130,7 +150,10 @@ class Mesh:
 
 
 def footprint(center: np.ndarray, heading_rad: float, length: float, width: float) -> np.ndarray:
-    """(4, 3) corners of a rectangle on the ground, counter-clockwise from above, starting at the back right."""
+    """(4, 3) corners of a rectangle on the ground, counter-clockwise from above, starting at the
+    back right."""
     forward = np.array([np.cos(heading_rad), np.sin(heading_rad), 0.0]) * length / 2
     left = np.array([-np.sin(heading_rad), np.cos(heading_rad), 0.0]) * width / 2
-    return np.asarray(center) + np.array([-forward - left, forward - left, forward + left, left - forward])
+    return np.asarray(center) + np.array(
+        [-forward - left, forward - left, forward + left, left - forward]
+    )

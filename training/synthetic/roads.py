@@ -1,4 +1,5 @@
-"""The roads of a drive: the one that the car follows, those that cross it, and how they are painted."""
+"""The roads of a drive: the one that the car follows, those that cross it, and how they are
+painted."""
 
 from __future__ import annotations
 
@@ -42,9 +43,19 @@ class RoadNetwork:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_samples", np.concatenate([road.points for road in self.roads]))
-        object.__setattr__(self, "_half_m", np.concatenate([np.full(len(r.points), r.half_width_m) for r in self.roads]))
-        object.__setattr__(self, "_bay_m", np.concatenate([np.full(len(r.points), r.bay_m) for r in self.roads]))
-        object.__setattr__(self, "_owner", np.concatenate([np.full(len(r.points), i) for i, r in enumerate(self.roads)]))
+        object.__setattr__(
+            self,
+            "_half_m",
+            np.concatenate([np.full(len(r.points), r.half_width_m) for r in self.roads]),
+        )
+        object.__setattr__(
+            self, "_bay_m", np.concatenate([np.full(len(r.points), r.bay_m) for r in self.roads])
+        )
+        object.__setattr__(
+            self,
+            "_owner",
+            np.concatenate([np.full(len(r.points), i) for i, r in enumerate(self.roads)]),
+        )
 
     _samples = np.zeros((0, 2))
     _half_m = np.zeros(0)
@@ -52,13 +63,16 @@ class RoadNetwork:
     _owner = np.zeros(0, np.int64)
 
     def clearance(self, point: np.ndarray) -> float:
-        """Metres from `point` (2,) to where the nearest carriageway, with its bays, ends; negative on it."""
+        """Metres from `point` (2,) to where the nearest carriageway, with its bays, ends;
+        negative on it."""
         return float((np.hypot(*(self._samples - point).T) - self._half_m - self._bay_m).min())
 
     def clearance_of_others(self, road: Road, point: np.ndarray) -> float:
         """Metres from `point` to the nearest carriageway that is not `road`'s."""
         others = self._owner != self.roads.index(road)
-        return float((np.hypot(*(self._samples - point).T) - self._half_m)[others].min(initial=99.0))
+        return float(
+            (np.hypot(*(self._samples - point).T) - self._half_m)[others].min(initial=99.0)
+        )
 
 
 def draw_network(seed: int, route: Route) -> RoadNetwork:
@@ -72,7 +86,9 @@ def draw_network(seed: int, route: Route) -> RoadNetwork:
     points, heading = route.at(distance, lane)
     main = Road(points, heading, half, bay, pavement, True)
     sides = [_branch(rng, route, turn.start_m, 0.0, main) for turn in route.turns]
-    sides += [_branch(rng, route, turn.end_m, np.pi, main) for turn in route.turns if rng.random() < 0.8]
+    sides += [
+        _branch(rng, route, turn.end_m, np.pi, main) for turn in route.turns if rng.random() < 0.8
+    ]
     at, gap = 30.0, (45, 160) if urban else (90, 300)
     while at < route.length_m - 80:
         straight = np.abs(route.curvature[int((at - 15) * 4) : int((at + 15) * 4)]).max() < 0.01
@@ -84,7 +100,9 @@ def draw_network(seed: int, route: Route) -> RoadNetwork:
     return RoadNetwork((main, *sides), lane)
 
 
-def _branch(rng: np.random.Generator, route: Route, at_m: float, angle_rad: float, main: Road) -> Road:
+def _branch(
+    rng: np.random.Generator, route: Route, at_m: float, angle_rad: float, main: Road
+) -> Road:
     """A side road that leaves the main one at `at_m`, slightly curved."""
     lane = main.half_width_m * 0.47
     start, heading = route.at(at_m, lane)
@@ -92,7 +110,14 @@ def _branch(rng: np.random.Generator, route: Route, at_m: float, angle_rad: floa
     headings = heading + angle_rad + rng.normal(0, 0.004) * np.arange(count) * SPACING_M
     steps = np.stack([np.cos(headings), np.sin(headings)], axis=1) * SPACING_M
     points = np.concatenate([start[None], start + np.cumsum(steps, axis=0)[:-1]])
-    return Road(points, headings, rng.uniform(2.2, main.half_width_m), 0.0, main.pavement_m * rng.uniform(0.6, 1.0), False)
+    return Road(
+        points,
+        headings,
+        rng.uniform(2.2, main.half_width_m),
+        0.0,
+        main.pavement_m * rng.uniform(0.6, 1.0),
+        False,
+    )
 
 
 def paint_roads(seed: int, network: RoadNetwork) -> Paint:
@@ -109,10 +134,19 @@ def paint_roads(seed: int, network: RoadNetwork) -> Paint:
         else:
             paint.line(1, road.points, 2 * road.half_width_m + 1.6, tuple(grey * 0.9 * warm), 90)
         if road.pavement_m:
-            paint.line(2, road.points, 2 * (road.half_width_m + road.bay_m) + 0.36, (kerb, kerb, kerb * 0.97))
+            paint.line(
+                2,
+                road.points,
+                2 * (road.half_width_m + road.bay_m) + 0.36,
+                (kerb, kerb, kerb * 0.97),
+            )
         if road.bay_m:
-            paint.line(3, road.points, 2 * (road.half_width_m + road.bay_m), tuple(grey * 0.85 * warm))
-            paint.line(4, road.points, 2 * road.half_width_m + 0.5, (kerb * 0.9, kerb * 0.9, kerb * 0.88))
+            paint.line(
+                3, road.points, 2 * (road.half_width_m + road.bay_m), tuple(grey * 0.85 * warm)
+            )
+            paint.line(
+                4, road.points, 2 * road.half_width_m + 0.5, (kerb * 0.9, kerb * 0.9, kerb * 0.88)
+            )
         paint.line(5, road.points, 2 * road.half_width_m, tuple(grey * warm))
         _wear(rng, paint, road, grey)
         if lines:
@@ -129,22 +163,42 @@ def _wear(rng: np.random.Generator, paint: Paint, road: Road, grey: float) -> No
     for i in range(4, len(road.points) - 8):
         forward = np.array([np.cos(road.heading_rad[i]), np.sin(road.heading_rad[i])])
         if rng.random() < 0.09:
-            tone, length, width = grey * rng.uniform(0.6, 1.3), rng.uniform(1, 14), rng.uniform(0.5, road.half_width_m)
-            middle = road.points[i] + left[i] * rng.uniform(-0.8, 0.8) * (road.half_width_m - width / 2)
+            tone, length, width = (
+                grey * rng.uniform(0.6, 1.3),
+                rng.uniform(1, 14),
+                rng.uniform(0.5, road.half_width_m),
+            )
+            middle = road.points[i] + left[i] * rng.uniform(-0.8, 0.8) * (
+                road.half_width_m - width / 2
+            )
             a, b = forward * length / 2, left[i] * width / 2
-            paint.area(7, np.array([middle - a - b, middle + a - b, middle + a + b, middle - a + b]), (tone,) * 3)
+            paint.area(
+                7,
+                np.array([middle - a - b, middle + a - b, middle + a + b, middle - a + b]),
+                (tone,) * 3,
+            )
         if rng.random() < 0.12:
             along = rng.choice([-1, 1]) * (forward if rng.random() < 0.6 else left[i])
             steps = rng.normal(0, 0.35, (int(rng.integers(5, 16)), 2)) + along * 0.55
-            crack = road.points[i] + left[i] * rng.uniform(-0.9, 0.9) * road.half_width_m + np.cumsum(steps, axis=0)
+            crack = (
+                road.points[i]
+                + left[i] * rng.uniform(-0.9, 0.9) * road.half_width_m
+                + np.cumsum(steps, axis=0)
+            )
             inside = np.abs((crack - road.points[i]) @ left[i]) < road.half_width_m
             if inside.sum() > 2:
-                paint.line(8, crack[inside], rng.uniform(0.05, 0.12), (grey * rng.uniform(0.35, 0.6),) * 3)
+                paint.line(
+                    8, crack[inside], rng.uniform(0.05, 0.12), (grey * rng.uniform(0.35, 0.6),) * 3
+                )
         if rng.random() < 0.025:
             middle = road.points[i] + left[i] * rng.uniform(-0.7, 0.7) * road.half_width_m
             for radius, tone in ((0.38, 0.5), (0.3, 0.75)):
                 angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-                paint.area(8, middle + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), (grey * tone,) * 3)
+                paint.area(
+                    8,
+                    middle + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1),
+                    (grey * tone,) * 3,
+                )
 
 
 def _markings(rng: np.random.Generator, paint: Paint, road: Road) -> None:

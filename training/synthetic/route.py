@@ -39,20 +39,30 @@ class Route:
     def length_m(self) -> float:
         return (len(self.points) - 1) * STEP_M
 
-    def at(self, distance_m: np.ndarray | float, sideways_m: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """Points (..., 2) at distances along the route, moved to the left by `sideways_m`, and headings (...,)."""
+    def at(
+        self, distance_m: np.ndarray | float, sideways_m: np.ndarray | float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Points (..., 2) at distances along the route, moved to the left by `sideways_m`, and
+        headings (...,)."""
         grid = np.arange(len(self.points)) * STEP_M
         heading = np.interp(distance_m, grid, self.heading_rad)
-        point = np.stack([np.interp(distance_m, grid, self.points[:, axis]) for axis in (0, 1)], axis=-1)
+        point = np.stack(
+            [np.interp(distance_m, grid, self.points[:, axis]) for axis in (0, 1)], axis=-1
+        )
         left = np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
         return point + left * np.asarray(sideways_m)[..., None], heading
 
 
 def draw_route(seed: int, frames: int) -> Route:
-    """A route long enough for `frames` frames at any speed that its limits allow, and some way before and after."""
+    """A route long enough for `frames` frames at any speed that its limits allow, and some way
+    before and after."""
     rng = np.random.default_rng([seed, 3])
     needed = MARGIN_BEHIND_M + MARGIN_AHEAD_M + frames * 1.7
-    curvature, limits, turns = [np.zeros(int(START_M / STEP_M))], [np.full(int(START_M / STEP_M), 11.0)], []
+    curvature, limits, turns = (
+        [np.zeros(int(START_M / STEP_M))],
+        [np.full(int(START_M / STEP_M), 11.0)],
+        [],
+    )
     length, heading = START_M, 0.0
     twisty = rng.uniform(0.15, 0.75)
     while length < needed:
@@ -67,7 +77,9 @@ def draw_route(seed: int, frames: int) -> Route:
         limits += [np.full(len(piece), cruise) for piece in pieces]
         heading += float(bend.sum()) * STEP_M
         length += sum(map(len, pieces)) * STEP_M
-    smooth = np.convolve(np.concatenate(curvature), np.hanning(27)[1:-1] / np.hanning(27).sum(), mode="same")
+    smooth = np.convolve(
+        np.concatenate(curvature), np.hanning(27)[1:-1] / np.hanning(27).sum(), mode="same"
+    )
     heading_rad = np.concatenate([[0.0], np.cumsum(smooth)[:-1] * STEP_M])
     steps = np.stack([np.cos(heading_rad), np.sin(heading_rad)], axis=1) * STEP_M
     points = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)[:-1]])
@@ -75,7 +87,8 @@ def draw_route(seed: int, frames: int) -> Route:
 
 
 def _bend(rng: np.random.Generator, kind: str, heading: float) -> tuple[np.ndarray, int]:
-    """Curvature samples of one bend; the route keeps its general direction, so that it never meets itself."""
+    """Curvature samples of one bend; the route keeps its general direction, so that it never
+    meets itself."""
     sign = int(rng.choice([-1, 1]))
     if abs(heading) > 0.7:
         sign = -int(np.sign(heading))
@@ -90,17 +103,24 @@ def _bend(rng: np.random.Generator, kind: str, heading: float) -> tuple[np.ndarr
 
 
 def drive_distances(seed: int, route: Route, frames: int) -> np.ndarray:
-    """(frames,) distance along the route at each frame: limits, comfortable accelerations, now and then a stop."""
+    """(frames,) distance along the route at each frame: limits, comfortable accelerations, now
+    and then a stop."""
     rng = np.random.default_rng([seed, 4])
-    limit = np.minimum(route.speed_limit_mps, np.sqrt(SIDEWAYS_MPS2 / np.maximum(np.abs(route.curvature), 1e-4)))
+    limit = np.minimum(
+        route.speed_limit_mps, np.sqrt(SIDEWAYS_MPS2 / np.maximum(np.abs(route.curvature), 1e-4))
+    )
     stops = [turn.start_m - 4.0 for turn in route.turns if rng.random() < 0.2]
     for stop in stops:
         limit[int(stop / STEP_M)] = 0.0
     limit = _reachable(limit)
     easy = np.convolve(np.pad(limit, 20, mode="edge"), np.ones(41) / 41, mode="valid")
     limit = np.where(limit < 2.0, limit, np.minimum(limit, easy))
-    mood = 1.0 + 0.08 * np.sin(np.arange(len(limit)) * STEP_M / rng.uniform(25, 60) + rng.uniform(0, 6))
-    return _integrate(limit * mood, frames, {int(stop / STEP_M): int(rng.integers(8, 30)) for stop in stops})
+    mood = 1.0 + 0.08 * np.sin(
+        np.arange(len(limit)) * STEP_M / rng.uniform(25, 60) + rng.uniform(0, 6)
+    )
+    return _integrate(
+        limit * mood, frames, {int(stop / STEP_M): int(rng.integers(8, 30)) for stop in stops}
+    )
 
 
 def _reachable(limit: np.ndarray) -> np.ndarray:

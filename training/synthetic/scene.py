@@ -1,4 +1,5 @@
-"""One drive's world: what stands where. Everything is drawn from the seed before the first frame is rendered."""
+"""One drive's world: what stands where. Everything is drawn from the seed before the first frame
+is rendered."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.synthetic import cars, things
+from training.synthetic import cars, street_props
 from training.synthetic.paint import Paint
 from training.synthetic.palette import Palette
 from training.synthetic.polygons import Mesh, Polygons, concatenate
@@ -26,7 +27,7 @@ CHARACTERS = {
 
 
 @dataclass(frozen=True)
-class Scene:
+class StreetScene:
     """The static world in spatial cells, and what is needed to move through it."""
 
     seed: int
@@ -40,17 +41,21 @@ class Scene:
 
     def near(self, center: np.ndarray, reach_m: float) -> Polygons:
         """Static polygons whose middle lies in a cell within `reach_m` of `center` (2,)."""
-        first, last = (np.floor((center + step) / CELL_M).astype(int) for step in (-reach_m, reach_m))
+        first, last = (
+            np.floor((center + step) / CELL_M).astype(int) for step in (-reach_m, reach_m)
+        )
         found = []
         for i in range(first[0], last[0] + 1):
             for j in range(first[1], last[1] + 1):
-                if (i, j) in self.cells and np.linalg.norm((np.array([i, j]) + 0.5) * CELL_M - center) < reach_m + CELL_M:
+                if (i, j) in self.cells and np.linalg.norm(
+                    (np.array([i, j]) + 0.5) * CELL_M - center
+                ) < reach_m + CELL_M:
                     found.append(self.cells[i, j])
         rows = np.concatenate(found) if found else np.zeros(0, np.int64)
         return self.solid.take(rows)
 
 
-def draw_scene(seed: int, frames: int) -> Scene:
+def draw_scene(seed: int, frames: int) -> StreetScene:
     route, terrain, palette = draw_route(seed, frames), Terrain(seed), Palette(seed)
     network = draw_network(seed, route)
     paint = paint_roads(seed, network)
@@ -61,20 +66,32 @@ def draw_scene(seed: int, frames: int) -> Scene:
     keys = np.floor(solid.corners.mean(axis=1)[:, :2] / CELL_M).astype(int)
     order = np.lexsort((keys[:, 1], keys[:, 0]))
     edges = np.flatnonzero(np.any(np.diff(keys[order], axis=0), axis=1)) + 1
-    cells = {(int(keys[rows[0], 0]), int(keys[rows[0], 1])): rows for rows in np.split(order, edges)}
-    return Scene(seed, route, terrain, network, paint, palette, solid, cells)
+    cells = {
+        (int(keys[rows[0], 0]), int(keys[rows[0], 1])): rows for rows in np.split(order, edges)
+    }
+    return StreetScene(seed, route, terrain, network, paint, palette, solid, cells)
 
 
 class _Builder:
     """Walks along the roads and sets things beside them, nothing on any carriageway."""
 
-    def __init__(self, seed: int, terrain: Terrain, palette: Palette, network: RoadNetwork, paint: Paint) -> None:
-        self.seed, self.terrain, self.palette, self.network, self.paint = seed, terrain, palette, network, paint
+    def __init__(
+        self, seed: int, terrain: Terrain, palette: Palette, network: RoadNetwork, paint: Paint
+    ) -> None:
+        self.seed, self.terrain, self.palette, self.network, self.paint = (
+            seed,
+            terrain,
+            palette,
+            network,
+            paint,
+        )
         self.mesh = Mesh()
         self.parked: list[Polygons] = []
         rng = np.random.default_rng([seed, 9])
         paved = network.roads[0].pavement_m > 0
-        character = str(rng.choice(["town", "suburb", "green"] if paved else ["country", "country", "green"]))
+        character = str(
+            rng.choice(["town", "suburb", "green"] if paved else ["country", "country", "green"])
+        )
         self.weights = CHARACTERS[character]
         self.parking = rng.uniform(0.1, 0.75) if paved else rng.uniform(0.0, 0.08)
         self.street_trees = rng.uniform(0.0, 0.6)
@@ -85,7 +102,12 @@ class _Builder:
             at, end = 0, len(road.points)
             while at < end:
                 count = int(rng.uniform(12, 60))
-                kind = str(rng.choice(list(self.weights), p=np.array(list(self.weights.values())) / sum(self.weights.values())))
+                kind = str(
+                    rng.choice(
+                        list(self.weights),
+                        p=np.array(list(self.weights.values())) / sum(self.weights.values()),
+                    )
+                )
                 stretch = _Stretch(self, road, side, rng, at, min(at + count, end))
                 getattr(stretch, kind)()
                 stretch.kerbside()
@@ -98,24 +120,37 @@ class _Builder:
 class _Stretch:
     """One side of a road between two of its points, all of one kind."""
 
-    def __init__(self, builder: _Builder, road: Road, side: int, rng: np.random.Generator, first: int, last: int) -> None:
+    def __init__(
+        self,
+        builder: _Builder,
+        road: Road,
+        side: int,
+        rng: np.random.Generator,
+        first: int,
+        last: int,
+    ) -> None:
         self.b, self.road, self.side, self.rng = builder, road, side, rng
         self.first, self.last = first, last
         self.length = (last - first) * 2.0
 
     def at(self, along_m: float, beyond_m: float) -> tuple[np.ndarray, float]:
-        """A point `along_m` from the stretch's start and `beyond_m` outside the road's edge, and the road's heading there."""
+        """A point `along_m` from the stretch's start and `beyond_m` outside the road's edge, and
+        the road's heading there."""
         index = min(self.first + round(along_m / 2.0), len(self.road.points) - 1)
         heading = float(self.road.heading_rad[index])
         left = np.array([-np.sin(heading), np.cos(heading)])
         rest = along_m - (index - self.first) * 2.0
         forward = np.array([np.cos(heading), np.sin(heading)])
-        return self.road.points[index] + forward * rest + left * self.side * (self.road.edge_m + beyond_m), heading
+        return self.road.points[index] + forward * rest + left * self.side * (
+            self.road.edge_m + beyond_m
+        ), heading
 
     def free(self, point: np.ndarray, radius_m: float) -> bool:
         return self.b.network.clearance(point) > radius_m
 
-    def spots(self, low: float, high: float, beyond: tuple[float, float], radius: float) -> Iterator[tuple[np.ndarray, float]]:
+    def spots(
+        self, low: float, high: float, beyond: tuple[float, float], radius: float
+    ) -> Iterator[tuple[np.ndarray, float]]:
         """Free places every `low`..`high` metres: (point on the ground, heading)."""
         along = self.rng.uniform(0, high)
         while along < self.length:
@@ -129,31 +164,62 @@ class _Stretch:
         step = 6.0
         for i in range(int(self.length / step)):
             ends = [self.at(i * step + part, beyond)[0] for part in (0.0, step)]
-            if self.rng.random() < gap or not all(self.free(p, 0.8) for p in [*ends, (ends[0] + ends[1]) / 2]):
+            if self.rng.random() < gap or not all(
+                self.free(p, 0.8) for p in [*ends, (ends[0] + ends[1]) / 2]
+            ):
                 continue
             ends = ends if self.side < 0 else ends[::-1]
-            rng = np.random.default_rng([self.b.seed, 11, self.first, self.side + 1])  # the same look all along
-            things.barrier(self.b.mesh, self.b.palette, rng, self.b.ground(ends[0]), self.b.ground(ends[1]), kind)
+            rng = np.random.default_rng(
+                [self.b.seed, 11, self.first, self.side + 1]
+            )  # the same look all along
+            street_props.barrier(
+                self.b.mesh,
+                self.b.palette,
+                rng,
+                self.b.ground(ends[0]),
+                self.b.ground(ends[1]),
+                kind,
+            )
 
-    def trees(self, low: float, high: float, beyond: tuple[float, float], heights: tuple[float, float]) -> None:
+    def trees(
+        self, low: float, high: float, beyond: tuple[float, float], heights: tuple[float, float]
+    ) -> None:
         for point, _ in self.spots(low, high, beyond, 1.2):
-            things.tree(self.b.mesh, self.b.palette, self.rng, point, self.rng.uniform(*heights))
+            street_props.tree(
+                self.b.mesh, self.b.palette, self.rng, point, self.rng.uniform(*heights)
+            )
 
     def bushes(self, low: float, high: float, beyond: tuple[float, float]) -> None:
         for point, _ in self.spots(low, high, beyond, 1.0):
-            things.bush(self.b.mesh, self.b.palette, self.rng, point, self.rng.uniform(0.8, 2.6))
+            street_props.bush(
+                self.b.mesh, self.b.palette, self.rng, point, self.rng.uniform(0.8, 2.6)
+            )
 
-    def row_of_houses(self, gap: tuple[float, float], setback: tuple[float, float], storeys: tuple[int, int]) -> None:
+    def row_of_houses(
+        self, gap: tuple[float, float], setback: tuple[float, float], storeys: tuple[int, int]
+    ) -> None:
         along, base_setback = 0.0, self.rng.uniform(*setback)
         while along < self.length - 6:
             length, depth = self.rng.uniform(9, 20), self.rng.uniform(8, 12)
-            point, heading = self.at(along + length / 2, base_setback + depth / 2 + self.rng.uniform(0, 1.0))
+            point, heading = self.at(
+                along + length / 2, base_setback + depth / 2 + self.rng.uniform(0, 1.0)
+            )
             if self.free(point, max(length, depth) * 0.62):
                 turned = heading + (0.0 if self.side < 0 else np.pi)
                 size = (length, depth)
-                things.house(self.b.mesh, self.b.palette, self.rng, self.b.ground(point), turned, size, int(self.rng.integers(*storeys)))
+                street_props.house(
+                    self.b.mesh,
+                    self.b.palette,
+                    self.rng,
+                    self.b.ground(point),
+                    turned,
+                    size,
+                    int(self.rng.integers(*storeys)),
+                )
             elif self.free(point, 4.5):
-                things.shed(self.b.mesh, self.b.palette, self.rng, self.b.ground(point), heading)
+                street_props.shed(
+                    self.b.mesh, self.b.palette, self.rng, self.b.ground(point), heading
+                )
             along += length + self.rng.uniform(*gap)
 
     def yard(self, width: float) -> None:
@@ -168,7 +234,9 @@ class _Stretch:
     def terrace(self) -> None:
         setback = self.rng.uniform(0.0, 4.0)
         self.yard(setback + 2)
-        self.row_of_houses((0.0, 0.3) if self.rng.random() < 0.6 else (0.0, 5.0), (setback, setback + 0.1), (2, 5))
+        self.row_of_houses(
+            (0.0, 0.3) if self.rng.random() < 0.6 else (0.0, 5.0), (setback, setback + 0.1), (2, 5)
+        )
         if setback > 2.5:
             self.run("fence" if self.rng.random() < 0.5 else "wall", 0.2, 0.3)
 
@@ -214,7 +282,9 @@ class _Stretch:
     def field(self) -> None:
         if self.rng.random() < 0.5:
             self.run("meadow", 0.8, 0.05)
-        tone = np.array([[150, 135, 85], [80, 92, 40], [120, 96, 70]][int(self.rng.integers(3))]) * self.rng.uniform(0.8, 1.1)
+        tone = np.array(
+            [[150, 135, 85], [80, 92, 40], [120, 96, 70]][int(self.rng.integers(3))]
+        ) * self.rng.uniform(0.8, 1.1)
         inner = [self.at(along, 3.5)[0] for along in np.arange(0, self.length, 6.0).tolist()]
         outer = [self.at(along, 60.0)[0] for along in np.arange(0, self.length, 6.0).tolist()]
         if len(inner) > 1:
@@ -223,28 +293,49 @@ class _Stretch:
         self.trees(8, 22, (50, 75), (8, 15))
         for point, heading in self.spots(20, 60, (60, 80), 8.0):
             if self.rng.random() < 0.4:
-                things.house(self.b.mesh, self.b.palette, self.rng, point, heading, (14.0, 9.0), 2)
+                street_props.house(
+                    self.b.mesh, self.b.palette, self.rng, point, heading, (14.0, 9.0), 2
+                )
 
     def kerbside(self) -> None:
         """Parked cars, lamps, signs, street trees, marker posts."""
         self._park()
         road = self.road
         inward = -road.pavement_m
-        for point, heading in self.spots(25, 55, (inward + 0.3, inward + 0.5) if road.pavement_m else (0.8, 1.2), 0.2):
-            things.lamp(self.b.mesh, self.b.palette, self.rng, point, heading - self.side * np.pi / 2)
-        for point, heading in self.spots(18, 70, (inward + 0.3, inward + 0.6) if road.pavement_m else (0.8, 1.6), 0.2):
+        for point, heading in self.spots(
+            25, 55, (inward + 0.3, inward + 0.5) if road.pavement_m else (0.8, 1.2), 0.2
+        ):
+            street_props.lamp(
+                self.b.mesh, self.b.palette, self.rng, point, heading - self.side * np.pi / 2
+            )
+        for point, heading in self.spots(
+            18, 70, (inward + 0.3, inward + 0.6) if road.pavement_m else (0.8, 1.6), 0.2
+        ):
             facing = heading + (np.pi if self.side < 0 else 0.0) + self.rng.normal(0, 0.15)
-            things.sign(self.b.mesh, self.b.palette, self.rng, point, facing)
+            street_props.sign(self.b.mesh, self.b.palette, self.rng, point, facing)
         if road.pavement_m and self.rng.random() < self.b.street_trees:
             self.trees(9, 16, (inward + 0.4, inward + 0.8), (5, 9))
         if not road.pavement_m:
             for point, _ in self.spots(24, 26, (0.6, 0.8), 0.3):
                 texture = self.b.palette.pick(self.rng, "plain")
-                things.prism(self.b.mesh, texture, point, point + things.UP, 0.08, 3, (0.95, 0.95, 0.95), (1, 1))
+                street_props.prism(
+                    self.b.mesh,
+                    texture,
+                    point,
+                    point + street_props.UP,
+                    0.08,
+                    3,
+                    (0.95, 0.95, 0.95),
+                    (1, 1),
+                )
         elif self.rng.random() < 0.3:
             for point, _ in self.spots(15, 40, (inward + 0.2, -0.3), 0.3):
-                size = (self.rng.uniform(0.4, 1.4), self.rng.uniform(0.4, 0.7), self.rng.uniform(0.7, 1.4))
-                things.upright_box(self.b.mesh, self.b.palette, self.rng, point, size)
+                size = (
+                    self.rng.uniform(0.4, 1.4),
+                    self.rng.uniform(0.4, 0.7),
+                    self.rng.uniform(0.7, 1.4),
+                )
+                street_props.upright_box(self.b.mesh, self.b.palette, self.rng, point, size)
 
     def _park(self) -> None:
         road = self.road
@@ -259,8 +350,14 @@ class _Stretch:
             point, heading = self.at(along, middle)
             room = 5.6 if road.main else 4.0
             clear = self.b.network.clearance_of_others(road, point)
-            if self.rng.random() < self.b.parking and clear > room and _distance_to(road, point) > -1.25:
-                self._set_car(point, heading + (0.0 if self.side < 0 or self.rng.random() < 0.3 else np.pi))
+            if (
+                self.rng.random() < self.b.parking
+                and clear > room
+                and _distance_to(road, point) > -1.25
+            ):
+                self._set_car(
+                    point, heading + (0.0 if self.side < 0 or self.rng.random() < 0.3 else np.pi)
+                )
             along += self.rng.uniform(5.2, 6.8)
 
     def _set_car(self, point: np.ndarray, heading: float) -> None:

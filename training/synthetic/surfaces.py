@@ -31,7 +31,9 @@ def rough(rng: np.random.Generator) -> np.ndarray:
 
 
 def bark(rng: np.random.Generator) -> np.ndarray:
-    streaks = cv2.resize(fractal(rng, 64, 256, 8, 0.9), (128, 256), interpolation=cv2.INTER_LINEAR)[:, :128]
+    streaks = cv2.resize(fractal(rng, 64, 256, 8, 0.9), (128, 256), interpolation=cv2.INTER_LINEAR)[
+        :, :128
+    ]
     return opaque(tinted((92, 80, 68), 0.45 * streaks))
 
 
@@ -46,9 +48,19 @@ def masonry(rng: np.random.Generator, colour: Colour, courses: int) -> np.ndarra
         for column in range(-1, side // width + 1):
             left = column * width + (row % 2) * width // 2
             tone = 1.0 + 0.22 * rng.standard_normal()
-            image[row * height : (row + 1) * height, max(left, 0) : max(left + width, 0)] *= max(tone, 0.4)
-            cv2.line(image, (left, row * height), (left, (row + 1) * height), joint.tolist(), max(height // 10, 1))
-        cv2.line(image, (0, row * height), (side, row * height), joint.tolist(), max(height // 10, 1))
+            image[row * height : (row + 1) * height, max(left, 0) : max(left + width, 0)] *= max(
+                tone, 0.4
+            )
+            cv2.line(
+                image,
+                (left, row * height),
+                (left, (row + 1) * height),
+                joint.tolist(),
+                max(height // 10, 1),
+            )
+        cv2.line(
+            image, (0, row * height), (side, row * height), joint.tolist(), max(height // 10, 1)
+        )
     return opaque(image)
 
 
@@ -67,25 +79,34 @@ def foliage(rng: np.random.Generator, colour: Colour, contrast: float = 0.75) ->
     return opaque(leaf_colour(rng, 256, colour, contrast))
 
 
-def leaf_colour(rng: np.random.Generator, side: int, colour: Colour, contrast: float = 0.75) -> np.ndarray:
+def leaf_colour(
+    rng: np.random.Generator, side: int, colour: Colour, contrast: float = 0.75
+) -> np.ndarray:
     """(side, side, 3) float32 of leaves at three scales."""
     clumps = fractal(rng, side, side, 6, 0.8, octaves=3)
     leaves = fractal(rng, side, side, side // 8, 0.9)
-    image = np.asarray(colour, np.float32) * np.exp(0.35 * clumps + contrast * 0.6 * leaves)[..., None]
+    image = (
+        np.asarray(colour, np.float32) * np.exp(0.35 * clumps + contrast * 0.6 * leaves)[..., None]
+    )
     hue = fractal(rng, side, side, 8, 0.8)
     image[..., 0] *= 1 + 0.12 * hue
     return image
 
 
 def facade(rng: np.random.Generator, storeys: int, shop: bool) -> np.ndarray:
-    """A house front of four bays, whole height: plinth, windows with frames, shutters and sills, a door, sometimes balconies."""
+    """A house front of four bays, whole height: plinth, windows with frames, shutters and sills,
+    a door, sometimes balconies."""
     width, height = 512, 512
     base = _wall_colour(rng)
     if rng.random() < 0.25:
         image = masonry(rng, base, int(rng.choice([16, 32])))[..., :3].astype(np.float32)
         image = np.tile(image, (2, 2, 1))
     else:
-        image = tinted(base, 0.05 * fractal(rng, height, width, 4, 0.8), 0.05 * fractal(rng, height, width, 64, 0.9))
+        image = tinted(
+            base,
+            0.05 * fractal(rng, height, width, 4, 0.8),
+            0.05 * fractal(rng, height, width, 64, 0.9),
+        )
     image *= (1 - 0.12 * np.abs(np.linspace(-1, 1, height, dtype=np.float32)) ** 4)[:, None, None]
     storey = height // storeys
     trim = as_colour(np.clip(np.array(base) * rng.uniform(0.45, 1.35), 20, 245))
@@ -111,7 +132,9 @@ def facade(rng: np.random.Generator, storeys: int, shop: bool) -> np.ndarray:
 
 
 def _wall_colour(rng: np.random.Generator) -> Colour:
-    colour = np.array(WALLS[int(rng.integers(len(WALLS)))]) * rng.uniform(0.75, 1.1) + rng.uniform(-12, 12, 3)
+    colour = np.array(WALLS[int(rng.integers(len(WALLS)))]) * rng.uniform(0.75, 1.1) + rng.uniform(
+        -12, 12, 3
+    )
     return as_colour(np.clip(colour, 30, 245))
 
 
@@ -132,8 +155,12 @@ class _WindowLook:
         self.trim = trim
         self.half_width = int(rng.integers(20, 36))
         self.half_height = int(storey * rng.uniform(0.2, 0.3))
-        self.frame = tuple(float(c) for c in rng.choice([[225, 225, 222], [90, 60, 45], [160, 160, 160]]))
-        self.shutter = tuple(float(c) for c in rng.uniform(40, 150, 3)) if rng.random() < 0.35 else None
+        self.frame = tuple(
+            float(c) for c in rng.choice([[225, 225, 222], [90, 60, 45], [160, 160, 160]])
+        )
+        self.shutter = (
+            tuple(float(c) for c in rng.uniform(40, 150, 3)) if rng.random() < 0.35 else None
+        )
         self.glass = rng.uniform(18, 60)
 
     def window(self, rng: np.random.Generator, image: np.ndarray, middle: tuple[int, int]) -> None:
@@ -144,7 +171,9 @@ class _WindowLook:
         blind = rng.random()
         if blind < 0.4:
             down = int(2 * h * rng.uniform(0.15, 1.0))
-            cv2.rectangle(image, (x - w + 3, y - h + 3), (x + w - 3, y - h + down), (185.0, 180.0, 170.0), -1)
+            cv2.rectangle(
+                image, (x - w + 3, y - h + 3), (x + w - 3, y - h + down), (185.0, 180.0, 170.0), -1
+            )
             for line in range(y - h + 6, y - h + down, 7):
                 cv2.line(image, (x - w + 3, line), (x + w - 3, line), (140.0, 136.0, 130.0), 1)
         cv2.line(image, (x - w - 9, y + h + 6), (x + w + 9, y + h + 6), (60.0, 58.0, 55.0), 4)
@@ -166,7 +195,13 @@ class _WindowLook:
         tall = int(self.half_height * 2.4)
         cv2.rectangle(image, (x - 30, bottom - tall - 6), (x + 30, bottom), self.trim, -1)
         cv2.rectangle(image, (x - 22, bottom - tall), (x + 22, bottom), (70.0, 55.0, 45.0), -1)
-        cv2.rectangle(image, (x - 12, bottom - tall + 10), (x + 12, bottom - tall // 2), (35.0, 38.0, 42.0), -1)
+        cv2.rectangle(
+            image,
+            (x - 12, bottom - tall + 10),
+            (x + 12, bottom - tall // 2),
+            (35.0, 38.0, 42.0),
+            -1,
+        )
 
 
 def garage(rng: np.random.Generator) -> np.ndarray:

@@ -10,29 +10,50 @@ from rclpy.utilities import remove_ros_args
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.io.kitti import open_sequence
-from sfm_odometry.nodes.players.drive import Drive, Mounting
+from sfm_odometry.nodes.players.drive import DriveMessages, Mounting
 
 
 def add_drive_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say which frames of which folder, and how the camera sits."""
     mounting = Mounting()
-    parser.add_argument("sequence", type=Path, help="sequence folder: KITTI odometry, KITTI raw drive or rendered drive")
-    parser.add_argument("--camera", type=int, help="0 to 3; default: the first present of 2, 0, 3, 1")
+    parser.add_argument(
+        "sequence",
+        type=Path,
+        help="sequence folder: KITTI odometry, KITTI raw drive or rendered drive",
+    )
+    parser.add_argument(
+        "--camera", type=int, help="0 to 3; default: the first present of 2, 0, 3, 1"
+    )
     parser.add_argument("--start", type=whole_number, default=0, metavar="N", help="first frame")
-    parser.add_argument("--frames", type=whole_number, metavar="N", help="number of frames; default: all")
-    parser.add_argument("--hz", type=positive_number, help="frames per second, evenly; default: the recorded times")
-    parser.add_argument("--compressed", action="store_true", help="images as the JPEG or PNG files that they are, on image/compressed")
+    parser.add_argument(
+        "--frames", type=whole_number, metavar="N", help="number of frames; default: all"
+    )
+    parser.add_argument(
+        "--hz", type=positive_number, help="frames per second, evenly; default: the recorded times"
+    )
+    parser.add_argument(
+        "--compressed",
+        action="store_true",
+        help="images as the JPEG or PNG files that they are, on image/compressed",
+    )
     parser.add_argument("--base-frame", default=mounting.base_frame)
     parser.add_argument("--camera-frame", default=mounting.camera_frame)
-    parser.add_argument("--camera-height", type=float, default=mounting.camera_height_m, metavar="M", help="over base-frame, on /tf_static")
+    parser.add_argument(
+        "--camera-height",
+        type=float,
+        default=mounting.camera_height_m,
+        metavar="M",
+        help="over base-frame, on /tf_static",
+    )
 
 
-def make_drive(options: argparse.Namespace) -> Drive:
-    """The drive that the options name; raises InputError when it cannot be opened or has no frame left."""
+def make_drive(options: argparse.Namespace) -> DriveMessages:
+    """The drive that the options name; raises InputError when it cannot be opened or has no
+    frame left."""
     sequence = open_sequence(options.sequence, options.camera)
     mounting = Mounting(options.base_frame, options.camera_frame, options.camera_height)
     stop = None if options.frames is None else options.start + options.frames
-    drive = Drive(sequence, mounting, options.start, stop, options.hz, options.compressed)
+    drive = DriveMessages(sequence, mounting, options.start, stop, options.hz, options.compressed)
     if not len(drive):
         raise InputError(
             f"{options.sequence}: has {len(sequence)} frames, none left with --start {options.start} --frames {options.frames}"
@@ -59,12 +80,16 @@ def whole_number(text: str) -> int:
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line without its ROS arguments; `argv` has no program's name, None stands for the process's own.
+    """The command line without its ROS arguments; `argv` has no program's name, None stands for the
+    process's own.
 
-    ROS arguments that rclpy cannot read, such as a file of parameters that is not there, end the process as argparse's own errors do.
+    ROS arguments that rclpy cannot read, such as a file of parameters that is not there, end the
+    process as argparse's own errors do.
     """
     try:
-        return parser.parse_args(remove_ros_args(argv)[1:] if argv is None else remove_ros_args(argv))
+        return parser.parse_args(
+            remove_ros_args(argv)[1:] if argv is None else remove_ros_args(argv)
+        )
     except RuntimeError as error:  # rclpy has no public name for what it raises
         parser.error(_without_places(str(error)))
 

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rclpy.serialization import serialize_message
-from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.interfaces import (
+    Connection,
+    ConnectionExtRosbag2,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, get_typestore
 
@@ -15,7 +24,8 @@ from sfm_odometry.errors import InputError, OutputError
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 _BAG_VERSION: Literal[8] = 8
-"""Metadata of Iron, which Humble and everything later reads; 9 spells QoS in a way that Humble does not know."""
+"""Metadata of Iron, which Humble and everything later reads; 9 spells QoS in a way that Humble
+does not know."""
 _UNSPECIFIED = QosTime(0, 0)
 
 
@@ -29,10 +39,13 @@ class BagWriter:
         self.counts: dict[str, int] = {}
 
     def add_topic(self, topic: str, kind: Any, latched: bool = False, depth: int = 10) -> None:
-        """Announce a topic of messages of the rclpy class `kind`; a latched one reaches listeners that come late."""
+        """Announce a topic of messages of the rclpy class `kind`; a latched one reaches
+        listeners that come late."""
         name = message_type_name(kind)
         qos = [_profile(depth, latched)]
-        self._connections[topic] = self._writer.add_connection(topic, name, typestore=self._types, offered_qos_profiles=qos)
+        self._connections[topic] = self._writer.add_connection(
+            topic, name, typestore=self._types, offered_qos_profiles=qos
+        )
         self.counts[topic] = 0
 
     def write(self, topic: str, message: Any, stamp_ns: int) -> None:
@@ -43,7 +56,8 @@ class BagWriter:
 
 @contextmanager
 def create_bag(path: Path, storage: str) -> Iterator[BagWriter]:
-    """A new bag folder at `path`, complete when the context ends well; raises OutputError when it cannot be made."""
+    """A new bag folder at `path`, complete when the context ends well; raises OutputError when
+    it cannot be made."""
     if path.exists():
         raise OutputError(f"{path}: exists already, expected the name of a new bag")
     try:
@@ -54,15 +68,19 @@ def create_bag(path: Path, storage: str) -> Iterator[BagWriter]:
 
 
 def bag_topics(path: Path) -> list[Connection]:
-    """The topics of a rosbag2 folder, or of a single .mcap or .db3 file; raises InputError that names it and what is wrong."""
+    """The topics of a rosbag2 folder, or of a single .mcap or .db3 file; raises InputError that
+    names it and what is wrong."""
     with _open(path) as reader:
         return list(reader.connections)
 
 
 def bag_messages(path: Path, topics: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
-    """topic, receive time in nanoseconds and serialised message of these topics, by time; raises InputError for a bag that is damaged."""
+    """topic, receive time in nanoseconds and serialised message of these topics, by time; raises
+    InputError for a bag that is damaged."""
     with _open(path) as reader:
-        connections = [connection for connection in reader.connections if connection.topic in topics]
+        connections = [
+            connection for connection in reader.connections if connection.topic in topics
+        ]
         for connection, received_ns, data in reader.messages(connections) if connections else ():
             yield connection.topic, received_ns, data
 
@@ -76,13 +94,22 @@ def _open(path: Path) -> Iterator[Reader]:
             yield reader
     except (ReaderError, OSError, AssertionError, ValueError) as error:
         what = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: bag cannot be read, expected a rosbag2 folder with metadata.yaml: {what}") from error
+        raise InputError(
+            f"{path}: bag cannot be read, expected a rosbag2 folder with metadata.yaml: {what}"
+        ) from error
 
 
 def is_latched(connection: Connection) -> bool:
-    """Whether the topic was recorded from publishers whose messages reach listeners that come late."""
-    profiles = connection.ext.offered_qos_profiles if isinstance(connection.ext, ConnectionExtRosbag2) else []
-    return bool(profiles) and all(profile.durability is QosDurability.TRANSIENT_LOCAL for profile in profiles)
+    """Whether the topic was recorded from publishers whose messages reach listeners that come
+    late."""
+    profiles = (
+        connection.ext.offered_qos_profiles
+        if isinstance(connection.ext, ConnectionExtRosbag2)
+        else []
+    )
+    return bool(profiles) and all(
+        profile.durability is QosDurability.TRANSIENT_LOCAL for profile in profiles
+    )
 
 
 def message_class(type_name: str) -> Any:

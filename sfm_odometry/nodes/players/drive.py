@@ -12,7 +12,13 @@ from std_msgs.msg import Header
 
 from sfm_odometry.io.kitti import ImageSequence, check_image_size, read_image
 from sfm_odometry.nodes import tf_conversions as frames
-from sfm_odometry.nodes.conversions import NANOSECONDS, byte_array, encode_image, make_camera_info, make_header
+from sfm_odometry.nodes.conversions import (
+    NANOSECONDS,
+    byte_array,
+    encode_image,
+    make_camera_info,
+    make_header,
+)
 
 TRUTH_FRAME = "ground_truth_odom"
 TRUTH_CHILD = "ground_truth_base_link"
@@ -20,14 +26,16 @@ TRUTH_CHILD = "ground_truth_base_link"
 
 @dataclass(frozen=True)
 class Mounting:
-    """Names of the frames, and how high over the road the camera sits; it looks forward along the base's x axis."""
+    """Names of the frames, and how high over the road the camera sits; it looks forward along
+    the base's x axis."""
 
     base_frame: str = "base_link"
     camera_frame: str = "camera_optical_frame"
     camera_height_m: float = 1.65
 
     def base_from_camera(self) -> np.ndarray:
-        """The 4x4 pose of the optical frame in the base, whose origin is on the road below the camera."""
+        """The 4x4 pose of the optical frame in the base, whose origin is on the road below the
+        camera."""
         pose = frames.BASE_FROM_OPTICAL.copy()
         pose[2, 3] = self.camera_height_m
         return pose
@@ -35,7 +43,9 @@ class Mounting:
     def static_transform(self, stamp_ns: int) -> TransformStamped:
         """base_frame -> camera_frame."""
         header = make_header(stamp_ns, self.base_frame)
-        return frames.transform_message(self.base_from_camera(), self.base_frame, self.camera_frame, header)
+        return frames.transform_message(
+            self.base_from_camera(), self.base_frame, self.camera_frame, header
+        )
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,9 @@ class Shot:
         self.image.header = self.camera_info.header = header
 
 
-class Drive:
-    """The frames `start` to `stop` of a sequence as messages; `hz` replaces the recorded times by an even rate.
+class DriveMessages:
+    """The frames `start` to `stop` of a sequence as messages; `hz` replaces the recorded times by
+    an even rate.
 
     compressed: images are sent as the JPEG or PNG files that they are.
     """
@@ -78,26 +89,35 @@ class Drive:
         return len(self.indices)
 
     def shots(self) -> Iterator[Shot]:
-        """The frames one by one, read from disk; raises ImageError naming a file that is corrupt or of another size."""
+        """The frames one by one, read from disk; raises ImageError naming a file that is corrupt
+        or of another size."""
         header = make_header(0, self.mounting.camera_frame)
         for index, since_ns in zip(self.indices, self.since_start_ns, strict=True):
             path = self.sequence.image_paths[index]
             image = read_image(path)
             check_image_size(path, image, self.sequence.intrinsics)
             encoding = "mono8" if image.ndim == 2 else "rgb8"
-            message = _compressed(path, encoding, header) if self.compressed else encode_image(image, encoding, header)
+            message = (
+                _compressed(path, encoding, header)
+                if self.compressed
+                else encode_image(image, encoding, header)
+            )
             yield Shot(index, since_ns, message, make_camera_info(self.sequence.intrinsics, header))
 
     def truth(self) -> np.ndarray | None:
-        """(N, 4, 4) true poses of the base, the first the identity, or None where they are not known."""
+        """(N, 4, 4) true poses of the base, the first the identity, or None where they are not
+        known."""
         if self.sequence.poses is None:
             return None
         poses = self.sequence.poses[list(self.indices)]
         start_from_camera = np.linalg.inv(poses[0]) @ poses
-        return np.stack([frames.base_pose(self.mounting.base_from_camera(), pose) for pose in start_from_camera])
+        return np.stack(
+            [frames.base_pose(self.mounting.base_from_camera(), pose) for pose in start_from_camera]
+        )
 
     def truth_path(self, start_ns: int, speed: float = 1.0) -> PathMessage | None:
-        """All true poses, stamped as frames that start at `start_ns` and are played `speed` times as fast."""
+        """All true poses, stamped as frames that start at `start_ns` and are played `speed`
+        times as fast."""
         truth = self.truth()
         if truth is None:
             return None
@@ -114,4 +134,8 @@ def _compressed(path: Path, encoding: str, header: Header) -> CompressedImage:
     """The file's bytes as they are, with the format as image_transport writes it."""
     codec = "png" if path.suffix.lower() == ".png" else "jpeg"
     stored = "bgr8" if encoding == "rgb8" else encoding
-    return CompressedImage(header=header, format=f"{encoding}; {codec} compressed {stored}", data=byte_array(path.read_bytes()))
+    return CompressedImage(
+        header=header,
+        format=f"{encoding}; {codec} compressed {stored}",
+        data=byte_array(path.read_bytes()),
+    )

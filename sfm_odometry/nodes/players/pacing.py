@@ -18,13 +18,16 @@ Item = TypeVar("Item")
 CLOCK_PERIOD_S = 0.01
 """100 Hz of /clock are enough; each message costs every Python node on the machine its share."""
 SETTLE_S = 0.3
-"""After a subscription was seen here, so long until the other side has seen us too, and has heard /tf_static."""
+"""After a subscription was seen here, so long until the other side has seen us too, and has
+heard /tf_static."""
 
 
 def read_ahead(items: Iterable[Item], count: int = 8) -> Iterator[Item]:
-    """The items, made in a thread up to `count` ahead; an error there is raised here when its turn comes.
+    """The items, made in a thread up to `count` ahead; an error there is raised here when its turn
+    comes.
 
-    The thread ends with the iterator: one that is left within OpenCV while the interpreter ends would abort the process.
+    The thread ends with the iterator: one that is left within OpenCV while the interpreter ends
+    would abort the process.
     """
     ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=count)
     ended = threading.Event()
@@ -62,8 +65,14 @@ def read_ahead(items: Iterable[Item], count: int = 8) -> Iterator[Item]:
         thread.join()
 
 
-def wait_for_subscribers(node: Node, publishers: list[Publisher], timeout_s: float, enough: Callable[[Iterable[bool]], bool] = all) -> bool:
-    """Serve the node until all (or any) of the publishers have a subscription; False when that took longer than `timeout_s`.
+def wait_for_subscribers(
+    node: Node,
+    publishers: list[Publisher],
+    timeout_s: float,
+    enough: Callable[[Iterable[bool]], bool] = all,
+) -> bool:
+    """Serve the node until all (or any) of the publishers have a subscription; False when that took
+    longer than `timeout_s`.
 
     A negative time is for ever.
     """
@@ -77,13 +86,15 @@ def wait_for_subscribers(node: Node, publishers: list[Publisher], timeout_s: flo
 
 
 def serve_until(node: Node, deadline_s: float) -> None:
-    """Serve the node's callbacks until the monotonic clock shows `deadline_s`; raises StopRequested when the process is to end."""
+    """Serve the node's callbacks until the monotonic clock shows `deadline_s`; raises
+    StopRequested when the process is to end."""
     while (remaining_s := deadline_s - time.monotonic()) > 0:
         serve_once(node, remaining_s)
 
 
 class Pacer:
-    """Maps recorded time to the wall: `rate` recorded seconds pass in one. With `clock` it is told on /clock as it passes."""
+    """Maps recorded time to the wall: `rate` recorded seconds pass in one. With `clock` it is
+    told on /clock as it passes."""
 
     def __init__(self, node: Node, rate: float, clock: bool) -> None:
         self._node, self.rate = node, rate

@@ -1,4 +1,5 @@
-"""Every backend computes what the networks compute; those of optional packages where the packages are installed."""
+"""Every backend computes what the networks compute; those of optional packages where the
+packages are installed."""
 
 import importlib.util
 import shutil
@@ -23,13 +24,25 @@ from sfm_odometry.networks.model import Model, ModelConfig, channels_last
 from sfm_odometry.networks.pose_net import PoseNetConfig
 
 CPU = torch.device("cpu")
-DEPTH = DepthNetConfig(1, (8, 16, 16), (5, 3, 3), (16, 16), scales=2, inverse_depth_gain=2.0, inverse_depth_offset=0.05)
+DEPTH = DepthNetConfig(
+    1, (8, 16, 16), (5, 3, 3), (16, 16), scales=2, inverse_depth_gain=2.0, inverse_depth_offset=0.05
+)
 POSES = {
-    "matching": MatchingNetConfig(feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4)),
-    "stacked": PoseNetConfig(1, 5, (4, 8, 8, 8, 8), pose_widths=(8, 8), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3)),
+    "matching": MatchingNetConfig(
+        feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4)
+    ),
+    "stacked": PoseNetConfig(
+        1,
+        5,
+        (4, 8, 8, 8, 8),
+        pose_widths=(8, 8),
+        mask_widths=(8, 8, 8, 4, 4),
+        mask_kernels=(3, 3, 3, 3, 3),
+    ),
 }
 EXACT = {"eager": 0.0, "packed": 1e-5, "onnxruntime": 1e-5}
-"""How far motions may be from eager's, and depth relatively; the others compute depth and masks in half precision."""
+"""How far motions may be from eager's, and depth relatively; the others compute depth and masks
+in half precision."""
 QUICK = ("eager", "packed", "bfloat16", "int8", "onnxruntime", "openvino")
 HALF = {"depth": 0.01, "mask": 0.02}
 INT8_DEPTH = 0.04
@@ -43,7 +56,9 @@ def model(kind: str) -> Model:
 
 def need(name: str) -> None:
     """Skip where this machine lacks what the backend needs."""
-    for package in {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}.get(name, ()):
+    for package in {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}.get(
+        name, ()
+    ):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"the package {package} is not installed")
     if name in ("bfloat16", "int8") and not bfloat16.cpu_flags() & bfloat16.BFLOAT16_FLAGS:
@@ -55,20 +70,30 @@ def need(name: str) -> None:
 
 
 def frames() -> list[np.ndarray]:
-    return [np.random.default_rng(index).integers(0, 256, (64, 96, 1), np.uint8) for index in range(6)]
+    return [
+        np.random.default_rng(index).integers(0, 256, (64, 96, 1), np.uint8) for index in range(6)
+    ]
 
 
 @pytest.mark.parametrize("kind", POSES)
 @pytest.mark.parametrize("name", QUICK)
 def test_depth_motion_and_mask_are_those_of_the_networks(name, kind):
     need(name)
-    reference, estimator, images = Estimator(model(kind), "cpu"), Estimator(model(kind), "cpu", backend=name), frames()
+    reference, estimator, images = (
+        Estimator(model(kind), "cpu"),
+        Estimator(model(kind), "cpu", backend=name),
+        frames(),
+    )
     assert estimator.backend == name
     exact = EXACT.get(name)
     for start in (0, 1):  # a backend must not hand out memory that the next call overwrites
         depth, expected = (each.depth(images[start]) for each in (estimator, reference))
-        assert np.abs(depth / expected - 1).max() <= (INT8_DEPTH if name == "int8" else HALF["depth"] if exact is None else exact)
-        (motion, mask), (wanted, wanted_mask) = (each.motion(images[start : start + 5]) for each in (estimator, reference))
+        assert np.abs(depth / expected - 1).max() <= (
+            INT8_DEPTH if name == "int8" else HALF["depth"] if exact is None else exact
+        )
+        (motion, mask), (wanted, wanted_mask) = (
+            each.motion(images[start : start + 5]) for each in (estimator, reference)
+        )
         assert np.abs(motion - wanted).max() <= (1e-5 if exact is None else exact)
         assert np.abs(mask - wanted_mask).max() <= (HALF["mask"] if exact is None else exact)
 
@@ -77,13 +102,22 @@ def test_depth_motion_and_mask_are_those_of_the_networks(name, kind):
 def test_batch_normalisation_is_computed_too(name):
     need(name)
     torch.manual_seed(3)
-    config = ModelConfig(96, 64, depth=replace(DEPTH, batch_norm=True), pose=replace(POSES["stacked"], batch_norm=True))
+    config = ModelConfig(
+        96,
+        64,
+        depth=replace(DEPTH, batch_norm=True),
+        pose=replace(POSES["stacked"], batch_norm=True),
+    )
     normalised = Model(config)
     for _ in range(20):  # statistics of their own, not those of a fresh layer
         normalised.inverse_depth(torch.rand(4, 1, 64, 96))
         normalised.motion_and_masks(torch.rand(2, 5, 1, 64, 96))
     normalised = channels_last(normalised, CPU).eval().requires_grad_(False)
-    reference, estimator, images = Estimator(normalised, "cpu"), Estimator(normalised, "cpu", backend=name), frames()
+    reference, estimator, images = (
+        Estimator(normalised, "cpu"),
+        Estimator(normalised, "cpu", backend=name),
+        frames(),
+    )
     tolerance = EXACT.get(name, HALF["depth"])
     assert np.abs(estimator.depth(images[0]) / reference.depth(images[0]) - 1).max() <= tolerance
     assert np.abs(estimator.motion(images[:5])[0] - reference.motion(images[:5])[0]).max() <= 1e-5
@@ -113,7 +147,9 @@ def test_what_a_window_keeps_is_not_overwritten_by_the_next_frame(name):
 
 @pytest.mark.parametrize("name", ["packed", "bfloat16"])
 @pytest.mark.parametrize("lacking", ["_with_packed_weights", "_trace"])
-def test_a_torch_without_packed_weights_or_without_tracing_computes_the_same(name, lacking, monkeypatch):
+def test_a_torch_without_packed_weights_or_without_tracing_computes_the_same(
+    name, lacking, monkeypatch
+):
     need(name)
 
     def refuse(*_):
@@ -127,8 +163,12 @@ def test_a_torch_without_packed_weights_or_without_tracing_computes_the_same(nam
         lesser = prepare(network, CPU, name)
         assert isinstance(lesser.run["depth"], torch.jit.ScriptModule) == (lacking != "_trace")
         for part, inputs in examples.items():
-            for mine, other in zip(*(as_tuple(each.run[part](*inputs)) for each in (whole, lesser)), strict=True):
-                assert torch.allclose(mine, other, rtol=HALF["depth"] if name == "bfloat16" else 1e-5, atol=1e-5)
+            for mine, other in zip(
+                *(as_tuple(each.run[part](*inputs)) for each in (whole, lesser)), strict=True
+            ):
+                assert torch.allclose(
+                    mine, other, rtol=HALF["depth"] if name == "bfloat16" else 1e-5, atol=1e-5
+                )
 
 
 def test_a_processor_without_8_bit_products_is_told_so(monkeypatch):
@@ -145,17 +185,24 @@ def test_depth_of_the_packaged_model_moves_by_less_than_two_percent_on_average_i
     with torch.inference_mode():
         pictures = [packaged.normalise(dead_leaves(128, 416, seed)) for seed in range(100, 104)]
         eight_bits = BACKENDS["int8"](CPU).prepare(part, (pictures[0],))
-        differences = [float((eight_bits(picture) / part(picture) - 1).abs().mean()) for picture in pictures]
+        differences = [
+            float((eight_bits(picture) / part(picture) - 1).abs().mean()) for picture in pictures
+        ]
     assert np.mean(differences) < 0.02
     assert min(differences) > 1e-4  # it is 8 bits indeed
 
 
 @pytest.mark.parametrize("shape", [(1, 64, 96), (3, 50, 70)])
 def test_8_bits_in_a_network_of_full_size_and_odd_sizes(shape):
-    """As the papers have it: the last stage has no skip connection, and sizes are cropped on the way up."""
+    """As the papers have it: the last stage has no skip connection, and sizes are cropped on the
+    way up."""
     need("int8")
     torch.manual_seed(4)
-    network = DepthNet(DepthNetConfig(shape[0], (8, 16, 16), (7, 5, 3), (16, 16, 8), scales=3, inverse_depth_gain=2.0)).eval()
+    network = DepthNet(
+        DepthNetConfig(
+            shape[0], (8, 16, 16), (7, 5, 3), (16, 16, 8), scales=3, inverse_depth_gain=2.0
+        )
+    ).eval()
     part, image = FinestDepth(network, black=-1.0), torch.rand(1, *shape) * 2 - 1
     with torch.inference_mode():
         found, expected = BACKENDS["int8"](CPU).prepare(part, (image,))(image), part(image)
@@ -185,7 +232,11 @@ def test_parts_compute_beside_each_other_in_threads(name):
     alone = {part: results(part)[0] for part in examples}
     with ThreadPoolExecutor(len(examples)) as pool:
         for part, found in zip(examples, pool.map(results, examples), strict=True):
-            assert all(torch.equal(mine, other) for several in found for mine, other in zip(several, alone[part], strict=True))
+            assert all(
+                torch.equal(mine, other)
+                for several in found
+                for mine, other in zip(several, alone[part], strict=True)
+            )
 
 
 def as_tuple(result):
@@ -226,34 +277,54 @@ def test_recordings_need_a_gpu():
 @pytest.mark.parametrize("kind", POSES)
 @pytest.mark.parametrize("name", ["cudagraph", "auto"])
 def test_recorded_networks_compute_the_same_and_keep_no_results(kind, name):
-    reference, estimator, images = Estimator(model(kind), "cuda"), Estimator(model(kind), "cuda", backend=name), frames()
-    assert estimator.backend in ("cudagraph", "eager") if name == "auto" else estimator.backend == name
+    reference, estimator, images = (
+        Estimator(model(kind), "cuda"),
+        Estimator(model(kind), "cuda", backend=name),
+        frames(),
+    )
+    assert (
+        estimator.backend in ("cudagraph", "eager") if name == "auto" else estimator.backend == name
+    )
     own, others = ([{} for _ in images] for _ in range(2))
-    for start in (0, 1):  # the second window takes from memory what the graphs computed for the first
+    for start in (
+        0,
+        1,
+    ):  # the second window takes from memory what the graphs computed for the first
         depth, expected = (each.depth(images[start]) for each in (estimator, reference))
-        assert np.abs(depth / expected - 1).max() < 1e-3  # convolutions in TF32 may be summed another way
+        assert (
+            np.abs(depth / expected - 1).max() < 1e-3
+        )  # convolutions in TF32 may be summed another way
         window = slice(start, start + 5)
         (motion, mask), (wanted, wanted_mask) = (
-            each.motion(images[window], memories=memories[window]) for each, memories in ((estimator, own), (reference, others))
+            each.motion(images[window], memories=memories[window])
+            for each, memories in ((estimator, own), (reference, others))
         )
         assert np.abs(motion - wanted).max() < 1e-3
         assert np.abs(mask - wanted_mask).max() < 1e-3
 
 
-@pytest.mark.parametrize(("seconds", "change", "chosen"), [(0.5, 0.001, "fast"), (0.9, 0.001, "eager"), (0.5, 0.01, "eager")])
+@pytest.mark.parametrize(
+    ("seconds", "change", "chosen"),
+    [(0.5, 0.001, "fast"), (0.9, 0.001, "eager"), (0.5, 0.01, "eager")],
+)
 def test_auto_takes_what_is_much_faster_and_changes_little(monkeypatch, seconds, change, chosen):
-    """The rule, with measured values put in its place: what a machine measures is its own affair."""
+    """The rule, with measured values put in its place: what a machine measures is its own
+    affair."""
 
     class Fast:
         def __init__(self, device):
             pass
 
         def prepare(self, part, examples):
-            return lambda *inputs: part(*inputs) * (1 + change) if torch.is_tensor(part(*inputs)) else part(*inputs)
+            return lambda *inputs: (
+                part(*inputs) * (1 + change) if torch.is_tensor(part(*inputs)) else part(*inputs)
+            )
 
     monkeypatch.setitem(choice.BACKENDS, "fast", Fast)
     monkeypatch.setattr(choice, "AUTOMATIC", ("fast",))
-    monkeypatch.setattr(choice, "_frame_seconds", lambda candidates, *_: [1.0, seconds][: len(candidates)])
+    monkeypatch.setattr(
+        choice, "_frame_seconds", lambda candidates, *_: [1.0, seconds][: len(candidates)]
+    )
     assert prepare(model("matching"), CPU, "auto").backend == chosen
 
 
@@ -261,7 +332,13 @@ def test_measuring_tells_a_slow_backend_from_a_fast_one():
     network = model("matching")
     examples = examples_of(network, CPU)
     eager = choice.Prepared("eager", network.parts())
-    slow = choice.Prepared("slow", {name: lambda *inputs, part=part: [part(*inputs) for _ in range(6)] for name, part in eager.run.items()})
+    slow = choice.Prepared(
+        "slow",
+        {
+            name: lambda *inputs, part=part: [part(*inputs) for _ in range(6)]
+            for name, part in eager.run.items()
+        },
+    )
     fast_s, slow_s = choice._frame_seconds([eager, slow], examples, CPU)
     assert 2 * fast_s < slow_s
 

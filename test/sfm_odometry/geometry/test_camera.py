@@ -8,7 +8,9 @@ KITTI = Intrinsics(721.5377, 721.5377, 609.5593, 172.854, 1242, 375)
 
 
 def project(camera, point):
-    return np.array([camera.fx * point[0] / point[2] + camera.cx, camera.fy * point[1] / point[2] + camera.cy])
+    return np.array(
+        [camera.fx * point[0] / point[2] + camera.cx, camera.fy * point[1] / point[2] + camera.cy]
+    )
 
 
 def test_resizing_moves_pixel_centres_as_area_resampling_does():
@@ -24,7 +26,9 @@ def test_resizing_and_back_is_the_identity():
 
 def test_cropping_shifts_the_principal_point():
     u, v = project(KITTI, (1.0, 1.0, 5.0))
-    assert project(KITTI.cropped(10, 20, 100, 100), (1.0, 1.0, 5.0)) == pytest.approx([u - 10, v - 20])
+    assert project(KITTI.cropped(10, 20, 100, 100), (1.0, 1.0, 5.0)) == pytest.approx(
+        [u - 10, v - 20]
+    )
 
 
 def test_flipping_mirrors_pixel_centres():
@@ -33,7 +37,9 @@ def test_flipping_mirrors_pixel_centres():
     assert KITTI.flipped().flipped() == KITTI
 
 
-@pytest.mark.parametrize("change", [{"fx": 0.0}, {"fy": -1.0}, {"cx": float("nan")}, {"cy": float("inf")}, {"width": 0}])
+@pytest.mark.parametrize(
+    "change", [{"fx": 0.0}, {"fy": -1.0}, {"cx": float("nan")}, {"cy": float("inf")}, {"width": 0}]
+)
 def test_impossible_intrinsics_are_refused(change):
     values = {"fx": 1.0, "fy": 1.0, "cx": 0.0, "cy": 0.0, "width": 2, "height": 2} | change
     with pytest.raises(CalibrationError, match=str(next(iter(change.values())))):

@@ -23,13 +23,16 @@ def centroid(image):
 @pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
 @pytest.mark.parametrize("camera", [CAMERA, Intrinsics(500.0, 500.0, 330.0, 235.0, 640, 480)])
 def test_intrinsics_follow_the_pixels(mode, camera):
-    """A ray keeps its direction: a mark at the principal point plus an offset is found where the new intrinsics say."""
+    """A ray keeps its direction: a mark at the principal point plus an offset is found where the
+    new intrinsics say."""
     u, v = round(camera.cx) + 60, round(camera.cy) + 20
     preprocessor = Preprocessor(camera, 416, 128, 1, mode)
     ray = np.array([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy])
     k = preprocessor.intrinsics
     expected = ray * [k.fx, k.fy] + [k.cx, k.cy]
-    assert centroid(preprocessor(marked_image(camera, u, v))[..., 0]) == pytest.approx(expected, abs=0.15)
+    assert centroid(preprocessor(marked_image(camera, u, v))[..., 0]) == pytest.approx(
+        expected, abs=0.15
+    )
 
 
 def test_crop_and_pad_keep_square_pixels():
@@ -39,7 +42,9 @@ def test_crop_and_pad_keep_square_pixels():
 
 
 def test_crop_of_a_tall_image_keeps_the_principal_point_inside():
-    k = Preprocessor(Intrinsics(300.0, 300.0, 320.0, 20.0, 640, 480), 416, 128, 1, "crop").intrinsics
+    k = Preprocessor(
+        Intrinsics(300.0, 300.0, 320.0, 20.0, 640, 480), 416, 128, 1, "crop"
+    ).intrinsics
     assert 0 < k.cy < 64
 
 
@@ -52,11 +57,20 @@ def test_colour_becomes_grey_and_grey_becomes_colour():
 
 
 def test_values_are_not_mixed_for_depth():
-    depth = np.where(np.arange(1242) % 2 == 0, 5.0, 50.0).astype(np.float32) * np.ones((375, 1), np.float32)
+    depth = np.where(np.arange(1242) % 2 == 0, 5.0, 50.0).astype(np.float32) * np.ones(
+        (375, 1), np.float32
+    )
     assert set(np.unique(Preprocessor(CAMERA, 416, 128, 1).warp_nearest(depth))) <= {5.0, 50.0}
 
 
-@pytest.mark.parametrize("image", [np.zeros((375, 1241), np.uint8), np.zeros((375, 1242), np.float32), np.zeros((375, 1242, 4), np.uint8)])
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((375, 1241), np.uint8),
+        np.zeros((375, 1242), np.float32),
+        np.zeros((375, 1242, 4), np.uint8),
+    ],
+)
 def test_an_image_that_does_not_fit_is_refused(image):
     with pytest.raises(ImageError):
         Preprocessor(CAMERA, 416, 128, 1)(image)
@@ -69,7 +83,8 @@ def test_unknown_mode_is_refused():
 
 @pytest.mark.parametrize(("mode", "channels"), [("crop", 1), ("pad", 1), ("stretch", 3)])
 def test_night_is_brought_to_the_light_of_a_dark_day(mode, channels):
-    """The image alone decides, not pad's margins; daylight stays as it is, and black does not become noise."""
+    """The image alone decides, not pad's margins; daylight stays as it is, and black does not
+    become noise."""
     camera = Intrinsics(110.0, 110.0, 47.5, 47.5, 96, 96)
     preprocessor = Preprocessor(camera, 64, 32, channels, mode)
     day = preprocessor(np.random.default_rng(0).integers(60, 140, (96, 96), np.uint8))

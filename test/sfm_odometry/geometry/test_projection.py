@@ -23,11 +23,16 @@ def random_vectors(count, seed=0):
 
 def test_rotation_is_the_product_of_the_three_axes():
     angles = torch.tensor([0.3, -0.5, 0.8], dtype=torch.float64)
-    one_axis = [rotation_from_euler(angles * torch.eye(3, dtype=torch.float64)[axis]) for axis in range(3)]
+    one_axis = [
+        rotation_from_euler(angles * torch.eye(3, dtype=torch.float64)[axis]) for axis in range(3)
+    ]
     assert torch.allclose(rotation_from_euler(angles), one_axis[0] @ one_axis[1] @ one_axis[2])
 
 
-@pytest.mark.parametrize(("axis", "start", "end"), [(0, (0, 1, 0), (0, 0, 1)), (1, (0, 0, 1), (1, 0, 0)), (2, (1, 0, 0), (0, 1, 0))])
+@pytest.mark.parametrize(
+    ("axis", "start", "end"),
+    [(0, (0, 1, 0), (0, 0, 1)), (1, (0, 0, 1), (1, 0, 0)), (2, (1, 0, 0), (0, 1, 0))],
+)
 def test_a_quarter_turn_takes_one_axis_to_the_next(axis, start, end):
     angles = torch.zeros(3, dtype=torch.float64)
     angles[axis] = math.pi / 2
@@ -37,12 +42,18 @@ def test_a_quarter_turn_takes_one_axis_to_the_next(axis, start, end):
 
 def test_inverse_undoes_the_motion():
     motion = transform_from_vector(random_vectors(8))
-    assert torch.allclose(invert_transform(motion) @ motion, torch.eye(4, dtype=torch.float64).expand(8, 4, 4), atol=1e-12)
+    assert torch.allclose(
+        invert_transform(motion) @ motion,
+        torch.eye(4, dtype=torch.float64).expand(8, 4, 4),
+        atol=1e-12,
+    )
 
 
 def test_rotation_angle_is_accurate_near_zero():
     angles = torch.tensor([[1e-7, 0.0, 0.0], [0.0, 2.0, 0.0]], dtype=torch.float64)
-    assert rotation_angle(rotation_from_euler(angles)).tolist() == pytest.approx([1e-7, 2.0], rel=1e-6)
+    assert rotation_angle(rotation_from_euler(angles)).tolist() == pytest.approx(
+        [1e-7, 2.0], rel=1e-6
+    )
 
 
 def test_closed_form_inverse_of_intrinsics():
@@ -52,7 +63,9 @@ def test_closed_form_inverse_of_intrinsics():
 def test_projection_undoes_backprojection():
     depth = torch.rand(1, 1, 7, 11, dtype=torch.float64) * 10 + 1
     v, u = torch.meshgrid(torch.arange(7.0), torch.arange(11.0), indexing="ij")
-    assert torch.allclose(project(backproject(depth, K), K)[0], torch.stack([u, v]).double(), atol=1e-9)
+    assert torch.allclose(
+        project(backproject(depth, K), K)[0], torch.stack([u, v]).double(), atol=1e-9
+    )
 
 
 def test_depth_lies_along_the_optical_axis():
@@ -66,8 +79,11 @@ def test_points_behind_the_camera_project_to_finite_pixels():
 
 
 def test_forward_motion_moves_pixels_outwards():
-    """source_from_target of a car that drives forward: target-camera points are farther from the earlier source by the step."""
-    earlier_from_later = transform_from_vector(torch.tensor([[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]], dtype=torch.float64))
+    """source_from_target of a car that drives forward: target-camera points are farther from the
+    earlier source by the step."""
+    earlier_from_later = transform_from_vector(
+        torch.tensor([[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+    )
     point = torch.tensor([2.0, 1.0, 9.0], dtype=torch.float64).view(1, 3, 1, 1)
     seen_earlier = transform_points(earlier_from_later, point)
     assert seen_earlier.flatten().tolist() == pytest.approx([2.0, 1.0, 10.0])

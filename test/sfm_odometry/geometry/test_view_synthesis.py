@@ -9,7 +9,8 @@ K = torch.tensor([[[40.0, 0.0, 15.5], [0.0, 40.0, 11.5], [0.0, 0.0, 1.0]]])
 
 
 def smooth_texture(height, width):
-    """A band-limited function of continuous pixel coordinates, so that bilinear sampling is nearly exact."""
+    """A band-limited function of continuous pixel coordinates, so that bilinear sampling is
+    nearly exact."""
     v, u = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
     return texture_at(torch.stack([u, v]))
 
@@ -29,7 +30,9 @@ def test_a_shift_of_one_pixel_shifts_by_exactly_one_pixel():
     """A camera that moves right by Z / fx sees the scene one pixel to the left."""
     target_depth = torch.full((1, 1, 24, 32), 8.0)
     source = torch.rand(1, 1, 24, 32)
-    source_from_target = transform_from_vector(torch.tensor([[8.0 / 40.0, 0.0, 0.0, 0.0, 0.0, 0.0]]))
+    source_from_target = transform_from_vector(
+        torch.tensor([[8.0 / 40.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
+    )
     view = synthesise_view(source, target_depth, source_from_target, K)
     assert torch.allclose(view.image[..., :-1], source[..., 1:], atol=1e-4)
     assert not view.valid[..., -1].any()
@@ -37,7 +40,8 @@ def test_a_shift_of_one_pixel_shifts_by_exactly_one_pixel():
 
 
 def test_true_depth_and_motion_reproduce_the_target():
-    """A textured plane in front of the target, Z = 6 + 0.05 u, rendered in closed form from a second camera's pixels."""
+    """A textured plane in front of the target, Z = 6 + 0.05 u, rendered in closed form from a
+    second camera's pixels."""
     motion = transform_from_vector(torch.tensor([[0.15, -0.05, 0.3, 0.01, -0.02, 0.015]]))
     u = torch.arange(32.0).expand(24, 32)
     depth = (6 + 0.05 * u)[None, None]
@@ -66,7 +70,9 @@ def test_results_do_not_depend_on_the_batch():
 def test_gradients_match_finite_differences():
     source = smooth_texture(24, 32)[None, None].double()
     depth = (torch.rand(1, 1, 4, 4, dtype=torch.float64) + 6).requires_grad_()
-    vector = torch.tensor([[0.11, -0.04, 0.2, 0.01, -0.02, 0.015]], dtype=torch.float64, requires_grad=True)
+    vector = torch.tensor(
+        [[0.11, -0.04, 0.2, 0.01, -0.02, 0.015]], dtype=torch.float64, requires_grad=True
+    )
 
     def image(depth, vector):
         return synthesise_view(source, depth, transform_from_vector(vector), K.double()).image

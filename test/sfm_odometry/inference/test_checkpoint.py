@@ -20,7 +20,14 @@ CONFIG = ModelConfig(
     width=64,
     height=32,
     depth=DepthNetConfig(1, (4, 8), (3, 3), (8, 4), scales=2),
-    pose=PoseNetConfig(1, 5, (4, 8, 8, 8, 8), pose_widths=(8,), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3)),
+    pose=PoseNetConfig(
+        1,
+        5,
+        (4, 8, 8, 8, 8),
+        pose_widths=(8,),
+        mask_widths=(8, 8, 8, 4, 4),
+        mask_kernels=(3, 3, 3, 3, 3),
+    ),
 )
 
 
@@ -44,7 +51,10 @@ def test_a_model_comes_back_as_it_was(saved):
     path, model = saved
     loaded = load_model(path)
     assert loaded.config == CONFIG
-    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
+    assert all(
+        torch.equal(loaded.state_dict()[name], tensor)
+        for name, tensor in model.state_dict().items()
+    )
     assert read_provenance(path) == {"trained_on": "noise"}
 
 
@@ -58,14 +68,26 @@ def test_half_size_files_load_as_float32(saved, tmp_path):
 
 @pytest.mark.parametrize("half", [False, True])
 def test_statistics_of_batch_normalisation_come_back(tmp_path, half):
-    model = Model(replace(CONFIG, depth=replace(CONFIG.depth, batch_norm=True), pose=replace(CONFIG.pose, batch_norm=True)))
+    model = Model(
+        replace(
+            CONFIG,
+            depth=replace(CONFIG.depth, batch_norm=True),
+            pose=replace(CONFIG.pose, batch_norm=True),
+        )
+    )
     model.inverse_depth(torch.rand(2, 1, 32, 64))
-    counter = model.depth_net.encoder[0][0][1].num_batches_tracked.fill_(200_000)  # more than float16 can hold
+    counter = model.depth_net.encoder[0][0][1].num_batches_tracked.fill_(
+        200_000
+    )  # more than float16 can hold
     save_model(tmp_path / "model.safetensors", model, {}, half=half)
     loaded = load_model(tmp_path / "model.safetensors")
     assert torch.equal(loaded.depth_net.encoder[0][0][1].num_batches_tracked, counter)
     image = torch.rand(1, 1, 32, 64)
-    assert torch.allclose(loaded.inverse_depth(image)[0], model.eval().inverse_depth(image)[0], rtol=0.02 if half else 1e-5)
+    assert torch.allclose(
+        loaded.inverse_depth(image)[0],
+        model.eval().inverse_depth(image)[0],
+        rtol=0.02 if half else 1e-5,
+    )
 
 
 def test_the_video_only_model_learned_from_images_alone():
@@ -88,7 +110,9 @@ def test_the_packaged_model_loads_and_fits_its_limit():
 def test_a_truncated_file_is_refused_by_name(saved, keep):
     path, _ = saved
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: not a complete safetensors file"):
+    with pytest.raises(
+        CheckpointError, match=r"model\.safetensors: not a complete safetensors file"
+    ):
         load_model(path)
 
 
@@ -125,7 +149,14 @@ def test_weights_of_another_network_are_refused_by_tensor(saved):
 
 def test_a_monstrous_configuration_is_refused_before_memory_is_taken(saved):
     path, _ = saved
-    config = json.loads(json.dumps({"depth": {"image_channels": 1, "encoder_widths": [10**6] * 7}, "pose": {"image_channels": 1}}))
+    config = json.loads(
+        json.dumps(
+            {
+                "depth": {"image_channels": 1, "encoder_widths": [10**6] * 7},
+                "pose": {"image_channels": 1},
+            }
+        )
+    )
     rewritten_header(path, config=json.dumps(config))
     with pytest.raises(CheckpointError, match="parameters"):
         load_model(path)

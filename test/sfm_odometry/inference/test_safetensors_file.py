@@ -1,4 +1,5 @@
-"""Files of tensors: the library's own files are read, the library reads ours, and nothing damaged is taken for whole."""
+"""Files of tensors: the library's own files are read, the library reads ours, and nothing
+damaged is taken for whole."""
 
 import json
 import struct
@@ -47,7 +48,9 @@ def test_the_library_reads_what_is_written(path: Path) -> None:
 
 
 def test_what_the_library_writes_is_read(tmp_path: Path) -> None:
-    pytest.importorskip("safetensors.torch").save_file(TENSORS, tmp_path / "theirs.safetensors", METADATA)
+    pytest.importorskip("safetensors.torch").save_file(
+        TENSORS, tmp_path / "theirs.safetensors", METADATA
+    )
     file = TensorFile(tmp_path / "theirs.safetensors")
     assert file.metadata == METADATA
     assert_same({name: file.read(name) for name in file.shapes})
@@ -63,7 +66,9 @@ def test_a_tensor_read_is_not_tied_to_the_file(path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 4, 8, 60, -1])
 def test_truncated_files_are_refused(path: Path, kept: int) -> None:
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: not a complete safetensors file"):
+    with pytest.raises(
+        CheckpointError, match=r"model\.safetensors: not a complete safetensors file"
+    ):
         TensorFile(path)
 
 
@@ -73,7 +78,9 @@ def test_bytes_too_many_are_refused(path: Path) -> None:
         TensorFile(path)
 
 
-def entry(dtype: object = "F32", shape: object = (1,), offsets: object = (0, 4)) -> dict[str, object]:
+def entry(
+    dtype: object = "F32", shape: object = (1,), offsets: object = (0, 4)
+) -> dict[str, object]:
     return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
 
 
@@ -102,7 +109,9 @@ def test_headers_that_make_no_sense_are_refused(tmp_path: Path, header: object) 
         TensorFile(tmp_path / "bad.safetensors")
 
 
-@pytest.mark.parametrize("content", [b"\x80\x04\x95 a pickle ...", b"PK\x03\x04 a zip of torch.save", b"\xff" * 32])
+@pytest.mark.parametrize(
+    "content", [b"\x80\x04\x95 a pickle ...", b"PK\x03\x04 a zip of torch.save", b"\xff" * 32]
+)
 def test_other_kinds_of_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "other.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match="pickled checkpoints are never read"):

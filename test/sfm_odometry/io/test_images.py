@@ -4,7 +4,13 @@ import pytest
 
 from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.io.images import check_image_size, frame_number, list_images, read_depth, read_image
+from sfm_odometry.io.images import (
+    check_image_size,
+    frame_number,
+    list_images,
+    read_depth,
+    read_image,
+)
 
 GREY = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
 
@@ -28,10 +34,16 @@ def test_lossless_images_come_back_bit_for_bit(tmp_path):
 def test_images_are_ordered_by_number_not_by_text(tmp_path):
     for name in ("frame_10.png", "frame_9.png", "frame_0002.jpg", "._frame_1.png", "cam.txt"):
         (tmp_path / name).touch()
-    assert [path.name for path in list_images(tmp_path)] == ["frame_0002.jpg", "frame_9.png", "frame_10.png"]
+    assert [path.name for path in list_images(tmp_path)] == [
+        "frame_0002.jpg",
+        "frame_9.png",
+        "frame_10.png",
+    ]
 
 
-@pytest.mark.parametrize(("name", "number"), [("000123.png", 123), ("img-7.jpg", 7), ("left2_0042.jpeg", 42)])
+@pytest.mark.parametrize(
+    ("name", "number"), [("000123.png", 123), ("img-7.jpg", 7), ("left2_0042.jpeg", 42)]
+)
 def test_the_frame_number_ends_the_name(name, number):
     assert frame_number(name) == number
 
@@ -45,7 +57,11 @@ def test_a_name_without_frame_number_is_refused(name):
 def test_folders_without_images_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    for name, message in (("absent", "no such folder"), ("empty", "no images in it"), ("file", "is a file, expected a folder")):
+    for name, message in (
+        ("absent", "no such folder"),
+        ("empty", "no images in it"),
+        ("file", "is a file, expected a folder"),
+    ):
         with pytest.raises(InputError, match=f"{tmp_path / name}: {message}"):
             list_images(tmp_path / name)
 
@@ -61,7 +77,11 @@ def test_two_images_of_one_frame_are_refused(tmp_path):
 def test_damaged_images_are_refused_by_name(tmp_path, suffix, capfd):
     path = tmp_path / f"000007{suffix}"
     whole = cv2.imencode(suffix, GREY)[1].tobytes()
-    damaged = {"empty file": b"", "truncated after": whole[: len(whole) // 2], "cannot be decoded": b"no image at all"}
+    damaged = {
+        "empty file": b"",
+        "truncated after": whole[: len(whole) // 2],
+        "cannot be decoded": b"no image at all",
+    }
     for message, data in damaged.items():
         path.write_bytes(data)
         with pytest.raises(ImageError, match=f"{path}: {message}"):

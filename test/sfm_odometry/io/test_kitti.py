@@ -6,11 +6,19 @@ import pytest
 
 from sfm_odometry.errors import CalibrationError, ImageError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.io.kitti import camera_of_folder, open_sequence, read_calibration, read_image, read_times
+from sfm_odometry.io.kitti import (
+    camera_of_folder,
+    open_sequence,
+    read_calibration,
+    read_image,
+    read_times,
+)
 from sfm_odometry.io.trajectories import write_kitti
 
 REAL = Path(__file__).resolve().parents[3] / "../shared/data/kitti"
-needs_real_data = pytest.mark.skipif(not REAL.is_dir(), reason="the real KITTI frames (../shared/data) are not on this machine")
+needs_real_data = pytest.mark.skipif(
+    not REAL.is_dir(), reason="the real KITTI frames (../shared/data) are not on this machine"
+)
 
 WIDTH, HEIGHT = 62, 19
 P_ROW = "36 0 30.5 {} 0 36 9.25 0 0 0 1 0"
@@ -25,7 +33,10 @@ def straight_poses(count):
 def write_images(folder, numbers, digits=6, suffix=".png"):
     folder.mkdir(parents=True)
     for number in numbers:
-        cv2.imwrite(str(folder / f"{number:0{digits}}{suffix}"), np.full((HEIGHT, WIDTH), number % 256, np.uint8))
+        cv2.imwrite(
+            str(folder / f"{number:0{digits}}{suffix}"),
+            np.full((HEIGHT, WIDTH), number % 256, np.uint8),
+        )
 
 
 @pytest.fixture
@@ -34,7 +45,10 @@ def odometry(tmp_path):
     folder = tmp_path / "dataset" / "sequences" / "07"
     write_images(folder / "image_0", range(5))
     write_images(folder / "image_2", range(5))
-    (folder / "calib.txt").write_text("".join(f"P{camera}: {P_ROW.format(-20 * camera)}\n" for camera in (0, 1, 2)) + "Tr: 1 2 3\n")
+    (folder / "calib.txt").write_text(
+        "".join(f"P{camera}: {P_ROW.format(-20 * camera)}\n" for camera in (0, 1, 2))
+        + "Tr: 1 2 3\n"
+    )
     (folder / "times.txt").write_text("".join(f"{0.1036 * number:e}\n" for number in range(5)))
     write_kitti(folder / "poses.txt", straight_poses(5))
     return folder
@@ -86,7 +100,9 @@ def test_official_poses_of_the_whole_sequence_are_taken_by_frame_number(odometry
     write_kitti(official, straight_poses(1101))
     np.testing.assert_array_equal(open_sequence(odometry).poses, straight_poses(5))
     write_kitti(official, straight_poses(4))
-    with pytest.raises(InputError, match=r"07\.txt: 4 poses for 5 images \(frames 0 to 4\), expected one for each"):
+    with pytest.raises(
+        InputError, match=r"07\.txt: 4 poses for 5 images \(frames 0 to 4\), expected one for each"
+    ):
         open_sequence(odometry)
 
 
@@ -110,7 +126,10 @@ def test_rows_follow_the_frame_numbers_over_a_gap(odometry):
 
 
 def test_numbered_poses_find_their_frames(odometry):
-    rows = [f"{number} " + " ".join(map(str, pose[:3].ravel())) for number, pose in enumerate(straight_poses(9))]
+    rows = [
+        f"{number} " + " ".join(map(str, pose[:3].ravel()))
+        for number, pose in enumerate(straight_poses(9))
+    ]
     (odometry / "poses.txt").write_text("\n".join(rows))
     np.testing.assert_array_equal(open_sequence(odometry).poses, straight_poses(5))
     (odometry / "poses.txt").write_text("\n".join(rows[1:]))
@@ -122,7 +141,9 @@ def test_a_rendered_drive_brings_depth_and_masks(odometry):
     write_images(odometry / "depth", range(5))
     write_images(odometry / "motion_mask", range(5))
     sequence = open_sequence(odometry)
-    assert [path.name for path in sequence.depth_paths] == [path.name for path in sequence.image_paths]
+    assert [path.name for path in sequence.depth_paths] == [
+        path.name for path in sequence.image_paths
+    ]
     assert sequence.mask_paths[4] == odometry / "motion_mask" / "000004.png"
     (odometry / "depth" / "000003.png").unlink()
     with pytest.raises(InputError, match="depth: no file of frame 3"):
@@ -142,7 +163,8 @@ def test_a_raw_calibration_of_another_size_is_refused(raw):
     path = raw.parent / "calib_cam_to_cam.txt"
     path.write_text(path.read_text().replace(f"{WIDTH}.0", "1242"))
     with pytest.raises(
-        CalibrationError, match=f"S_rect_03: calibrated for images of 1242x{HEIGHT} pixels, but these have {WIDTH}x{HEIGHT}"
+        CalibrationError,
+        match=f"S_rect_03: calibrated for images of 1242x{HEIGHT} pixels, but these have {WIDTH}x{HEIGHT}",
     ):
         open_sequence(raw)
 
@@ -202,7 +224,11 @@ def test_bad_calibrations_are_refused_in_one_line(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(InputError) as caught:
         read_calibration(path, 2, WIDTH, HEIGHT)
-    assert str(caught.value).startswith(str(path)) and message in str(caught.value) and "\n" not in str(caught.value)
+    assert (
+        str(caught.value).startswith(str(path))
+        and message in str(caught.value)
+        and "\n" not in str(caught.value)
+    )
 
 
 def test_a_missing_camera_is_a_calibration_error(odometry):
@@ -212,7 +238,9 @@ def test_a_missing_camera_is_a_calibration_error(odometry):
 
 def test_nine_numbers_in_a_row_are_a_matrix_too(tmp_path):
     (tmp_path / "000_cam.txt").write_text("36,0.,30.5,0.,36,9.25,0.,0.,1.")
-    assert read_calibration(tmp_path / "000_cam.txt", 2, WIDTH, HEIGHT) == Intrinsics(36, 36, 30.5, 9.25, WIDTH, HEIGHT)
+    assert read_calibration(tmp_path / "000_cam.txt", 2, WIDTH, HEIGHT) == Intrinsics(
+        36, 36, 30.5, 9.25, WIDTH, HEIGHT
+    )
 
 
 @pytest.mark.parametrize(
@@ -241,7 +269,14 @@ def test_clock_times_keep_their_nanoseconds(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("folder", "camera"), [("seq/image_0", 0), ("seq/image_02", 2), ("drive/image_03/data", 3), ("seq/images", None), ("image_9", None)]
+    ("folder", "camera"),
+    [
+        ("seq/image_0", 0),
+        ("seq/image_02", 2),
+        ("drive/image_03/data", 3),
+        ("seq/images", None),
+        ("image_9", None),
+    ],
 )
 def test_the_camera_stands_in_the_folders_name(folder, camera):
     assert camera_of_folder(Path(folder)) == camera
@@ -258,4 +293,7 @@ def test_the_real_sequences_open():
     drive = open_sequence(REAL / "raw/2011_09_26/2011_09_26_drive_9003_sync")
     assert len(drive) == 21 and read_image(drive.image_paths[0]).shape == (375, 1242, 3)
     prepared = open_sequence(REAL / "prepared_416x128/2011_09_26_drive_0001_sync_02")
-    assert len(prepared) == 108 and (prepared.intrinsics.width, prepared.intrinsics.height) == (416, 128)
+    assert len(prepared) == 108 and (prepared.intrinsics.width, prepared.intrinsics.height) == (
+        416,
+        128,
+    )

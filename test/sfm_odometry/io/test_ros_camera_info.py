@@ -1,4 +1,5 @@
-"""CameraInfo: fallbacks, region and binning by projecting points, and undistortion against the distortion model itself."""
+"""CameraInfo: fallbacks, region and binning by projecting points, and undistortion against the
+distortion model itself."""
 
 import cv2
 import numpy as np
@@ -16,10 +17,23 @@ EYE = np.eye(3).ravel().tolist()
 
 
 def info(**fields: object) -> CameraInfo:
-    return CameraInfo(**{"width": 320, "height": 240, "k": K, "p": P, "r": EYE, "distortion_model": "plumb_bob", "d": [0.0] * 5, **fields})
+    return CameraInfo(
+        **{
+            "width": 320,
+            "height": 240,
+            "k": K,
+            "p": P,
+            "r": EYE,
+            "distortion_model": "plumb_bob",
+            "d": [0.0] * 5,
+            **fields,
+        }
+    )
 
 
-def rectifier(message: CameraInfo, rectified: bool = True, width: int = 320, height: int = 240) -> Rectifier:
+def rectifier(
+    message: CameraInfo, rectified: bool = True, width: int = 320, height: int = 240
+) -> Rectifier:
     return Rectifier(Calibration.from_message(message), width, height, rectified)
 
 
@@ -30,7 +44,9 @@ def test_rectified_input_uses_p() -> None:
 def test_zero_k_falls_back_to_p_and_zero_p_to_k() -> None:
     assert rectifier(info(k=[0.0] * 9)).intrinsics.fx == 280.0
     assert rectifier(info(k=[0.0] * 9), rectified=False).intrinsics.fx == 280.0
-    assert rectifier(info(p=[0.0] * 12)).intrinsics == Intrinsics(300.0, 310.0, 160.0, 120.0, 320, 240)
+    assert rectifier(info(p=[0.0] * 12)).intrinsics == Intrinsics(
+        300.0, 310.0, 160.0, 120.0, 320, 240
+    )
 
 
 @pytest.mark.parametrize(("fields", "words"), [
@@ -63,7 +79,8 @@ def test_region_and_binning_move_the_projection_as_they_move_the_pixels() -> Non
     seen = rectifier(info(roi=region, binning_x=2, binning_y=4), width=100, height=40).intrinsics
     point = np.array([0.1, -0.05, 1.0])
     full = np.array(P).reshape(3, 4)[:, :3] @ point
-    # Pixel i of the binned image is the mean of the sensor's pixels left + b i ... left + b i + b - 1.
+    # Pixel i of the binned image is the mean of the sensor's pixels left + b i ... left + b i + b -
+    # 1.
     expected = ((full[:2] - [40, 20]) - [0.5, 1.5]) / [2, 4]
     np.testing.assert_allclose((seen.matrix() @ point)[:2], expected, atol=1e-9)
 
@@ -74,18 +91,31 @@ def test_region_and_binning_move_the_projection_as_they_move_the_pixels() -> Non
     ("equidistant", [0.05, -0.01, 0.002, 0.0]),
 ])  # fmt: skip
 @pytest.mark.parametrize("turn_rad", [0.0, 0.05])
-def test_undistortion_inverts_the_distortion_model(model: str, distortion: list[float], turn_rad: float) -> None:
+def test_undistortion_inverts_the_distortion_model(
+    model: str, distortion: list[float], turn_rad: float
+) -> None:
     rotation = cv2.Rodrigues(np.array([0.0, turn_rad, 0.0]))[0]
-    rectify = rectifier(info(distortion_model=model, d=distortion, r=rotation.ravel().tolist()), rectified=False)
+    rectify = rectifier(
+        info(distortion_model=model, d=distortion, r=rotation.ravel().tolist()), rectified=False
+    )
     columns, rows = np.meshgrid(np.arange(320), np.arange(240))
-    for ramp, scale in ((columns, 255 / 319), (rows, 255 / 239)):  # the brightness tells from where a pixel was taken
+    for ramp, scale in (
+        (columns, 255 / 319),
+        (rows, 255 / 239),
+    ):  # the brightness tells from where a pixel was taken
         axis = 0 if ramp is columns else 1
         image = np.rint(ramp * scale).astype(np.uint8)
         rectified = rectify(image)
         for u, v in ((150, 110), (100, 60), (220, 160), (60, 180)):
             ray = rotation.T @ np.linalg.inv(rectify.intrinsics.matrix()) @ [u, v, 1.0]
             project = cv2.fisheye.projectPoints if model == "equidistant" else cv2.projectPoints
-            source = project(ray.reshape(1, 1, 3), np.zeros(3), np.zeros(3), np.array(K).reshape(3, 3), np.array(distortion))[0].ravel()
+            source = project(
+                ray.reshape(1, 1, 3),
+                np.zeros(3),
+                np.zeros(3),
+                np.array(K).reshape(3, 3),
+                np.array(distortion),
+            )[0].ravel()
             assert abs(rectified[v, u] - source[axis] * scale) < 1.5
 
 
@@ -98,7 +128,9 @@ def test_nothing_is_resampled_where_nothing_is_distorted() -> None:
 def test_unknown_distortion_is_refused_only_where_it_matters() -> None:
     odd = info(distortion_model="kannala", d=[0.1])
     assert rectifier(odd).intrinsics.fx == 280.0
-    with pytest.raises(CalibrationError, match="distortion model 'kannala' is not known, expected one of plumb_bob"):
+    with pytest.raises(
+        CalibrationError, match="distortion model 'kannala' is not known, expected one of plumb_bob"
+    ):
         rectifier(odd, rectified=False)
 
 
@@ -109,7 +141,9 @@ def test_unknown_distortion_is_refused_only_where_it_matters() -> None:
     ({"r": [2.0] * 9}, "R is no rotation: 2, 2, 2"),
     ({"r": [-value for value in EYE]}, "R is no rotation: -1"),
 ])  # fmt: skip
-def test_a_distortion_or_rotation_that_is_none_is_refused_where_it_matters(fields: dict, words: str) -> None:
+def test_a_distortion_or_rotation_that_is_none_is_refused_where_it_matters(
+    fields: dict, words: str
+) -> None:
     assert rectifier(info(**fields)).intrinsics.fx == 280.0  # a rectified camera's are not used
     with pytest.raises(CalibrationError, match=words):
         rectifier(info(**fields), rectified=False)

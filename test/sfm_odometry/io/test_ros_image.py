@@ -33,14 +33,21 @@ def message(pixels: np.ndarray, encoding: str, padding: int = 0, big_endian: boo
     rows = np.hstack([rows, np.full((len(rows), padding), 99, np.uint8)])
     height, width = pixels.shape[:2]
     return Image(
-        height=height, width=width, encoding=encoding, step=rows.shape[1], is_bigendian=int(big_endian), data=byte_array(rows.tobytes())
+        height=height,
+        width=width,
+        encoding=encoding,
+        step=rows.shape[1],
+        is_bigendian=int(big_endian),
+        data=byte_array(rows.tobytes()),
     )
 
 
 @pytest.mark.parametrize("padding", [0, 5])
 @pytest.mark.parametrize("big_endian", [False, True])
 @pytest.mark.parametrize("encoding", LAYOUTS)
-def test_decoding_gives_the_pixels_whatever_the_layout(encoding: str, big_endian: bool, padding: int) -> None:
+def test_decoding_gives_the_pixels_whatever_the_layout(
+    encoding: str, big_endian: bool, padding: int
+) -> None:
     stored, expected = LAYOUTS[encoding]
     decoded = decode_image(message(stored, encoding, padding, big_endian))
     assert decoded.dtype == np.uint8
@@ -52,12 +59,17 @@ def test_decoding_gives_the_pixels_whatever_the_layout(encoding: str, big_endian
 ])  # fmt: skip
 def test_bayer_patterns_have_ros_order(encoding: str, first_row: str, second_row: str) -> None:
     levels = {"r": 200, "g": 100, "b": 30}
-    tile = np.array([[levels[letter] for letter in row] for row in (first_row, second_row)], np.uint8)
+    tile = np.array(
+        [[levels[letter] for letter in row] for row in (first_row, second_row)], np.uint8
+    )
     decoded = decode_image(message(np.tile(tile, (4, 4)), encoding))
     np.testing.assert_array_equal(decoded[2:-2, 2:-2].reshape(-1, 3), [[200, 100, 30]] * 16)
 
 
-@pytest.mark.parametrize(("encoding", "order"), [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")])
+@pytest.mark.parametrize(
+    ("encoding", "order"),
+    [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")],
+)
 def test_yuv_layouts(encoding: str, order: str) -> None:
     values = {"y": 150, "u": 90, "v": 170}
     row = np.array([values[letter] for letter in order] * 3, np.uint8).reshape(6, 2)
@@ -121,6 +133,8 @@ def test_compressed_png(image: np.ndarray, stored: np.ndarray) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"no image", cv2.imencode(".jpg", RGB)[1].tobytes()[:20]])
 def test_compressed_rubbish_is_refused(data: bytes) -> None:
-    with pytest.raises(RefusedImage, match=f"{len(data)} bytes of format 'jpeg' cannot be decoded") as caught:
+    with pytest.raises(
+        RefusedImage, match=f"{len(data)} bytes of format 'jpeg' cannot be decoded"
+    ) as caught:
         decode_image(CompressedImage(format="jpeg", data=byte_array(data)))
     assert caught.value.reason == "decode"

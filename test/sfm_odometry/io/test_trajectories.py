@@ -47,14 +47,20 @@ def test_tum_round_trip_keeps_stamps_and_nine_digits(tmp_path):
 
 def test_a_known_tum_row_turns_z_by_90_degrees(tmp_path):
     half = np.sqrt(0.5)
-    file = read_poses(write(tmp_path, f"# stamp tx ty tz qx qy qz qw\n0.5 1 2 3 0 0 {half} {half}\n"))
-    np.testing.assert_allclose(file.poses[0], [[0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]], atol=1e-12)
+    file = read_poses(
+        write(tmp_path, f"# stamp tx ty tz qx qy qz qw\n0.5 1 2 3 0 0 {half} {half}\n")
+    )
+    np.testing.assert_allclose(
+        file.poses[0], [[0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]], atol=1e-12
+    )
     assert file.stamps_s.tolist() == [0.5]
 
 
 def test_a_kitti_row_is_the_upper_3x4_row_by_row(tmp_path):
     file = read_poses(write(tmp_path, "0 -1 0 7 1 0 0 8 0 0 1 9\n"))
-    np.testing.assert_array_equal(file.poses[0], [[0, -1, 0, 7], [1, 0, 0, 8], [0, 0, 1, 9], [0, 0, 0, 1]])
+    np.testing.assert_array_equal(
+        file.poses[0], [[0, -1, 0, 7], [1, 0, 0, 8], [0, 0, 1, 9], [0, 0, 0, 1]]
+    )
 
 
 def test_rows_of_13_carry_the_frame_number(tmp_path):
@@ -77,12 +83,19 @@ def test_quaternions_are_exact_at_every_angle_and_have_positive_w():
         quaternions = quaternions_xyzw_from_rotations(rotations)
         assert (quaternions[:, 3] >= 0).all()
         np.testing.assert_allclose(np.linalg.norm(quaternions, axis=1), 1.0, rtol=1e-15)
-        np.testing.assert_allclose(rotations_from_quaternions_xyzw(quaternions), rotations, atol=1e-14)
+        np.testing.assert_allclose(
+            rotations_from_quaternions_xyzw(quaternions), rotations, atol=1e-14
+        )
 
 
 def test_half_turns_about_each_axis():
-    rotations = np.array([np.diag(signs) for signs in ([1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1])], dtype=float)
-    np.testing.assert_array_equal(np.abs(quaternions_xyzw_from_rotations(rotations)), np.eye(4)[[3, 0, 1, 2]])
+    rotations = np.array(
+        [np.diag(signs) for signs in ([1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1])],
+        dtype=float,
+    )
+    np.testing.assert_array_equal(
+        np.abs(quaternions_xyzw_from_rotations(rotations)), np.eye(4)[[3, 0, 1, 2]]
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +111,10 @@ def test_half_turns_about_each_axis():
         ("1e200 0 0 0 0 1 0 0 0 0 1 0\n", "the 3x3 part is no rotation"),
         ("0 1 2 3 0 0 0 2\n", "line 1: quaternion of length 2, expected 1"),
         ("0 1 2 3 0 0 0 0\n", "quaternion of length 0"),
-        ("1 0 0 0 0 0 0 1\n1 0 0 0 0 0 0 1\n", "line 2: stamp 1 after 1, expected increasing stamps"),
+        (
+            "1 0 0 0 0 0 0 1\n1 0 0 0 0 0 0 1\n",
+            "line 2: stamp 1 after 1, expected increasing stamps",
+        ),
         (f"3 {IDENTITY_ROW}\n2 {IDENTITY_ROW}\n", "line 2: frame number 2 after 3"),
         (f"0.5 {IDENTITY_ROW}\n", "frame number 0.5, expected a whole number"),
     ],

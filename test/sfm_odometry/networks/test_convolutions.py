@@ -18,7 +18,9 @@ LAYERS = [
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize(("kind", "original", "arguments", "more", "shape"), LAYERS)
-def test_values_and_gradients_are_those_of_torch(kind, original, arguments, more, shape, memory_format):
+def test_values_and_gradients_are_those_of_torch(
+    kind, original, arguments, more, shape, memory_format
+):
     torch.manual_seed(0)
     theirs = original(*arguments, **more).double()
     ours = kind(*arguments, **more).double().to(memory_format=memory_format)
@@ -28,7 +30,9 @@ def test_values_and_gradients_are_those_of_torch(kind, original, arguments, more
     for layer in (ours, theirs):
         seen = x.clone().requires_grad_()
         output = layer(seen)
-        (output * torch.linspace(-1, 1, output.numel(), dtype=torch.float64).view(output.shape)).sum().backward()
+        (
+            output * torch.linspace(-1, 1, output.numel(), dtype=torch.float64).view(output.shape)
+        ).sum().backward()
         with torch.no_grad():
             assert torch.allclose(layer(x), output)
         results.append((output, seen.grad, layer.weight.grad, layer.bias.grad))

@@ -13,8 +13,17 @@ from sfm_odometry.networks.motion_network import chain_to_star, star_to_chain
 from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
 
 SMALL_DEPTH = DepthNetConfig(1, (4, 8, 8, 8), (3, 3, 3, 3), (8, 8, 8, 4))
-SMALL_POSE = PoseNetConfig(1, 5, (4, 8, 8, 8, 8), pose_widths=(8, 8), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3))
-MATCHING = MatchingNetConfig(feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4))
+SMALL_POSE = PoseNetConfig(
+    1,
+    5,
+    (4, 8, 8, 8, 8),
+    pose_widths=(8, 8),
+    mask_widths=(8, 8, 8, 4, 4),
+    mask_kernels=(3, 3, 3, 3, 3),
+)
+MATCHING = MatchingNetConfig(
+    feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4)
+)
 
 
 def parameters(module):
@@ -28,7 +37,8 @@ def test_the_papers_networks_have_the_papers_size():
 
 @pytest.mark.parametrize("network", [DepthNet(SMALL_DEPTH), PoseNet(SMALL_POSE)])
 def test_the_papers_networks_start_as_the_papers_code_does(network):
-    """Glorot's uniform distribution: bounded by sqrt(6 / (fan in + fan out)), and nearly reaching it; zero biases."""
+    """Glorot's uniform distribution: bounded by sqrt(6 / (fan in + fan out)), and nearly
+    reaching it; zero biases."""
     for layer in (layer for layer in network.modules() if hasattr(layer, "kernel_size")):
         outputs, inputs, height, width = layer.weight.shape
         bound = (6 / ((inputs + outputs) * height * width)) ** 0.5
@@ -38,7 +48,8 @@ def test_the_papers_networks_start_as_the_papers_code_does(network):
 
 @pytest.mark.parametrize("start", [0.1, 0.5, 5.0])
 def test_inverse_depth_begins_where_it_is_told_to(start):
-    """An image that is zero to the network leaves the coarsest head's bias alone; finer stages also see the coarser prediction."""
+    """An image that is zero to the network leaves the coarsest head's bias alone; finer stages
+    also see the coarser prediction."""
     network = DepthNet(DepthNetConfig())
     network.set_inverse_depth_start(start)
     coarsest = network(torch.zeros(1, 3, 64, 96))[-1]
@@ -52,19 +63,26 @@ def test_an_inverse_depth_outside_the_sigmoid_is_refused(start):
         DepthNet(SMALL_DEPTH).set_inverse_depth_start(start)
 
 
-NORMALISED = ModelConfig(32, 32, depth=replace(SMALL_DEPTH, batch_norm=True), pose=replace(SMALL_POSE, batch_norm=True))
+NORMALISED = ModelConfig(
+    32, 32, depth=replace(SMALL_DEPTH, batch_norm=True), pose=replace(SMALL_POSE, batch_norm=True)
+)
 
 
 def test_batch_normalisation_is_in_every_layer_but_the_outputs():
     model = Model(NORMALISED)
     for network, outputs in ((model.depth_net, 4), (model.pose_net, 5)):
         layers = [layer for layer in network.modules() if hasattr(layer, "kernel_size")]
-        normalisations = [layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
-        assert len(layers) == len(normalisations) + outputs  # outputs: a head a scale, and the motion
+        normalisations = [
+            layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)
+        ]
+        assert (
+            len(layers) == len(normalisations) + outputs
+        )  # outputs: a head a scale, and the motion
 
 
 def test_batch_normalisation_counts_while_learning_and_not_afterwards():
-    """In training the statistics are the batch's and are remembered; in evaluation an image is seen alike in any company."""
+    """In training the statistics are the batch's and are remembered; in evaluation an image is
+    seen alike in any company."""
     model = Model(NORMALISED)
     images = torch.rand(3, 1, 32, 32)
     before = model.depth_net.encoder[0][0][1].running_mean.clone()
@@ -72,7 +90,9 @@ def test_batch_normalisation_counts_while_learning_and_not_afterwards():
     assert not torch.equal(model.depth_net.encoder[0][0][1].running_mean, before)
     assert not torch.allclose(model.inverse_depth(images[:2])[0], together[:2])
     model.eval()
-    assert torch.allclose(model.inverse_depth(images[:2])[0], model.inverse_depth(images)[0][:2], atol=1e-6)
+    assert torch.allclose(
+        model.inverse_depth(images[:2])[0], model.inverse_depth(images)[0][:2], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("size", [(128, 416), (127, 401), (64, 97)])
@@ -85,12 +105,16 @@ def test_depth_of_any_image_size(size):
 
 
 def test_a_decoder_with_a_stage_fewer_ends_at_half_size():
-    predictions = DepthNet(DepthNetConfig(1, (4, 8, 8, 8), (3, 3, 3, 3), (8, 8, 4), scales=2))(torch.rand(1, 1, 64, 96))
+    predictions = DepthNet(DepthNetConfig(1, (4, 8, 8, 8), (3, 3, 3, 3), (8, 8, 4), scales=2))(
+        torch.rand(1, 1, 64, 96)
+    )
     assert [tuple(prediction.shape[-2:]) for prediction in predictions] == [(32, 48), (16, 24)]
 
 
 def test_inverse_depth_stays_within_its_limits():
-    config = DepthNetConfig(1, (4, 8), (3, 3), (8, 4), scales=2, inverse_depth_gain=2.0, inverse_depth_offset=0.5)
+    config = DepthNetConfig(
+        1, (4, 8), (3, 3), (8, 4), scales=2, inverse_depth_gain=2.0, inverse_depth_offset=0.5
+    )
     for prediction in DepthNet(config)(torch.randn(1, 1, 32, 32) * 100):
         assert ((prediction >= 0.5) & (prediction <= 2.5)).all()
 
@@ -101,8 +125,12 @@ def test_motion_is_rigid_and_there_is_one_mask_a_source(frames):
     motions, logits = net(torch.rand(2, frames, 1, 64, 96))
     assert motions.shape == (2, frames - 1, 4, 4)
     rotation = motions[..., :3, :3]
-    assert torch.allclose(rotation @ rotation.transpose(-1, -2), torch.eye(3).expand_as(rotation), atol=1e-5)
-    assert [tuple(scale.shape) for scale in logits] == [(2, frames - 1, 2, 64 >> level, 96 >> level) for level in range(4)]
+    assert torch.allclose(
+        rotation @ rotation.transpose(-1, -2), torch.eye(3).expand_as(rotation), atol=1e-5
+    )
+    assert [tuple(scale.shape) for scale in logits] == [
+        (2, frames - 1, 2, 64 >> level, 96 >> level) for level in range(4)
+    ]
 
 
 @pytest.mark.parametrize("pose", [SMALL_POSE, MATCHING])
@@ -110,8 +138,12 @@ def test_results_do_not_depend_on_the_batch(pose):
     torch.manual_seed(0)
     model = Model(ModelConfig(64, 32, depth=SMALL_DEPTH, pose=pose)).eval()
     frames = torch.rand(3, 5, 1, 32, 64)
-    assert torch.allclose(model.inverse_depth(frames[:, 2])[0][1:2], model.inverse_depth(frames[1:2, 2])[0], atol=1e-5)
-    assert torch.allclose(model.motion_and_masks(frames)[0][1:2], model.motion_and_masks(frames[1:2])[0], atol=1e-5)
+    assert torch.allclose(
+        model.inverse_depth(frames[:, 2])[0][1:2], model.inverse_depth(frames[1:2, 2])[0], atol=1e-5
+    )
+    assert torch.allclose(
+        model.motion_and_masks(frames)[0][1:2], model.motion_and_masks(frames[1:2])[0], atol=1e-5
+    )
 
 
 def test_matching_finds_where_a_shifted_texture_came_from():
@@ -130,8 +162,14 @@ def test_matching_finds_where_a_shifted_texture_came_from():
 
 def test_gradients_through_the_matches_are_those_of_finite_differences():
     net = MatchingNet(MATCHING).double()
-    queries, earlier = (torch.randn(2, 4, *size, dtype=torch.float64, requires_grad=True) for size in ((2, 3), (4, 6)))
-    assert torch.autograd.gradcheck(lambda logits: _SoftMatch.apply(logits, 4), (torch.randn(2, 3, 12).double().requires_grad_(),))
+    queries, earlier = (
+        torch.randn(2, 4, *size, dtype=torch.float64, requires_grad=True)
+        for size in ((2, 3), (4, 6))
+    )
+    assert torch.autograd.gradcheck(
+        lambda logits: _SoftMatch.apply(logits, 4),
+        (torch.randn(2, 3, 12).double().requires_grad_(),),
+    )
     flow, certainty = net._match(queries, earlier)
     (flow.sum() + certainty.sum()).backward()
     assert queries.grad is not None and net.log_sharpness.grad is not None
@@ -142,7 +180,9 @@ def test_the_matching_network_gives_motions_and_masks_of_the_same_shapes(frames)
     net = MatchingNet(MatchingNetConfig(**{**MATCHING.__dict__, "frames": frames}))
     motions, logits = net(torch.rand(2, frames, 1, 64, 96))
     assert motions.shape == (2, frames - 1, 4, 4)
-    assert [tuple(scale.shape) for scale in logits] == [(2, frames - 1, 2, 64 >> level, 96 >> level) for level in (1, 2, 3)]
+    assert [tuple(scale.shape) for scale in logits] == [
+        (2, frames - 1, 2, 64 >> level, 96 >> level) for level in (1, 2, 3)
+    ]
 
 
 def test_a_pair_of_frames_has_one_motion_wherever_it_stands_in_the_window():
@@ -159,7 +199,9 @@ def test_a_motion_over_two_frames_is_that_of_the_pair_side_by_side():
     assert two_steps.shape == (2, 3, 4, 4)
     for first in range(3):
         side_by_side = frames[:, [first, first + 2, 0, 1, 2]]
-        assert torch.allclose(two_steps[:, first], star_to_chain(net(side_by_side)[0])[:, 0], atol=1e-5)
+        assert torch.allclose(
+            two_steps[:, first], star_to_chain(net(side_by_side)[0])[:, 0], atol=1e-5
+        )
     with pytest.raises(InputError, match="PoseNet"):
         PoseNet(SMALL_POSE).two_steps(frames)
 
@@ -170,28 +212,40 @@ def test_motion_and_masks_of_any_image_size(pose, size):
     model = Model(ModelConfig(depth=SMALL_DEPTH, pose=pose)).eval()
     motions, logits = model.motion_and_masks(torch.rand(1, 5, 1, *size))
     assert motions.isfinite().all()
-    assert all(coarser.shape[-1] < finer.shape[-1] <= size[1] + 15 for finer, coarser in pairwise(logits))
+    assert all(
+        coarser.shape[-1] < finer.shape[-1] <= size[1] + 15 for finer, coarser in pairwise(logits)
+    )
 
 
 @pytest.mark.parametrize("kind", [MatchingNet, PoseNet])
 @torch.inference_mode()
 def test_a_sliding_window_gives_the_same_as_each_window_alone(kind):
     torch.manual_seed(0)
-    net, frames = kind(MATCHING if kind is MatchingNet else SMALL_POSE).eval(), [torch.rand(1, 1, 64, 96) for _ in range(7)]
+    net, frames = (
+        kind(MATCHING if kind is MatchingNet else SMALL_POSE).eval(),
+        [torch.rand(1, 1, 64, 96) for _ in range(7)],
+    )
     memories, parts = [{} for _ in frames], net.parts()
     for start in range(3):
         window = slice(start, start + 5)
         vectors, mask = net.slide(parts, frames[window], memories[window], with_mask=True)
         features = net.encode(torch.stack(frames[window], dim=1))
         assert torch.allclose(vectors, net.vectors(features), atol=1e-5)
-        assert torch.allclose(mask, torch.softmax(net.mask_logits(features)[0], dim=2)[:, :, 1].mean(1, keepdim=True), atol=1e-5)
+        assert torch.allclose(
+            mask,
+            torch.softmax(net.mask_logits(features)[0], dim=2)[:, :, 1].mean(1, keepdim=True),
+            atol=1e-5,
+        )
         assert net.slide(parts, frames[window], memories[window], with_mask=False)[1] is None
 
 
 def test_a_sliding_window_matches_no_pair_twice():
     net, frames = MatchingNet(MATCHING).eval(), [torch.rand(1, 1, 64, 96) for _ in range(6)]
     memories, parts, calls = [{} for _ in frames], net.parts(), []
-    counted = {name: lambda *inputs, name=name: calls.append(name) or parts[name](*inputs) for name in parts}
+    counted = {
+        name: lambda *inputs, name=name: calls.append(name) or parts[name](*inputs)
+        for name in parts
+    }
     net.slide(counted, frames[:5], memories[:5], with_mask=False)
     assert calls == ["frame"] * 5 + ["pair"] * 4
     net.slide(counted, frames[1:], memories[1:], with_mask=True)
@@ -210,11 +264,17 @@ def test_what_inference_keeps_can_be_learned_from_afterwards():
 def test_motions_of_neighbours_are_those_that_the_sources_are_chained_of(pose):
     net = Model(ModelConfig(depth=SMALL_DEPTH, pose=pose)).pose_net
     vectors = torch.randn(2, 4, 6, dtype=torch.float64) * 0.3
-    assert torch.allclose(net.previous_from_current(vectors), star_to_chain(net.source_from_target(vectors)), atol=1e-12)
+    assert torch.allclose(
+        net.previous_from_current(vectors),
+        star_to_chain(net.source_from_target(vectors)),
+        atol=1e-12,
+    )
 
 
 def random_poses(frames, seed=0):
-    vectors = torch.randn(2, frames, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    vectors = torch.randn(
+        2, frames, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     return transform_from_vector(vectors * 0.3)
 
 
@@ -241,4 +301,6 @@ def test_motions_are_float32_whatever_the_layers_compute_in(motion):
     with torch.autocast("cpu", torch.bfloat16):
         motions = network.source_from_target(vectors)
     assert torch.equal(motions, network.source_from_target(vectors))
-    assert torch.allclose(motions[..., :3, :3].transpose(-1, -2) @ motions[..., :3, :3], torch.eye(3), atol=1e-6)
+    assert torch.allclose(
+        motions[..., :3, :3].transpose(-1, -2) @ motions[..., :3, :3], torch.eye(3), atol=1e-6
+    )

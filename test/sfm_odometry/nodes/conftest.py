@@ -37,23 +37,31 @@ from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
 from sfm_odometry.nodes.odometry_node import OdometryNode
-from sfm_odometry.nodes.players.drive import Drive, Mounting
+from sfm_odometry.nodes.players.drive import DriveMessages, Mounting
 from sfm_odometry.odometry import MonocularOdometry, OdometryResult
 from sfm_odometry.params import OdometryParams
 
 ROOT = Path(__file__).resolve().parents[3]
 START_NS = 1_700_000_000_000_000_000
 MOUNTING = Mounting(camera_height_m=1.2)
-MODEL = {"model.device": "cpu", "model.backend": "eager"}  # not the fastest of this machine: the same numbers everywhere
+MODEL = {
+    "model.device": "cpu",
+    "model.backend": "eager",
+}  # not the fastest of this machine: the same numbers everywhere
 PATIENCE_S = 60.0  # how long anything may take on a loaded machine before a test fails
 
 
 @pytest.fixture(scope="session")
 def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model that was never trained; its motions are small and differ from frame to frame."""
+    """A small model that was never trained; its motions are small and differ from frame to
+    frame."""
     torch.manual_seed(1)
-    depth = DepthNetConfig(encoder_widths=(8, 16, 16, 32, 32, 32, 32), decoder_widths=(32, 32, 32, 16, 16, 16, 8))
-    pose = PoseNetConfig(encoder_widths=(8, 16, 16, 32, 32), pose_widths=(32, 32), mask_widths=(32, 16, 16, 16, 8))
+    depth = DepthNetConfig(
+        encoder_widths=(8, 16, 16, 32, 32, 32, 32), decoder_widths=(32, 32, 32, 16, 16, 16, 8)
+    )
+    pose = PoseNetConfig(
+        encoder_widths=(8, 16, 16, 32, 32), pose_widths=(32, 32), mask_widths=(32, 16, 16, 16, 8)
+    )
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     save_model(path, Model(ModelConfig(depth=depth, pose=pose)), {})
     return path
@@ -61,17 +69,26 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def drive_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve RGB frames in KITTI odometry layout: a texture that moves by, with poses along a curve."""
+    """Twelve RGB frames in KITTI odometry layout: a texture that moves by, with poses along a
+    curve."""
     folder = tmp_path_factory.mktemp("drives") / "curve"
     (folder / "image_2").mkdir(parents=True)
     rng = np.random.default_rng(5)
-    texture = cv2.resize(rng.integers(0, 255, (40, 120, 3), dtype=np.uint8), (600, 200), interpolation=cv2.INTER_CUBIC)
+    texture = cv2.resize(
+        rng.integers(0, 255, (40, 120, 3), dtype=np.uint8),
+        (600, 200),
+        interpolation=cv2.INTER_CUBIC,
+    )
     poses = np.tile(np.eye(4), (12, 1, 1))
     for index in range(12):
         view = np.ascontiguousarray(texture[20 : 20 + 136, 15 * index : 15 * index + 424])
         cv2.imwrite(str(folder / "image_2" / f"{index:06d}.png"), view)
         angle = 0.02 * index
-        poses[index, :3, :3] = [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+        poses[index, :3, :3] = [
+            [np.cos(angle), 0, np.sin(angle)],
+            [0, 1, 0],
+            [-np.sin(angle), 0, np.cos(angle)],
+        ]
         poses[index, :3, 3] = [0.1 * index**2, 0.0, 0.8 * index]
     matrix = "300 0 211.5 0 0 300 67.5 0 0 0 1 0"
     (folder / "calib.txt").write_text("".join(f"P{camera}: {matrix}\n" for camera in range(4)))
@@ -129,7 +146,8 @@ class Spinner:
             node.destroy_node()
 
     def _spin(self) -> None:
-        """Not the executor's own spin: its shutdown takes handles away under a thread that is about to wait for them."""
+        """Not the executor's own spin: its shutdown takes handles away under a thread that is
+        about to wait for them."""
         while not self._ended.is_set():
             self._executor.spin_once(timeout_sec=0.1)
 
@@ -152,9 +170,20 @@ class Processes:
     def start(self, module: str, *arguments: object) -> subprocess.Popen:
         """`python -m module arguments`, stdout and stderr together in a pipe."""
         # The ROS wheels' bootstrap runs anew in the child.
-        environment = {key: value for key, value in os.environ.items() if key != "_ROS_WHEELS_BOOTSTRAP_COMPLETE"}
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if key != "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
+        }
         command = [sys.executable, "-m", module, *map(str, arguments)]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         self._started.append(process)
         return process
 
@@ -185,11 +214,13 @@ class Rig:
 
     def __init__(self, spinner, drive_folder: Path, model_path: Path) -> None:
         self.spinner, self.model_path = spinner, model_path
-        self.drive = Drive(open_sequence(drive_folder), MOUNTING)
+        self.drive = DriveMessages(open_sequence(drive_folder), MOUNTING)
         self.shots = list(self.drive.shots())
         self.camera = rclpy.create_node("camera")
         self.listener = rclpy.create_node("listener")
-        self.got = SimpleNamespace(odom=[], tf=[], depth=[], depth_info=[], mask=[], mask_info=[], status=[])
+        self.got = SimpleNamespace(
+            odom=[], tf=[], depth=[], depth_info=[], mask=[], mask_info=[], status=[]
+        )
         self.node: OdometryNode
         self.other_info: CameraInfo | None = None  # sent in place of the drive's own
         for kind, topic, name in (
@@ -197,7 +228,9 @@ class Rig:
         ):  # fmt: skip
             self.listen(kind, topic, name)
         self._rosout: list[RosoutLine] = []
-        self.listener.create_subscription(RosoutLine, "/rosout", self._rosout.append, qos_profile_rosout_default)
+        self.listener.create_subscription(
+            RosoutLine, "/rosout", self._rosout.append, qos_profile_rosout_default
+        )
         spinner.add(self.camera)
         spinner.add(self.listener)
 
@@ -215,9 +248,16 @@ class Rig:
         ):  # fmt: skip
             self.listen(kind, topic, name)
 
-    def start(self, send_tf: bool = True, reliability: str = "RELIABLE", **parameters: object) -> OdometryNode:
+    def start(
+        self, send_tf: bool = True, reliability: str = "RELIABLE", **parameters: object
+    ) -> OdometryNode:
         """Start the node, and wait until it hears the camera and the listener hears it."""
-        values = {**MODEL, "model.path": str(self.model_path), "always_process_most_recent_frame": False, **parameters}
+        values = {
+            **MODEL,
+            "model.path": str(self.model_path),
+            "always_process_most_recent_frame": False,
+            **parameters,
+        }
         overrides = [Parameter(name, value=value) for name, value in values.items()]
         if send_tf:
             self.tf = StaticTransformBroadcaster(self.camera)
@@ -238,10 +278,20 @@ class Rig:
 
     def wait_until_connected(self, compressed: bool = False) -> None:
         wanted = [self.info] if compressed else [self.image, self.info]
-        self.spinner.until(lambda: all(publisher.get_subscription_count() for publisher in wanted), "the node's subscriptions")
-        self.spinner.until(lambda: self.listener.count_publishers("odom") == 1 and self.listener.count_publishers("/tf") == 1)
+        self.spinner.until(
+            lambda: all(publisher.get_subscription_count() for publisher in wanted),
+            "the node's subscriptions",
+        )
+        self.spinner.until(
+            lambda: (
+                self.listener.count_publishers("odom") == 1
+                and self.listener.count_publishers("/tf") == 1
+            )
+        )
 
-    def send(self, index: int, stamp_ns: int | None = None, info: bool = True, **changes: object) -> int:
+    def send(
+        self, index: int, stamp_ns: int | None = None, info: bool = True, **changes: object
+    ) -> int:
         """Send a frame, by default at 10 Hz of stamps; returns its stamp."""
         shot = self.shots[index % len(self.shots)]
         stamp_ns = START_NS + index * 100_000_000 if stamp_ns is None else stamp_ns
@@ -268,10 +318,14 @@ class Rig:
         return {pair.key: pair.value for pair in self.got.status[-1].status[0].values}
 
     def wait_for_state(self, name: str) -> None:
-        self.spinner.until(lambda: self.node.state.name == name, f"state {name}, is {self.node.state}")
+        self.spinner.until(
+            lambda: self.node.state.name == name, f"state {name}, is {self.node.state}"
+        )
 
     def trigger(self, service: str) -> Trigger.Response:
-        return self.spinner.call(self.listener.create_client(Trigger, f"/sfm_odometry/{service}"), Trigger.Request())
+        return self.spinner.call(
+            self.listener.create_client(Trigger, f"/sfm_odometry/{service}"), Trigger.Request()
+        )
 
     def logged(self, words: str) -> bool:
         """Whether a line of the node's log that came over /rosout has these words in it.
@@ -287,14 +341,20 @@ class Rig:
         self.spinner.until(lambda: self.logged(end), "the end of the log")
         return [line.msg for line in self._rosout]
 
-    def expected(self, count: int, params: OdometryParams | None = None, rectify: Rectifier | None = None) -> list[OdometryResult]:
+    def expected(
+        self, count: int, params: OdometryParams | None = None, rectify: Rectifier | None = None
+    ) -> list[OdometryResult]:
         """What the core makes of the first frames, rectified where that is wanted."""
         odometry = MonocularOdometry(Estimator.from_file(self.model_path, "cpu", "eager"), params)
         bridge = CvBridge()
         intrinsics = self.drive.sequence.intrinsics if rectify is None else rectify.intrinsics
         rectified = rectify or (lambda image: image)
         return [
-            odometry.process(rectified(bridge.imgmsg_to_cv2(shot.image, "rgb8")), intrinsics, START_NS + index * 100_000_000)
+            odometry.process(
+                rectified(bridge.imgmsg_to_cv2(shot.image, "rgb8")),
+                intrinsics,
+                START_NS + index * 100_000_000,
+            )
             for index, shot in enumerate(self.shots[:count])
         ]
 

@@ -1,4 +1,5 @@
-"""The access control policy allows what a running node makes, in all of its modes, and nothing else."""
+"""The access control policy allows what a running node makes, in all of its modes, and nothing
+else."""
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -16,29 +17,55 @@ def allowed(kind: str, way: str) -> set[str]:
     """Full names of what a way (subscribe, publish, reply) is allowed for."""
     (profile,) = ElementTree.parse(POLICY).iter("profile")
     namespace, node = profile.get("ns"), profile.get("node")
-    found = [entry.text for group in profile.iter(f"{kind}s") if group.get(way) == "ALLOW" for entry in group.iter(kind)]
+    found = [
+        entry.text
+        for group in profile.iter(f"{kind}s")
+        if group.get(way) == "ALLOW"
+        for entry in group.iter(kind)
+    ]
     assert found == sorted(set(found)), "in order, each once"
-    return {f"{namespace}{node}/{name[2:]}" if name.startswith("~/") else f"{namespace}{name}" for name in found}
+    return {
+        f"{namespace}{node}/{name[2:]}" if name.startswith("~/") else f"{namespace}{name}"
+        for name in found
+    }
 
 
 def names(found: list) -> set[str]:
     return {name for name, _ in found}
 
 
-MODES = ({}, {"image_transport": "compressed"}, {"scale.mode": "odometry"}, {"scale.mode": "twist"}, {"use_sim_time": True})
+MODES = (
+    {},
+    {"image_transport": "compressed"},
+    {"scale.mode": "odometry"},
+    {"scale.mode": "twist"},
+    {"use_sim_time": True},
+)
 
 
 @pytest.fixture
 def made(spinner, model_path: Path) -> dict[str, set[str]]:
-    """Names of all that active nodes made, one in each mode; the camera's transform is still looked for."""
-    found: dict[str, set[str]] = {"publish": set(), "subscribe": set(), "reply": set(), "request": set()}
+    """Names of all that active nodes made, one in each mode; the camera's transform is still
+    looked for."""
+    found: dict[str, set[str]] = {
+        "publish": set(),
+        "subscribe": set(),
+        "reply": set(),
+        "request": set(),
+    }
     for mode in MODES:
         # A given reliability subscribes without a camera.
         settings = {**MODEL, "model.path": str(model_path), "image_qos": "reliable", **mode}
-        node = OdometryNode(parameter_overrides=[Parameter(name, value=value) for name, value in settings.items()])
+        node = OdometryNode(
+            parameter_overrides=[Parameter(name, value=value) for name, value in settings.items()]
+        )
         node.autostart()
         own = node.get_name(), node.get_namespace()
-        spinner.until(lambda node=node, own=own: "/camera_info" in names(node.get_subscriber_names_and_types_by_node(*own)))
+        spinner.until(
+            lambda node=node, own=own: (
+                "/camera_info" in names(node.get_subscriber_names_and_types_by_node(*own))
+            )
+        )
         found["publish"] |= names(node.get_publisher_names_and_types_by_node(*own))
         found["subscribe"] |= names(node.get_subscriber_names_and_types_by_node(*own))
         found["reply"] |= names(node.get_service_names_and_types_by_node(*own))

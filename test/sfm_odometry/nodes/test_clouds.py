@@ -27,12 +27,18 @@ def test_clouds_of_changing_size(shape: tuple[int, ...]) -> None:
         rows, columns = np.nonzero(known)
         assert len(points) == known.sum() == cloud.width and cloud.is_dense
         np.testing.assert_array_equal(points["z"], depth[known])
-        np.testing.assert_allclose(points["x"], depth[known] * (columns - PANEL.cx) / PANEL.fx, rtol=1e-5, atol=1e-5)
-        np.testing.assert_allclose(points["y"], depth[known] * (rows - PANEL.cy) / PANEL.fy, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            points["x"], depth[known] * (columns - PANEL.cx) / PANEL.fx, rtol=1e-5, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            points["y"], depth[known] * (rows - PANEL.cy) / PANEL.fy, rtol=1e-5, atol=1e-5
+        )
         u = np.rint((columns - PANEL.cx) * (CAMERA.fx / PANEL.fx) + CAMERA.cx).astype(int)
         v = np.rint((rows - PANEL.cy) * (CAMERA.fy / PANEL.fy) + CAMERA.cy).astype(int)
         seen = image[v, u].astype(np.uint32)
         if image.ndim == 2:
             np.testing.assert_array_equal(points["intensity"], seen)
         else:
-            np.testing.assert_array_equal(points["rgb"].view(np.uint32), seen @ np.array([1 << 16, 1 << 8, 1], np.uint32))
+            np.testing.assert_array_equal(
+                points["rgb"].view(np.uint32), seen @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+            )

@@ -8,7 +8,14 @@ from std_msgs.msg import Header
 from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
 from sfm_odometry.io.ros_image import decode_image
-from sfm_odometry.nodes.conversions import ImageBuffer, encode_image, make_camera_info, make_header, ns_to_stamp, stamp_to_ns
+from sfm_odometry.nodes.conversions import (
+    ImageBuffer,
+    encode_image,
+    make_camera_info,
+    make_header,
+    ns_to_stamp,
+    stamp_to_ns,
+)
 
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (6, 10, 3), dtype=np.uint8)
@@ -26,7 +33,9 @@ def test_what_we_send_is_what_cv_bridge_reads(values: np.ndarray, encoding: str)
     np.testing.assert_array_equal(CvBridge().imgmsg_to_cv2(sent, "passthrough"), values)
 
 
-@pytest.mark.parametrize(("values", "encoding"), [(GREY, "mono8"), (RGB, "bgr8"), (GREY.astype(np.float32), "32FC1")])
+@pytest.mark.parametrize(
+    ("values", "encoding"), [(GREY, "mono8"), (RGB, "bgr8"), (GREY.astype(np.float32), "32FC1")]
+)
 def test_what_is_written_into_a_buffer_is_sent(values: np.ndarray, encoding: str) -> None:
     buffer = ImageBuffer(values.shape, encoding)
     for sent in (values, values[::-1]):
@@ -37,7 +46,9 @@ def test_what_is_written_into_a_buffer_is_sent(values: np.ndarray, encoding: str
 
 
 def test_views_of_larger_arrays_are_sent_whole() -> None:
-    np.testing.assert_array_equal(decode_image(encode_image(RGB[::2, 1:7], "rgb8", Header())), RGB[::2, 1:7])
+    np.testing.assert_array_equal(
+        decode_image(encode_image(RGB[::2, 1:7], "rgb8", Header())), RGB[::2, 1:7]
+    )
 
 
 @pytest.mark.parametrize("rectified", [True, False])

@@ -28,7 +28,9 @@ def test_there_and_back_is_the_image_where_it_was_shown(camera: Intrinsics, mode
     rows, columns = np.mgrid[: camera.height, : camera.width].astype(np.float32)
     image = np.rint(40 + 60 * np.sin(columns / 90) + 60 * np.cos(rows / 70) + 60).astype(np.uint8)
     preprocessor = Preprocessor(camera, 416, 128, 1, mode)
-    panel = np.where(preprocessor.seen, preprocessor(image)[..., 0].astype(np.float32), np.float32(np.nan))
+    panel = np.where(
+        preprocessor.seen, preprocessor(image)[..., 0].astype(np.float32), np.float32(np.nan)
+    )
     back = registered(panel, preprocessor.intrinsics, camera)
     assert back.shape == (camera.height, camera.width) and back.dtype == np.float32
     left, top, width, height = preprocessor.window
@@ -56,7 +58,12 @@ def test_the_image_at_the_panels_pixels_is_what_the_network_sees(shape: tuple[in
     for mode in ("crop", "stretch"):
         preprocessor = Preprocessor(camera, 416, 128, 1 if len(shape) == 2 else 3, mode)
         seen = preprocessor(smooth).reshape(128, 416, *shape[2:])
-        assert np.abs(sampled(smooth, sampling_map(camera, preprocessor.intrinsics)).astype(int) - seen).mean() < 2.0
+        assert (
+            np.abs(
+                sampled(smooth, sampling_map(camera, preprocessor.intrinsics)).astype(int) - seen
+            ).mean()
+            < 2.0
+        )
 
 
 @pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])

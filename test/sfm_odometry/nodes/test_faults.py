@@ -1,4 +1,5 @@
-"""Faults over topics: what comes out while they last, what is counted and said, and that tracking goes on afterwards."""
+"""Faults over topics: what comes out while they last, what is counted and said, and that
+tracking goes on afterwards."""
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ SECOND_NS = 1_000_000_000
 def drive(rig, indices: range, count: int, offset_ns: int = 0) -> None:
     for index in indices:
         rig.send(index, START_NS + offset_ns + index * 100_000_000)
-    rig.spinner.until(lambda: len(rig.got.odom) == count, f"{count} odometry messages, are {len(rig.got.odom)}")
+    rig.spinner.until(
+        lambda: len(rig.got.odom) == count, f"{count} odometry messages, are {len(rig.got.odom)}"
+    )
 
 
 def position(message) -> np.ndarray:
@@ -23,7 +26,11 @@ def position(message) -> np.ndarray:
 
 
 def transform_stamps(rig) -> list[int]:
-    return [stamp_to_ns(transform.header.stamp) for message in rig.got.tf for transform in message.transforms]
+    return [
+        stamp_to_ns(transform.header.stamp)
+        for message in rig.got.tf
+        for transform in message.transforms
+    ]
 
 
 @pytest.mark.parametrize("anew", [False, True])
@@ -60,7 +67,10 @@ def test_a_camera_that_is_restarted_is_met_again(rig) -> None:
     rig.camera.destroy_publisher(rig.info)
     rig.wait_for_state("waiting_image")
     assert "nobody publishes /image" in rig.node.state.reason
-    rig.image, rig.info = rig.camera.create_publisher(Image, "image", 50), rig.camera.create_publisher(CameraInfo, "camera_info", 50)
+    rig.image, rig.info = (
+        rig.camera.create_publisher(Image, "image", 50),
+        rig.camera.create_publisher(CameraInfo, "camera_info", 50),
+    )
     rig.wait_until_connected()
     drive(rig, range(5), 11, offset_ns=20 * SECOND_NS)
     assert rig.node.state.name == "tracking"
@@ -69,7 +79,9 @@ def test_a_camera_that_is_restarted_is_met_again(rig) -> None:
 def test_another_calibration_flushes_and_goes_on_from_the_pose(rig) -> None:
     rig.start()
     drive(rig, range(7), 7)
-    rig.other_info = CameraInfo(width=424, height=136, p=[310.0, 0, 211.5, 0, 0, 310, 67.5, 0, 0, 0, 1, 0])
+    rig.other_info = CameraInfo(
+        width=424, height=136, p=[310.0, 0, 211.5, 0, 0, 310, 67.5, 0, 0, 0, 1, 0]
+    )
     rig.info.publish(rig.other_info)
     rig.spinner.until(lambda: rig.node._active.inputs.calibration.p[0] == 310.0)
     drive(rig, range(7, 12), 12)  # 7 to 11 fill a window of their own, 7 is reached by a bridge
@@ -80,12 +92,16 @@ def test_another_calibration_flushes_and_goes_on_from_the_pose(rig) -> None:
 def test_another_size_is_refused_until_its_camera_info_comes(rig) -> None:
     rig.start()
     drive(rig, range(6), 6)
-    half = encode_image(np.zeros((68, 212, 3), np.uint8), "rgb8", make_header(1, "camera_optical_frame"))
+    half = encode_image(
+        np.zeros((68, 212, 3), np.uint8), "rgb8", make_header(1, "camera_optical_frame")
+    )
     changes = {name: getattr(half, name) for name in ("width", "height", "step", "data")}
     rig.send(6, info=False, **changes)
     rig.spinner.until(lambda: rig.count("refused_size") == 1)
     rig.spinner.until(lambda: rig.logged("image is 212x68, but camera_info is of 424x136"))
-    rig.info.publish(CameraInfo(width=212, height=68, p=[150.0, 0, 105.5, 0, 0, 150, 33.5, 0, 0, 0, 1, 0]))
+    rig.info.publish(
+        CameraInfo(width=212, height=68, p=[150.0, 0, 105.5, 0, 0, 150, 33.5, 0, 0, 0, 1, 0])
+    )
     rig.spinner.until(lambda: rig.node._active.inputs.calibration.size == (212, 68))
     for index in range(7, 12):
         rig.send(index, info=False, **changes)
@@ -97,7 +113,9 @@ def test_another_size_is_refused_until_its_camera_info_comes(rig) -> None:
     ({"p": [float("nan")] * 12}, "focal lengths nan"), ({"p": [-1.0] * 12}, "focal lengths -1, -1"), ({}, "K and P are zero"),
     ({"p": [1e308, 0, 0, 0, 0, float("inf"), 0, 0, 0, 0, 1, 0]}, "focal lengths 1e+308, inf"),
 ])  # fmt: skip
-def test_camera_info_without_sense_is_waited_out_in_a_named_state(rig, fields: dict, words: str) -> None:
+def test_camera_info_without_sense_is_waited_out_in_a_named_state(
+    rig, fields: dict, words: str
+) -> None:
     rig.start()
     rig.other_info = CameraInfo(width=424, height=136, **fields)
     rig.send(0)
@@ -109,12 +127,18 @@ def test_camera_info_without_sense_is_waited_out_in_a_named_state(rig, fields: d
 
 
 def test_a_kitti_bags_empty_k_is_no_obstacle(rig) -> None:
-    rig.other_info = CameraInfo(width=424, height=136, p=[300.0, 0, 211.5, 0, 0, 300, 67.5, 0, 0, 0, 1, 0])
+    rig.other_info = CameraInfo(
+        width=424, height=136, p=[300.0, 0, 211.5, 0, 0, 300, 67.5, 0, 0, 0, 1, 0]
+    )
     rig.start()
     drive(rig, range(6), 6)
     motion = rig.expected(6)[-1].motions[-1]
     base_from_camera = rig.drive.mounting.base_from_camera()
-    np.testing.assert_allclose(position(rig.got.odom[-1]), frames.base_pose(base_from_camera, motion.start_from_camera)[:3, 3], atol=1e-9)
+    np.testing.assert_allclose(
+        position(rig.got.odom[-1]),
+        frames.base_pose(base_from_camera, motion.start_from_camera)[:3, 3],
+        atol=1e-9,
+    )
 
 
 def test_big_endian_sixteen_bits_are_read(rig) -> None:
@@ -128,7 +152,10 @@ def test_big_endian_sixteen_bits_are_read(rig) -> None:
     assert rig.count("frames_refused") == 0
 
 
-@pytest.mark.parametrize("changes", [{"width": 0}, {"height": 0}, {"data": []}, {"step": 0}, {"width": 2**31, "height": 2**31}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"width": 0}, {"height": 0}, {"data": []}, {"step": 0}, {"width": 2**31, "height": 2**31}],
+)
 def test_an_empty_or_huge_image_is_refused_and_tracking_goes_on(rig, changes: dict) -> None:
     rig.start()
     drive(rig, range(5), 5)
@@ -137,7 +164,9 @@ def test_an_empty_or_huge_image_is_refused_and_tracking_goes_on(rig, changes: di
     drive(rig, range(6, 8), 7)
 
 
-def test_an_absent_gpu_fails_by_name_and_auto_says_that_it_takes_the_cpu(rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_gpu_fails_by_name_and_auto_says_that_it_takes_the_cpu(
+    rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(InputError, match="device 'cuda:0' is not there"):

@@ -1,4 +1,5 @@
-"""What the documents promise of the interface, of a node that runs: topics, services, status, quality of service, lifecycle, time."""
+"""What the documents promise of the interface, of a node that runs: topics, services, status,
+quality of service, lifecycle, time."""
 
 import re
 import threading
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rclpy
-from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.msg import NodeState, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
@@ -40,20 +41,34 @@ def test_every_topic_is_documented_with_its_type(rig) -> None:
     page, names = (DOCS / "topics.md").read_text(), documented("topics.md")
     published = dict(rig.listener.get_publisher_names_and_types_by_node("sfm_odometry", "/"))
     heard = dict(rig.listener.get_subscriber_names_and_types_by_node("sfm_odometry", "/"))
-    assert {"/odom", "/tf", "/path", "/depth/image_rect", "/mask/image", "/diagnostics"} <= published.keys()
+    assert {
+        "/odom",
+        "/tf",
+        "/path",
+        "/depth/image_rect",
+        "/mask/image",
+        "/diagnostics",
+    } <= published.keys()
     assert {"/image", "/camera_info", "/set_pose"} <= heard.keys()
     for topic, types in {**published, **heard}.items():
         if topic in OF_ROS:
             continue
         name = topic.replace("/sfm_odometry/", "~/")
         assert names & {name, name.removeprefix("/")}, topic
-        assert all(kind.replace("/msg", "").split("/")[-1] in page for kind in types), (topic, types)
+        assert all(kind.replace("/msg", "").split("/")[-1] in page for kind in types), (
+            topic,
+            types,
+        )
 
 
 def test_every_service_of_ours_is_documented(rig) -> None:
     rig.start()
     services = dict(rig.listener.get_service_names_and_types_by_node("sfm_odometry", "/"))
-    ours = {name.replace("/sfm_odometry/", "~/") for name, types in services.items() if types == ["std_srvs/srv/Trigger"]}
+    ours = {
+        name.replace("/sfm_odometry/", "~/")
+        for name, types in services.items()
+        if types == ["std_srvs/srv/Trigger"]
+    }
     assert ours == {"~/reset", "~/pause", "~/resume"} <= documented("topics.md")
 
 
@@ -66,19 +81,28 @@ def test_every_value_of_the_status_is_documented(rig) -> None:
     values = rig.status().keys() - {"state", "reason"}
     names = documented("diagnostics.md")
     stems = {name.rstrip("*") for name in names if name.endswith("_*")}
-    assert {value for value in values if value not in names and not value.startswith(tuple(stems))} == set()
+    assert {
+        value for value in values if value not in names and not value.startswith(tuple(stems))
+    } == set()
     wanted = {"input_hz", "output_hz", "latency_ms_mean", "frames_received", "frames_dropped", "gaps", "clock_jumps", "resets", "device",
               "device_memory_mib", "resident_memory_mib", "model", "model_sha256", "is_metric", "refused_encoding"}  # fmt: skip
     assert wanted <= values
 
 
 def test_a_publishers_qos_can_be_overridden(rig) -> None:
-    rig.start(**{"qos_overrides./odom.publisher.reliability": "best_effort", "qos_overrides./odom.publisher.depth": 3})
+    rig.start(
+        **{
+            "qos_overrides./odom.publisher.reliability": "best_effort",
+            "qos_overrides./odom.publisher.depth": 3,
+        }
+    )
     (info,) = rig.listener.get_publishers_info_by_topic("/odom")
     assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
     assert rig.node._pipeline._outputs._odometry.qos_profile.depth == 3
     (other,) = rig.listener.get_publishers_info_by_topic("/path")
-    assert other.qos_profile.reliability == ReliabilityPolicy.RELIABLE  # one's override is not the others'
+    assert (
+        other.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    )  # one's override is not the others'
 
 
 def test_the_depth_of_the_images_queue_can_be_overridden(rig) -> None:
@@ -88,9 +112,15 @@ def test_the_depth_of_the_images_queue_can_be_overridden(rig) -> None:
 
 def test_images_come_first_unless_time_is_simulated(rig) -> None:
     rig.start(**{"scale.mode": "twist"})
-    rig.spinner.until(lambda: len(rig.node.prompt_subscriptions) == 4, "images, camera_info, poses and speeds")
+    rig.spinner.until(
+        lambda: len(rig.node.prompt_subscriptions) == 4, "images, camera_info, poses and speeds"
+    )
     assert rig.node.prompt_subscriptions[0].topic_name == "/image"
-    assert {item.topic_name for item in rig.node.prompt_subscriptions[1:]} == {"/camera_info", "/set_pose", "/twist"}
+    assert {item.topic_name for item in rig.node.prompt_subscriptions[1:]} == {
+        "/camera_info",
+        "/set_pose",
+        "/twist",
+    }
     rig.node.set_parameters([Parameter("use_sim_time", value=True)])
     assert rig.node.prompt_subscriptions == []
 
@@ -105,38 +135,52 @@ def test_an_override_without_sense_refuses_the_start(rig, name: str, value: obje
 
 
 def test_a_listener_that_asks_for_too_much_is_logged(rig) -> None:
-    rig.start(**{"qos_overrides./odom.publisher.reliability": "best_effort"})  # the rig's listener wants reliable
+    rig.start(
+        **{"qos_overrides./odom.publisher.reliability": "best_effort"}
+    )  # the rig's listener wants reliable
     rig.spinner.until(lambda: rig.logged("requesting incompatible QoS"), "the warning")
     assert rig.logged("RELIABILITY")
 
 
 def test_a_camera_that_offers_too_little_is_named_in_the_state(rig) -> None:
     rig.start(reliability="BEST_EFFORT", autostart=False, image_qos="reliable")
-    assert change(rig, Transition.TRANSITION_CONFIGURE) and change(rig, Transition.TRANSITION_ACTIVATE)
-    rig.spinner.until(lambda: "published best effort, but image_qos asks for reliable" in rig.node.state.reason)
+    assert change(rig, Transition.TRANSITION_CONFIGURE) and change(
+        rig, Transition.TRANSITION_ACTIVATE
+    )
+    rig.spinner.until(
+        lambda: "published best effort, but image_qos asks for reliable" in rig.node.state.reason
+    )
     assert rig.node.state.name == "waiting_image"
     rig.spinner.until(lambda: rig.logged("offering incompatible QoS"), "the warning")
 
 
 def change(rig, transition: int) -> bool:
     request = ChangeState.Request(transition=Transition(id=transition))
-    return rig.spinner.call(rig.listener.create_client(ChangeState, "/sfm_odometry/change_state"), request).success
+    return rig.spinner.call(
+        rig.listener.create_client(ChangeState, "/sfm_odometry/change_state"), request
+    ).success
 
 
 def lifecycle_state(rig) -> int:
-    return rig.spinner.call(rig.listener.create_client(GetState, "/sfm_odometry/get_state"), GetState.Request()).current_state.id
+    return rig.spinner.call(
+        rig.listener.create_client(GetState, "/sfm_odometry/get_state"), GetState.Request()
+    ).current_state.id
 
 
 def test_a_transition_that_does_not_fit_changes_nothing(rig) -> None:
     rig.start()
     drive(rig, range(6), 6)
-    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CLEANUP):
+    for transition in (
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+    ):
         assert not change(rig, transition)
-        assert lifecycle_state(rig) == State.PRIMARY_STATE_ACTIVE
+        assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_ACTIVE
     drive(rig, range(6, 8), 8)
     assert change(rig, Transition.TRANSITION_DEACTIVATE)
     assert not change(rig, Transition.TRANSITION_DEACTIVATE)
-    assert lifecycle_state(rig) == State.PRIMARY_STATE_INACTIVE
+    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_INACTIVE
     assert rig.node.state.name == "inactive"
 
 
@@ -144,7 +188,7 @@ def test_an_active_node_can_be_shut_down(rig) -> None:
     rig.start()
     drive(rig, range(6), 6)
     assert change(rig, Transition.TRANSITION_ACTIVE_SHUTDOWN)
-    assert lifecycle_state(rig) == State.PRIMARY_STATE_FINALIZED
+    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_FINALIZED
     rig.spinner.until(lambda: rig.image.get_subscription_count() == 0)
     assert "inference" not in {thread.name for thread in threading.enumerate()}
 
@@ -153,16 +197,25 @@ def test_simulated_time_stamps_the_status_and_measures_the_latency(rig) -> None:
     rig.start(use_sim_time=True, **{"diagnostics.period": 0.05})
     clock = rig.camera.create_publisher(Clock, "/clock", 10)
     rig.spinner.until(lambda: clock.get_subscription_count() == 1)
-    assert stamp_to_ns(rig.got.status[-1].header.stamp) == 0  # it reports before time has begun, too
+    assert (
+        stamp_to_ns(rig.got.status[-1].header.stamp) == 0
+    )  # it reports before time has begun, too
     clock.publish(Clock(clock=ns_to_stamp(START_NS + 600_000_000)))
-    rig.spinner.until(lambda: stamp_to_ns(rig.got.status[-1].header.stamp) == START_NS + 600_000_000)
+    rig.spinner.until(
+        lambda: stamp_to_ns(rig.got.status[-1].header.stamp) == START_NS + 600_000_000
+    )
     rig.send(0)
     rig.spinner.until(lambda: max(highest_latencies(rig)) > 0.0, "a latency")
     assert max(highest_latencies(rig)) == pytest.approx(600.0)
 
 
 def highest_latencies(rig) -> list[float]:
-    return [float(pair.value) for message in rig.got.status for pair in message.status[0].values if pair.key == "latency_ms_max"]
+    return [
+        float(pair.value)
+        for message in rig.got.status
+        for pair in message.status[0].values
+        if pair.key == "latency_ms_max"
+    ]
 
 
 class OtherCamera:
@@ -171,14 +224,19 @@ class OtherCamera:
     def __init__(self, rig, namespace: str) -> None:
         self._rig = rig
         self.image = rig.camera.create_publisher(Image, f"/{namespace}/image", QoSProfile(depth=50))
-        self.info = rig.camera.create_publisher(CameraInfo, f"/{namespace}/camera_info", QoSProfile(depth=50))
+        self.info = rig.camera.create_publisher(
+            CameraInfo, f"/{namespace}/camera_info", QoSProfile(depth=50)
+        )
         self.odometry = rig.listen(Odometry, f"/{namespace}/odom", namespace)
         self._namespace = namespace
 
     def wait(self) -> None:
         count = self._rig.listener.count_publishers
         listening = (self.image.get_subscription_count, self.info.get_subscription_count)
-        self._rig.spinner.until(lambda: all(heard() for heard in listening) and count(f"/{self._namespace}/odom"), self._namespace)
+        self._rig.spinner.until(
+            lambda: all(heard() for heard in listening) and count(f"/{self._namespace}/odom"),
+            self._namespace,
+        )
 
     def send(self, index: int) -> None:
         shot = self._rig.shots[index]
@@ -195,9 +253,14 @@ def check_two(rig, front: OtherCamera, rear: OtherCamera) -> None:
         front.send(index)
         if index >= 4:
             rear.send(index)
-    rig.spinner.until(lambda: len(front.odometry) == 10 and len(rear.odometry) == 6, "odometry of both cameras")
+    rig.spinner.until(
+        lambda: len(front.odometry) == 10 and len(rear.odometry) == 6, "odometry of both cameras"
+    )
     assert {message.child_frame_id for message in front.odometry} == {"base_link"}
-    positions = [np.array([m.pose.pose.position.x, m.pose.pose.position.y]) for m in (front.odometry[4], rear.odometry[0])]
+    positions = [
+        np.array([m.pose.pose.position.x, m.pose.pose.position.y])
+        for m in (front.odometry[4], rear.odometry[0])
+    ]
     assert np.linalg.norm(positions[0]) > 1e-6 and np.linalg.norm(positions[1]) < 1e-9
 
 
@@ -209,7 +272,10 @@ def test_two_nodes_in_one_process(rig) -> None:
     for name in ("front", "rear"):
         values = {"model.path": str(rig.model_path), "model.device": "cpu", "model.backend": "eager", "camera.base_from_camera": POSE,
                   "always_process_most_recent_frame": False, "publish_tf": name == "front"}  # fmt: skip
-        node = OdometryNode(namespace=name, parameter_overrides=[Parameter(key, value=value) for key, value in values.items()])
+        node = OdometryNode(
+            namespace=name,
+            parameter_overrides=[Parameter(key, value=value) for key, value in values.items()],
+        )
         node.autostart()
         rig.spinner.add(node)
     check_two(rig, *cameras)
@@ -221,6 +287,8 @@ def test_two_nodes_in_two_processes(rig, processes) -> None:
               "camera.base_from_camera": POSE, "publish_tf": "false"}  # fmt: skip
     given = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
     for name in ("front", "rear"):
-        processes.start("sfm_odometry.nodes.odometry_node", "--ros-args", "-r", f"__ns:=/{name}", *given)
+        processes.start(
+            "sfm_odometry.nodes.odometry_node", "--ros-args", "-r", f"__ns:=/{name}", *given
+        )
     check_two(rig, *cameras)
     assert rclpy.ok()

@@ -1,4 +1,5 @@
-"""Launch files and configuration. Where the launch system is not installed its actions are replaced by records of what they were given."""
+"""Launch files and configuration. Where the launch system is not installed its actions are
+replaced by records of what they were given."""
 
 import importlib.util
 import json
@@ -47,7 +48,11 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Recorded]]:
         for name in names:
             setattr(fake, name, type(name, (Recorded,), {}))
         monkeypatch.setitem(sys.modules, module, fake)
-    for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_DISTRO"):
+    for variable in (
+        "FASTDDS_DEFAULT_PROFILES_FILE",
+        "FASTRTPS_DEFAULT_PROFILES_FILE",
+        "ROS_DISTRO",
+    ):
         monkeypatch.delenv(variable, raising=False)
 
     def run(name: str, **arguments: str) -> list[Recorded]:
@@ -76,21 +81,42 @@ def test_arguments_become_parameters_that_the_node_has(start) -> None:
 
 
 def test_camera_starts_the_node_with_the_files_parameters(start) -> None:
-    (node,) = start("camera.launch.py", image_topic="/front/image_rect", model_path="m.safetensors", publish_tf="False")
+    (node,) = start(
+        "camera.launch.py",
+        image_topic="/front/image_rect",
+        model_path="m.safetensors",
+        publish_tf="False",
+    )
     file, given = node.given["parameters"]
     assert file == str(ROOT / "config" / "sfm_odometry.yaml")
-    assert given == {"model.path": "m.safetensors", "publish_tf": False}  # the others as in the file
-    assert node.given["remappings"] == [("image", "/front/image_rect"), ("camera_info", "/front/camera_info")]
-    assert node.given["additional_env"] == {"FASTDDS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds_images.xml")}
+    assert given == {
+        "model.path": "m.safetensors",
+        "publish_tf": False,
+    }  # the others as in the file
+    assert node.given["remappings"] == [
+        ("image", "/front/image_rect"),
+        ("camera_info", "/front/camera_info"),
+    ]
+    assert node.given["additional_env"] == {
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds_images.xml")
+    }
 
 
-@pytest.mark.parametrize(("image", "expected"), [("image", "camera_info"), ("/a/image_raw", "/a/camera_info"), ("/image", "/camera_info")])
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [("image", "camera_info"), ("/a/image_raw", "/a/camera_info"), ("/image", "/camera_info")],
+)
 def test_camera_info_is_looked_for_beside_the_image(start, image: str, expected: str) -> None:
     assert load("camera.launch.py").camera_info_beside(image) == expected
 
 
-@pytest.mark.parametrize(("distro", "variable"), [("humble", "FASTRTPS"), ("jazzy", "FASTRTPS"), ("kilted", "FASTDDS"), ("", "FASTDDS")])
-def test_profile_is_named_as_the_distribution_reads_it(start, monkeypatch: pytest.MonkeyPatch, distro: str, variable: str) -> None:
+@pytest.mark.parametrize(
+    ("distro", "variable"),
+    [("humble", "FASTRTPS"), ("jazzy", "FASTRTPS"), ("kilted", "FASTDDS"), ("", "FASTDDS")],
+)
+def test_profile_is_named_as_the_distribution_reads_it(
+    start, monkeypatch: pytest.MonkeyPatch, distro: str, variable: str
+) -> None:
     monkeypatch.setenv("ROS_DISTRO", distro)
     assert list(load("camera.launch.py").dds_profile()) == [f"{variable}_DEFAULT_PROFILES_FILE"]
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "/my/own.xml")
@@ -106,36 +132,69 @@ def test_rviz_opens_our_layout_where_asked(start) -> None:
     _, rviz = start("camera.launch.py", rviz="true", namespace="front")
     assert rviz.given["arguments"] == ["-d", str(ROOT / "config" / "sfm_odometry.rviz")]
     assert (rviz.given["namespace"], rviz.given["parameters"]) == ("front", [])
-    _, rviz, _ = start("kitti_replay.launch.py", rviz="true", sequence="/data/03", odom_frame="start")
+    _, rviz, _ = start(
+        "kitti_replay.launch.py", rviz="true", sequence="/data/03", odom_frame="start"
+    )
     assert rviz.given["arguments"][2:] == ["--fixed-frame", "start"]
-    assert rviz.given["parameters"] == [{"use_sim_time": True}]  # its frames would be as old as the recording by the wall clock
+    assert rviz.given["parameters"] == [
+        {"use_sim_time": True}
+    ]  # its frames would be as old as the recording by the wall clock
 
 
 def test_replay_of_a_folder_uses_options_that_the_player_has(start) -> None:
-    arguments = {"rate": "2.0", "loop": "true", "base_frame": "robot", "image_transport": "compressed"}
+    arguments = {
+        "rate": "2.0",
+        "loop": "true",
+        "base_frame": "robot",
+        "image_transport": "compressed",
+    }
     node, player = start("kitti_replay.launch.py", sequence="/data/03", **arguments)
     from sfm_odometry.nodes.kitti_player import make_parser
 
     options = make_parser().parse_args(player.given["arguments"])
-    assert (str(options.sequence), options.rate, options.loop, options.clock) == ("/data/03", 2.0, True, True)
+    assert (str(options.sequence), options.rate, options.loop, options.clock) == (
+        "/data/03",
+        2.0,
+        True,
+        True,
+    )
     assert (options.base_frame, options.compressed) == ("robot", True)
     assert node.given["parameters"][1]["use_sim_time"] is True
     assert player.given["remappings"] == node.given["remappings"]
 
 
-def test_replay_of_a_bag_uses_ros2_bag_where_it_is_and_our_player_elsewhere(start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_of_a_bag_uses_ros2_bag_where_it_is_and_our_player_elsewhere(
+    start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     _, player = start("kitti_replay.launch.py", bag="/data/bag", shutdown_at_end="true")
     from sfm_odometry.nodes.bag_player import make_parser
 
     options = make_parser().parse_args(player.given["arguments"])
-    assert (str(options.bag), options.rate, options.clock, options.keep_tf) == ("/data/bag", 1.0, True, False)
+    assert (str(options.bag), options.rate, options.clock, options.keep_tf) == (
+        "/data/bag",
+        1.0,
+        True,
+        False,
+    )
     assert "on_exit" in player.given
     find_spec = importlib.util.find_spec
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if name == "ros2bag" else find_spec(name))
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: object() if name == "ros2bag" else find_spec(name)
+    )
     _, player = start("kitti_replay.launch.py", bag="/data/bag")
-    assert player.given["cmd"] == ["ros2", "bag", "play", "/data/bag", "--rate", "1.0", "--clock", "--remap", "/tf:=/bag/tf"]
+    assert player.given["cmd"] == [
+        "ros2",
+        "bag",
+        "play",
+        "/data/bag",
+        "--rate",
+        "1.0",
+        "--clock",
+        "--remap",
+        "/tf:=/bag/tf",
+    ]
 
 
 @pytest.mark.parametrize(("name", "arguments", "words"), [
@@ -167,11 +226,20 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 
 def test_rtabmap_gets_what_an_rgbd_camera_would_give(start, installed) -> None:
     installed("rtabmap_slam")
-    arguments = {"image_topic": "/front/image_rect", "base_frame": "robot", "rtabmap_args": "-d --Vis/MaxDepth 30", "use_sim_time": "true"}
+    arguments = {
+        "image_topic": "/front/image_rect",
+        "base_frame": "robot",
+        "rtabmap_args": "-d --Vis/MaxDepth 30",
+        "use_sim_time": "true",
+    }
     node, rtabmap = start("rtabmap.launch.py", **arguments)
     assert node.given["parameters"][1]["depth.output_size"] == "input"
     (parameters,) = rtabmap.given["parameters"]
-    assert (parameters["frame_id"], parameters["approx_sync"], parameters["use_sim_time"]) == ("robot", False, True)
+    assert (parameters["frame_id"], parameters["approx_sync"], parameters["use_sim_time"]) == (
+        "robot",
+        False,
+        True,
+    )
     assert dict(rtabmap.given["remappings"]) == {
         "rgb/image": "/front/image_rect", "rgb/camera_info": "/front/camera_info", "depth/image": "depth/image_rect", "odom": "odom",
     }  # fmt: skip
@@ -190,24 +258,40 @@ def test_fusion_leaves_the_transform_to_the_filter(start, installed) -> None:
 def test_the_filter_fuses_velocities_alone() -> None:
     file = yaml.safe_load((ROOT / "config" / "ekf.yaml").read_text())
     values = file["/**"]["ekf_filter_node"]["ros__parameters"]
-    assert (values["odom0"], values["odom0_config"]) == ("odom", [False] * 6 + [True] * 6 + [False] * 3)
+    assert (values["odom0"], values["odom0_config"]) == (
+        "odom",
+        [False] * 6 + [True] * 6 + [False] * 3,
+    )
     defaults = NodeParameters()
-    assert (values["odom_frame"], values["base_link_frame"]) == (defaults.odom_frame, defaults.base_frame)
+    assert (values["odom_frame"], values["base_link_frame"]) == (
+        defaults.odom_frame,
+        defaults.base_frame,
+    )
 
 
-@pytest.mark.parametrize(("name", "package"), [("rtabmap.launch.py", "rtabmap_slam"), ("fusion.launch.py", "robot_localization")])
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("rtabmap.launch.py", "rtabmap_slam"), ("fusion.launch.py", "robot_localization")],
+)
 def test_what_is_not_installed_is_named_with_its_apt_line(
     start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, package: str
 ) -> None:
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    with pytest.raises(RuntimeError, match=rf"{package} is not installed: sudo apt install ros-\$ROS_DISTRO-{package.replace('_', '-')}"):
+    with pytest.raises(
+        RuntimeError,
+        match=rf"{package} is not installed: sudo apt install ros-\$ROS_DISTRO-{package.replace('_', '-')}",
+    ):
         start(name)
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "launch").glob("*.launch.py")))
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in (ROOT / "launch").glob("*.launch.py"))
+)
 def test_real_launch_takes_the_description(name: str) -> None:
     if importlib.util.find_spec("launch_ros") is None:
-        pytest.skip("the launch system is not on the Python index: this runs where ROS 2 is installed")
+        pytest.skip(
+            "the launch system is not on the Python index: this runs where ROS 2 is installed"
+        )
     program = """
 import runpy, sys
 from launch import LaunchContext
@@ -215,33 +299,51 @@ from launch.utilities import visit_all_entities_and_collect_futures as visit
 for entity in runpy.run_path(sys.argv[1])["generate_launch_description"]().entities[:-1]:
     visit(entity, LaunchContext(argv=[]))
 """
-    subprocess.run([sys.executable, "-c", program, str(ROOT / "launch" / name)], check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", program, str(ROOT / "launch" / name)], check=True, timeout=60
+    )
 
 
 def test_dds_profile_is_for_large_images() -> None:
     root = ElementTree.parse(ROOT / "config" / "fastdds_images.xml").getroot()
-    values = {element.tag.rpartition("}")[2]: (element.text or "").strip() for element in root.iter()}
+    values = {
+        element.tag.rpartition("}")[2]: (element.text or "").strip() for element in root.iter()
+    }
     assert (values["segment_size"], values["maxMessageSize"]) == (str(64 * 2**20), str(8 * 2**20))
     assert values["sendBufferSize"] == values["receiveBufferSize"] == str(4 * 2**20)
     assert values["useBuiltinTransports"] == "false"
 
 
 def test_rviz_layout_shows_our_topics() -> None:
-    layout = yaml.safe_load((ROOT / "config" / "sfm_odometry.rviz").read_text())["Visualization Manager"]
+    layout = yaml.safe_load((ROOT / "config" / "sfm_odometry.rviz").read_text())[
+        "Visualization Manager"
+    ]
     topics = {display["Topic"]["Value"] for display in layout["Displays"] if "Topic" in display}
-    assert topics == {"odom", "path", "ground_truth/path", "image", "depth/image_color", "mask/image", "depth/points"}
+    assert topics == {
+        "odom",
+        "path",
+        "ground_truth/path",
+        "image",
+        "depth/image_color",
+        "mask/image",
+        "depth/points",
+    }
     assert layout["Global Options"]["Fixed Frame"] == NodeParameters().odom_frame
 
 
 def test_rviz_layout_has_a_place_for_every_pane() -> None:
     layout = yaml.safe_load((ROOT / "config" / "sfm_odometry.rviz").read_text())
     displays = layout["Visualization Manager"]["Displays"]
-    panes = [panel["Name"] for panel in layout["Panels"]] + [item["Name"] for item in displays if item["Class"].endswith("/Image")]
+    panes = [panel["Name"] for panel in layout["Panels"]] + [
+        item["Name"] for item in displays if item["Class"].endswith("/Image")
+    ]
     window = layout["Window Geometry"]
-    state = bytes.fromhex(str(window["QMainWindow State"]))
+    state = bytes.fromhex(str(window["QMainWindow NodeState"]))
     for name in panes:
         text = name.encode("utf-16-be")
-        assert len(text).to_bytes(4, "big") + text + b"\x01" in state, f"{name} floats"  # Qt's string, then 1: it is seen
+        assert len(text).to_bytes(4, "big") + text + b"\x01" in state, (
+            f"{name} floats"
+        )  # Qt's string, then 1: it is seen
         assert window[name] == {"collapsed": False}
     assert not window["Hide Left Dock"] and not window["Hide Right Dock"]
 
@@ -249,13 +351,23 @@ def test_rviz_layout_has_a_place_for_every_pane() -> None:
 def test_foxglove_layout_shows_our_topics_in_panels_that_it_has() -> None:
     layout = json.loads((ROOT / "config" / "foxglove.json").read_text())
     panels = layout["configById"]
-    images = {panel["imageMode"]["imageTopic"] for name, panel in panels.items() if name.startswith("Image!")}
+    images = {
+        panel["imageMode"]["imageTopic"]
+        for name, panel in panels.items()
+        if name.startswith("Image!")
+    }
     assert images == {"/image", "/depth/image_color", "/mask/image"}
     (scene,) = (panel for name, panel in panels.items() if name.startswith("3D!"))
-    assert set(scene["topics"]) == {"/depth/points", "/path", "/ground_truth/path"}  # it draws no odometry; the transform shows the pose
+    assert set(scene["topics"]) == {
+        "/depth/points",
+        "/path",
+        "/ground_truth/path",
+    }  # it draws no odometry; the transform shows the pose
     assert scene["fixedFrame"] == NodeParameters().odom_frame
     assert sorted(names_in(layout["layout"])) == sorted(panels)
 
 
 def names_in(place: str | dict) -> list[str]:
-    return [place] if isinstance(place, str) else names_in(place["first"]) + names_in(place["second"])
+    return (
+        [place] if isinstance(place, str) else names_in(place["first"]) + names_in(place["second"])
+    )

@@ -1,4 +1,5 @@
-"""The node over real rclpy: what goes out for what comes in, against the core on the same frames."""
+"""The node over real rclpy: what goes out for what comes in, against the core on the same
+frames."""
 
 import threading
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cv_bridge import CvBridge
-from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.msg import NodeState, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import SetParameters
@@ -18,7 +19,7 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.nodes import tf_conversions as frames
 from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.odometry_node import OdometryNode
-from sfm_odometry.nodes.players.drive import Drive, Mounting
+from sfm_odometry.nodes.players.drive import DriveMessages, Mounting
 from sfm_odometry.odometry import MonocularOdometry
 
 START_NS = 1_700_000_000_000_000_000
@@ -43,11 +44,17 @@ def test_odometry_is_the_cores_seen_from_the_base(rig) -> None:
     camera_from_base = np.linalg.inv(base_from_camera)
     for message, motion in zip(rig.got.odom, motions, strict=True):
         assert (message.header.frame_id, message.child_frame_id) == ("odom", "base_link")
-        np.testing.assert_allclose(pose_of(message), base_from_camera @ motion.start_from_camera @ camera_from_base, atol=1e-9)
+        np.testing.assert_allclose(
+            pose_of(message),
+            base_from_camera @ motion.start_from_camera @ camera_from_base,
+            atol=1e-9,
+        )
         linear, angular = message.twist.twist.linear, message.twist.twist.angular
         turn = base_from_camera[:3, :3] @ motion.twist[3:]
         np.testing.assert_allclose([angular.x, angular.y, angular.z], turn, atol=1e-9)
-        expected = base_from_camera[:3, :3] @ motion.twist[:3] + np.cross(base_from_camera[:3, 3], turn)
+        expected = base_from_camera[:3, :3] @ motion.twist[:3] + np.cross(
+            base_from_camera[:3, 3], turn
+        )
         np.testing.assert_allclose([linear.x, linear.y, linear.z], expected, atol=1e-9)
         for covariance in (message.pose.covariance, message.twist.covariance):
             matrix = np.array(covariance).reshape(6, 6)
@@ -66,7 +73,9 @@ def test_tf_is_the_odometry(rig) -> None:
     assert stamps(transforms) == stamps(rig.got.odom)
     for transform, message in zip(transforms, rig.got.odom, strict=True):
         assert (transform.header.frame_id, transform.child_frame_id) == ("odom", "base_link")
-        np.testing.assert_allclose(frames.matrix_from_transform(transform.transform), pose_of(message), atol=1e-12)
+        np.testing.assert_allclose(
+            frames.matrix_from_transform(transform.transform), pose_of(message), atol=1e-12
+        )
 
 
 def test_inverted_tf_has_the_base_as_parent(rig) -> None:
@@ -76,32 +85,64 @@ def test_inverted_tf_has_the_base_as_parent(rig) -> None:
     rig.spinner.until(lambda: len(rig.got.odom) == 6 and len(rig.got.tf) == 6)
     (transform,) = rig.got.tf[-1].transforms
     assert (transform.header.frame_id, transform.child_frame_id) == ("base_link", "odom")
-    np.testing.assert_allclose(frames.matrix_from_transform(transform.transform) @ pose_of(rig.got.odom[-1]), np.eye(4), atol=1e-9)
+    np.testing.assert_allclose(
+        frames.matrix_from_transform(transform.transform) @ pose_of(rig.got.odom[-1]),
+        np.eye(4),
+        atol=1e-9,
+    )
 
 
 def test_depth_and_masks_are_the_cores_with_their_own_stamps(rig) -> None:
     rig.listen_to_images()
     rig.start()
-    rig.spinner.until(lambda: rig.node._pipeline._outputs.depth.wanted and rig.node._pipeline._outputs.mask.wanted)
+    rig.spinner.until(
+        lambda: rig.node._pipeline._outputs.depth.wanted and rig.node._pipeline._outputs.mask.wanted
+    )
     sent = [rig.send(index) for index in range(7)]
-    rig.spinner.until(lambda: len(rig.got.depth) == len(rig.got.depth_info) == 7 and len(rig.got.mask) == len(rig.got.mask_info) == 3)
+    rig.spinner.until(
+        lambda: (
+            len(rig.got.depth) == len(rig.got.depth_info) == 7
+            and len(rig.got.mask) == len(rig.got.mask_info) == 3
+        )
+    )
     results = rig.expected(7)
     assert stamps(rig.got.depth) == stamps(rig.got.depth_info) == sent
-    assert stamps(rig.got.mask) == stamps(rig.got.mask_info) == [result.mask.stamp_ns for result in results if result.mask]
+    assert (
+        stamps(rig.got.mask)
+        == stamps(rig.got.mask_info)
+        == [result.mask.stamp_ns for result in results if result.mask]
+    )
     bridge = CvBridge()
     for image, info, result in zip(rig.got.depth, rig.got.depth_info, results, strict=True):
-        assert (image.encoding, image.header.frame_id, image.header) == ("32FC1", MOUNTING.camera_frame, info.header)
-        np.testing.assert_allclose(bridge.imgmsg_to_cv2(image, "passthrough"), result.depth.values, rtol=1e-5)
-        assert (info.width, info.height, info.k[0], info.p[2]) == (416, 128, result.depth.intrinsics.fx, result.depth.intrinsics.cx)
+        assert (image.encoding, image.header.frame_id, image.header) == (
+            "32FC1",
+            MOUNTING.camera_frame,
+            info.header,
+        )
+        np.testing.assert_allclose(
+            bridge.imgmsg_to_cv2(image, "passthrough"), result.depth.values, rtol=1e-5
+        )
+        assert (info.width, info.height, info.k[0], info.p[2]) == (
+            416,
+            128,
+            result.depth.intrinsics.fx,
+            result.depth.intrinsics.cx,
+        )
     for image, result in zip(rig.got.mask, results[4:], strict=True):
         assert (image.encoding, image.width, image.height) == ("mono8", 416, 128)
-        np.testing.assert_allclose(bridge.imgmsg_to_cv2(image, "passthrough"), result.mask.values * 255, atol=1)
+        np.testing.assert_allclose(
+            bridge.imgmsg_to_cv2(image, "passthrough"), result.mask.values * 255, atol=1
+        )
 
 
 def test_depth_is_not_computed_while_nobody_listens(rig, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     process = MonocularOdometry.process
-    monkeypatch.setattr(MonocularOdometry, "process", lambda self, *arguments: asked.append(arguments[3:]) or process(self, *arguments))
+    monkeypatch.setattr(
+        MonocularOdometry,
+        "process",
+        lambda self, *arguments: asked.append(arguments[3:]) or process(self, *arguments),
+    )
     rig.start()
     rig.send(0)
     rig.spinner.until(lambda: asked)
@@ -137,14 +178,18 @@ def test_base_frame_that_is_the_camera_frame_needs_no_tf(rig) -> None:
     for index in range(5):
         rig.send(index)
     rig.spinner.until(lambda: len(rig.got.odom) == 5)
-    np.testing.assert_allclose(pose_of(rig.got.odom[-1]), rig.expected(5)[-1].motions[-1].start_from_camera, atol=1e-9)
+    np.testing.assert_allclose(
+        pose_of(rig.got.odom[-1]), rig.expected(5)[-1].motions[-1].start_from_camera, atol=1e-9
+    )
 
 
 def test_camera_info_is_waited_for_by_name(rig) -> None:
     rig.start()
     rig.send(0, info=False)
     rig.wait_for_state("waiting_camera_info")
-    assert rig.status()["reason"] == "no camera_info: /camera_info has a publisher, but nothing comes"
+    assert (
+        rig.status()["reason"] == "no camera_info: /camera_info has a publisher, but nothing comes"
+    )
     rig.info.publish(CameraInfo(width=424, height=136))
     rig.spinner.until(lambda: "K and P are zero" in rig.node.state.reason)
     for index in range(1, 5):
@@ -165,18 +210,24 @@ def test_compressed_images_beside_the_image_topic(rig) -> None:
     assert rig.node._active.inputs.image.topic == "/image/compressed"
     publisher = rig.camera.create_publisher(CompressedImage, "image/compressed", 50)
     rig.spinner.until(lambda: publisher.get_subscription_count() == 1)
-    for index, shot in enumerate(Drive(rig.drive.sequence, MOUNTING, stop=6, compressed=True).shots()):
+    for index, shot in enumerate(
+        DriveMessages(rig.drive.sequence, MOUNTING, stop=6, compressed=True).shots()
+    ):
         shot.stamp(START_NS + index * 100_000_000)
         rig.info.publish(shot.camera_info)
         publisher.publish(shot.image)
     rig.spinner.until(lambda: len(rig.got.odom) == 6)
-    expected = frames.base_pose(MOUNTING.base_from_camera(), rig.expected(6)[-1].motions[-1].start_from_camera)
+    expected = frames.base_pose(
+        MOUNTING.base_from_camera(), rig.expected(6)[-1].motions[-1].start_from_camera
+    )
     np.testing.assert_allclose(pose_of(rig.got.odom[-1]), expected, atol=1e-9)
 
 
 def test_two_cameras_in_one_process_keep_apart(rig) -> None:
     rig.start()
-    other = OdometryNode(namespace="rear", parameter_overrides=[Parameter("model.path", value=str(rig.model_path))])
+    other = OdometryNode(
+        namespace="rear", parameter_overrides=[Parameter("model.path", value=str(rig.model_path))]
+    )
     other.autostart()
     rig.spinner.add(other)
     for index in range(6):
@@ -203,7 +254,11 @@ def test_unusable_frames_are_refused_counted_and_survived(rig) -> None:
     status = rig.status()
     for name in ("encoding", "step", "length", "equal_stamp", "older_stamp", "zero_stamp"):
         assert status.get(f"refused_{name}") == "1", status
-    assert (status["frames_received"], status["frames_processed"], status["frames_published"]) == ("13", "7", "7")
+    assert (status["frames_received"], status["frames_processed"], status["frames_published"]) == (
+        "13",
+        "7",
+        "7",
+    )
 
 
 def test_images_that_do_not_fit_their_camera_info_are_refused(rig) -> None:
@@ -240,7 +295,9 @@ def test_reset_starts_at_the_origin_and_drops_what_was_in_work(rig) -> None:
     rig.spinner.until(lambda: len(rig.got.odom) == 8)
     pipeline = rig.node._pipeline
     infer = pipeline._infer
-    pipeline._infer = lambda *arguments: (infer(*arguments), pipeline.reset())[0]  # a reset comes while a frame is in work
+    pipeline._infer = lambda *arguments: (infer(*arguments), pipeline.reset())[
+        0
+    ]  # a reset comes while a frame is in work
     rig.send(8)
     rig.spinner.until(lambda: rig.count("frames_stale") == 1)
     pipeline._infer = infer
@@ -287,14 +344,22 @@ def test_status_says_what_runs(rig, model_path: Path) -> None:
         rig.send(index)
     rig.spinner.until(lambda: rig.status()["state"] == "tracking")
     status = rig.status()
-    assert (status["device"], status["model"], status["is_metric"]) == ("cpu", model_path.name, "false")
+    assert (status["device"], status["model"], status["is_metric"]) == (
+        "cpu",
+        model_path.name,
+        "false",
+    )
     assert len(status["model_sha256"]) == 64
     assert status["image_qos"] == "reliable"
 
 
 def set_parameters(rig, **values: object) -> list:
     client = rig.listener.create_client(SetParameters, "/sfm_odometry/set_parameters")
-    request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+    request = SetParameters.Request(
+        parameters=[
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
+        ]
+    )
     return rig.spinner.call(client, request).results
 
 
@@ -323,19 +388,23 @@ def test_bad_parameters_refuse_the_start(ros: None, name: str, value: object, wo
 
 def change(rig, transition: int) -> bool:
     request = ChangeState.Request(transition=Transition(id=transition))
-    return rig.spinner.call(rig.listener.create_client(ChangeState, "/sfm_odometry/change_state"), request).success
+    return rig.spinner.call(
+        rig.listener.create_client(ChangeState, "/sfm_odometry/change_state"), request
+    ).success
 
 
 def lifecycle_state(rig) -> int:
-    return rig.spinner.call(rig.listener.create_client(GetState, "/sfm_odometry/get_state"), GetState.Request()).current_state.id
+    return rig.spinner.call(
+        rig.listener.create_client(GetState, "/sfm_odometry/get_state"), GetState.Request()
+    ).current_state.id
 
 
 def test_a_lifecycle_manager_can_drive_it_round_and_round(rig) -> None:
     rig.start(autostart=False)
-    assert lifecycle_state(rig) == State.PRIMARY_STATE_UNCONFIGURED
+    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_UNCONFIGURED
     for round_number in range(2):
         assert change(rig, Transition.TRANSITION_CONFIGURE)
-        assert lifecycle_state(rig) == State.PRIMARY_STATE_INACTIVE
+        assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_INACTIVE
         assert rig.node.state.name == "inactive"
         assert change(rig, Transition.TRANSITION_ACTIVATE)
         rig.wait_until_connected()
@@ -347,7 +416,7 @@ def test_a_lifecycle_manager_can_drive_it_round_and_round(rig) -> None:
         assert change(rig, Transition.TRANSITION_CLEANUP)
         rig.spinner.until(lambda: rig.listener.count_publishers("odom") == 0)
     assert change(rig, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
-    assert lifecycle_state(rig) == State.PRIMARY_STATE_FINALIZED
+    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_FINALIZED
 
 
 def test_a_bad_model_fails_configure_and_a_good_one_mends_it(rig, tmp_path: Path) -> None:
@@ -355,7 +424,7 @@ def test_a_bad_model_fails_configure_and_a_good_one_mends_it(rig, tmp_path: Path
     bad.write_bytes(rig.model_path.read_bytes()[:1000])
     rig.start(autostart=False, **{"model.path": str(bad)})
     assert not change(rig, Transition.TRANSITION_CONFIGURE)
-    assert lifecycle_state(rig) == State.PRIMARY_STATE_UNCONFIGURED
+    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_UNCONFIGURED
     assert str(bad) in rig.node.state.reason
     assert set_parameters(rig, **{"model.path": str(rig.model_path)})[0].successful
     assert change(rig, Transition.TRANSITION_CONFIGURE)

@@ -1,4 +1,5 @@
-"""Too much, too little, and nothing that makes sense: full queues, frames that never came, floods of warnings, a depth of NaN."""
+"""Too much, too little, and nothing that makes sense: full queues, frames that never came,
+floods of warnings, a depth of NaN."""
 
 import threading
 from pathlib import Path
@@ -19,7 +20,9 @@ STEP_NS = 100_000_000
 def drive(rig, indices: range, count: int) -> None:
     for index in indices:
         rig.send(index)
-    rig.spinner.until(lambda: len(rig.got.odom) == count, f"{count} odometry messages, are {len(rig.got.odom)}")
+    rig.spinner.until(
+        lambda: len(rig.got.odom) == count, f"{count} odometry messages, are {len(rig.got.odom)}"
+    )
 
 
 def test_a_full_queue_drops_its_oldest_frames_and_counts_them(rig) -> None:
@@ -36,7 +39,9 @@ def test_a_full_queue_drops_its_oldest_frames_and_counts_them(rig) -> None:
     assert rig.count("dropped_slow") == rig.count("frames_dropped") == 5
     go_on.set()
     rig.spinner.until(lambda: rig.count("frames_processed") == 4)
-    assert pipeline._odometry._window.stamps_ns == [START_NS + index * STEP_NS for index in (0, 6, 7, 8)]
+    assert pipeline._odometry._window.stamps_ns == [
+        START_NS + index * STEP_NS for index in (0, 6, 7, 8)
+    ]
     drive(rig, range(9, 11), 6)
     assert rig.status()["dropped_slow"] == "5"
 
@@ -55,7 +60,11 @@ def test_an_unknown_encoding_is_named_with_what_is_accepted(rig) -> None:
     rig.start()
     drive(rig, range(5), 5)
     rig.send(5, encoding="64FC9")
-    rig.spinner.until(lambda: rig.logged("frame refused: encoding '64FC9' is not accepted, only " + ", ".join(ACCEPTED_ENCODINGS)))
+    rig.spinner.until(
+        lambda: rig.logged(
+            "frame refused: encoding '64FC9' is not accepted, only " + ", ".join(ACCEPTED_ENCODINGS)
+        )
+    )
     drive(rig, range(6, 8), 7)
 
 
@@ -66,7 +75,9 @@ def test_a_flood_of_bad_frames_is_one_line_of_each_kind_in_the_log(rig) -> None:
         rig.send(index, step=3)
     rig.spinner.until(lambda: rig.count("frames_refused") == 200, "200 refusals")
     refusals = [line for line in rig.whole_log() if "frame refused" in line]
-    assert any("encoding '64FC9'" in line for line in refusals) and any("step is 3 bytes" in line for line in refusals)
+    assert any("encoding '64FC9'" in line for line in refusals) and any(
+        "step is 3 bytes" in line for line in refusals
+    )
     assert len(refusals) <= 6  # two kinds, again every five seconds
 
 
@@ -92,7 +103,9 @@ def blind_model(model_path: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_depth_of_nan_is_unknown_depth_and_leaves_the_odometry_finite(rig, blind_model: Path) -> None:
+def test_a_depth_of_nan_is_unknown_depth_and_leaves_the_odometry_finite(
+    rig, blind_model: Path
+) -> None:
     depth: list[Image] = rig.listen(Image, "depth/image_rect", "depth")
     rig.start(**{"model.path": str(blind_model)})
     rig.spinner.until(lambda: rig.node._pipeline._outputs.depth.wanted)
@@ -100,6 +113,11 @@ def test_a_depth_of_nan_is_unknown_depth_and_leaves_the_odometry_finite(rig, bli
     rig.spinner.until(lambda: len(depth) == 7)
     assert all(np.isnan(CvBridge().imgmsg_to_cv2(image, "passthrough")).all() for image in depth)
     for message in rig.got.odom:
-        assert np.isfinite(message.pose.covariance).all() and np.isfinite(message.twist.covariance).all()
-        assert np.isfinite(message.pose.pose.position.x) and np.isfinite(message.twist.twist.linear.x)
+        assert (
+            np.isfinite(message.pose.covariance).all()
+            and np.isfinite(message.twist.covariance).all()
+        )
+        assert np.isfinite(message.pose.pose.position.x) and np.isfinite(
+            message.twist.twist.linear.x
+        )
     assert rig.count("frames_unrefined") > 0

@@ -53,27 +53,44 @@ def test_nonsense_is_refused_with_name_value_and_expectation(values: dict, words
 
 def test_base_from_camera_as_numbers() -> None:
     assert NodeParameters().fixed_base_from_camera() is None
-    pose = NodeParameters(camera_base_from_camera=(1, 2, 3, -0.5, 0.5, -0.5, 0.5)).fixed_base_from_camera()
-    np.testing.assert_allclose(pose, [[0, 0, 1, 1], [-1, 0, 0, 2], [0, -1, 0, 3], [0, 0, 0, 1]], atol=1e-12)
+    pose = NodeParameters(
+        camera_base_from_camera=(1, 2, 3, -0.5, 0.5, -0.5, 0.5)
+    ).fixed_base_from_camera()
+    np.testing.assert_allclose(
+        pose, [[0, 0, 1, 1], [-1, 0, 0, 2], [0, -1, 0, 3], [0, 0, 0, 1]], atol=1e-12
+    )
 
 
 def test_live_parameters_change_any_time_the_others_only_unconfigured() -> None:
     current = NodeParameters()
-    assert changed(current, [Parameter("publish_tf", value=False)], configured=True).publish_tf is False
-    assert changed(current, [Parameter("odom_frame", value="world")], configured=False).odom_frame == "world"
-    with pytest.raises(InputError, match="odom_frame can be changed only while the node is unconfigured"):
+    assert (
+        changed(current, [Parameter("publish_tf", value=False)], configured=True).publish_tf
+        is False
+    )
+    assert (
+        changed(current, [Parameter("odom_frame", value="world")], configured=False).odom_frame
+        == "world"
+    )
+    with pytest.raises(
+        InputError, match="odom_frame can be changed only while the node is unconfigured"
+    ):
         changed(current, [Parameter("odom_frame", value="world")], configured=True)
     with pytest.raises(InputError, match=r"diagnostics.period must be from 0.05 to 60, got -1"):
         changed(current, [Parameter("diagnostics.period", value=-1.0)], configured=True)
     assert changed(current, [Parameter("use_sim_time", value=True)], configured=True) == current
 
 
-def test_parameter_file_names_every_parameter_with_its_default(request: pytest.FixtureRequest) -> None:
+def test_parameter_file_names_every_parameter_with_its_default(
+    request: pytest.FixtureRequest,
+) -> None:
     file = request.config.rootpath / "config" / "sfm_odometry.yaml"
     given = yaml.safe_load(file.read_text())["/**"]["ros__parameters"]
     flat = {f"{group}.{name}" if isinstance(value, dict) else group: inner
             for group, value in given.items() for name, inner in (value.items() if isinstance(value, dict) else [("", value)])}  # fmt: skip
-    defaults = {ros_name(item): list(item.default) if isinstance(item.default, tuple) else item.default for item in fields(NodeParameters)}
+    defaults = {
+        ros_name(item): list(item.default) if isinstance(item.default, tuple) else item.default
+        for item in fields(NodeParameters)
+    }
     assert flat == defaults
 
 
@@ -88,7 +105,9 @@ def test_every_number_with_limits_says_so_to_ros(ros: None) -> None:
         descriptor = node.describe_parameter(ros_name(item))
         assert descriptor.description == item.metadata["description"]
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
-        assert [(limits.from_value, limits.to_value) for limits in ranges] == ([item.metadata["span"]] if item.metadata["span"] else [])
+        assert [(limits.from_value, limits.to_value) for limits in ranges] == (
+            [item.metadata["span"]] if item.metadata["span"] else []
+        )
     node.destroy_node()
 
 
@@ -101,10 +120,18 @@ def test_what_ros2_param_dump_writes_for_no_pose_is_taken_for_none(ros: None) ->
     node.destroy_node()
 
 
-def test_a_given_parameter_that_nobody_reads_is_named(ros: None, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_given_parameter_that_nobody_reads_is_named(
+    ros: None, capfd: pytest.CaptureFixture[str]
+) -> None:
     known = {"use_sim_time": False, "min_depth": 0.5, "qos_overrides./odom.publisher.depth": 3}
-    for given, words in ((known, []), ({**known, "min_dept": 1.0, "scale": 2.0}, ["does not have are ignored: min_dept, scale"])):
-        node = Node("given", parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
+    for given, words in (
+        (known, []),
+        ({**known, "min_dept": 1.0, "scale": 2.0}, ["does not have are ignored: min_dept, scale"]),
+    ):
+        node = Node(
+            "given",
+            parameter_overrides=[Parameter(name, value=value) for name, value in given.items()],
+        )
         assert declare(node).min_depth == 0.5
         node.destroy_node()
         lines = [line for line in capfd.readouterr().err.splitlines() if "ignored" in line]

@@ -15,7 +15,10 @@ def test_millimetres_round_saturate_and_keep_zero_for_unknown() -> None:
 
 
 def test_grey_levels() -> None:
-    np.testing.assert_array_equal(grey_levels(np.array([[0.0, 0.5, 1.0, 1.5, -1.0, np.nan]], np.float32)), [[0, 128, 255, 255, 0, 0]])
+    np.testing.assert_array_equal(
+        grey_levels(np.array([[0.0, 0.5, 1.0, 1.5, -1.0, np.nan]], np.float32)),
+        [[0, 128, 255, 255, 0, 0]],
+    )
 
 
 @pytest.mark.parametrize(("depth_m", "channel"), [(0.5, 2), (2.2, 2), (79.0, 0)])

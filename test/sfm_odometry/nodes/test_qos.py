@@ -12,9 +12,13 @@ from sfm_odometry.nodes.qos import FollowingSubscription
 def test_auto_subscribes_as_the_publisher_offers(spinner, offer: str) -> None:
     node = spinner.add(rclpy.create_node("following"))
     received: list[str] = []
-    subscription = FollowingSubscription(node, String, "topic", lambda message: received.append(message.data), "auto")
+    subscription = FollowingSubscription(
+        node, String, "topic", lambda message: received.append(message.data), "auto"
+    )
     assert subscription.reliability == ""
-    publisher = node.create_publisher(String, "topic", QoSProfile(depth=5, reliability=ReliabilityPolicy[offer.upper()]))
+    publisher = node.create_publisher(
+        String, "topic", QoSProfile(depth=5, reliability=ReliabilityPolicy[offer.upper()])
+    )
 
     def followed() -> bool:
         subscription.update()
@@ -29,8 +33,12 @@ def test_auto_follows_a_publisher_that_comes_back_otherwise(spinner) -> None:
     node = spinner.add(rclpy.create_node("following"))
     subscription = FollowingSubscription(node, String, "topic", lambda message: None, "auto")
     for offer in ("reliable", "best_effort", "reliable"):
-        publisher = node.create_publisher(String, "topic", QoSProfile(depth=5, reliability=ReliabilityPolicy[offer.upper()]))
-        spinner.until(lambda wanted=offer: subscription.update() or subscription.reliability == wanted)
+        publisher = node.create_publisher(
+            String, "topic", QoSProfile(depth=5, reliability=ReliabilityPolicy[offer.upper()])
+        )
+        spinner.until(
+            lambda wanted=offer: subscription.update() or subscription.reliability == wanted
+        )
         node.destroy_publisher(publisher)
         spinner.until(lambda: node.count_publishers(subscription.topic) == 0)
         subscription.update()

@@ -1,4 +1,5 @@
-"""Random images and camera_info over topics: the node goes on, and no number that it sends is not finite."""
+"""Random images and camera_info over topics: the node goes on, and no number that it sends is
+not finite."""
 
 import math
 from pathlib import Path
@@ -19,8 +20,16 @@ from sfm_odometry.networks.pose_net import PoseNetConfig
 from sfm_odometry.nodes.conversions import byte_array, ns_to_stamp
 
 START_NS = 1_700_000_000_000_000_000
-ACCOUNTED = ("frames_processed", "frames_refused", "frames_dropped", "frames_stale", "inference_errors")
-ODD_NUMBERS = st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -1.0, 1.0, 30.0, 300.0, 3e6, 1e18, 1e300, -1e300, 1e-300])
+ACCOUNTED = (
+    "frames_processed",
+    "frames_refused",
+    "frames_dropped",
+    "frames_stale",
+    "inference_errors",
+)
+ODD_NUMBERS = st.sampled_from(
+    [math.nan, math.inf, -math.inf, 0.0, -1.0, 1.0, 30.0, 300.0, 3e6, 1e18, 1e300, -1e300, 1e-300]
+)
 FOCAL_LENGTHS = st.one_of(st.sampled_from([0.5, 250.0, 300.0, 3e6]), ODD_NUMBERS)
 
 
@@ -28,9 +37,27 @@ FOCAL_LENGTHS = st.one_of(st.sampled_from([0.5, 250.0, 300.0, 3e6]), ODD_NUMBERS
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of 64 x 32 pixels that takes a millisecond."""
     torch.manual_seed(2)
-    pose = PoseNetConfig(3, 5, (4, 8, 8, 8, 8), pose_widths=(8,), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3, 3, 3, 3, 3))
+    pose = PoseNetConfig(
+        3,
+        5,
+        (4, 8, 8, 8, 8),
+        pose_widths=(8,),
+        mask_widths=(8, 8, 8, 4, 4),
+        mask_kernels=(3, 3, 3, 3, 3),
+    )
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    save_model(path, Model(ModelConfig(width=64, height=32, depth=DepthNetConfig(3, (4, 8), (3, 3), (8, 4), scales=2), pose=pose)), {})
+    save_model(
+        path,
+        Model(
+            ModelConfig(
+                width=64,
+                height=32,
+                depth=DepthNetConfig(3, (4, 8), (3, 3), (8, 4), scales=2),
+                pose=pose,
+            )
+        ),
+        {},
+    )
     return path
 
 
@@ -48,14 +75,22 @@ def calibrations(draw: st.DrawFn) -> CameraInfo | None:
 CHANGES = st.one_of(
     st.just({}),
     st.just({}),
-    st.builds(lambda value: {"encoding": value}, st.sampled_from(["mono8", "bgr8", "bayer_rggb8", "mono16", "64FC9", "", "ä" * 100])),
+    st.builds(
+        lambda value: {"encoding": value},
+        st.sampled_from(["mono8", "bgr8", "bayer_rggb8", "mono16", "64FC9", "", "ä" * 100]),
+    ),
     st.builds(lambda value: {"step": value}, st.sampled_from([0, 1, 1271, 1273, 2**32 - 1])),
     st.builds(lambda value: {"width": value}, st.sampled_from([0, 1, 7, 423, 425, 2**32 - 1])),
     st.builds(lambda value: {"height": value}, st.sampled_from([0, 1, 135, 137, 2**32 - 1])),
     st.builds(lambda value: {"is_bigendian": value}, st.sampled_from([1, 255])),
-    st.builds(lambda value: {"data": byte_array(bytes(value))}, st.sampled_from([0, 1, 172991, 172993])),
+    st.builds(
+        lambda value: {"data": byte_array(bytes(value))}, st.sampled_from([0, 1, 172991, 172993])
+    ),
 )
-OFFSETS_NS = st.sampled_from([0] * 6 + [1, -100_000_000, -50_000_000, 2_000_000_000, -20_000_000_000, 10**18, -(10**18), -(10**19)])
+OFFSETS_NS = st.sampled_from(
+    [0] * 6
+    + [1, -100_000_000, -50_000_000, 2_000_000_000, -20_000_000_000, 10**18, -(10**18), -(10**19)]
+)
 GOOD_FRAMES = st.sampled_from([0, 0, 0, 0, 0, 6])
 
 
@@ -68,7 +103,8 @@ class Feed:
         rig.listen_to_images()
 
     def send(self, changes: dict, info: CameraInfo | None, offset_ns: int) -> None:
-        """One image and its camera_info; a calibration that is refused is followed by the good one, for which the image waits."""
+        """One image and its camera_info; a calibration that is refused is followed by the good
+        one, for which the image waits."""
         self.stamp_ns += 100_000_000
         stamp_ns = max(-(2**31) * 10**9, min(self.stamp_ns + offset_ns, 2**31 * 10**9 - 1))
         rig, own = self.rig, self.rig.shots[self.sent % len(self.rig.shots)].camera_info
@@ -78,7 +114,10 @@ class Feed:
         rig.send(self.sent, stamp_ns, info=False, **changes)
         self.sent += 1
         rig.spinner.until(lambda: rig.count("frames_received") == self.sent)
-        rig.spinner.until(lambda: self.settled or rig.node._active.inputs.calibration is None, "the frame to be dealt with")
+        rig.spinner.until(
+            lambda: self.settled or rig.node._active.inputs.calibration is None,
+            "the frame to be dealt with",
+        )
         while not self.settled:
             rig.info.publish(own)
             rig.spinner.until(lambda: self.settled or rig.node._active.inputs.calibration is None)
@@ -88,12 +127,22 @@ class Feed:
         return sum(map(self.rig.count, ACCOUNTED)) == self.sent
 
 
-def test_random_messages_are_survived_and_nothing_goes_out_that_is_not_finite(rig, small_model: Path) -> None:
+def test_random_messages_are_survived_and_nothing_goes_out_that_is_not_finite(
+    rig, small_model: Path
+) -> None:
     feed = Feed(rig)
     rig.start(**{"model.path": str(small_model), "diagnostics.period": 0.5})
-    rig.spinner.until(lambda: rig.node._pipeline._outputs.depth.wanted and rig.node._pipeline._outputs.mask.wanted)
+    rig.spinner.until(
+        lambda: rig.node._pipeline._outputs.depth.wanted and rig.node._pipeline._outputs.mask.wanted
+    )
 
-    @settings(max_examples=500, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=500,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(CHANGES, calibrations(), OFFSETS_NS, GOOD_FRAMES)
     def send(changes: dict, info: CameraInfo | None, offset_ns: int, good_frames: int) -> None:
         feed.send(changes, info, offset_ns)
@@ -114,14 +163,26 @@ def test_random_messages_are_survived_and_nothing_goes_out_that_is_not_finite(ri
 def check_finite(rig, clouds: list[PointCloud2]) -> None:
     for message in rig.got.odom:
         twist, pose = message.twist.twist, message.pose.pose
-        numbers = [getattr(vector, axis) for vector in (pose.position, twist.linear, twist.angular) for axis in "xyz"]
+        numbers = [
+            getattr(vector, axis)
+            for vector in (pose.position, twist.linear, twist.angular)
+            for axis in "xyz"
+        ]
         assert np.isfinite([*numbers, *message.pose.covariance, *message.twist.covariance]).all()
-        assert abs(np.linalg.norm([getattr(pose.orientation, axis) for axis in "xyzw"]) - 1.0) < 1e-9
-    for transform in (transform.transform for message in rig.got.tf for transform in message.transforms):
+        assert (
+            abs(np.linalg.norm([getattr(pose.orientation, axis) for axis in "xyzw"]) - 1.0) < 1e-9
+        )
+    for transform in (
+        transform.transform for message in rig.got.tf for transform in message.transforms
+    ):
         assert np.isfinite([getattr(transform.translation, axis) for axis in "xyz"]).all()
-        assert abs(np.linalg.norm([getattr(transform.rotation, axis) for axis in "xyzw"]) - 1.0) < 1e-9
+        assert (
+            abs(np.linalg.norm([getattr(transform.rotation, axis) for axis in "xyzw"]) - 1.0) < 1e-9
+        )
     for image in rig.got.depth:
-        assert not np.isinf(CvBridge().imgmsg_to_cv2(image, "passthrough")).any()  # NaN is what unknown depth is
+        assert not np.isinf(
+            CvBridge().imgmsg_to_cv2(image, "passthrough")
+        ).any()  # NaN is what unknown depth is
     for info in (*rig.got.depth_info, *rig.got.mask_info):
         assert np.isfinite([*info.k, *info.p]).all() and info.k[0] > 0
     for cloud in clouds:

@@ -16,7 +16,9 @@ def passed(rate_hz: float, stamps_ns: list[int]) -> list[int]:
 @pytest.mark.parametrize("camera_hz", [10.0, 13.3, 25.0, 29.97, 30.0, 60.0])
 def test_the_mean_rate_is_kept_with_jitter(camera_hz: float) -> None:
     jitter_ns = np.random.default_rng(1).uniform(-4e6, 4e6, 600)
-    stamps = [START_NS + round(index * 1e9 / camera_hz + jitter) for index, jitter in enumerate(jitter_ns)]
+    stamps = [
+        START_NS + round(index * 1e9 / camera_hz + jitter) for index, jitter in enumerate(jitter_ns)
+    ]
     kept = passed(10.0, stamps)
     rate = (len(kept) - 1) / (kept[-1] - kept[0]) * 1e9
     assert rate == pytest.approx(10.0, rel=0.03)
@@ -37,6 +39,12 @@ def test_a_pause_is_not_made_up_for() -> None:
 def test_equal_and_older_stamps_pass_and_a_clock_jump_starts_anew() -> None:
     limit = RateLimit()
     assert limit.passes(START_NS, 10.0)
-    assert limit.passes(START_NS, 10.0) and limit.passes(START_NS - 1, 10.0) and limit.passes(0, 10.0)
+    assert (
+        limit.passes(START_NS, 10.0) and limit.passes(START_NS - 1, 10.0) and limit.passes(0, 10.0)
+    )
     back_ns = START_NS - 5_000_000_000
-    assert [limit.passes(back_ns + step, 10.0) for step in (0, 30_000_000, 100_000_000)] == [True, False, True]
+    assert [limit.passes(back_ns + step, 10.0) for step in (0, 30_000_000, 100_000_000)] == [
+        True,
+        False,
+        True,
+    ]

@@ -1,4 +1,5 @@
-"""Metric scale over topics: wheel odometry and twists in, scale, sigma and is_metric in the status, the scaled pose out."""
+"""Metric scale over topics: wheel odometry and twists in, scale, sigma and is_metric in the
+status, the scaled pose out."""
 
 import numpy as np
 import pytest
@@ -28,8 +29,14 @@ def unscaled(rig, count: int) -> list[FrameMotion]:
     """What the core makes of the frames without a scale; the drive's shots come over and over."""
     odometry = MonocularOdometry(Estimator.from_file(rig.model_path, "cpu"))
     bridge = CvBridge()
-    images = [bridge.imgmsg_to_cv2(rig.shots[index % len(rig.shots)].image, "rgb8") for index in range(count)]
-    results = [odometry.process(image, rig.drive.sequence.intrinsics, START_NS + index * STEP_NS) for index, image in enumerate(images)]
+    images = [
+        bridge.imgmsg_to_cv2(rig.shots[index % len(rig.shots)].image, "rgb8")
+        for index in range(count)
+    ]
+    results = [
+        odometry.process(image, rig.drive.sequence.intrinsics, START_NS + index * STEP_NS)
+        for index, image in enumerate(images)
+    ]
     return [motion for result in results for motion in result.motions]
 
 
@@ -42,10 +49,13 @@ def message_of(mode: str, stamp_ns: int, speed: float) -> Odometry | TwistStampe
 
 
 def send_speeds(rig, mode: str, motions: list[FrameMotion], factor: float) -> None:
-    """The speed over each step as long as the camera's own times the factor, read three times a step."""
+    """The speed over each step as long as the camera's own times the factor, read three times a
+    step."""
     kind, topic = TYPES[mode]
     publisher = rig.camera.create_publisher(kind, topic, 200)
-    rig.spinner.until(lambda: publisher.get_subscription_count() == 1, f"the subscription of {topic}")
+    rig.spinner.until(
+        lambda: publisher.get_subscription_count() == 1, f"the subscription of {topic}"
+    )
     for motion in motions[1:]:
         speed = factor * float(np.linalg.norm(motion.previous_from_current[:3, 3])) / 0.1
         for before_ns in (STEP_NS - 1_000_000, STEP_NS // 2, 1_000_000):
@@ -65,12 +75,18 @@ def test_wheels_make_the_odometry_metric(rig, mode: str) -> None:
     rig.spinner.until(lambda: len(rig.got.odom) == COUNT, "odometry of every frame")
     rig.spinner.until(lambda: rig.status()["is_metric"] == "true", "a metric scale")
     status = rig.status()
-    assert (status["scale_source"], status["scale_reason"], status["speed_topic"]) == (mode, "", "/" + TYPES[mode][1])
+    assert (status["scale_source"], status["scale_reason"], status["speed_topic"]) == (
+        mode,
+        "",
+        "/" + TYPES[mode][1],
+    )
     assert float(status["scale"]) == pytest.approx(factor, rel=0.03)
     assert 0.0 < float(status["scale_sigma"]) < 0.1 * factor
     twist = rig.got.odom[-1].twist.twist
     speed = np.linalg.norm([twist.linear.x, twist.linear.y, twist.linear.z])
-    of_base = adjoint(MOUNTING.base_from_camera()) @ (motions[-1].twist * [factor, factor, factor, 1.0, 1.0, 1.0])
+    of_base = adjoint(MOUNTING.base_from_camera()) @ (
+        motions[-1].twist * [factor, factor, factor, 1.0, 1.0, 1.0]
+    )
     assert speed == pytest.approx(np.linalg.norm(of_base[:3]), rel=0.03)
     rig.spinner.until(lambda: rig.logged(f"scale: metric, by {mode}: "), "the line that says so")
 
@@ -81,11 +97,15 @@ def test_a_change_of_what_lengths_mean_is_logged_once(rig, monkeypatch: pytest.M
     rig.spinner.until(lambda: rig.logged(line), "the line that says so")
     reporter = rig.node._reporter
     for metric in (True, False, True):  # just said: the wavering of the next seconds is not
-        reporter.note_scale(ScaleEstimate(0.85, 0.1, metric, "fixed", "" if metric else "nobody knows"))
+        reporter.note_scale(
+            ScaleEstimate(0.85, 0.1, metric, "fixed", "" if metric else "nobody knows")
+        )
     assert [said for said in rig.whole_log() if said.startswith("scale: ")] == [line]
     monkeypatch.setattr("sfm_odometry.nodes.diagnostics.METRIC_LINE_EVERY_S", 0.0)
     reporter.note_scale(ScaleEstimate(0.85, 0.1, False, "fixed", "nobody knows"))
-    rig.spinner.until(lambda: rig.logged("scale: not metric: nobody knows"), "the line that says so")
+    rig.spinner.until(
+        lambda: rig.logged("scale: not metric: nobody knows"), "the line that says so"
+    )
 
 
 def test_speeds_without_stamp_or_not_finite_are_refused(rig) -> None:
@@ -95,12 +115,17 @@ def test_speeds_without_stamp_or_not_finite_are_refused(rig) -> None:
     publisher.publish(message_of("twist", 0, 1.0))
     publisher.publish(message_of("twist", START_NS, float("nan")))
     publisher.publish(message_of("twist", START_NS, 1.0))
-    rig.spinner.until(lambda: rig.count("speeds_refused") == 2 and rig.count("speeds_received") == 1, "two refusals")
+    rig.spinner.until(
+        lambda: rig.count("speeds_refused") == 2 and rig.count("speeds_received") == 1,
+        "two refusals",
+    )
 
 
 def test_speeds_are_listened_to_in_their_mode_alone(rig) -> None:
     rig.start()
-    assert rig.listener.count_subscribers("wheel_odom") == rig.listener.count_subscribers("twist") == 0
+    assert (
+        rig.listener.count_subscribers("wheel_odom") == rig.listener.count_subscribers("twist") == 0
+    )
     status = rig.status()
     assert (status["scale_source"], status["is_metric"], status["scale"]) == ("none", "false", "1")
     assert "speed_topic" not in status
@@ -109,11 +134,18 @@ def test_speeds_are_listened_to_in_their_mode_alone(rig) -> None:
 def test_a_fixed_scale_is_in_the_status(rig) -> None:
     rig.start(**{"scale.mode": "fixed", "scale.value": 0.85})
     status = rig.status()
-    assert (status["scale_source"], status["is_metric"], status["scale"], status["scale_sigma"]) == ("fixed", "true", "0.85", "0.085")
+    assert (
+        status["scale_source"],
+        status["is_metric"],
+        status["scale"],
+        status["scale_sigma"],
+    ) == ("fixed", "true", "0.85", "0.085")
 
 
 def test_the_height_of_the_camera_must_be_given(ros) -> None:
-    with pytest.raises(InputError, match=r"scale.camera_height must be given, in metres over the ground"):
+    with pytest.raises(
+        InputError, match=r"scale.camera_height must be given, in metres over the ground"
+    ):
         OdometryNode(parameter_overrides=[Parameter("scale.mode", value="camera_height")])
 
 
@@ -132,5 +164,7 @@ def test_turning_swings_a_camera_on_its_lever_arm() -> None:
     base_from_camera = np.eye(4)
     base_from_camera[:3, 3] = [1.0, 0.0, 1.5]
     turning = StampedTwist(0, np.array([3.0, 0.0, 0.0]), np.array([0.0, 0.0, 4.0]))
-    assert turning.speed_at(base_from_camera) == pytest.approx(5.0)  # 4 to the side, at the end of 1 m
+    assert turning.speed_at(base_from_camera) == pytest.approx(
+        5.0
+    )  # 4 to the side, at the end of 1 m
     assert turning.speed_at(np.eye(4)) == pytest.approx(3.0)

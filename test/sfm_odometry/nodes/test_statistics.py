@@ -35,7 +35,11 @@ def test_measures_start_anew_with_each_report_and_counters_go_on() -> None:
     statistics.measure(total_ms=4.0, latency_ms=1.0)
     statistics.measure(total_ms=8.0)
     first, second = statistics.report(), statistics.report()
-    assert (first["total_ms_mean"], first["total_ms_max"], first["latency_ms_mean"]) == ("6.00", "8.00", "1.00")
+    assert (first["total_ms_mean"], first["total_ms_max"], first["latency_ms_mean"]) == (
+        "6.00",
+        "8.00",
+        "1.00",
+    )
     assert (second["total_ms_mean"], second["total_ms_max"]) == ("0.00", "0.00")
     assert first["frames_received"] == second["frames_received"] == "1"
     assert second["refused_encoding"] == "2"
@@ -44,9 +48,21 @@ def test_measures_start_anew_with_each_report_and_counters_go_on() -> None:
 
 
 def test_diagnostics_message() -> None:
-    array = diagnostic_array(Header(frame_id=""), "node: odometry", "camera", DiagnosticStatus.WARN, "lost", {"state": "lost"})
+    array = diagnostic_array(
+        Header(frame_id=""),
+        "node: odometry",
+        "camera",
+        DiagnosticStatus.WARN,
+        "lost",
+        {"state": "lost"},
+    )
     (status,) = array.status
-    assert (status.level, status.name, status.message, status.hardware_id) == (DiagnosticStatus.WARN, "node: odometry", "lost", "camera")
+    assert (status.level, status.name, status.message, status.hardware_id) == (
+        DiagnosticStatus.WARN,
+        "node: odometry",
+        "lost",
+        "camera",
+    )
     assert [(pair.key, pair.value) for pair in status.values] == [("state", "lost")]
 
 

@@ -1,4 +1,5 @@
-"""What can be set or asked for while the node runs: the pose, the rate, patience, trust, and the path that was travelled."""
+"""What can be set or asked for while the node runs: the pose, the rate, patience, trust, and the
+path that was travelled."""
 
 import time
 
@@ -30,7 +31,9 @@ def covariance_of(message) -> np.ndarray:
     return np.reshape(message.pose.covariance, (6, 6))
 
 
-def given(pose: np.ndarray = ELSEWHERE, frame: str = "odom", covariance: np.ndarray = SPREAD) -> PoseWithCovarianceStamped:
+def given(
+    pose: np.ndarray = ELSEWHERE, frame: str = "odom", covariance: np.ndarray = SPREAD
+) -> PoseWithCovarianceStamped:
     message = PoseWithCovarianceStamped()
     message.header.frame_id = frame
     message.pose.pose = frames.pose_message(pose)
@@ -40,7 +43,9 @@ def given(pose: np.ndarray = ELSEWHERE, frame: str = "odom", covariance: np.ndar
 
 def set_pose(rig, message: PoseWithCovarianceStamped, counter: str = "poses_set") -> None:
     publisher = rig.camera.create_publisher(PoseWithCovarianceStamped, "set_pose", 10)
-    rig.spinner.until(lambda: publisher.get_subscription_count() == 1, "the subscription of set_pose")
+    rig.spinner.until(
+        lambda: publisher.get_subscription_count() == 1, "the subscription of set_pose"
+    )
     publisher.publish(message)
     rig.spinner.until(lambda: rig.count(counter) == 1, counter)
 
@@ -55,8 +60,12 @@ def test_a_pose_is_the_cameras_and_back() -> None:
     read = read_pose(given(), "odom")
     base_from_camera = MOUNTING.base_from_camera()
     start_from_camera, covariance = read.of_camera(base_from_camera)
-    np.testing.assert_allclose(frames.base_pose(base_from_camera, start_from_camera), ELSEWHERE, atol=1e-12)
-    np.testing.assert_allclose(frames.base_pose_covariance(base_from_camera, ELSEWHERE, covariance), SPREAD, atol=1e-12)
+    np.testing.assert_allclose(
+        frames.base_pose(base_from_camera, start_from_camera), ELSEWHERE, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        frames.base_pose_covariance(base_from_camera, ELSEWHERE, covariance), SPREAD, atol=1e-12
+    )
 
 
 def test_a_pose_that_is_set_is_gone_on_from(rig) -> None:
@@ -66,9 +75,14 @@ def test_a_pose_that_is_set_is_gone_on_from(rig) -> None:
     drive(rig, range(7, 9), 9)
     before, after = pose_of(rig.got.odom[6]), pose_of(rig.got.odom[7])
     motions = [motion for result in rig.expected(9) for motion in result.motions]
-    unchanged = [frames.base_pose(MOUNTING.base_from_camera(), motion.start_from_camera) for motion in motions]
+    unchanged = [
+        frames.base_pose(MOUNTING.base_from_camera(), motion.start_from_camera)
+        for motion in motions
+    ]
     np.testing.assert_allclose(before, unchanged[6], atol=1e-9)
-    np.testing.assert_allclose(after, ELSEWHERE @ np.linalg.inv(unchanged[6]) @ unchanged[7], atol=1e-9)
+    np.testing.assert_allclose(
+        after, ELSEWHERE @ np.linalg.inv(unchanged[6]) @ unchanged[7], atol=1e-9
+    )
     assert (np.diag(covariance_of(rig.got.odom[7])) >= np.diag(SPREAD)).all()
     transforms = [transform for message in rig.got.tf for transform in message.transforms]
     stamps = [stamp_to_ns(transform.header.stamp) for transform in transforms]
@@ -93,10 +107,16 @@ def test_a_pose_that_means_nothing_is_refused_and_said(rig) -> None:
     rig.spinner.until(lambda: rig.logged("set_pose is in frame 'map', expected 'odom'"))
     drive(rig, range(6, 7), 7)
     start_from_camera = rig.expected(7)[-1].motions[-1].start_from_camera
-    np.testing.assert_allclose(pose_of(rig.got.odom[-1]), frames.base_pose(MOUNTING.base_from_camera(), start_from_camera), atol=1e-9)
+    np.testing.assert_allclose(
+        pose_of(rig.got.odom[-1]),
+        frames.base_pose(MOUNTING.base_from_camera(), start_from_camera),
+        atol=1e-9,
+    )
 
 
-@pytest.mark.parametrize("quaternion", [(0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 2.0), (float("nan"), 0.0, 0.0, 1.0)])
+@pytest.mark.parametrize(
+    "quaternion", [(0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 2.0), (float("nan"), 0.0, 0.0, 1.0)]
+)
 def test_no_pose(quaternion: tuple[float, ...]) -> None:
     message = given()
     for axis, value in zip("xyzw", quaternion, strict=True):
@@ -106,7 +126,9 @@ def test_no_pose(quaternion: tuple[float, ...]) -> None:
 
 
 def test_no_covariance() -> None:
-    with pytest.raises(InputError, match="a covariance that is not finite or has a negative variance"):
+    with pytest.raises(
+        InputError, match="a covariance that is not finite or has a negative variance"
+    ):
         read_pose(given(covariance=np.diag([1.0, 1, 1, 1, 1, -1])), "odom")
 
 
@@ -116,12 +138,18 @@ def test_the_rate_is_limited_by_stamps_and_counted(rig) -> None:
     rig.spinner.until(lambda: len(rig.got.odom) == 10, "every other frame")
     assert [stamp_to_ns(message.header.stamp) for message in rig.got.odom] == sent[::2]
     status = rig.status()
-    assert (status["frames_received"], status["frames_dropped"], status["dropped_over_rate"]) == ("20", "10", "10")
+    assert (status["frames_received"], status["frames_dropped"], status["dropped_over_rate"]) == (
+        "20",
+        "10",
+        "10",
+    )
     assert status["frames_missing"] == "0"
 
 
 @pytest.mark.parametrize(("patience_s", "worked_on"), [(0.2, 1), (60.0, 2)])
-def test_the_newest_frame_waits_so_long_for_the_transform(rig, patience_s: float, worked_on: int) -> None:
+def test_the_newest_frame_waits_so_long_for_the_transform(
+    rig, patience_s: float, worked_on: int
+) -> None:
     rig.start(send_tf=False, always_process_most_recent_frame=True, wait_for_transform=patience_s)
     rig.send(0)
     rig.wait_for_state("waiting_tf")
@@ -140,15 +168,21 @@ def test_covariances_are_multiplied(rig) -> None:
     drive(rig, range(6), 6)
     motion = rig.expected(6)[-1].motions[-1]
     odom_from_base = frames.base_pose(MOUNTING.base_from_camera(), motion.start_from_camera)
-    expected = frames.base_pose_covariance(MOUNTING.base_from_camera(), odom_from_base, motion.pose_covariance)
-    np.testing.assert_allclose(covariance_of(rig.got.odom[-1]), 9.0 * expected, rtol=1e-6, atol=1e-12)
+    expected = frames.base_pose_covariance(
+        MOUNTING.base_from_camera(), odom_from_base, motion.pose_covariance
+    )
+    np.testing.assert_allclose(
+        covariance_of(rig.got.odom[-1]), 9.0 * expected, rtol=1e-6, atol=1e-12
+    )
 
 
 def lose(monkeypatch: pytest.MonkeyPatch, how: float) -> None:
     """From now on the networks' motions are as far as `how`."""
     motion = Estimator.motion
 
-    def broken(self: Estimator, *arguments: object, **keywords: object) -> tuple[np.ndarray, np.ndarray | None]:
+    def broken(
+        self: Estimator, *arguments: object, **keywords: object
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         chain, mask = motion(self, *arguments, **keywords)
         chain[:, 0, 3] = how
         return chain, mask
@@ -157,7 +191,9 @@ def lose(monkeypatch: pytest.MonkeyPatch, how: float) -> None:
 
 
 @pytest.mark.parametrize("how", [np.nan, np.inf, 1e6])
-def test_a_motion_that_cannot_be_is_lost_not_integrated_and_recovered_from(rig, monkeypatch: pytest.MonkeyPatch, how: float) -> None:
+def test_a_motion_that_cannot_be_is_lost_not_integrated_and_recovered_from(
+    rig, monkeypatch: pytest.MonkeyPatch, how: float
+) -> None:
     rig.start(refine=False)
     drive(rig, range(6), 6)
     with monkeypatch.context() as fault:
@@ -172,7 +208,9 @@ def test_a_motion_that_cannot_be_is_lost_not_integrated_and_recovered_from(rig, 
     assert rig.count("losses") == 2
 
 
-def test_recovery_goes_on_from_the_last_pose_with_less_trust(rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recovery_goes_on_from_the_last_pose_with_less_trust(
+    rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rig.start(refine=False)
     drive(rig, range(6), 6)
     with monkeypatch.context() as fault:
@@ -183,13 +221,18 @@ def test_recovery_goes_on_from_the_last_pose_with_less_trust(rig, monkeypatch: p
     assert rig.node.state.name == "tracking"
     last, next_ = rig.got.odom[5], rig.got.odom[6]
     assert np.linalg.norm((np.linalg.inv(pose_of(last)) @ pose_of(next_))[:3, 3]) < 5.0
-    grown = [np.trace(covariance_of(after) - covariance_of(before)) for before, after in zip(rig.got.odom, rig.got.odom[1:], strict=False)]
+    grown = [
+        np.trace(covariance_of(after) - covariance_of(before))
+        for before, after in zip(rig.got.odom, rig.got.odom[1:], strict=False)
+    ]
     assert grown[5] > 5 * np.median(grown[:5])
     assert rig.status()["losses"] == "1"
 
 
 @pytest.mark.parametrize(("limit_s", "resets"), [(0.0, 0), (0.45, 1)])
-def test_after_a_long_loss_a_new_trajectory_starts_if_asked(rig, monkeypatch: pytest.MonkeyPatch, limit_s: float, resets: int) -> None:
+def test_after_a_long_loss_a_new_trajectory_starts_if_asked(
+    rig, monkeypatch: pytest.MonkeyPatch, limit_s: float, resets: int
+) -> None:
     rig.start(refine=False, **{"lost.reset_after": limit_s})
     set_pose(rig, given())
     drive(rig, range(6), 6)
@@ -202,31 +245,52 @@ def test_after_a_long_loss_a_new_trajectory_starts_if_asked(rig, monkeypatch: py
     drive(rig, range(12, 17), 11)
     at_origin = np.allclose(pose_of(rig.got.odom[6])[:3, 3], 0.0, atol=1e-9)
     assert at_origin == bool(resets)
-    assert sum("lost for 0.45 s: a new trajectory starts at the origin" in line for line in rig.whole_log()) == resets
+    assert (
+        sum(
+            "lost for 0.45 s: a new trajectory starts at the origin" in line
+            for line in rig.whole_log()
+        )
+        == resets
+    )
 
 
 def test_the_path_is_the_odometry_and_bounded(rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(path_output, "PERIOD_S", 0.0)
     paths = rig.listen(PathMessage, "path", "path")
     rig.start(**{"path.max_length": 4})
-    rig.spinner.until(lambda: rig.node._pipeline._outputs.path._publisher.get_subscription_count() == 1)
+    rig.spinner.until(
+        lambda: rig.node._pipeline._outputs.path._publisher.get_subscription_count() == 1
+    )
     drive(rig, range(8), 8)
     rig.spinner.until(lambda: len(paths) >= 4 and paths[-1].header == rig.got.odom[-1].header)
     assert paths[-1].header.frame_id == "odom"
-    assert [pose.header for pose in paths[-1].poses] == [odometry.header for odometry in rig.got.odom[-4:]]
-    assert [pose.pose for pose in paths[-1].poses] == [odometry.pose.pose for odometry in rig.got.odom[-4:]]
+    assert [pose.header for pose in paths[-1].poses] == [
+        odometry.header for odometry in rig.got.odom[-4:]
+    ]
+    assert [pose.pose for pose in paths[-1].poses] == [
+        odometry.pose.pose for odometry in rig.got.odom[-4:]
+    ]
     rig.trigger("reset")
     for index in range(8, 13):
         rig.send(index)
-    rig.spinner.until(lambda: len(rig.got.odom) == 13 and stamp_to_ns(paths[-1].poses[-1].header.stamp) == START_NS + 1_200_000_000)
-    assert stamp_to_ns(paths[-1].poses[0].header.stamp) >= START_NS + 900_000_000  # nothing of before
+    rig.spinner.until(
+        lambda: (
+            len(rig.got.odom) == 13
+            and stamp_to_ns(paths[-1].poses[-1].header.stamp) == START_NS + 1_200_000_000
+        )
+    )
+    assert (
+        stamp_to_ns(paths[-1].poses[0].header.stamp) >= START_NS + 900_000_000
+    )  # nothing of before
     assert len(paths[-1].poses) == 4
 
 
 def test_the_path_is_sent_once_in_a_while(rig) -> None:
     paths = rig.listen(PathMessage, "path", "path")
     rig.start()
-    rig.spinner.until(lambda: rig.node._pipeline._outputs.path._publisher.get_subscription_count() == 1)
+    rig.spinner.until(
+        lambda: rig.node._pipeline._outputs.path._publisher.get_subscription_count() == 1
+    )
     begun_s = time.monotonic()
     drive(rig, range(10), 10)
     rig.spinner.until(lambda: paths)

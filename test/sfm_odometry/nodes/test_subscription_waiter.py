@@ -1,4 +1,5 @@
-"""Messages taken without an executor: each once, in order, raw where that is asked for; and the executor goes on beside it."""
+"""Messages taken without an executor: each once, in order, raw where that is asked for; and the
+executor goes on beside it."""
 
 import time
 from types import SimpleNamespace
@@ -35,21 +36,36 @@ def serve_until(messages: PromptMessages, subscriptions: list, condition) -> Non
 def test_every_message_comes_once_and_in_order(node) -> None:
     numbers, words = [], []
     subscriptions = [
-        node.create_subscription(Int64, "numbers", lambda message: numbers.append(message.data), 20),
-        node.create_subscription(String, "words", lambda data: words.append(deserialize_message(data, String).data), 20, raw=True),
+        node.create_subscription(
+            Int64, "numbers", lambda message: numbers.append(message.data), 20
+        ),
+        node.create_subscription(
+            String,
+            "words",
+            lambda data: words.append(deserialize_message(data, String).data),
+            20,
+            raw=True,
+        ),
     ]
-    to_numbers, to_words = node.create_publisher(Int64, "numbers", 20), node.create_publisher(String, "words", 20)
+    to_numbers, to_words = (
+        node.create_publisher(Int64, "numbers", 20),
+        node.create_publisher(String, "words", 20),
+    )
     for number in range(10):
         to_numbers.publish(Int64(data=number))
         to_words.publish(String(data=str(number)))
-    serve_until(PromptMessages(node.context), subscriptions, lambda: len(numbers) >= 10 and len(words) >= 10)
+    serve_until(
+        PromptMessages(node.context), subscriptions, lambda: len(numbers) >= 10 and len(words) >= 10
+    )
     assert numbers == list(range(10)) and words == list(map(str, range(10)))
 
 
 def test_what_is_not_waited_for_is_heard_all_the_same(node) -> None:
     words = []
     silent = node.create_subscription(Int64, "silent", lambda message: None, 1)
-    heard = node.create_subscription(String, "words", lambda message: words.append(message.data), 20)
+    heard = node.create_subscription(
+        String, "words", lambda message: words.append(message.data), 20
+    )
     to_words = node.create_publisher(String, "words", 20)
     for word in ("a", "b", "c"):
         to_words.publish(String(data=word))
@@ -61,7 +77,9 @@ def test_it_waits_no_longer_than_it_was_told(node) -> None:
     started_s = time.monotonic()
     assert not PromptMessages(node.context).serve([subscription], started_s + 0.1)
     assert 0.09 < time.monotonic() - started_s < WITHIN_S
-    assert not PromptMessages(node.context).serve([subscription], started_s)  # a time that has passed
+    assert not PromptMessages(node.context).serve(
+        [subscription], started_s
+    )  # a time that has passed
 
 
 def test_a_context_that_has_ended_is_not_waited_for(node) -> None:
@@ -90,7 +108,9 @@ def test_the_executor_tells_whether_it_served(node) -> None:
     assert done
 
 
-@pytest.mark.parametrize("implementation", [SimpleNamespace(), SimpleNamespace(WaitSet=lambda context: None)])
+@pytest.mark.parametrize(
+    "implementation", [SimpleNamespace(), SimpleNamespace(WaitSet=lambda context: None)]
+)
 def test_an_rclpy_of_another_make_serves_by_its_executor(node, monkeypatch, implementation) -> None:
     """One without wait sets, or whose wait sets are made another way."""
     monkeypatch.setattr(prompt_messages, "rclpy_implementation", implementation)

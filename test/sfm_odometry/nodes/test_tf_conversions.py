@@ -1,4 +1,5 @@
-"""From camera to base: twists and covariances against numeric differentiation of the motion itself."""
+"""From camera to base: twists and covariances against numeric differentiation of the motion
+itself."""
 
 import numpy as np
 import pytest
@@ -6,7 +7,12 @@ import tf_transformations
 from std_msgs.msg import Header
 
 from sfm_odometry.nodes import tf_conversions as frames
-from sfm_odometry.tracking.trajectory import adjoint, invert_rigid, rotation_from_vector, rotation_vector
+from sfm_odometry.tracking.trajectory import (
+    adjoint,
+    invert_rigid,
+    rotation_from_vector,
+    rotation_vector,
+)
 
 RNG = np.random.default_rng(11)
 
@@ -41,7 +47,9 @@ def test_base_starts_at_the_origin_wherever_the_camera_is() -> None:
 def test_camera_and_base_agree_on_where_the_camera_is() -> None:
     base_from_camera, start_from_camera = random_pose(), random_pose()
     odom_from_base = frames.base_pose(base_from_camera, start_from_camera)
-    np.testing.assert_allclose(odom_from_base @ base_from_camera, base_from_camera @ start_from_camera, atol=1e-12)
+    np.testing.assert_allclose(
+        odom_from_base @ base_from_camera, base_from_camera @ start_from_camera, atol=1e-12
+    )
 
 
 def test_twist_of_the_base_is_the_derivative_of_its_pose() -> None:
@@ -57,9 +65,12 @@ def test_twist_of_the_base_is_the_derivative_of_its_pose() -> None:
 def test_turning_camera_ahead_of_the_base_is_seen_as_turning_base() -> None:
     base_from_camera = frames.BASE_FROM_OPTICAL.copy()
     base_from_camera[:3, 3] = [2.0, 0.0, 1.0]
-    # The robot turns left about its own origin at 0.5 rad/s: the camera, 2 m ahead, slides left at 1 m/s.
+    # The robot turns left about its own origin at 0.5 rad/s: the camera, 2 m ahead, slides left at
+    # 1 m/s.
     twist_of_camera = np.array([-1.0, 0.0, 0.0, 0.0, -0.5, 0.0])
-    np.testing.assert_allclose(adjoint(base_from_camera) @ twist_of_camera, [0, 0, 0, 0, 0, 0.5], atol=1e-12)
+    np.testing.assert_allclose(
+        adjoint(base_from_camera) @ twist_of_camera, [0, 0, 0, 0, 0, 0.5], atol=1e-12
+    )
 
 
 def test_pose_covariance_is_that_of_position_and_fixed_axis_rotation() -> None:
@@ -73,7 +84,12 @@ def test_pose_covariance_is_that_of_position_and_fixed_axis_rotation() -> None:
         small[column] = 1e-6
         disturbed = frames.base_pose(base_from_camera, moved(start_from_camera, small))
         about_fixed_axes = disturbed[:3, :3] @ odom_from_base[:3, :3].T
-        jacobian[:, column] = np.concatenate([disturbed[:3, 3] - odom_from_base[:3, 3], rotation_vector(about_fixed_axes)]) / 1e-6
+        jacobian[:, column] = (
+            np.concatenate(
+                [disturbed[:3, 3] - odom_from_base[:3, 3], rotation_vector(about_fixed_axes)]
+            )
+            / 1e-6
+        )
     result = frames.base_pose_covariance(base_from_camera, odom_from_base, covariance)
     np.testing.assert_allclose(result, jacobian @ covariance @ jacobian.T, atol=1e-3)
     np.testing.assert_array_equal(result, result.T)
@@ -85,14 +101,18 @@ def test_messages_round_trip_to_rounding() -> None:
         pose = random_pose()
         stamped = frames.transform_message(pose, "odom", "base", Header())
         assert (stamped.header.frame_id, stamped.child_frame_id) == ("odom", "base")
-        np.testing.assert_allclose(frames.matrix_from_transform(stamped.transform), pose, atol=1e-12)
+        np.testing.assert_allclose(
+            frames.matrix_from_transform(stamped.transform), pose, atol=1e-12
+        )
         message = frames.pose_message(pose)
         np.testing.assert_allclose(frames.matrix_from_pose(message), pose, atol=1e-12)
         q = message.orientation
         assert abs(q.x**2 + q.y**2 + q.z**2 + q.w**2 - 1.0) < 1e-9
 
 
-@pytest.mark.parametrize("axis", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, 2, 3), (3, -1, 2), (2, 3, -1)])
+@pytest.mark.parametrize(
+    "axis", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, 2, 3), (3, -1, 2), (2, 3, -1)]
+)
 @pytest.mark.parametrize("angle_rad", [0.0, 1e-9, 0.5, 2.0, 3.1, np.pi, -3.1])
 def test_quaternions_are_those_of_tf_transformations(axis: tuple, angle_rad: float) -> None:
     rotation = rotation_from_vector(np.array(axis) / np.linalg.norm(axis) * angle_rad)
@@ -102,8 +122,14 @@ def test_quaternions_are_those_of_tf_transformations(axis: tuple, angle_rad: flo
     pose = np.eye(4)
     pose[:3, :3] = rotation
     expected = tf_transformations.quaternion_from_matrix(pose)
-    assert abs(found @ expected) == pytest.approx(1.0, abs=1e-12)  # of half a turn both signs are right
+    assert abs(found @ expected) == pytest.approx(
+        1.0, abs=1e-12
+    )  # of half a turn both signs are right
 
 
 def test_quaternions_need_not_be_of_unit_length() -> None:
-    np.testing.assert_allclose(frames.rigid([1, 2, 3], [0, 0, 2, 2]), [[0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]], atol=1e-12)
+    np.testing.assert_allclose(
+        frames.rigid([1, 2, 3], [0, 0, 2, 2]),
+        [[0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]],
+        atol=1e-12,
+    )

@@ -1,4 +1,5 @@
-"""Warnings: the first of a kind at once, then one in a while with the number of those between, each kind by itself."""
+"""Warnings: the first of a kind at once, then one in a while with the number of those between,
+each kind by itself."""
 
 from sfm_odometry.nodes.throttle import ThrottledWarnings
 

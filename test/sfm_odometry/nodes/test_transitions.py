@@ -1,4 +1,5 @@
-"""Transitions that fail leave nothing behind, model files are data, and a destroyed node is gone."""
+"""Transitions that fail leave nothing behind, model files are data, and a destroyed node is
+gone."""
 
 import gc
 import pickle
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import rclpy
 import torch
-from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.msg import NodeState, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.parameter import Parameter
 
@@ -17,46 +18,74 @@ from sfm_odometry.inference.safetensors_file import TensorFile, write_tensors
 from sfm_odometry.nodes.memory import resident_memory_mib
 from sfm_odometry.nodes.odometry_node import OdometryNode
 
-NODES_OWN = {"/rosout", "/parameter_events", "/diagnostics", "/sfm_odometry/status", "/sfm_odometry/transition_event"}
+NODES_OWN = {
+    "/rosout",
+    "/parameter_events",
+    "/diagnostics",
+    "/sfm_odometry/status",
+    "/sfm_odometry/transition_event",
+}
 
 
 def change(rig, transition: int) -> bool:
     request = ChangeState.Request(transition=Transition(id=transition))
-    return rig.spinner.call(rig.listener.create_client(ChangeState, "/sfm_odometry/change_state"), request).success
+    return rig.spinner.call(
+        rig.listener.create_client(ChangeState, "/sfm_odometry/change_state"), request
+    ).success
 
 
 def lifecycle_state(rig) -> int:
-    return rig.spinner.call(rig.listener.create_client(GetState, "/sfm_odometry/get_state"), GetState.Request()).current_state.id
+    return rig.spinner.call(
+        rig.listener.create_client(GetState, "/sfm_odometry/get_state"), GetState.Request()
+    ).current_state.id
 
 
 def published(rig) -> set[str]:
-    return {topic for topic, _ in rig.listener.get_publisher_names_and_types_by_node("sfm_odometry", "/")}
+    return {
+        topic
+        for topic, _ in rig.listener.get_publisher_names_and_types_by_node("sfm_odometry", "/")
+    }
 
 
 def heard(rig) -> set[str]:
-    return {topic for topic, _ in rig.listener.get_subscriber_names_and_types_by_node("sfm_odometry", "/")}
+    return {
+        topic
+        for topic, _ in rig.listener.get_subscriber_names_and_types_by_node("sfm_odometry", "/")
+    }
 
 
 def test_configuring_that_fails_half_way_leaves_no_publisher(rig) -> None:
-    rig.start(autostart=False, **{"qos_overrides./mask/image.publisher.reliability": "perhaps"})  # depth and odom are made before the mask
+    rig.start(
+        autostart=False, **{"qos_overrides./mask/image.publisher.reliability": "perhaps"}
+    )  # depth and odom are made before the mask
     assert not change(rig, Transition.TRANSITION_CONFIGURE)
-    assert lifecycle_state(rig) == State.PRIMARY_STATE_UNCONFIGURED
+    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_UNCONFIGURED
     assert "perhaps" in rig.node.state.reason and rig.node.state.name == "unconfigured"
     rig.spinner.until(lambda: published(rig) <= NODES_OWN, "the topics' withdrawal")
 
 
 def test_activating_that_fails_half_way_leaves_no_subscription_and_no_thread(rig) -> None:
     # The image is subscribed to before camera_info.
-    rig.start(autostart=False, image_qos="reliable", **{"qos_overrides./camera_info.subscription.depth": 0})
+    rig.start(
+        autostart=False,
+        image_qos="reliable",
+        **{"qos_overrides./camera_info.subscription.depth": 0},
+    )
     assert change(rig, Transition.TRANSITION_CONFIGURE)
     before, threads = heard(rig), threading.active_count()
     assert not change(rig, Transition.TRANSITION_ACTIVATE)
-    assert lifecycle_state(rig) == State.PRIMARY_STATE_INACTIVE
-    assert rig.node.state.name == "inactive" and "camera_info.subscription.depth" in rig.node.state.reason
-    rig.spinner.until(lambda: heard(rig) == before and rig.image.get_subscription_count() == 0, "the subscriptions' end")
+    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_INACTIVE
+    assert (
+        rig.node.state.name == "inactive"
+        and "camera_info.subscription.depth" in rig.node.state.reason
+    )
+    rig.spinner.until(
+        lambda: heard(rig) == before and rig.image.get_subscription_count() == 0,
+        "the subscriptions' end",
+    )
     assert threading.active_count() == threads
     assert change(rig, Transition.TRANSITION_CLEANUP)
-    assert lifecycle_state(rig) == State.PRIMARY_STATE_UNCONFIGURED
+    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_UNCONFIGURED
 
 
 def test_a_destroyed_node_is_gone_from_the_graph_at_once(spinner, model_path: Path) -> None:
@@ -88,15 +117,21 @@ def onnx_file() -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pickle", "torch", "empty", "folder"])
-def test_a_model_of_another_kind_fails_by_name_and_is_not_unpickled(rig, tmp_path: Path, kind: str) -> None:
+def test_a_model_of_another_kind_fails_by_name_and_is_not_unpickled(
+    rig, tmp_path: Path, kind: str
+) -> None:
     path, trace = tmp_path / f"model.{kind}", tmp_path / "was_unpickled"
     if kind == "torch":
         torch.save({"weights": torch.zeros(3), "evil": Touch(trace)}, path)
     elif kind == "folder":
         path.mkdir()
     else:
-        path.write_bytes({"onnx": onnx_file(), "pickle": pickle.dumps(Touch(trace)), "empty": b""}[kind])
-    with pytest.raises(InputError, match=f"model.{kind}: (not a complete safetensors file|no such model file)"):
+        path.write_bytes(
+            {"onnx": onnx_file(), "pickle": pickle.dumps(Touch(trace)), "empty": b""}[kind]
+        )
+    with pytest.raises(
+        InputError, match=f"model.{kind}: (not a complete safetensors file|no such model file)"
+    ):
         rig.start(**{"model.path": str(path)})
     assert not trace.exists()
     rig.start(autostart=False, **{"model.path": str(path)})
@@ -107,7 +142,9 @@ def test_a_model_of_another_kind_fails_by_name_and_is_not_unpickled(rig, tmp_pat
 def test_a_model_that_asks_for_too_much_takes_no_memory(rig, tmp_path: Path) -> None:
     file = TensorFile(rig.model_path)
     tensors = {name: file.read(name) for name in file.shapes}
-    greedy = file.metadata["config"].replace("[8, 16, 16, 32, 32, 32, 32]", "[8, 16, 16, 32, 32, 32, 900000]")
+    greedy = file.metadata["config"].replace(
+        "[8, 16, 16, 32, 32, 32, 32]", "[8, 16, 16, 32, 32, 32, 900000]"
+    )
     assert greedy != file.metadata["config"]
     path = tmp_path / "greedy.safetensors"
     write_tensors(path, tensors, file.metadata | {"config": greedy})
@@ -118,7 +155,16 @@ def test_a_model_that_asks_for_too_much_takes_no_memory(rig, tmp_path: Path) -> 
     assert resident_memory_mib() - before_mib < 100
 
 
-@pytest.mark.parametrize("path", ["$(touch {trace})", "`touch {trace}`", "x; touch {trace}", "~/a.safetensors", "$HOME/a.safetensors"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "$(touch {trace})",
+        "`touch {trace}`",
+        "x; touch {trace}",
+        "~/a.safetensors",
+        "$HOME/a.safetensors",
+    ],
+)
 def test_paths_are_taken_as_they_are_written(rig, tmp_path: Path, path: str) -> None:
     trace = tmp_path / "was_run"
     path = path.format(trace=trace)

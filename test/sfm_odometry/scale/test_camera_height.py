@@ -1,4 +1,5 @@
-"""Height over the ground, on a road without a renderer: a textured plane, seen exactly from any camera; then on real frames."""
+"""Height over the ground, on a road without a renderer: a textured plane, seen exactly from any
+camera; then on real frames."""
 
 from dataclasses import dataclass, field
 
@@ -7,8 +8,16 @@ import pytest
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.scale.camera_height import FEWEST, CameraHeightScale
-from sfm_odometry.scale.estimate import SeenStep
-from sfm_odometry.scale.ground import DOWN, GroundConfig, NoGround, NoParallax, align_ground, fit_ground, ground_region
+from sfm_odometry.scale.estimate import FramePair
+from sfm_odometry.scale.ground import (
+    DOWN,
+    GroundConfig,
+    NoGround,
+    NoParallax,
+    align_ground,
+    fit_ground,
+    ground_region,
+)
 
 INTRINSICS = np.array([[241.0, 0.0, 204.0], [0.0, 241.0, 59.0], [0.0, 0.0, 1.0]])
 WIDTH, HEIGHT = 416, 128
@@ -16,7 +25,8 @@ WIDTH, HEIGHT = 416, 128
 
 @dataclass(frozen=True)
 class Road:
-    """A plane n . X = height in the first camera's frame, painted with random waves of 0.3 to 3 units."""
+    """A plane n . X = height in the first camera's frame, painted with random waves of 0.3 to 3
+    units."""
 
     height: float
     normal: np.ndarray = field(default_factory=lambda: np.array([0.0, 1.0, 0.0]))
@@ -35,14 +45,19 @@ class Road:
     def depth(self) -> np.ndarray:
         """(H, W) float32 from the first camera, along z; 80 at the horizon and above."""
         down = camera_rays() @ self.normal
-        return np.where(down > self.height / 80.0, self.height / np.maximum(down, 1e-9), 80.0).astype(np.float32)
+        return np.where(
+            down > self.height / 80.0, self.height / np.maximum(down, 1e-9), 80.0
+        ).astype(np.float32)
 
     def _paint(self, points: np.ndarray) -> np.ndarray:
         rng = np.random.default_rng(7)
         waves = np.zeros(points.shape[:-1])
         for _ in range(12):
             direction, length = rng.normal(size=3), np.exp(rng.uniform(np.log(0.3), np.log(3.0)))
-            waves += np.sin(points @ (direction / np.linalg.norm(direction)) * (2 * np.pi / length) + rng.uniform(0, 6.28))
+            waves += np.sin(
+                points @ (direction / np.linalg.norm(direction)) * (2 * np.pi / length)
+                + rng.uniform(0, 6.28)
+            )
         return self.contrast * waves / 4.0
 
 
@@ -53,7 +68,8 @@ def camera_rays() -> np.ndarray:
 
 
 def tilted(pitch_deg: float, roll_deg: float = 0.0) -> np.ndarray:
-    """Down (3,) in the axes of a camera whose nose points down by the pitch, with its right side down by the roll."""
+    """Down (3,) in the axes of a camera whose nose points down by the pitch, with its right side
+    down by the roll."""
     pitch, roll = np.radians([pitch_deg, roll_deg])
     return np.array([np.sin(roll), np.cos(roll) * np.cos(pitch), np.cos(roll) * np.sin(pitch)])
 
@@ -99,17 +115,25 @@ def test_noise_of_the_depth_averages_out():
 
 @pytest.mark.parametrize(
     ("rows", "columns", "distance"),
-    [(slice(60, 104), slice(150, 260), 9.0), (slice(60, 128), slice(100, 190), 5.5), (slice(60, 128), slice(230, 416), 4.0)],
+    [
+        (slice(60, 104), slice(150, 260), 9.0),
+        (slice(60, 128), slice(100, 190), 5.5),
+        (slice(60, 128), slice(230, 416), 4.0),
+    ],
     ids=["ahead", "left lane", "right lane"],
 )
 def test_a_car_on_the_road_is_not_the_road(rows, columns, distance):
     plane = fit_ground(with_car(Road(1.65).depth(), rows, columns, distance), REGION, CONFIG)
-    assert plane.height == pytest.approx(1.65, rel=0.03)  # where the car stands on the road both are one
+    assert plane.height == pytest.approx(
+        1.65, rel=0.03
+    )  # where the car stands on the road both are one
     assert plane.on_plane.mean() < 0.9
 
 
 def test_pixels_off_the_plane_are_not_its_own():
-    plane = fit_ground(with_car(Road(1.65).depth(), slice(60, 128), slice(230, 416), 4.0), REGION, CONFIG)
+    plane = fit_ground(
+        with_car(Road(1.65).depth(), slice(60, 128), slice(230, 416), 4.0), REGION, CONFIG
+    )
     assert not plane.on_plane[REGION.pixels[:, 0] >= 230].any()
     assert plane.on_plane[REGION.pixels[:, 0] < 230].all()
 
@@ -128,14 +152,18 @@ def test_the_mount_says_where_down_is():
     """A camera that looks down by 15 deg sees level ground where its mount says so."""
     down = tilted(15.0)
     region = ground_region(INTRINSICS, (WIDTH, HEIGHT), down, GroundConfig(nearest=2.0))
-    assert fit_ground(Road(1.2, down).depth(), region, CONFIG).height == pytest.approx(1.2, rel=1e-5)
+    assert fit_ground(Road(1.2, down).depth(), region, CONFIG).height == pytest.approx(
+        1.2, rel=1e-5
+    )
 
 
 def test_the_region_is_in_heights_of_the_camera():
     ground = REGION.rays / (REGION.rays @ DOWN)[:, None]
     assert ground[:, 2].min() > 3.0 and ground[:, 2].max() < 9.0
     assert np.abs(ground[:, 0]).max() < 1.2
-    np.testing.assert_allclose(REGION.rays @ INTRINSICS.T, np.column_stack([REGION.pixels, np.ones(len(REGION.pixels))]))
+    np.testing.assert_allclose(
+        REGION.rays @ INTRINSICS.T, np.column_stack([REGION.pixels, np.ones(len(REGION.pixels))])
+    )
 
 
 def test_unknown_depth_is_no_ground():
@@ -151,7 +179,13 @@ def test_a_camera_that_sees_no_ground_has_no_region():
 
 def aligned(road: Road, motion: np.ndarray, depth: np.ndarray, gain: float = 1.0):
     return align_ground(
-        road.view(motion), road.view(gain=gain), motion_inverse(motion), INTRINSICS, REGION, fit_ground(depth, REGION, CONFIG), CONFIG
+        road.view(motion),
+        road.view(gain=gain),
+        motion_inverse(motion),
+        INTRINSICS,
+        REGION,
+        fit_ground(depth, REGION, CONFIG),
+        CONFIG,
     )
 
 
@@ -164,7 +198,9 @@ def motion_inverse(motion: np.ndarray) -> np.ndarray:
 def test_images_correct_the_depths_plane(error, down):
     road = Road(1.65, down)
     plane = aligned(road, forward(-0.8, 1.0), road.depth() * error)
-    assert plane.height == pytest.approx(1.65, rel=0.035)  # what is left is the weak pull of the depth
+    assert plane.height == pytest.approx(
+        1.65, rel=0.035
+    )  # what is left is the weak pull of the depth
     assert angle_deg(plane.normal, down) < 0.5
     assert plane.relative_sigma < CONFIG.prior_height / 2
 
@@ -174,12 +210,16 @@ def test_the_height_is_in_the_motions_unit():
     road = Road(1.65)
     images = road.view(forward(-0.8)), road.view()
     depth_plane = fit_ground(2.0 * road.depth(), REGION, CONFIG)
-    assert align_ground(*images, forward(1.6), INTRINSICS, REGION, depth_plane, CONFIG).height == pytest.approx(3.3, rel=0.02)
+    assert align_ground(
+        *images, forward(1.6), INTRINSICS, REGION, depth_plane, CONFIG
+    ).height == pytest.approx(3.3, rel=0.02)
 
 
 def test_exposure_that_changes_does_not_matter():
     road = Road(1.65)
-    assert aligned(road, forward(-0.8), 1.1 * road.depth(), gain=0.8).height == pytest.approx(1.65, rel=0.02)
+    assert aligned(road, forward(-0.8), 1.1 * road.depth(), gain=0.8).height == pytest.approx(
+        1.65, rel=0.02
+    )
 
 
 def test_without_texture_the_depths_plane_stays_and_says_how_unsure():
@@ -198,7 +238,10 @@ def test_a_camera_that_stands_learns_nothing_from_images():
 def test_images_that_contradict_the_depth_make_the_height_unsure():
     road = Road(1.65)
     contradicted = aligned(road, forward(-0.8), 3.0 * road.depth())
-    assert contradicted.relative_sigma > 2.0 * aligned(road, forward(-0.8), road.depth()).relative_sigma
+    assert (
+        contradicted.relative_sigma
+        > 2.0 * aligned(road, forward(-0.8), road.depth()).relative_sigma
+    )
 
 
 @pytest.mark.parametrize("values", [{"nearest": 9.0}, {"side": 0.0}, {"max_tilt_deg": 90.0}])
@@ -215,21 +258,41 @@ class Frame:
     depth: np.ndarray
 
 
-def drive(scale: CameraHeightScale, count: int, unit: float = 1.0, start: int = 0, road: Road | None = None, step: float = 0.8) -> list:
+def drive(
+    scale: CameraHeightScale,
+    count: int,
+    unit: float = 1.0,
+    start: int = 0,
+    road: Road | None = None,
+    step: float = 0.8,
+) -> list:
     """The scale after each of `count` steps at 10 Hz, where the model's unit is `unit` metres."""
     road = road or Road(1.65)
     # The same two views over and over: what is tested is what comes of the measurements.
-    ends = Frame(road.view(forward(-step)), road.depth() / unit), Frame(road.view(), (road.depth() / unit).astype(np.float32))
+    ends = (
+        Frame(road.view(forward(-step)), road.depth() / unit),
+        Frame(road.view(), (road.depth() / unit).astype(np.float32)),
+    )
     estimates = []
     for index in range(start, start + count):
-        scale.observe(SeenStep(*ends, forward(step / unit), index * 100_000_000, (index + 1) * 100_000_000, INTRINSICS))
+        scale.observe(
+            FramePair(
+                *ends,
+                forward(step / unit),
+                index * 100_000_000,
+                (index + 1) * 100_000_000,
+                INTRINSICS,
+            )
+        )
         estimates.append(scale.estimate((index + 1) * 100_000_000))
     return estimates
 
 
 def test_the_height_gives_the_scale_once_enough_frames_agree():
     estimates = drive(CameraHeightScale(1.65), 20, unit=0.8)
-    assert [estimate.is_metric for estimate in estimates] == [False] * FEWEST + [True] * (20 - FEWEST)
+    assert [estimate.is_metric for estimate in estimates] == [False] * FEWEST + [True] * (
+        20 - FEWEST
+    )
     assert estimates[1].reason == f"1 measurements, expected at least {FEWEST}"
     assert estimates[0].relative_sigma == 0.25
     assert estimates[-1].value == pytest.approx(0.8, rel=0.02)
@@ -259,7 +322,10 @@ def test_frames_without_ground_make_the_scale_old():
     hidden = drive(scale, 310, start=20, road=Road(1.65, tilted(15.0)))
     assert right.relative_sigma < hidden[50].relative_sigma < hidden[200].relative_sigma
     assert hidden[250].is_metric and not hidden[-1].is_metric
-    assert hidden[-1].reason == "nothing measured for 31 s: the plane is tilted by 15 deg, expected at most 10"
+    assert (
+        hidden[-1].reason
+        == "nothing measured for 31 s: the plane is tilted by 15 deg, expected at most 10"
+    )
     assert hidden[-1].value == right.value
 
 
@@ -271,7 +337,9 @@ def test_a_camera_that_stands_keeps_its_scale():
 
 
 def test_a_camera_that_never_saw_ground_says_why():
-    _, estimate = drive(CameraHeightScale(1.65), 2, road=Road(1.65, tilted(15.0)))  # the first step is measured with the second
+    _, estimate = drive(
+        CameraHeightScale(1.65), 2, road=Road(1.65, tilted(15.0))
+    )  # the first step is measured with the second
     assert (estimate.value, estimate.is_metric) == (1.0, False)
     assert "tilted by 15 deg" in estimate.reason
 
@@ -284,7 +352,7 @@ def test_a_camera_without_texture_is_not_called_metric():
 
 def test_a_mount_that_looks_down_is_heeded():
     scale = CameraHeightScale(1.65, GroundConfig(nearest=2.0))
-    scale.look_down(2.0 * tilted(15.0))
+    scale.set_gravity_direction(2.0 * tilted(15.0))
     road = Road(1.65, tilted(15.0))
     assert drive(scale, FEWEST, road=road)[-1].value == pytest.approx(1.0, rel=0.03)
 

@@ -1,4 +1,5 @@
-"""Scale from measured speed: the integral, the fit, and what comes of slipping wheels, stops and messages that are late or missing."""
+"""Scale from measured speed: the integral, the fit, and what comes of slipping wheels, stops and
+messages that are late or missing."""
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from sfm_odometry.errors import InputError
 from sfm_odometry.run import _parser
 from sfm_odometry.scale.arguments import read_speeds, scale_options
-from sfm_odometry.scale.estimate import SeenStep
+from sfm_odometry.scale.estimate import FramePair
 from sfm_odometry.scale.speed import FEWEST, SpeedBuffer, SpeedScale, fit_scale
 
 SECOND = 1_000_000_000
@@ -41,7 +42,9 @@ def test_speeds_that_do_not_cover_the_time_say_nothing():
 
 
 def test_late_equal_and_broken_speeds_are_left_out_and_a_clock_that_jumps_back_starts_anew():
-    buffer = filled((5.0, 1.0), (5.1, 1.0), (5.1, 9.0), (5.05, 9.0), (5.2, float("nan")), (5.2, 1.0))
+    buffer = filled(
+        (5.0, 1.0), (5.1, 1.0), (5.1, 9.0), (5.05, 9.0), (5.2, float("nan")), (5.2, 1.0)
+    )
     assert buffer.distance(50 * STEP, 52 * STEP) == pytest.approx(0.2)
     buffer.add(SECOND, 2.0)
     buffer.add(SECOND + STEP, 2.0)
@@ -70,16 +73,30 @@ def test_lengths_that_have_nothing_to_do_with_the_speed_do_not_agree():
     assert not fit_scale(rng.uniform(0.1, 2.0, 30), rng.uniform(0.1, 2.0, 30)).agreed
 
 
-def drive(scale: SpeedScale, speeds_mps: list[float], unit: float = 0.8, start: int = 0, measured: bool = True, late: int = 0) -> list:
-    """The scale after steps at 10 Hz, each at its speed; wheels are read at 20 Hz, or not, and come some steps later."""
+def drive(
+    scale: SpeedScale,
+    speeds_mps: list[float],
+    unit: float = 0.8,
+    start: int = 0,
+    measured: bool = True,
+    late: int = 0,
+) -> list:
+    """The scale after steps at 10 Hz, each at its speed; wheels are read at 20 Hz, or not, and
+    come some steps later."""
     estimates = []
     for index, speed in enumerate(speeds_mps, start=start):
         if measured:
-            for time_ns in ((index - late) * STEP + 1, (index - late) * STEP + STEP // 2, (index - late + 1) * STEP):
+            for time_ns in (
+                (index - late) * STEP + 1,
+                (index - late) * STEP + STEP // 2,
+                (index - late + 1) * STEP,
+            ):
                 scale.add_speed(time_ns, speed)
         motion = np.eye(4)
         motion[2, 3] = speed * 0.1 / unit
-        scale.observe(SeenStep(None, None, motion, index * STEP, (index + 1) * STEP, np.eye(3)))  # it looks at no image
+        scale.observe(
+            FramePair(None, None, motion, index * STEP, (index + 1) * STEP, np.eye(3))
+        )  # it looks at no image
         estimates.append(scale.estimate((index + 1) * STEP))
     return estimates
 
@@ -127,7 +144,10 @@ def test_a_unit_that_changes_is_followed_slowly():
 
 def test_without_any_speed_the_reason_is_said():
     estimate = SpeedScale("twist").estimate(0)
-    assert (estimate.is_metric, estimate.reason) == (False, "no speed on the move yet (scale.mode twist)")
+    assert (estimate.is_metric, estimate.reason) == (
+        False,
+        "no speed on the move yet (scale.mode twist)",
+    )
 
 
 def test_reset_forgets():
@@ -139,13 +159,18 @@ def test_reset_forgets():
 
 
 def options(*words: str) -> dict:
-    return scale_options(_parser().parse_args(["--images", "i", "--calib", "c", "--out", "o", *words]))
+    return scale_options(
+        _parser().parse_args(["--images", "i", "--calib", "c", "--out", "o", *words])
+    )
 
 
 def test_the_option_says_the_mode(tmp_path):
     assert options() == {"scale_mode": "none"}
     assert options("--scale", "0.8") == {"scale_mode": "fixed", "scale_value": 0.8}
-    assert options("--camera-height", "1.65") == {"scale_mode": "camera_height", "scale_camera_height": 1.65}
+    assert options("--camera-height", "1.65") == {
+        "scale_mode": "camera_height",
+        "scale_camera_height": 1.65,
+    }
     assert options("--speeds", "s.txt") == {"scale_mode": "odometry"}
     assert options("--scale-mode", "twist", "--speeds", "s.txt") == {"scale_mode": "twist"}
 
@@ -153,9 +178,18 @@ def test_the_option_says_the_mode(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--scale-mode", "camera_height"], "--scale-mode camera_height takes --camera-height, got none"),
-        (["--scale-mode", "none", "--scale", "2"], "--scale-mode none takes no option, got --scale"),
-        (["--scale-mode", "odometry", "--camera-height", "2"], "takes --speeds, got --camera-height"),
+        (
+            ["--scale-mode", "camera_height"],
+            "--scale-mode camera_height takes --camera-height, got none",
+        ),
+        (
+            ["--scale-mode", "none", "--scale", "2"],
+            "--scale-mode none takes no option, got --scale",
+        ),
+        (
+            ["--scale-mode", "odometry", "--camera-height", "2"],
+            "takes --speeds, got --camera-height",
+        ),
         (["--scale", "2", "--speeds", "s.txt"], "--scale and --speeds exclude each other"),
     ],
 )
@@ -172,7 +206,11 @@ def test_a_file_of_speeds(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("0.0 1.0 2.0\n", "line 1: 3 numbers, expected 2"), ("1.0 1\n0.5 1\n", "line 2: time 0.5 s, expected one after 1 s"), ("", "no row")],
+    [
+        ("0.0 1.0 2.0\n", "line 1: 3 numbers, expected 2"),
+        ("1.0 1\n0.5 1\n", "line 2: time 0.5 s, expected one after 1 s"),
+        ("", "no row"),
+    ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path, text, said):
     path = tmp_path / "speeds.txt"

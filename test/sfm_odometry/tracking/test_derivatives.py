@@ -7,8 +7,16 @@ import torch
 from sfm_odometry.geometry.projection import backproject
 from sfm_odometry.tracking.depth_deformation import DepthCorrection
 from sfm_odometry.tracking.direct_config import RefineConfig
-from sfm_odometry.tracking.direct_solver import Alignment, State
-from sfm_odometry.tracking.photometric import View, image_gradient, mean_of_blocks, motion_jacobian, sample_points, select_points, smoothed
+from sfm_odometry.tracking.direct_solver import DirectSolver, SolverState
+from sfm_odometry.tracking.photometric import (
+    ImageView,
+    image_gradient,
+    mean_of_blocks,
+    motion_jacobian,
+    sample_points,
+    select_points,
+    smoothed,
+)
 from sfm_odometry.tracking.trajectory import rotation_from_vector
 
 CAMERA = (90.0, 80.0, 60.0, 22.0)
@@ -25,7 +33,9 @@ def small(step):
 
 
 def projected(points):
-    return CAMERA[0] * points[0] / points[2] + CAMERA[2], CAMERA[1] * points[1] / points[2] + CAMERA[3]
+    return CAMERA[0] * points[0] / points[2] + CAMERA[2], CAMERA[1] * points[1] / points[
+        2
+    ] + CAMERA[3]
 
 
 def grey(u, v):
@@ -36,13 +46,21 @@ def plane_view(world_from_camera):
     """A textured plane n . X = 6 seen from a camera, and its inverse depth (H, W)."""
     normal = np.array([0.2, 0.3, 1.0])
     v, u = np.mgrid[:HEIGHT, :WIDTH].astype(float)
-    rays = np.stack([(u - CAMERA[2]) / CAMERA[0], (v - CAMERA[3]) / CAMERA[1], np.ones_like(u)]).reshape(3, -1)
+    rays = np.stack(
+        [(u - CAMERA[2]) / CAMERA[0], (v - CAMERA[3]) / CAMERA[1], np.ones_like(u)]
+    ).reshape(3, -1)
     rotation, centre = world_from_camera[:3, :3], world_from_camera[:3, 3]
     depth = (6.0 - normal @ centre) / (normal @ rotation @ rays)
     points = centre[:, None] + depth * (rotation @ rays)
-    image = 0.5 + 0.2 * np.sin(2.1 * points[0] + 0.6 * points[1]) + 0.2 * np.cos(2.7 * points[1] - 1.1 * points[0])
-    as_tensor = [torch.from_numpy(values.reshape(HEIGHT, WIDTH)).float() for values in (image, 1.0 / depth)]
-    return View(as_tensor[0], CAMERA), as_tensor[1]
+    image = (
+        0.5
+        + 0.2 * np.sin(2.1 * points[0] + 0.6 * points[1])
+        + 0.2 * np.cos(2.7 * points[1] - 1.1 * points[0])
+    )
+    as_tensor = [
+        torch.from_numpy(values.reshape(HEIGHT, WIDTH)).float() for values in (image, 1.0 / depth)
+    ]
+    return ImageView(as_tensor[0], CAMERA), as_tensor[1]
 
 
 def test_jacobian_of_the_motion_is_that_of_finite_differences():
@@ -51,27 +69,36 @@ def test_jacobian_of_the_motion_is_that_of_finite_differences():
     points = rng.uniform([-2, -1, 3], [2, 1, 20], (50, 3)).T
     u, v = projected(points)
     h = 1e-6
-    gradient = np.stack([(grey(u + h, v) - grey(u - h, v)) / (2 * h), (grey(u, v + h) - grey(u, v - h)) / (2 * h)])
+    gradient = np.stack(
+        [(grey(u + h, v) - grey(u - h, v)) / (2 * h), (grey(u, v + h) - grey(u, v - h)) / (2 * h)]
+    )
     jacobian = motion_jacobian(torch.from_numpy(gradient), torch.from_numpy(points), CAMERA).numpy()
     for index in range(6):
         moved = [small(np.eye(6)[index] * sign * h) for sign in (1, -1)]
-        there, back = (grey(*projected(matrix[:3, :3] @ points + matrix[:3, 3:])) for matrix in moved)
-        assert np.allclose(jacobian[index], (there - back) / (2 * h), atol=1e-6 * (1 + abs(jacobian[index]).max()))
+        there, back = (
+            grey(*projected(matrix[:3, :3] @ points + matrix[:3, 3:])) for matrix in moved
+        )
+        assert np.allclose(
+            jacobian[index], (there - back) / (2 * h), atol=1e-6 * (1 + abs(jacobian[index]).max())
+        )
 
 
 def alignment_of(block, prior, **config):
     """Of points of the frame at TRUTH, sought in the one at the origin."""
     (target, inverse_depth), (source, _) = plane_view(TRUTH), plane_view(np.eye(4))
     settings = RefineConfig(**config)
-    correction = DepthCorrection(settings.correction_grid, settings.correction_near, settings.correction_far, 6.0)
+    correction = DepthCorrection(
+        settings.correction_grid, settings.correction_near, settings.correction_far, 6.0
+    )
     points = select_points(target, inverse_depth, None, block, 0.004)
-    return Alignment(points, correction.basis(points), source, TRUTH, prior, settings)
+    return DirectSolver(points, correction.basis(points), source, TRUTH, prior, settings)
 
 
 def test_jacobian_of_the_errors_is_that_of_finite_differences():
-    """The errors themselves, through sampling, under a step in the target camera's axes; at the solution, where it is used."""
+    """The errors themselves, through sampling, under a step in the target camera's axes; at the
+    solution, where it is used."""
     alignment = alignment_of(2, np.zeros((6, 6)), correction_grid=(2, 2))
-    state = State(TRUTH, np.zeros(4), np.zeros(2))
+    state = SolverState(TRUTH, np.zeros(4), np.zeros(2))
     errors = alignment.errors(state)
     alignment.weigh(state, errors)
     inside = errors.weights > 0
@@ -79,24 +106,30 @@ def test_jacobian_of_the_errors_is_that_of_finite_differences():
     for index in range(10):
         step = np.zeros(12)
         step[index] = 0.004 if index < 3 else 0.0008 if index < 6 else 0.02
-        there, back = (alignment.errors(state.moved(sign * step)).errors[inside].numpy() for sign in (1, -1))
+        there, back = (
+            alignment.errors(state.moved(sign * step)).errors[inside].numpy() for sign in (1, -1)
+        )
         # Bilinear sampling and central differences each smooth the waves a little.
         numeric = (there - back) / (2 * step[index])
         assert np.linalg.norm(numeric - jacobian[index]) < 0.2 * np.linalg.norm(numeric)
 
 
 def test_gradient_of_the_cost_is_that_of_finite_differences():
-    """Of the whole cost, robust norm, prior, corrections, gain and offset with it, a little off the solution."""
+    """Of the whole cost, robust norm, prior, corrections, gain and offset with it, a little off
+    the solution."""
     alignment = alignment_of(1, np.diag([9.0, 8.0, 7.0, 60.0, 50.0, 40.0]), correction_grid=(1, 2))
     motion = TRUTH @ small(np.array([0.01, -0.01, 0.02, 0.002, -0.001, 0.001]))
-    state = State(motion, np.array([0.05, -0.03]), np.array([0.02, -0.01]))
+    state = SolverState(motion, np.array([0.05, -0.03]), np.array([0.02, -0.01]))
     alignment.weigh(state, alignment.errors(state))
     _, gradient = alignment.normal_equations(state, alignment.errors(state))
     numeric = np.zeros(10)
     for index, size in enumerate([1e-3] * 3 + [2e-4] * 3 + [5e-3] * 2 + [1e-3] * 2):
         step = np.eye(10)[index] * size
         there, back = (state.moved(step), state.moved(-step))
-        numeric[index] = (alignment.cost(there, alignment.errors(there)) - alignment.cost(back, alignment.errors(back))) / (2 * size)
+        numeric[index] = (
+            alignment.cost(there, alignment.errors(there))
+            - alignment.cost(back, alignment.errors(back))
+        ) / (2 * size)
     assert np.linalg.norm(numeric[:8] - gradient[:8]) < 0.1 * np.linalg.norm(numeric[:8])
     # Gain and offset enter linearly: their derivatives do not lean on the target's gradient.
     assert np.allclose(numeric[8:], gradient[8:], rtol=0.02)
@@ -105,14 +138,15 @@ def test_gradient_of_the_cost_is_that_of_finite_differences():
 def test_state_moves_by_its_step_and_difference_takes_it_back():
     alignment = alignment_of(2, np.zeros((6, 6)), correction_grid=(1, 1))
     step = np.array([0.03, -0.02, 0.1, 0.01, -0.02, 0.005, 0.3, 0.1, -0.2])
-    state = State(TRUTH, np.zeros(1), np.zeros(2)).moved(step)
+    state = SolverState(TRUTH, np.zeros(1), np.zeros(2)).moved(step)
     assert np.allclose(alignment.difference(state), step[:6], atol=1e-12)
     assert np.allclose(state.correction, step[6:7])
     assert np.allclose(state.brightness, step[7:9])
 
 
 def test_basis_of_the_correction_is_what_changes_the_depth_map():
-    """At every pixel the functions add up to one standard deviation, and the corrected map is the points' correction."""
+    """At every pixel the functions add up to one standard deviation, and the corrected map is
+    the points' correction."""
     view, inverse_depth = plane_view(np.eye(4))
     target = select_points(view, inverse_depth, None, 1, 0.0)
     correction = DepthCorrection((3, 4), 0.2, 0.3, 6.0)
@@ -139,8 +173,10 @@ def test_points_are_back_projected_pixels():
 def test_each_block_gives_its_steepest_pixel():
     image = torch.full((9, 9), 0.5)
     image[4, 3] = 0.9
-    target = select_points(View(image, CAMERA), torch.ones(9, 9), None, 3, 0.1)
-    assert target.values.numel() == 2  # Beside the spot: in its own block, and in the block to its left.
+    target = select_points(ImageView(image, CAMERA), torch.ones(9, 9), None, 3, 0.1)
+    assert (
+        target.values.numel() == 2
+    )  # Beside the spot: in its own block, and in the block to its left.
     assert torch.all(target.values == 0.5)
 
 
@@ -148,7 +184,9 @@ def test_smaller_view_keeps_the_rays():
     """The centre of a block of pixels is the pixel of the smaller view, with the same ray."""
     small_view = plane_view(np.eye(4))[0].reduced(1)
     fx, fy, cx, cy = small_view.camera
-    assert ((3 - cx) / fx, (5 - cy) / fy) == pytest.approx(((6.5 - CAMERA[2]) / CAMERA[0], (10.5 - CAMERA[3]) / CAMERA[1]))
+    assert ((3 - cx) / fx, (5 - cy) / fy) == pytest.approx(
+        ((6.5 - CAMERA[2]) / CAMERA[0], (10.5 - CAMERA[3]) / CAMERA[1])
+    )
     assert small_view.image.shape == (HEIGHT // 2, WIDTH // 2)
 
 
@@ -171,7 +209,9 @@ def test_sampling_at_the_identity_returns_the_image_and_knows_its_edge():
 def test_gradient_of_a_ramp_is_its_slope():
     v, u = torch.meshgrid(torch.arange(6.0), torch.arange(7.0), indexing="ij")
     gradient = image_gradient(0.3 * u - 0.2 * v)
-    assert torch.allclose(gradient[:, 1:-1, 1:-1], torch.tensor([0.3, -0.2])[:, None, None].expand(2, 4, 5), atol=1e-6)
+    assert torch.allclose(
+        gradient[:, 1:-1, 1:-1], torch.tensor([0.3, -0.2])[:, None, None].expand(2, 4, 5), atol=1e-6
+    )
 
 
 def test_smoothing_keeps_ramps_and_spreads_a_spot():

@@ -1,4 +1,5 @@
-"""The refinement recovers motions, brightness and its own uncertainty, and keeps the given motion where it must."""
+"""The refinement recovers motions, brightness and its own uncertainty, and keeps the given
+motion where it must."""
 
 from dataclasses import replace
 
@@ -13,8 +14,15 @@ from sfm_odometry.tracking.trajectory import rotation_from_vector, rotation_vect
 WIDTH, HEIGHT = 208, 64
 K = np.array([[120.0, 0.0, 103.5], [0.0, 120.0, 31.5], [0.0, 0.0, 1.0]])
 # The images decide alone: what is recovered is not held by the prior.
-NO_PRIOR = {"prior_length": 0.0, "prior_direction": 0.0, "prior_rotation_deg": 0.0, "depth_scale_error": 0.0}
-FREE = RefineConfig(levels=(1, 0), blocks=(1, 2), iterations=(10, 10), correction_grid=(0, 0), **NO_PRIOR)
+NO_PRIOR = {
+    "prior_length": 0.0,
+    "prior_direction": 0.0,
+    "prior_rotation_deg": 0.0,
+    "depth_scale_error": 0.0,
+}
+FREE = RefineConfig(
+    levels=(1, 0), blocks=(1, 2), iterations=(10, 10), correction_grid=(0, 0), **NO_PRIOR
+)
 # Normals and distances of a corridor: floor, walls, a far wall. Points X with n . X = d.
 PLANES = (((0, 1, 0), 1.6), ((1, 0, 0), 4.0), ((-1, 0, 0), 5.0), ((0, 0.1, 1), 30.0))
 
@@ -27,21 +35,28 @@ def motion(translation, rotation_deg):
 
 
 def texture(plane, along):
-    """Grey values 0 to 1 of points on a plane: waves longer than a pixel, of other directions on each plane."""
+    """Grey values 0 to 1 of points on a plane: waves longer than a pixel, of other directions on
+    each plane."""
     phases = np.arange(12).reshape(4, 3) * 1.7 + plane
     waves = np.array([[0.9, 0.3], [-0.4, 1.1], [2.1, 1.3], [-1.6, 2.6]])
-    return 0.5 + sum(0.11 * np.sin(wave @ along + phase[0]) for wave, phase in zip(waves, phases, strict=True))
+    return 0.5 + sum(
+        0.11 * np.sin(wave @ along + phase[0]) for wave, phase in zip(waves, phases, strict=True)
+    )
 
 
 def corridor(world_from_camera):
     """Image (H, W) and depth (H, W) of the corridor from a camera at that pose."""
     v, u = np.mgrid[:HEIGHT, :WIDTH]
-    rays = world_from_camera[:3, :3] @ np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones(u.shape)]).reshape(3, -1)
+    rays = world_from_camera[:3, :3] @ np.stack(
+        [(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones(u.shape)]
+    ).reshape(3, -1)
     centre = world_from_camera[:3, 3]
     depth, image = np.full(u.size, np.inf), np.full(u.size, 0.5)
     for index, (normal, distance) in enumerate(PLANES):
         slope = np.array(normal) @ rays
-        hit = np.where(slope > 1e-9, (distance - np.array(normal) @ centre) / np.maximum(slope, 1e-9), np.inf)
+        hit = np.where(
+            slope > 1e-9, (distance - np.array(normal) @ centre) / np.maximum(slope, 1e-9), np.inf
+        )
         points = centre[:, None] + hit * rays
         axes = [axis for axis in range(3) if axis != np.argmax(np.abs(normal))]
         nearer = hit < depth
@@ -87,7 +102,11 @@ def test_recovers_the_motion_from_the_true_depth(scene):
     assert translation < 0.006 and rotation_deg < 0.02
     assert result.residual_after < 0.6 * result.residual_before
     assert result.inliers > 0.75 and result.iterations <= 20  # the nearest points leave the image
-    assert np.allclose(result.previous_from_current[:3, :3] @ result.previous_from_current[:3, :3].T, np.eye(3), atol=1e-12)
+    assert np.allclose(
+        result.previous_from_current[:3, :3] @ result.previous_from_current[:3, :3].T,
+        np.eye(3),
+        atol=1e-12,
+    )
 
 
 def test_recovers_the_motion_backwards(scene):
@@ -97,7 +116,9 @@ def test_recovers_the_motion_backwards(scene):
         "depth_current": scene["depth_previous"],
         "depth_previous": scene["depth_current"],
     }
-    translation, rotation_deg = errors(refine(swapped, given=np.linalg.inv(GIVEN)), np.linalg.inv(TRUTH))
+    translation, rotation_deg = errors(
+        refine(swapped, given=np.linalg.inv(GIVEN)), np.linalg.inv(TRUTH)
+    )
     assert translation < 0.006 and rotation_deg < 0.02
 
 
@@ -117,53 +138,86 @@ def test_moving_part_of_the_image_is_rejected(scene):
 
 
 def test_weights_take_pixels_out(scene):
-    """What lies under weight 0 may be anything: the result is that of the intact image without these pixels."""
+    """What lies under weight 0 may be anything: the result is that of the intact image without
+    these pixels."""
     weights = torch.ones(HEIGHT, WIDTH)
     weights[:, 57:153] = 0.0  # With a margin: smoothing and gradients reach over an edge.
     broken = scene["previous"].clone()
     broken[:, 60:150] = torch.rand(HEIGHT, 90, generator=torch.Generator().manual_seed(0))
     intact = refine(scene, weights=weights)
-    masked, unmasked = refine(scene, previous=broken, weights=weights), refine(scene, previous=broken)
+    masked, unmasked = (
+        refine(scene, previous=broken, weights=weights),
+        refine(scene, previous=broken),
+    )
     assert errors(masked, intact.previous_from_current)[1] < 0.01
     assert errors(masked)[1] < 0.5 * errors(unmasked)[1]
 
 
 def test_wrong_scale_of_the_depth_scales_the_translation(scene):
     result = refine(scene, depth_previous=scene["depth_previous"] * 1.1)
-    assert np.linalg.norm(result.previous_from_current[:3, 3]) == pytest.approx(1.1 * np.linalg.norm(TRUTH[:3, 3]), rel=0.02)
+    assert np.linalg.norm(result.previous_from_current[:3, 3]) == pytest.approx(
+        1.1 * np.linalg.norm(TRUTH[:3, 3]), rel=0.02
+    )
     assert errors(result)[1] < 0.02
 
 
 def test_prior_holds_the_length_against_a_depth_whose_scale_may_be_wrong(scene):
-    """One node corrects the whole depth map: where it and the given length are trusted alike, half of the difference is given to either."""
-    given = motion(TRUTH[:3, 3], (0, 0, 0)) @ motion((0, 0, 0), rotation_vector(TRUTH[:3, :3]) * 180 / np.pi)
-    trust = {"prior_length": 0.05, "prior_direction": 0.05, "prior_rotation_deg": 0.2, "correlated_points": 1.0}
-    config = replace(FREE, correction_grid=(1, 1), correction_near=0.05, correction_far=0.0, **trust)
+    """One node corrects the whole depth map: where it and the given length are trusted alike,
+    half of the difference is given to either."""
+    given = motion(TRUTH[:3, 3], (0, 0, 0)) @ motion(
+        (0, 0, 0), rotation_vector(TRUTH[:3, :3]) * 180 / np.pi
+    )
+    trust = {
+        "prior_length": 0.05,
+        "prior_direction": 0.05,
+        "prior_rotation_deg": 0.2,
+        "correlated_points": 1.0,
+    }
+    config = replace(
+        FREE, correction_grid=(1, 1), correction_near=0.05, correction_far=0.0, **trust
+    )
     result = refine(scene, given, config, depth_previous=scene["depth_previous"] * 1.08)
     ratio = np.linalg.norm(result.previous_from_current[:3, 3]) / np.linalg.norm(TRUTH[:3, 3])
     assert 1.03 < ratio < 1.05
 
 
 def test_correction_takes_up_what_a_wrong_depth_would_do_to_the_rotation(scene):
-    """Depth too small on the left and too large on the right looks like a turn; a correction that grows across the image explains it."""
+    """Depth too small on the left and too large on the right looks like a turn; a correction
+    that grows across the image explains it."""
     wrong = scene["depth_previous"] * torch.exp(torch.linspace(-0.4, 0.4, WIDTH))
-    corrected = replace(FREE, correction_grid=(2, 3), correction_near=0.4, correction_far=0.0, prior_length=0.05, correlated_points=10.0)
-    trusting = refine(scene, config=replace(corrected, correction_grid=(0, 0)), depth_previous=wrong, given=TRUTH)
+    corrected = replace(
+        FREE,
+        correction_grid=(2, 3),
+        correction_near=0.4,
+        correction_far=0.0,
+        prior_length=0.05,
+        correlated_points=10.0,
+    )
+    trusting = refine(
+        scene, config=replace(corrected, correction_grid=(0, 0)), depth_previous=wrong, given=TRUTH
+    )
     result = refine(scene, config=corrected, depth_previous=wrong, given=TRUTH)
     assert errors(result)[1] < 0.3 * errors(trusting)[1]
     correction, coefficients = result.depth_correction
     put_right = correction.corrected(wrong.numpy(), coefficients)
-    before, after = (np.abs(np.log(depth / scene["depth_previous"].numpy())).mean() for depth in (wrong.numpy(), put_right))
+    before, after = (
+        np.abs(np.log(depth / scene["depth_previous"].numpy())).mean()
+        for depth in (wrong.numpy(), put_right)
+    )
     assert after < 0.5 * before
 
 
 def test_correction_makes_the_covariance_wider(scene):
-    trusting, doubtful = (refine(scene, config=replace(FREE, correction_grid=grid)) for grid in ((0, 0), (3, 5)))
+    trusting, doubtful = (
+        refine(scene, config=replace(FREE, correction_grid=grid)) for grid in ((0, 0), (3, 5))
+    )
     assert np.all(np.diag(doubtful.covariance) > np.diag(trusting.covariance))
 
 
 def test_strong_prior_holds_the_given_motion(scene):
-    config = replace(FREE, prior_length=1e-4, prior_direction=1e-4, prior_rotation_deg=1e-4, prior_floor=0.0)
+    config = replace(
+        FREE, prior_length=1e-4, prior_direction=1e-4, prior_rotation_deg=1e-4, prior_floor=0.0
+    )
     result = refine(scene, config=config)
     assert np.abs(result.previous_from_current - GIVEN).max() < 1e-3
 
@@ -235,7 +289,11 @@ def test_inputs_are_not_changed(scene):
 def test_covariance_is_positive_definite_and_grows_where_texture_is_faint(scene):
     noise = 0.01 * torch.randn(2, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(2))
     rich, faint = (
-        refine(scene, current=scene["current"] * contrast + noise[0], previous=scene["previous"] * contrast + noise[1])
+        refine(
+            scene,
+            current=scene["current"] * contrast + noise[0],
+            previous=scene["previous"] * contrast + noise[1],
+        )
         for contrast in (1.0, 0.2)
     )
     for result in (rich, faint):
@@ -259,7 +317,10 @@ def test_errors_of_noisy_images_are_as_large_as_the_covariance_says(scene):
     config = replace(FREE, correlated_points=1.0, depth_error=0.0)
     squared = []
     for _ in range(12):
-        noisy = {name: scene[name] + 0.03 * torch.randn(HEIGHT, WIDTH, generator=generator) for name in ("current", "previous")}
+        noisy = {
+            name: scene[name] + 0.03 * torch.randn(HEIGHT, WIDTH, generator=generator)
+            for name in ("current", "previous")
+        }
         result = refine(scene, config=config, **noisy)
         change = np.linalg.inv(TRUTH) @ result.previous_from_current
         error = np.concatenate([change[:3, 3], rotation_vector(change[:3, :3])])

@@ -1,4 +1,5 @@
-"""Points followed over a made-up street: motion, scale and what is said when nothing can be followed."""
+"""Points followed over a made-up street: motion, scale and what is said when nothing can be
+followed."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,30 +27,45 @@ class Frame:
 
 
 def texture(a, b):
-    """Grey values 0 to 255 on a plane, smooth between the knots of a grid, which repeats itself far away."""
+    """Grey values 0 to 255 on a plane, smooth between the knots of a grid, which repeats itself
+    far away."""
     columns, rows = np.floor(a).astype(int), np.floor(b).astype(int)
     u, v = a - columns, b - rows
     u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
     corners = [SPOTS[(rows + dy) % 512, (columns + dx) % 512] for dy in (0, 1) for dx in (0, 1)]
-    mixed = (corners[0] * (1 - u) + corners[1] * u) * (1 - v) + (corners[2] * (1 - u) + corners[3] * u) * v
+    mixed = (corners[0] * (1 - u) + corners[1] * u) * (1 - v) + (
+        corners[2] * (1 - u) + corners[3] * u
+    ) * v
     return np.clip(128 + 50 * mixed, 0, 255)
 
 
 def street(world_from_camera, depth_factor=1.0):
     """A corridor of floor, walls and a far front, seen from a camera."""
     v, u = np.mgrid[:HEIGHT, :WIDTH]
-    rays = world_from_camera[:3, :3] @ np.stack([(u - K[0, 2]) / 240.0, (v - K[1, 2]) / 240.0, np.ones(u.shape)]).reshape(3, -1)
+    rays = world_from_camera[:3, :3] @ np.stack(
+        [(u - K[0, 2]) / 240.0, (v - K[1, 2]) / 240.0, np.ones(u.shape)]
+    ).reshape(3, -1)
     centre = world_from_camera[:3, 3]
     depth, grey = np.full(u.size, np.inf), np.zeros(u.size)
-    planes = (((0, 1, 0), 1.6, (0, 2), 2.5), ((1, 0, 0), 6.0, (1, 2), 1.5), ((-1, 0, 0), 5.0, (1, 2), 1.5), ((0, 0, 1), 60.0, (0, 1), 0.4))
+    planes = (
+        ((0, 1, 0), 1.6, (0, 2), 2.5),
+        ((1, 0, 0), 6.0, (1, 2), 1.5),
+        ((-1, 0, 0), 5.0, (1, 2), 1.5),
+        ((0, 0, 1), 60.0, (0, 1), 0.4),
+    )
     for normal, distance, axes, fineness in planes:
         slope = np.array(normal) @ rays
-        hit = np.where(slope > 1e-9, (distance - np.array(normal) @ centre) / np.maximum(slope, 1e-9), np.inf)
+        hit = np.where(
+            slope > 1e-9, (distance - np.array(normal) @ centre) / np.maximum(slope, 1e-9), np.inf
+        )
         nearer = hit < depth
         points = (centre[:, None] + hit * rays)[:, nearer]
         grey[nearer] = texture(points[axes[0]] * fineness, points[axes[1]] * fineness)
         depth[nearer] = hit[nearer]
-    return Frame(grey.reshape(u.shape).astype(np.uint8), (depth.reshape(u.shape) * depth_factor).astype(np.float32))
+    return Frame(
+        grey.reshape(u.shape).astype(np.uint8),
+        (depth.reshape(u.shape) * depth_factor).astype(np.float32),
+    )
 
 
 def information(motion, length=0.2, rotation_deg=1.0):
@@ -62,7 +78,10 @@ def begun_step(tracks, before, after, *arguments):
 
 
 def drive(tracks, frames, given=STEP):
-    return [begun_step(tracks, before, after, K, given, information(given)) for before, after in pairwise(frames)]
+    return [
+        begun_step(tracks, before, after, K, given, information(given))
+        for before, after in pairwise(frames)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +98,9 @@ def frames(poses):
 
 
 def error_deg(result):
-    return np.degrees(np.linalg.norm(rotation_vector(STEP[:3, :3].T @ result.previous_from_current[:3, :3])))
+    return np.degrees(
+        np.linalg.norm(rotation_vector(STEP[:3, :3].T @ result.previous_from_current[:3, :3]))
+    )
 
 
 def lengths(results):
@@ -92,12 +113,15 @@ def test_steps_are_found_from_a_rough_guess(frames):
     results = drive(PointTracks(), frames, given)
     assert all(not result.reason and result.points > 100 for result in results)
     assert max(error_deg(result) for result in results) < 0.06
-    assert np.abs(lengths(results) - 0.7).max() < 0.04  # the guess, 0.6 to a fifth of it, is believed a little
+    assert (
+        np.abs(lengths(results) - 0.7).max() < 0.04
+    )  # the guess, 0.6 to a fifth of it, is believed a little
     assert all(np.linalg.eigvalsh(result.covariance).min() > 0 for result in results)
 
 
 def test_scale_of_one_depth_map_does_not_change_the_length_of_its_step(frames, poses):
-    """From the fifth frame on, all depth is predicted 30 % too large: the tracks give way slowly, and know by how much they differ."""
+    """From the fifth frame on, all depth is predicted 30 % too large: the tracks give way
+    slowly, and know by how much they differ."""
     changed = [*frames[:5], *(street(pose, 1.3) for pose in poses[5:])]
     tracks = PointTracks()
     results = drive(tracks, changed)
@@ -106,7 +130,8 @@ def test_scale_of_one_depth_map_does_not_change_the_length_of_its_step(frames, p
 
 
 def test_unit_goes_with_the_depth(frames, poses):
-    """Depth in another unit, lengths guessed in it: translations come out in it too, and `unit` stays near 1."""
+    """Depth in another unit, lengths guessed in it: translations come out in it too, and `unit`
+    stays near 1."""
     tracks, given = PointTracks(), STEP.copy()
     given[2, 3] = 1.4
     results = drive(tracks, [street(pose, 2.0) for pose in poses], given)
@@ -124,11 +149,19 @@ def test_standing_still_and_turning_on_the_spot_go_nowhere(frames):
         result = begun_step(tracks, frames[3], current, K, motion, information(motion))
         assert not result.reason
         assert np.linalg.norm(result.previous_from_current[:3, 3]) < 0.01
-        assert np.degrees(np.linalg.norm(rotation_vector(motion[:3, :3].T @ result.previous_from_current[:3, :3]))) < 0.05
+        assert (
+            np.degrees(
+                np.linalg.norm(
+                    rotation_vector(motion[:3, :3].T @ result.previous_from_current[:3, :3])
+                )
+            )
+            < 0.05
+        )
 
 
 def covered(frame, drive_frame, columns):
-    """The frame with a truck's side over the left `columns`, which slides forwards by 6 pixels a frame."""
+    """The frame with a truck's side over the left `columns`, which slides forwards by 6 pixels a
+    frame."""
     truck = np.clip(128 + 45 * np.random.default_rng(7).normal(size=(HEIGHT // 4, 200)), 0, 255)
     side = np.kron(truck, np.ones((4, 4)))[:, 400 - 6 * drive_frame :]
     grey = frame.grey.copy()
@@ -138,17 +171,30 @@ def covered(frame, drive_frame, columns):
 
 @pytest.mark.parametrize("guess_turned_deg", [0.0, 1.5])
 def test_a_truck_over_half_of_the_image_is_not_believed(guess_turned_deg):
-    """Not even where the guess of the motion, by an alignment that the truck has led astray, follows it."""
+    """Not even where the guess of the motion, by an alignment that the truck has led astray,
+    follows it."""
     tracks, pose, before = PointTracks(), np.eye(4), street(np.eye(4))
     errors = []
     for index in range(1, 21):
         pose = pose @ STEP
         clean, given = index < 10, STEP.copy()
         if not clean:
-            given[:3, :3] = STEP[:3, :3] @ rotation_from_vector(np.radians([0.0, guess_turned_deg, 0.0]))
-        current = street(pose) if clean else covered(street(pose), index, min(60 * (index - 9), WIDTH // 2 + 20))
+            given[:3, :3] = STEP[:3, :3] @ rotation_from_vector(
+                np.radians([0.0, guess_turned_deg, 0.0])
+            )
+        current = (
+            street(pose)
+            if clean
+            else covered(street(pose), index, min(60 * (index - 9), WIDTH // 2 + 20))
+        )
         result = begun_step(tracks, before, current, K, given, information(given))
-        errors.append((error_deg(result), abs(np.linalg.norm(result.previous_from_current[:3, 3]) - 0.7), result.reason))
+        errors.append(
+            (
+                error_deg(result),
+                abs(np.linalg.norm(result.previous_from_current[:3, 3]) - 0.7),
+                result.reason,
+            )
+        )
         before = current
     degrees, metres, reasons = zip(*errors, strict=True)
     assert not any(reasons)
@@ -164,7 +210,10 @@ def test_images_without_corners_keep_the_given_motion(frames):
 
 def test_unknown_depth_starts_no_points(frames):
     blind = Frame(frames[0].grey, np.full((HEIGHT, WIDTH), np.nan, np.float32))
-    assert "only 0 points" in begun_step(PointTracks(), blind, frames[1], K, STEP, information(STEP)).reason
+    assert (
+        "only 0 points"
+        in begun_step(PointTracks(), blind, frames[1], K, STEP, information(STEP)).reason
+    )
 
 
 def test_another_previous_frame_starts_new_tracks(frames):
@@ -173,15 +222,23 @@ def test_another_previous_frame_starts_new_tracks(frames):
     result = begun_step(tracks, frames[5], frames[6], K, STEP, information(STEP))
     fresh = PointTracks()
     fresh._log_unit = tracks._log_unit
-    assert not result.reason and np.linalg.norm(result.previous_from_current[:3, 3]) == pytest.approx(0.7, abs=0.03)
+    assert not result.reason and np.linalg.norm(
+        result.previous_from_current[:3, 3]
+    ) == pytest.approx(0.7, abs=0.03)
 
 
 def test_the_same_frames_give_the_same_steps(frames):
     first, second = drive(PointTracks(), frames), drive(PointTracks(), frames)
-    assert all(np.array_equal(a.previous_from_current, b.previous_from_current) for a, b in zip(first, second, strict=True))
+    assert all(
+        np.array_equal(a.previous_from_current, b.previous_from_current)
+        for a, b in zip(first, second, strict=True)
+    )
 
 
-@pytest.mark.parametrize(("name", "value"), [("points", 0), ("noise_floor", 0.0), ("patch", 0), ("depth_near", float("nan"))])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("points", 0), ("noise_floor", 0.0), ("patch", 0), ("depth_near", float("nan"))],
+)
 def test_config_refuses_values_out_of_range(name, value):
     with pytest.raises(InputError, match=name):
         TrackConfig(**{name: value})

@@ -1,4 +1,5 @@
-"""Depth beside the motion: what is asked for later is computed once, and nothing depends on when."""
+"""Depth beside the motion: what is asked for later is computed once, and nothing depends on
+when."""
 
 import gc
 import threading
@@ -10,8 +11,8 @@ from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.inference.checkpoint import DEFAULT_MODEL
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.odometry import MonocularOdometry
-from sfm_odometry.tracking.frame import SeenFrame
-from sfm_odometry.tracking.lazy import Background, Later
+from sfm_odometry.tracking.frame import Frame
+from sfm_odometry.tracking.lazy import Background, LazyFuture
 
 CAMERA = Intrinsics(240.0, 240.0, 207.5, 63.5, 416, 128)
 PATIENCE_S = 20.0
@@ -36,7 +37,7 @@ def estimator():
 
 
 def begun(background, compute):
-    later = Later(compute)
+    later = LazyFuture(compute)
     background.begin(later)
     return later
 
@@ -97,7 +98,10 @@ def test_poses_and_depth_are_the_same_with_and_without_a_thread(estimator):
     for background in (Background(2), Background(1)):
         odometry = MonocularOdometry(estimator)
         odometry._background = background
-        run = [odometry.process(image, CAMERA, (index + 1) * 100_000_000) for index, image in enumerate(frames(8))]
+        run = [
+            odometry.process(image, CAMERA, (index + 1) * 100_000_000)
+            for index, image in enumerate(frames(8))
+        ]
         results.append((run[-1].motions[-1], run[-1].depth))
     (beside, depth_beside), (after, depth_after) = results
     assert np.array_equal(beside.start_from_camera, after.start_from_camera)
@@ -119,7 +123,9 @@ def test_a_frame_whose_depth_failed_once_does_not_end_the_odometry(estimator, mo
     errors, motions = 0, 0
     for index, image in enumerate(images[6:], start=6):
         try:
-            motions += len(odometry.process(image, CAMERA, (index + 1) * 100_000_000, want_depth=False).motions)
+            motions += len(
+                odometry.process(image, CAMERA, (index + 1) * 100_000_000, want_depth=False).motions
+            )
         except RuntimeError:
             errors += 1
     assert errors <= 1
@@ -127,11 +133,12 @@ def test_a_frame_whose_depth_failed_once_does_not_end_the_odometry(estimator, mo
 
 
 def frames_in_memory():
-    return [thing for thing in gc.get_objects() if type(thing) is SeenFrame]
+    return [thing for thing in gc.get_objects() if type(thing) is Frame]
 
 
 def test_frames_that_left_the_window_leave_memory_at_once(estimator):
-    """Not when Python happens to look for cycles of references, which counts objects, not their size."""
+    """Not when Python happens to look for cycles of references, which counts objects, not their
+    size."""
     odometry = MonocularOdometry(estimator)
     others = frames_in_memory()  # of other odometries, held here until the end
     gc.disable()

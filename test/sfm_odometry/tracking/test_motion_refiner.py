@@ -1,4 +1,5 @@
-"""The ratio between the networks' lengths is learned, only from steps that say something about it, and lengths become steady."""
+"""The ratio between the networks' lengths is learned, only from steps that say something about
+it, and lengths become steady."""
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ FRAME = Frame()
 
 
 class Images:
-    """Stands in for the alignment: images in which every step is `length` long, known to `sigma`, held by the prior by half."""
+    """Stands in for the alignment: images in which every step is `length` long, known to
+    `sigma`, held by the prior by half."""
 
     def __init__(self, length=2.0, sigma=0.02, converged=True, noise=()):
         self.length, self.sigma, self.converged, self.noise = length, sigma, converged, iter(noise)
@@ -41,7 +43,9 @@ class Images:
         length = seen if config.prior_length == 0 else np.sqrt(seen * given[2, 3])
         motion = step(length) if self.converged else given
         covariance = np.eye(6) * self.sigma**2
-        return Refinement(motion, covariance, self.converged, "" if self.converged else "no", 0.1, 0.05, 0.9, 5)
+        return Refinement(
+            motion, covariance, self.converged, "" if self.converged else "no", 0.1, 0.05, 0.9, 5
+        )
 
 
 def run(monkeypatch, images, lengths, refiner=None):
@@ -64,7 +68,9 @@ def test_the_first_steps_are_not_held_by_a_length_in_another_unit(monkeypatch):
     images = Images()
     refiner, _ = run(monkeypatch, images, [1.0] * 8)
     settle = refiner.settle
-    assert [config.prior_length == 0 for config in images.configs] == [True] * settle + [False] * (8 - settle)
+    assert [config.prior_length == 0 for config in images.configs] == [True] * settle + [False] * (
+        8 - settle
+    )
 
 
 def test_kept_motions_are_in_the_depths_unit_too(monkeypatch):
@@ -93,7 +99,9 @@ def test_reset_forgets(monkeypatch):
 def test_lengths_that_jitter_become_steady(monkeypatch):
     noise = 0.05 * np.random.default_rng(0).normal(size=60)
     _, rough = run(monkeypatch, Images(sigma=0.1, noise=noise), [1.0] * 60)
-    _, steady = run(monkeypatch, Images(sigma=0.1, noise=noise), [1.0] * 60, MotionRefiner(speed=SpeedFilter()))
+    _, steady = run(
+        monkeypatch, Images(sigma=0.1, noise=noise), [1.0] * 60, MotionRefiner(speed=SpeedFilter())
+    )
     assert np.std(np.diff(lengths_of(steady)[20:])) < 0.3 * np.std(np.diff(lengths_of(rough)[20:]))
     assert lengths_of(steady)[20:].mean() == pytest.approx(2.0, rel=0.02)
 
@@ -125,9 +133,17 @@ class Tracks:
 
 
 @pytest.mark.parametrize(
-    ("sigma_deg", "converged", "told_deg"), [(0.001, True, 0.03), (0.04, True, 0.05), (0.4, True, 0.4), (0.001, False, 0.5)]
+    ("sigma_deg", "converged", "told_deg"),
+    [(0.001, True, 0.03), (0.04, True, 0.05), (0.4, True, 0.4), (0.001, False, 0.5)],
 )
-def test_points_are_held_to_an_alignment_as_far_as_that_is_sure(monkeypatch, sigma_deg, converged, told_deg):
+def test_points_are_held_to_an_alignment_as_far_as_that_is_sure(
+    monkeypatch, sigma_deg, converged, told_deg
+):
     tracks = Tracks()
-    run(monkeypatch, Images(sigma=np.radians(sigma_deg), converged=converged), [1.0], MotionRefiner(tracks=tracks))
+    run(
+        monkeypatch,
+        Images(sigma=np.radians(sigma_deg), converged=converged),
+        [1.0],
+        MotionRefiner(tracks=tracks),
+    )
     assert tracks.sigmas_deg == pytest.approx([told_deg], rel=0.01)

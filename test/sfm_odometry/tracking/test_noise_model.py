@@ -1,9 +1,14 @@
-"""Covariances are never zero, grow with the motion, and point along it where the length is what is not known."""
+"""Covariances are never zero, grow with the motion, and point along it where the length is what
+is not known."""
 
 import numpy as np
 import pytest
 
-from sfm_odometry.tracking.noise_model import motion_covariance, scale_covariance, systematic_covariance
+from sfm_odometry.tracking.noise_model import (
+    motion_covariance,
+    scale_covariance,
+    systematic_covariance,
+)
 from sfm_odometry.tracking.trajectory import rotation_from_vector
 
 

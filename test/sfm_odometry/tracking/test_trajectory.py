@@ -34,7 +34,9 @@ def test_inverse_undoes_the_motion():
     assert invert_rigid(STEP) @ STEP == pytest.approx(np.eye(4), abs=1e-15)
 
 
-@pytest.mark.parametrize("vector", [[0.0, 0.0, 0.0], [1e-10, 0.0, 0.0], [0.3, -1.0, 2.0], [0.0, 3.1, 0.0]])
+@pytest.mark.parametrize(
+    "vector", [[0.0, 0.0, 0.0], [1e-10, 0.0, 0.0], [0.3, -1.0, 2.0], [0.0, 3.1, 0.0]]
+)
 def test_rotation_vector_round_trip(vector):
     rotation = rotation_from_vector(np.array(vector))
     assert rotation @ rotation.T == pytest.approx(np.eye(3), abs=1e-12)
@@ -55,7 +57,8 @@ def test_nearest_rotation_mends_rounding():
 
 
 def test_twist_of_a_constant_turn_is_tangential():
-    """Half of a circle's small arc: the velocity in the moving frame's own axes is forward, not sideways, to first order."""
+    """Half of a circle's small arc: the velocity in the moving frame's own axes is forward, not
+    sideways, to first order."""
     angle, radius = 1e-3, 10.0
     step = rigid([radius * (1 - np.cos(angle)), 0.0, radius * np.sin(angle)], [0.0, angle, 0.0])
     twist = twist_of(step, 0.1)

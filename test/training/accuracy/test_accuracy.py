@@ -1,4 +1,5 @@
-"""Variants over small rendered drives from the command line: results, table, pictures; what is kept; refusals."""
+"""Variants over small rendered drives from the command line: results, table, pictures; what is
+kept; refusals."""
 
 import dataclasses
 import json
@@ -16,7 +17,7 @@ from training.accuracy.__main__ import main
 from training.accuracy.depth import row_means, rows_of_others, score_rows
 from training.accuracy.drives import open_drive, parse_choice
 from training.accuracy.jobs import Job
-from training.accuracy.recording import Recording, record
+from training.accuracy.recording import OdometryRun, record
 from training.accuracy.report import markdown, mean_scores
 from training.accuracy.scores import curves_of, scores_of
 from training.accuracy.variants import CLASSICAL, NAMES, VARIANTS
@@ -41,17 +42,26 @@ def scored(drives, tmp_path_factory) -> Path:
 
 
 def results(out: Path) -> dict:
-    return json.loads((out / "results.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    return json.loads(
+        (out / "results.json").read_text(),
+        parse_constant=lambda name: pytest.fail(f"{name} is no JSON"),
+    )
 
 
 def test_results_of_every_drive_and_variant(scored):
     found = results(scored)
     assert set(found) == {"model", "model_sha256", "variants", "drives", "mean"}
-    assert found["model"] == "default.safetensors" and found["variants"]["networks"]["refine"] is False
+    assert (
+        found["model"] == "default.safetensors" and found["variants"]["networks"]["refine"] is False
+    )
     for drive in found["drives"].values():
         assert drive["frames"] == 8 and drive["length_m"] > 1
         assert set(drive["variants"]) == set(NAMES)
-        assert drive["depth"]["images"] == 3 and 0 < drive["depth"]["abs_rel"] < 2 and 0 < drive["depth"]["rows_abs_rel"] < 2
+        assert (
+            drive["depth"]["images"] == 3
+            and 0 < drive["depth"]["abs_rel"] < 2
+            and 0 < drive["depth"]["rows_abs_rel"] < 2
+        )
     scores = found["drives"]["1"]["variants"]
     assert scores["fused"]["t_err_percent"] is None  # no segment of 100 m
     assert scores["fused"]["anees"] > 0 and scores["classical"]["anees"] is None
@@ -64,7 +74,9 @@ def test_table_and_pictures(scored):
     table = (scored / "table.md").read_text()
     rows = [line for line in table.splitlines() if line.startswith("|")]
     assert len({row.count("|") for row in rows[:11]}) == 1
-    assert table.count("| classical |") == 3 and "| mean of 2 |" in table and "AbsRel of rows" in table
+    assert (
+        table.count("| classical |") == 3 and "| mean of 2 |" in table and "AbsRel of rows" in table
+    )
     for name in ("1.png", "2.png", "calibration.png"):
         picture = cv2.imread(str(scored / name))
         assert picture is not None and len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
@@ -72,16 +84,49 @@ def test_table_and_pictures(scored):
 
 def test_what_was_scored_is_kept_and_gives_the_same(scored, drives, capsys):
     before = results(scored)
-    assert main(["--drives", str(drives[0]), "--out", str(scored), "--depth-every", "3", "--variants", "fused", "classical"]) == 0
-    assert capsys.readouterr().err.splitlines() == ["1/3 1, fused, kept", "2/3 1, classical, kept", "3/3 1, depth, kept"]
+    assert (
+        main(
+            [
+                "--drives",
+                str(drives[0]),
+                "--out",
+                str(scored),
+                "--depth-every",
+                "3",
+                "--variants",
+                "fused",
+                "classical",
+            ]
+        )
+        == 0
+    )
+    assert capsys.readouterr().err.splitlines() == [
+        "1/3 1, fused, kept",
+        "2/3 1, classical, kept",
+        "3/3 1, depth, kept",
+    ]
     after = results(scored)
     assert after["drives"]["1"]["variants"]["fused"] == before["drives"]["1"]["variants"]["fused"]
 
 
 def test_two_workers_find_the_same(drives, tmp_path, scored):
-    command = ["--drives", *map(str, drives), "--out", str(tmp_path), "--variants", "classical", "--workers", "2", "--depth-every", "3"]
+    command = [
+        "--drives",
+        *map(str, drives),
+        "--out",
+        str(tmp_path),
+        "--variants",
+        "classical",
+        "--workers",
+        "2",
+        "--depth-every",
+        "3",
+    ]
     assert main(command) == 0
-    alone, together = (json.loads(next((out / "kept" / "1").glob("classical-*")).read_text()) for out in (scored, tmp_path))
+    alone, together = (
+        json.loads(next((out / "kept" / "1").glob("classical-*")).read_text())
+        for out in (scored, tmp_path)
+    )
     assert together["curves"] == alone["curves"]
 
 
@@ -111,7 +156,9 @@ def test_every_variant_has_parameters_of_the_odometry():
 
 def test_a_part_of_a_drive_starts_at_its_own_first_frame(drives):
     drive = open_drive(parse_choice(f"{drives[0]}:2-7"))
-    assert drive.name == "1_2-7" and [path.stem for path in drive.image_paths] == [f"{number:06d}" for number in range(2, 8)]
+    assert drive.name == "1_2-7" and [path.stem for path in drive.image_paths] == [
+        f"{number:06d}" for number in range(2, 8)
+    ]
     np.testing.assert_allclose(drive.true_poses, read_poses(drives[0] / "poses.txt").poses[2:8])
     assert len(drive.depth_paths) == 6
 
@@ -129,7 +176,11 @@ def test_poses_from_elsewhere(drives, tmp_path):
 def test_recorded_steps_are_those_of_the_poses(drives):
     drive = open_drive(parse_choice(str(drives[0])))
     recording = record(drive, "fused", None)
-    assert recording.steps.tolist() == list(range(1, 8)) and recording.frame_ms.shape == (8,) and not recording.metric
+    assert (
+        recording.steps.tolist() == list(range(1, 8))
+        and recording.frame_ms.shape == (8,)
+        and not recording.metric
+    )
     chained = np.linalg.inv(recording.start_from_camera[:-1]) @ recording.start_from_camera[1:]
     np.testing.assert_allclose(recording.previous_from_current, chained, atol=1e-9)
     assert (np.linalg.eigvalsh(recording.covariances) > 0).all()
@@ -139,13 +190,17 @@ def test_the_truth_in_another_unit_and_frame_scores_nothing_but_its_scale(drives
     truth = open_drive(parse_choice(str(drives[0]))).true_poses
     found = np.linalg.inv(truth[3]) @ truth
     found[:, :3, 3] *= 0.5
-    scores = scores_of(truth, Recording(found, np.ones(8)))
+    scores = scores_of(truth, OdometryRun(found, np.ones(8)))
     for name in ("ate_5_frames_m", "rotation_5_frames_deg", "rotation_1_frame_deg", "ate_7dof_m"):
         assert scores[name] == pytest.approx(0, abs=1e-6)
     assert scores["metres_per_unit"] == pytest.approx(2) and math.isnan(scores["t_err_percent"])
     curves = curves_of(truth, found)
-    assert np.max(curves["position_error_m"]) < 1e-6 and np.max(curves["orientation_error_deg"]) < 1e-5
-    np.testing.assert_allclose(curves["path_m"][-1], (np.linalg.inv(truth[0]) @ truth[-1])[[0, 2], 3], atol=1e-6)
+    assert (
+        np.max(curves["position_error_m"]) < 1e-6 and np.max(curves["orientation_error_deg"]) < 1e-5
+    )
+    np.testing.assert_allclose(
+        curves["path_m"][-1], (np.linalg.inv(truth[0]) @ truth[-1])[[0, 2], 3], atol=1e-6
+    )
 
 
 def test_rows_that_know_their_own_truth_beat_flat_depth(drives):
@@ -153,28 +208,51 @@ def test_rows_that_know_their_own_truth_beat_flat_depth(drives):
     means, counts = row_means(drive, 2)
     rows = rows_of_others([{"inverse_depth": means.tolist(), "pixels": counts.tolist()}], 64)
     np.testing.assert_allclose(rows[counts > 0], means[counts > 0])
-    assert score_rows(drive, rows, 2)["rows_abs_rel"] < score_rows(drive, np.full(64, 0.1), 2)["rows_abs_rel"]
+    assert (
+        score_rows(drive, rows, 2)["rows_abs_rel"]
+        < score_rows(drive, np.full(64, 0.1), 2)["rows_abs_rel"]
+    )
 
 
 def test_rows_of_others_are_weighed_by_pixels_and_fitted_to_the_height():
-    others = [{"inverse_depth": [0.1, 0.3], "pixels": [30, 30]}, {"inverse_depth": [0.5, 0.0], "pixels": [10, 0]}]
+    others = [
+        {"inverse_depth": [0.1, 0.3], "pixels": [30, 30]},
+        {"inverse_depth": [0.5, 0.0], "pixels": [10, 0]},
+    ]
     rows = rows_of_others(others, 2)
     np.testing.assert_allclose(rows, [(30 * 0.1 + 10 * 0.5) / 40, 0.3])
     finer = rows_of_others(others[:1], 4)
-    assert finer.shape == (4,) and (np.diff(finer) >= 0).all() and finer[0] == pytest.approx(0.1) and finer[-1] == pytest.approx(0.3)
+    assert (
+        finer.shape == (4,)
+        and (np.diff(finer) >= 0).all()
+        and finer[0] == pytest.approx(0.1)
+        and finer[-1] == pytest.approx(0.3)
+    )
 
 
 def test_means_leave_out_what_is_not_known_and_the_best_is_bold():
     def drive(networks, fused):
-        scores = {"networks": {"ate_7dof_m": networks, "anees": 1.0}, "fused": {"ate_7dof_m": fused, "anees": 3.0}}
+        scores = {
+            "networks": {"ate_7dof_m": networks, "anees": 1.0},
+            "fused": {"ate_7dof_m": fused, "anees": 3.0},
+        }
         return {"frames": 9, "length_m": 12.3, "variants": scores}
 
     found = {"a": drive(2.0, 1.0), "b": drive(4.0, math.nan)}
     means = mean_scores(found)
     assert means["networks"]["ate_7dof_m"] == 3.0 and means["fused"]["ate_7dof_m"] == 1.0
     rows = markdown(found).splitlines()
-    assert "**1.00**" in rows[3] and "**2.00**" not in rows[2] and "**4.00**" in rows[4] and "nan" not in markdown(found)
-    assert rows[2].startswith("| a, 9 frames, 12 m | networks |") and "3.00" in rows[3] and "**3.00**" not in rows[3]
+    assert (
+        "**1.00**" in rows[3]
+        and "**2.00**" not in rows[2]
+        and "**4.00**" in rows[4]
+        and "nan" not in markdown(found)
+    )
+    assert (
+        rows[2].startswith("| a, 9 frames, 12 m | networks |")
+        and "3.00" in rows[3]
+        and "**3.00**" not in rows[3]
+    )
 
 
 @pytest.mark.parametrize(
@@ -191,7 +269,13 @@ def test_means_leave_out_what_is_not_known_and_the_best_is_bold():
     ],
 )
 def test_refusals(drives, tmp_path, capsys, change, message):
-    command = ["--drives", str(drives[0]), "--out", str(tmp_path), *(word.format(drive=drives[0]) for word in change)]
+    command = [
+        "--drives",
+        str(drives[0]),
+        "--out",
+        str(tmp_path),
+        *(word.format(drive=drives[0]) for word in change),
+    ]
     assert main(command) == 2
     assert message in capsys.readouterr().err
 
@@ -206,5 +290,10 @@ def test_a_drive_without_truth_is_refused_before_any_work(drives, tmp_path, caps
 
 def test_a_place_that_cannot_be_written_is_named(drives, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert main(["--drives", str(drives[0]), "--variants", "classical", "--out", str(tmp_path / "file")]) == 2
+    assert (
+        main(
+            ["--drives", str(drives[0]), "--variants", "classical", "--out", str(tmp_path / "file")]
+        )
+        == 2
+    )
     assert "results cannot be kept there" in capsys.readouterr().err

@@ -1,4 +1,5 @@
-"""Classical odometry on rendered drives: rotation, direction, relative length; standing still; what it cannot know; refusals."""
+"""Classical odometry on rendered drives: rotation, direction, relative length; standing still;
+what it cannot know; refusals."""
 
 import cv2
 import numpy as np
@@ -27,16 +28,25 @@ def drive(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def greys(drive):
-    return [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((drive / "image_2").iterdir())]
+    return [
+        cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        for path in sorted((drive / "image_2").iterdir())
+    ]
 
 
 @pytest.fixture
 def scene():
-    """(300, 2) pixels in two views of points in front of the camera, the true b_from_a and the points (300, 3) in a."""
+    """(300, 2) pixels in two views of points in front of the camera, the true b_from_a and the
+    points (300, 3) in a."""
     rng = np.random.default_rng(4)
-    points = np.column_stack([rng.uniform(-8, 8, 300), rng.uniform(-2, 2, 300), rng.uniform(6, 30, 300)])
+    points = np.column_stack(
+        [rng.uniform(-8, 8, 300), rng.uniform(-2, 2, 300), rng.uniform(6, 30, 300)]
+    )
     b_from_a = np.eye(4)
-    b_from_a[:3, :3], b_from_a[:3, 3] = rotation_from_vector(np.array([0.01, -0.03, 0.005])), [0.1, 0.02, -0.9]
+    b_from_a[:3, :3], b_from_a[:3, 3] = (
+        rotation_from_vector(np.array([0.01, -0.03, 0.005])),
+        [0.1, 0.02, -0.9],
+    )
     return project(points), project(points @ b_from_a[:3, :3].T + b_from_a[:3, 3]), b_from_a, points
 
 
@@ -102,7 +112,19 @@ def test_weighted_median():
 
 def test_rotation_direction_and_relative_length_of_a_rendered_drive(drive, tmp_path):
     out = tmp_path / "new" / "poses.txt"
-    assert main(["--images", str(drive / "image_2"), "--calib", str(drive / "calib.txt"), "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                "--images",
+                str(drive / "image_2"),
+                "--calib",
+                str(drive / "calib.txt"),
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     found = steps_of(read_poses(out).poses)
     true = steps_of(camera0_from_camera(DriveSpec(frames=12, seed=3, width=320, height=96)))
     errors = np.linalg.inv(found) @ true
@@ -114,9 +136,20 @@ def test_rotation_direction_and_relative_length_of_a_rendered_drive(drive, tmp_p
 
 def test_smaller_images_give_nearly_the_same(drive, tmp_path):
     out = tmp_path / "poses.txt"
-    command = ["--images", str(drive / "image_2"), "--calib", str(drive / "calib.txt"), "--out", str(out), "--width", "240"]
+    command = [
+        "--images",
+        str(drive / "image_2"),
+        "--calib",
+        str(drive / "calib.txt"),
+        "--out",
+        str(out),
+        "--width",
+        "240",
+    ]
     assert main(command) == 0
-    errors = np.linalg.inv(steps_of(read_poses(out).poses)) @ steps_of(read_poses(drive / "poses.txt").poses)
+    errors = np.linalg.inv(steps_of(read_poses(out).poses)) @ steps_of(
+        read_poses(drive / "poses.txt").poses
+    )
     assert np.degrees(rotation_angles_rad(errors[:, :3, :3])).mean() < 0.15
 
 
@@ -134,7 +167,10 @@ def test_the_length_is_known_again_after_a_stop(drive, greys):
     true = steps_of(read_poses(drive / "poses.txt").poses)
     k = DriveSpec(frames=12, seed=3, width=320, height=96).intrinsics().matrix()
     odometry = ClassicalOdometry(k)
-    steps = [odometry.process(grey).previous_from_current for grey in [*greys[:6], *[greys[5]] * 6, *greys[6:]]]
+    steps = [
+        odometry.process(grey).previous_from_current
+        for grey in [*greys[:6], *[greys[5]] * 6, *greys[6:]]
+    ]
     found = np.stack([*steps[1:6], *steps[12:]])
     ratios = np.linalg.norm(found[:, :3, 3], axis=1) / np.linalg.norm(true[:, :3, 3], axis=1)
     assert ratios[6:].mean() / ratios[:5].mean() == pytest.approx(1, abs=0.25)
@@ -149,7 +185,10 @@ def test_without_anything_to_see_it_goes_on_as_before(greys):
     np.testing.assert_array_equal(blind.previous_from_current, moved.previous_from_current)
     assert blind.doubt == "0 tracks: goes on as before"
     nothing = ClassicalOdometry(K)
-    assert [nothing.process(np.zeros((96, 320), np.uint8)).doubt for _ in range(2)] == ["", "0 tracks: goes on as before"]
+    assert [nothing.process(np.zeros((96, 320), np.uint8)).doubt for _ in range(2)] == [
+        "",
+        "0 tracks: goes on as before",
+    ]
 
 
 def test_too_few_tracks_determine_no_motion(scene):
@@ -178,7 +217,12 @@ def test_the_same_images_give_the_same_path(greys):
     ],
 )
 def test_refusals(drive, tmp_path, capsys, change, message):
-    options = {"--images": drive / "image_2", "--calib": drive / "calib.txt", "--out": tmp_path / "poses.txt", change[0]: change[1]}
+    options = {
+        "--images": drive / "image_2",
+        "--calib": drive / "calib.txt",
+        "--out": tmp_path / "poses.txt",
+        change[0]: change[1],
+    }
     assert main([str(word) for option in options.items() for word in option]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "poses.txt").exists()
@@ -186,8 +230,22 @@ def test_refusals(drive, tmp_path, capsys, change, message):
 
 def test_one_image_is_no_drive(drive, tmp_path, capsys):
     (tmp_path / "image_2").mkdir()
-    (tmp_path / "image_2" / "000000.png").write_bytes((drive / "image_2" / "000000.png").read_bytes())
-    assert main(["--images", str(tmp_path / "image_2"), "--calib", str(drive / "calib.txt"), "--out", str(tmp_path / "poses.txt")]) == 2
+    (tmp_path / "image_2" / "000000.png").write_bytes(
+        (drive / "image_2" / "000000.png").read_bytes()
+    )
+    assert (
+        main(
+            [
+                "--images",
+                str(tmp_path / "image_2"),
+                "--calib",
+                str(drive / "calib.txt"),
+                "--out",
+                str(tmp_path / "poses.txt"),
+            ]
+        )
+        == 2
+    )
     assert "1 images, expected at least 2" in capsys.readouterr().err
 
 
@@ -195,6 +253,21 @@ def test_an_image_of_another_size_is_named(drive, tmp_path, capsys):
     folder = tmp_path / "image_2"
     folder.mkdir()
     for number, size in enumerate([(320, 96), (320, 96), (160, 48)]):
-        cv2.imwrite(str(folder / f"{number:06d}.png"), np.random.default_rng(number).integers(0, 255, size[::-1], np.uint8))
-    assert main(["--images", str(folder), "--calib", str(drive / "calib.txt"), "--out", str(tmp_path / "poses.txt")]) == 2
+        cv2.imwrite(
+            str(folder / f"{number:06d}.png"),
+            np.random.default_rng(number).integers(0, 255, size[::-1], np.uint8),
+        )
+    assert (
+        main(
+            [
+                "--images",
+                str(folder),
+                "--calib",
+                str(drive / "calib.txt"),
+                "--out",
+                str(tmp_path / "poses.txt"),
+            ]
+        )
+        == 2
+    )
     assert "000002.png: 160x48 pixels" in capsys.readouterr().err

@@ -1,4 +1,5 @@
-"""Augmentation is exact when the augmented snippet is still explained by its augmented depth, motion and intrinsics."""
+"""Augmentation is exact when the augmented snippet is still explained by its augmented depth,
+motion and intrinsics."""
 
 import pytest
 import torch
@@ -24,13 +25,25 @@ def plane_view(camera_from_world):
     rotation, centre = world_from_camera[:3, :3], world_from_camera[:3, 3]
     depth = (DISTANCE - NORMAL @ centre) / (NORMAL @ (rotation @ rays))
     points = (rotation @ (rays * depth)) + centre[:, None]
-    colour = torch.stack([torch.sin(1.1 * points[0]), torch.cos(0.9 * points[1] + points[0]), torch.sin(points[1])]) * 0.3 + 0.5
+    colour = (
+        torch.stack(
+            [
+                torch.sin(1.1 * points[0]),
+                torch.cos(0.9 * points[1] + points[0]),
+                torch.sin(points[1]),
+            ]
+        )
+        * 0.3
+        + 0.5
+    )
     return depth.view(1, 48, 64), colour.view(3, 48, 64)
 
 
 @pytest.fixture
 def batch():
-    vectors = torch.tensor([[-0.2, 0.05, -0.3, 0.0, 0.02, 0.0], [0.0] * 6, [0.2, 0.0, 0.3, 0.01, -0.02, 0.01]])
+    vectors = torch.tensor(
+        [[-0.2, 0.05, -0.3, 0.0, 0.02, 0.0], [0.0] * 6, [0.2, 0.0, 0.3, 0.01, -0.02, 0.01]]
+    )
     world_from_camera = transform_from_vector(vectors)
     views = [plane_view(invert_transform(pose)) for pose in world_from_camera]
     count = 16
@@ -47,8 +60,12 @@ def batch():
 
 
 def residual(batch, source):
-    source_from_target = invert_transform(batch.camera_from_frame[:, source]) @ batch.camera_from_frame[:, 1]
-    view = synthesise_view(batch.frames[:, source], batch.depth, source_from_target, batch.intrinsics)
+    source_from_target = (
+        invert_transform(batch.camera_from_frame[:, source]) @ batch.camera_from_frame[:, 1]
+    )
+    view = synthesise_view(
+        batch.frames[:, source], batch.depth, source_from_target, batch.intrinsics
+    )
     error = (view.image - batch.frames[:, 1]).abs().mean(dim=1, keepdim=True)
     return torch.stack([e[v].mean() for e, v in zip(error, view.valid, strict=True)])
 

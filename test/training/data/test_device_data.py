@@ -1,4 +1,5 @@
-"""Batches gathered on the device are the sampler's own; seen with the processor as the device, and on a GPU where there is one."""
+"""Batches gathered on the device are the sampler's own; seen with the processor as the device,
+and on a GPU where there is one."""
 
 import json
 from dataclasses import fields, replace
@@ -16,7 +17,10 @@ from training.data.sampler import SnippetSampler, open_data
 CPU = torch.device("cpu")
 DEVICES = [
     "cpu",
-    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")),
+    pytest.param(
+        "cuda",
+        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device"),
+    ),
 ]
 
 
@@ -60,7 +64,9 @@ def groups(tmp_path):
 @pytest.mark.parametrize(("channels", "with_truth"), [(1, True), (3, True), (3, False)])
 def test_batches_on_the_device_are_the_samplers(groups, name, channels, with_truth):
     device = torch.device(name)
-    sampler = SnippetSampler(groups, 3, channels, 8, seed=5, weights=(1.0, 2.0), with_truth=with_truth)
+    sampler = SnippetSampler(
+        groups, 3, channels, 8, seed=5, weights=(1.0, 2.0), with_truth=with_truth
+    )
     on_device = DeviceSampler(sampler, device)
     for step in range(6):
         mine, theirs = on_device.batch(step), sampler.batch(step)
@@ -82,14 +88,18 @@ def test_what_it_takes_is_known_before(groups):
         sampler = SnippetSampler(groups, 3, channels, 8, seed=5, with_truth=with_truth)
         on_device = DeviceSampler(sampler, CPU)
         maps = [on_device._depth[1:], on_device._moving[1:]]
-        assert bytes_on_device(sampler) == sum(values.nbytes for values in (on_device._frames, *maps))
+        assert bytes_on_device(sampler) == sum(
+            values.nbytes for values in (on_device._frames, *maps)
+        )
 
 
 def test_auto_leaves_the_processor_alone(groups):
     sampler, config = SnippetSampler(groups, 3, 1, 8, seed=5), TrainConfig()
     assert device_sampler(sampler, config, CPU) is None
     assert device_sampler(sampler, replace(config, data_on_device=False), CPU) is None
-    assert isinstance(device_sampler(sampler, replace(config, data_on_device=True), CPU), DeviceSampler)
+    assert isinstance(
+        device_sampler(sampler, replace(config, data_on_device=True), CPU), DeviceSampler
+    )
 
 
 @pytest.mark.parametrize("free", [3 * 10**5, 10**4])
@@ -108,5 +118,7 @@ def test_a_run_learns_the_same_from_data_on_the_device(runs):
     for name, value in (("host", "false"), ("device", "true")):
         assert runs.train(name, f"data_on_device={value}") == 0
     assert runs.losses("host") == runs.losses("device")
-    for mine, other in zip(runs.weights("host").values(), runs.weights("device").values(), strict=True):
+    for mine, other in zip(
+        runs.weights("host").values(), runs.weights("device").values(), strict=True
+    ):
         assert torch.equal(mine, other)

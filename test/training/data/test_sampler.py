@@ -19,7 +19,16 @@ K = np.array([[40.0, 0, 31.5], [0, 40.0, 15.5], [0, 0, 1]])
 
 
 def make_scene(
-    name="drive_02", drive="drive", count=12, channels=3, numbers=None, truth=False, camera="left", k=K, static=(), size=(32, 64)
+    name="drive_02",
+    drive="drive",
+    count=12,
+    channels=3,
+    numbers=None,
+    truth=False,
+    camera="left",
+    k=K,
+    static=(),
+    size=(32, 64),
 ):
     """A scene in memory whose pixels are random, but for the frame's index in the first."""
     random = np.random.default_rng(len(name) + count)
@@ -44,23 +53,34 @@ def make_scene(
 
 
 def same(first, second):
-    return all(torch.equal(getattr(first, field.name), getattr(second, field.name)) for field in dataclasses.fields(first))
+    return all(
+        torch.equal(getattr(first, field.name), getattr(second, field.name))
+        for field in dataclasses.fields(first)
+    )
 
 
 def rows(batch, part):
-    return dataclasses.replace(batch, **{field.name: getattr(batch, field.name)[part] for field in dataclasses.fields(batch)})
+    return dataclasses.replace(
+        batch,
+        **{field.name: getattr(batch, field.name)[part] for field in dataclasses.fields(batch)},
+    )
 
 
 @pytest.fixture
 def mixed():
-    """Two data sets: a rendered drive with truth, and two cameras of a real one, grey and coloured."""
+    """Two data sets: a rendered drive with truth, and two cameras of a real one, grey and
+    coloured."""
     real = [make_scene("b_02", "b", 20), make_scene("b_03", "b", 20, camera="right", k=K + 0.5)]
     return [[make_scene("a", "a", truth=True, camera="rendered")], real]
 
 
 def test_a_batch_holds_the_very_bytes_of_its_frames(mixed):
     batch = SnippetSampler(mixed, 5, 3, 16, seed=1).batch(0)
-    assert (batch.frames.dtype, batch.depth.dtype, batch.moving.dtype) == (torch.uint8, torch.float16, torch.uint8)
+    assert (batch.frames.dtype, batch.depth.dtype, batch.moving.dtype) == (
+        torch.uint8,
+        torch.float16,
+        torch.uint8,
+    )
     scenes = {0: mixed[0][0], 1: mixed[1][0], 2: mixed[1][1]}
     for index in range(16):
         scene = scenes[int(batch.camera[index])]
@@ -68,10 +88,16 @@ def test_a_batch_holds_the_very_bytes_of_its_frames(mixed):
         expected = torch.from_numpy(scene.frames[start : start + 5]).permute(0, 3, 1, 2)
         assert torch.equal(batch.frames[index], expected)
         assert torch.equal(batch.intrinsics[index], torch.from_numpy(scene.intrinsics).float())
-        assert bool(batch.has_depth[index]) == bool(batch.has_motion[index]) == (scene.depth is not None)
+        assert (
+            bool(batch.has_depth[index])
+            == bool(batch.has_motion[index])
+            == (scene.depth is not None)
+        )
         if scene.depth is not None:
             assert torch.equal(batch.depth[index, 0], torch.from_numpy(scene.depth[start + 2]))
-            assert torch.equal(batch.moving[index, 0], torch.from_numpy(scene.motion_mask[start + 2]))
+            assert torch.equal(
+                batch.moving[index, 0], torch.from_numpy(scene.motion_mask[start + 2])
+            )
     assert set(batch.camera.tolist()) == {0, 1, 2}
 
 
@@ -93,7 +119,9 @@ def test_grey_is_what_the_preprocessor_makes_and_grey_repeats_as_colour():
     coloured, grey = make_scene("c"), make_scene("g", channels=1)
     made_grey = SnippetSampler([[coloured]], 3, 1, 2, seed=0).batch(0).frames
     start = SnippetSampler([[coloured]], 3, 3, 2, seed=0).batch(0).frames[0, 0, 0, 0, 0]
-    assert np.array_equal(made_grey[0, 0, 0].numpy(), cv2.cvtColor(coloured.frames[int(start)], cv2.COLOR_RGB2GRAY))
+    assert np.array_equal(
+        made_grey[0, 0, 0].numpy(), cv2.cvtColor(coloured.frames[int(start)], cv2.COLOR_RGB2GRAY)
+    )
     made_colour = SnippetSampler([[grey]], 3, 3, 2, seed=0).batch(0).frames
     assert all(torch.equal(made_colour[:, :, 0], made_colour[:, :, channel]) for channel in (1, 2))
 
@@ -116,7 +144,9 @@ def test_slices_of_the_ranks_make_up_the_batch_of_one_process(mixed, ranks):
     sampler = SnippetSampler(mixed, 5, 3, 8, seed=3)
     whole, each = sampler.batch(7), 8 // ranks
     for rank in range(ranks):
-        assert same(sampler.batch(7, rank, ranks), rows(whole, slice(rank * each, (rank + 1) * each)))
+        assert same(
+            sampler.batch(7, rank, ranks), rows(whole, slice(rank * each, (rank + 1) * each))
+        )
     with pytest.raises(InputError, match="batch_size 8"):
         sampler.batch(0, 0, 3)
 
@@ -138,7 +168,12 @@ def test_weights_decide_how_often_a_data_set_is_drawn(mixed):
 
 
 def test_cameras_of_one_name_and_calibration_are_one(mixed):
-    drives = [make_scene("x", "x"), make_scene("y", "y"), make_scene("z", "z", camera="other"), make_scene("w", "w", k=K * 2)]
+    drives = [
+        make_scene("x", "x"),
+        make_scene("y", "y"),
+        make_scene("z", "z", camera="other"),
+        make_scene("w", "w", k=K * 2),
+    ]
     assert [camera.name for camera in cameras_of(drives)] == ["left", "other", "left"]
     cameras = cameras_of([scene for scenes in mixed for scene in scenes])
     validation = SnippetSampler([[mixed[1][1]]], 5, 3, 2, seed=0, cameras=cameras)
@@ -176,14 +211,19 @@ def names(scenes):
 
 
 def test_both_cameras_of_a_drive_go_to_one_side():
-    scenes = [make_scene(f"{drive}_{camera}", drive) for drive in ("d1", "d2") for camera in ("02", "03")]
+    scenes = [
+        make_scene(f"{drive}_{camera}", drive) for drive in ("d1", "d2") for camera in ("02", "03")
+    ]
     for patterns in (("d1_02",), ("d1",), ("*1_03",)):
         training, validation = split_scenes(scenes, patterns)
         assert (names(training), names(validation)) == (["d2_02", "d2_03"], ["d1_02", "d1_03"])
 
 
 def test_other_moments_of_a_drive_may_be_learned_from():
-    parts = [make_scene("03_0-9", "03", numbers=range(10)), make_scene("03_10-19", "03", numbers=range(10, 20))]
+    parts = [
+        make_scene("03_0-9", "03", numbers=range(10)),
+        make_scene("03_10-19", "03", numbers=range(10, 20)),
+    ]
     overlap = make_scene("03_5-14_right", "03", numbers=range(5, 15))
     assert names(split_scenes(parts, ("03_10*",))[0]) == ["03_0-9"]
     training, validation = split_scenes([*parts, overlap], ("03_10*",))
@@ -192,7 +232,9 @@ def test_other_moments_of_a_drive_may_be_learned_from():
 
 @pytest.mark.parametrize(("fraction", "expected"), [(0.0, 0), (0.01, 1), (0.3, 3), (1.0, 9)])
 def test_a_share_of_the_drives_is_kept_whatever_their_order(fraction, expected):
-    scenes = [make_scene(f"d{drive}_{camera}", f"d{drive}") for drive in range(10) for camera in (2, 3)]
+    scenes = [
+        make_scene(f"d{drive}_{camera}", f"d{drive}") for drive in range(10) for camera in (2, 3)
+    ]
     training, validation = split_scenes(scenes, (), fraction)
     assert len({scene.drive for scene in validation}) == expected
     assert not {scene.drive for scene in validation} & {scene.drive for scene in training}
@@ -217,7 +259,9 @@ def test_leaving_the_loop_ends_the_threads(mixed):
     for step, _ in Prefetcher(SnippetSampler(mixed, 5, 3, 4, seed=3), threads=2):
         if step == 3:
             break
-    for thread in [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]:
+    for thread in [
+        thread for thread in threading.enumerate() if thread.name.startswith("prefetch")
+    ]:
         thread.join(timeout=10)
     assert threading.active_count() == before
 
@@ -281,7 +325,10 @@ def test_a_description_that_does_not_fit_is_refused_by_name(tmp_path, changes, m
         open_data(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"format": "x"}', '{"format": "sfm_odometry prepared data", "version": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", '{"format": "x"}', '{"format": "sfm_odometry prepared data", "version": 1}'],
+)
 def test_a_foreign_index_is_refused_by_name(tmp_path, content):
     (tmp_path / "index.json").write_text(content)
     with pytest.raises(InputError, match=r"index\.json"):

@@ -1,4 +1,5 @@
-"""A recorded step learns what an eager one learns; here without a GPU its work is done again in place of a replay."""
+"""A recorded step learns what an eager one learns; here without a GPU its work is done again in
+place of a replay."""
 
 import subprocess
 import sys
@@ -14,13 +15,22 @@ from sfm_odometry.networks.model import Model
 from training.config import TrainConfig, load_config
 from training.data.augment import SnippetRandom
 from training.data.sampler import SnippetSampler, open_data
-from training.engine.captured_step import WARM_UPS, CapturedStep, EagerStep, Recording, is_captured, training_step
+from training.engine.captured_step import (
+    WARM_UPS,
+    CapturedStep,
+    EagerStep,
+    GraphRecording,
+    is_captured,
+    training_step,
+)
 from training.engine.learner import Learner
 from training.engine.optimiser import Optimiser, learning_rate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CPU = torch.device("cpu")
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device: nothing can be recorded")
+needs_cuda = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="torch sees no CUDA device: nothing can be recorded"
+)
 STEPS = 8
 VARIED = [
     "gradient_clip=0.5",
@@ -41,14 +51,27 @@ class Run:
         torch.manual_seed(0)
         self.device = device
         self.learner = Learner(Model(self.config.model), nn.Identity(), self.config, device).train()
-        self.optimiser = Optimiser(self.learner.model.parameters(), [], self.config, capturable=captured and device.type == "cuda")
-        kinds = {True: CapturedStep(self.learner, self.optimiser), False: EagerStep(self.learner, self.optimiser, device)}
+        self.optimiser = Optimiser(
+            self.learner.model.parameters(),
+            [],
+            self.config,
+            capturable=captured and device.type == "cuda",
+        )
+        kinds = {
+            True: CapturedStep(self.learner, self.optimiser),
+            False: EagerStep(self.learner, self.optimiser, device),
+        }
         self.step = kinds[captured]
-        self.sampler = SnippetSampler([open_data(runs.data)], self.config.model.pose.frames, 1, 2, seed=0)
+        self.sampler = SnippetSampler(
+            [open_data(runs.data)], self.config.model.pose.frames, 1, 2, seed=0
+        )
 
     def learn(self, first: int, last: int) -> list[dict[str, torch.Tensor]]:
         """The terms of some steps, read only at the end."""
-        return [self.step(self.sampler.batch(number), self.random(number), number) for number in range(first, last)]
+        return [
+            self.step(self.sampler.batch(number), self.random(number), number)
+            for number in range(first, last)
+        ]
 
     def random(self, number: int) -> SnippetRandom:
         return SnippetRandom(torch.Generator(self.device).manual_seed(number))
@@ -99,7 +122,9 @@ def test_whole_runs_are_the_same_and_resume_into_each_other(runs):
     for name, value in (("eager", "true"), ("captured", "false")):  # each goes on as the other
         assert runs.train(name, "steps=6", "--resume", f"cuda_graph={value}") == 0
     assert runs.losses("eager") == runs.losses("captured")
-    for mine, other in zip(runs.weights("eager").values(), runs.weights("captured").values(), strict=True):
+    for mine, other in zip(
+        runs.weights("eager").values(), runs.weights("captured").values(), strict=True
+    ):
         assert torch.equal(mine, other)
 
 
@@ -116,27 +141,39 @@ def test_auto_is_for_one_process_on_a_gpu_with_known_cameras():
 
 def test_the_rate_warms_up_and_then_follows_the_schedule():
     config = TrainConfig(learning_rate=0.01, warmup_steps=4)
-    assert [learning_rate(config, step) for step in (0, 1, 3, 4, 100)] == pytest.approx([0.0025, 0.005, 0.01, 0.01, 0.01])
-    assert learning_rate(replace(config, schedule="cosine", steps=8), 8) == pytest.approx(0.01 * 0.02)
+    assert [learning_rate(config, step) for step in (0, 1, 3, 4, 100)] == pytest.approx(
+        [0.0025, 0.005, 0.01, 0.01, 0.01]
+    )
+    assert learning_rate(replace(config, schedule="cosine", steps=8), 8) == pytest.approx(
+        0.01 * 0.02
+    )
 
 
 @needs_cuda
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_cuda_the_recorded_step_learns_what_the_eager_one_does(runs, precision):
     device = torch.device("cuda")
-    eager, captured = (Run(runs, device, captured, f"precision={precision}") for captured in (False, True))
-    tolerance = {"rtol": 5e-3, "atol": 1e-4} if precision == "float32" else {"rtol": 0.03, "atol": 0.003}
+    eager, captured = (
+        Run(runs, device, captured, f"precision={precision}") for captured in (False, True)
+    )
+    tolerance = (
+        {"rtol": 5e-3, "atol": 1e-4} if precision == "float32" else {"rtol": 0.03, "atol": 0.003}
+    )
     assert_same_terms(eager.learn(0, STEPS), captured.learn(0, STEPS), **tolerance)
     assert captured.step._replay._graph is not None, "it was recorded"
     moved = max(
-        float((parameter.detach() - start).abs().max()) for parameter, start in zip(captured.learner.parameters(), fresh(runs), strict=True)
+        float((parameter.detach() - start).abs().max())
+        for parameter, start in zip(captured.learner.parameters(), fresh(runs), strict=True)
     )
     assert moved > 0.001
 
 
 def fresh(runs) -> list[torch.Tensor]:
     """The weights that a run begins with, on the GPU."""
-    return [parameter.detach().clone() for parameter in Run(runs, torch.device("cuda"), False).learner.parameters()]
+    return [
+        parameter.detach().clone()
+        for parameter in Run(runs, torch.device("cuda"), False).learner.parameters()
+    ]
 
 
 @needs_cuda
@@ -160,7 +197,8 @@ def test_cuda_a_recorded_run_resumes_from_a_state_of_either_kind(runs):
         first.learn(0, 4)
         second.learner.load_state_dict(first.learner.state_dict())
         second.optimiser.load_state_dict(first.optimiser.state_dict())
-        # A gradient near zero may change its sign with the order of a sum, which moves a weight the other way.
+        # A gradient near zero may change its sign with the order of a sum, which moves a weight the
+        # other way.
         assert_same_terms(terms[4:], second.learn(4, STEPS), rtol=1e-2, atol=1e-3)
         assert_same(straight, second, rtol=1e-2, atol=0.004)
 
@@ -168,13 +206,16 @@ def test_cuda_a_recorded_run_resumes_from_a_state_of_either_kind(runs):
 @needs_cuda
 def test_cuda_whole_runs_are_the_same(runs):
     for name, value in (("eager", "false"), ("captured", "true")):
-        assert runs.train(name, "device=cuda", "steps=12", "precision=float32", f"cuda_graph={value}") == 0
+        assert (
+            runs.train(name, "device=cuda", "steps=12", "precision=float32", f"cuda_graph={value}")
+            == 0
+        )
     assert runs.losses("eager") == pytest.approx(runs.losses("captured"), rel=1e-2)
 
 
 NOT_RECORDABLE = """
 import torch
-from training.engine.captured_step import Recording
+from training.engine.captured_step import GraphRecording
 
 count = torch.zeros((), device="cuda")
 
@@ -183,7 +224,7 @@ def work():
     count.item()  # waits, which a recording cannot
     return count.detach()
 
-recording = Recording(work, torch.device("cuda"), warm_ups=1)
+recording = GraphRecording(work, torch.device("cuda"), warm_ups=1)
 for _ in range(4):
     recording()
 assert float(count) == 4, float(count)
@@ -193,14 +234,20 @@ assert float(count) == 4, float(count)
 @needs_cuda
 def test_cuda_what_cannot_be_recorded_is_said_and_done_all_the_same():
     # In a process of its own: what the failure leaves of the device's state is not for other tests.
-    done = subprocess.run([sys.executable, "-c", NOT_RECORDABLE], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", NOT_RECORDABLE],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert "no CUDA graph of the training step" in done.stdout
 
 
 def test_on_a_processor_work_is_done_at_every_call():
     count = torch.zeros(())
-    recording = Recording(lambda: count.add_(1), CPU)
+    recording = GraphRecording(lambda: count.add_(1), CPU)
     for _ in range(5):
         recording()
     assert float(count) == 5

@@ -9,11 +9,19 @@ import torch
 from training.engine.distributed import Processes
 
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node=2")
-SETTINGS = ("log_every=1", "learning_rate=0.002", "augment.max_zoom=1.2", "augment.reverse=true", "objective.ssim_weight=0.5")
+SETTINGS = (
+    "log_every=1",
+    "learning_rate=0.002",
+    "augment.max_zoom=1.2",
+    "augment.reverse=true",
+    "objective.ssim_weight=0.5",
+)
 
 
 def test_two_processes_learn_as_one_with_twice_the_batch(runs):
-    process = runs.start("two", *SETTINGS, "steps=12", "batch_size=2", "pictures_every=6", launcher=TORCHRUN)
+    process = runs.start(
+        "two", *SETTINGS, "steps=12", "batch_size=2", "pictures_every=6", launcher=TORCHRUN
+    )
     output, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
     assert output.count("step     12 of 12") == 1, "only the first process speaks"
@@ -22,9 +30,15 @@ def test_two_processes_learn_as_one_with_twice_the_batch(runs):
     assert list(two) == list(range(1, 13))
     assert two == pytest.approx(one, rel=1e-4)
     assert two[12] < 0.9 * two[1], "the curve is one of learning"
-    scores = [[entry["validation"]["loss"] for entry in runs.log(run) if "validation" in entry] for run in ("one", "two")]
+    scores = [
+        [entry["validation"]["loss"] for entry in runs.log(run) if "validation" in entry]
+        for run in ("one", "two")
+    ]
     assert scores[1] == pytest.approx(scores[0], rel=1e-3)
-    largest = max(float((a - b).abs().max()) for a, b in zip(runs.weights("one").values(), runs.weights("two").values(), strict=True))
+    largest = max(
+        float((a - b).abs().max())
+        for a, b in zip(runs.weights("one").values(), runs.weights("two").values(), strict=True)
+    )
     assert largest < 0.002
 
 
@@ -46,7 +60,12 @@ def test_what_one_process_fails_at_ends_all_and_only_that_one_says_so(runs):
     """Started as torchrun starts them, but each with an output of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test"}
+        meeting = {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(free.getsockname()[1]),
+            "WORLD_SIZE": "2",
+            "TORCHELASTIC_RUN_ID": "test",
+        }
     processes = []
     for rank in (0, 1):
         # Only the second one cannot open its data.

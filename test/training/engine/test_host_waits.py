@@ -1,4 +1,5 @@
-"""Nothing in a training step waits for the device or copies to it: seen operation by operation, on the CPU."""
+"""Nothing in a training step waits for the device or copies to it: seen operation by operation,
+on the CPU."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ RECIPES = Path(__file__).resolve().parents[3] / "config" / "training"
 RECIPE_NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 CPU = torch.device("cpu")
 NOWHERE = torch.device("meta")
-"""A device whose tensors have shapes and no values: whatever is not on it is seen to be on the host."""
+"""A device whose tensors have shapes and no values: whatever is not on it is seen to be on the
+host."""
 WAITS = {
     "lift_fresh": "makes a tensor of Python's numbers",
     "lift": "makes a tensor of Python's numbers",
@@ -49,12 +51,15 @@ class HostWait(AssertionError):
 
 
 class NoHostWaits(TorchDispatchMode):
-    """Fails at the first operation that waits for a GPU, or copies what is in the host's memory to it; names it."""
+    """Fails at the first operation that waits for a GPU, or copies what is in the host's memory
+    to it; names it."""
 
     def __torch_dispatch__(self, operation, types, arguments=(), options=None):
         name = operation.overloadpacket.__name__
         sized = len(arguments) > 1 and isinstance(arguments[1], int)
-        if name in WAITS or (name == "repeat_interleave" and not sized and not (options or {}).get("output_size")):
+        if name in WAITS or (
+            name == "repeat_interleave" and not sized and not (options or {}).get("output_size")
+        ):
             raise HostWait(f"{operation} {WAITS.get(name, 'fetches a count')}")
         return operation(*arguments, **(options or {}))
 
@@ -64,7 +69,11 @@ class OneDevice(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation, types, arguments=(), options=None):
         result = operation(*arguments, **(options or {}))
-        tensors = [value for value in tree_leaves((arguments, options, result)) if isinstance(value, Tensor)]
+        tensors = [
+            value
+            for value in tree_leaves((arguments, options, result))
+            if isinstance(value, Tensor)
+        ]
         if any(tensor.device.type == "cpu" for tensor in tensors):
             raise HostWait(f"{operation} works in the host's memory")
         return result
@@ -82,7 +91,12 @@ class ShapesOfRandom(SnippetRandom):
 
 def tiny_batch(config: TrainConfig, seed: int = 0) -> Batch:
     """Two snippets of noise with truth, small, as the device has them."""
-    random, frames, height, width = torch.Generator().manual_seed(seed), config.model.pose.frames, 64, 128
+    random, frames, height, width = (
+        torch.Generator().manual_seed(seed),
+        config.model.pose.frames,
+        64,
+        128,
+    )
     return Batch(
         frames=torch.rand(2, frames, config.model.image_channels, height, width, generator=random),
         intrinsics=torch.eye(3).repeat(2, 1, 1) * 60,
@@ -112,13 +126,17 @@ def a_step(config: TrainConfig):
 
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
 def test_nothing_of_a_step_is_in_the_hosts_memory(recipe):
-    config = replace(load_config(RECIPES / f"{recipe}.yaml"), precision="float32", compile=False, init_from=None)
+    config = replace(
+        load_config(RECIPES / f"{recipe}.yaml"), precision="float32", compile=False, init_from=None
+    )
     learner = Learner(Model(config.model), nn.Identity(), config, NOWHERE).train()
     batch = tiny_batch(config).to(NOWHERE)
     with OneDevice():
         terms = learner(batch, ShapesOfRandom(torch.Generator()))
         torch.stack(list(terms.values())).sum().backward()
-    assert all(parameter.grad is None or parameter.grad.is_meta for parameter in learner.parameters())
+    assert all(
+        parameter.grad is None or parameter.grad.is_meta for parameter in learner.parameters()
+    )
 
 
 def test_a_copy_from_the_host_is_seen():
@@ -178,13 +196,25 @@ def test_a_step_that_fetches_its_loss_is_seen():
         sum(step(0).values()).item()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device: it says itself what waits there")
+@pytest.mark.skipif(
+    not torch.cuda.is_available(),
+    reason="torch sees no CUDA device: it says itself what waits there",
+)
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
 def test_cuda_says_itself_that_no_step_waits(recipe):
     device = torch.device("cuda")
-    config = replace(load_config(RECIPES / f"{recipe}.yaml"), precision="bfloat16", compile=False, init_from=None, gradient_clip=1.0)
+    config = replace(
+        load_config(RECIPES / f"{recipe}.yaml"),
+        precision="bfloat16",
+        compile=False,
+        init_from=None,
+        gradient_clip=1.0,
+    )
     learner = Learner(Model(config.model), nn.Identity(), config, device).train()
-    optimiser, batch = Optimiser(learner.model.parameters(), [], config, capturable=True), tiny_batch(config).to(device)
+    optimiser, batch = (
+        Optimiser(learner.model.parameters(), [], config, capturable=True),
+        tiny_batch(config).to(device),
+    )
     random = SnippetRandom(torch.Generator(device).manual_seed(0))
     for number in range(3):
         torch.cuda.set_sync_debug_mode("error" if number else "default")

@@ -24,7 +24,11 @@ BIKE = np.array([[100.0, 0.0, 63.0], [0.0, 100.0, 31.0], [0.0, 0.0, 1.0]])
 
 @pytest.fixture
 def cameras():
-    return LearnedCameras([Camera("phone", PHONE, False), Camera("car", CAR, True), Camera("bike", BIKE, False)], WIDTH, HEIGHT)
+    return LearnedCameras(
+        [Camera("phone", PHONE, False), Camera("car", CAR, True), Camera("bike", BIKE, False)],
+        WIDTH,
+        HEIGHT,
+    )
 
 
 def batch_of(camera, intrinsics, frames=None):
@@ -42,7 +46,9 @@ def batch_of(camera, intrinsics, frames=None):
 
 
 def test_cameras_begin_where_their_guess_is(cameras):
-    torch.testing.assert_close(cameras.matrices(), torch.tensor(np.stack([PHONE, CAR, BIKE]), dtype=torch.float32))
+    torch.testing.assert_close(
+        cameras.matrices(), torch.tensor(np.stack([PHONE, CAR, BIKE]), dtype=torch.float32)
+    )
     assert len(cameras.state_dict()) == 2
 
 
@@ -60,12 +66,16 @@ def test_only_unknown_cameras_are_replaced_and_learned(cameras):
     seen[0].sum().backward(retain_graph=True)
     assert not any(parameter.grad.any() for parameter in cameras.parameters())
     seen[2, 0, 0].backward()
-    torch.testing.assert_close(cameras.log_focal_ratio.grad, torch.tensor([[50.0, 0.0], [0.0, 0.0]]))
+    torch.testing.assert_close(
+        cameras.log_focal_ratio.grad, torch.tensor([[50.0, 0.0], [0.0, 0.0]])
+    )
 
 
 def test_gradients_pass_through_augmentation(cameras):
     batch = cameras(batch_of([0, 2], PHONE))
-    varied = augment(batch, AugmentConfig(max_zoom=1.3), SnippetRandom(torch.Generator().manual_seed(0)))
+    varied = augment(
+        batch, AugmentConfig(max_zoom=1.3), SnippetRandom(torch.Generator().manual_seed(0))
+    )
     varied.intrinsics.sum().backward()
     assert all(parameter.grad.abs().min() > 0 for parameter in cameras.parameters())
 
@@ -75,9 +85,18 @@ def test_calibrations_are_what_a_calib_option_reads(cameras, tmp_path):
         cameras.log_focal_ratio[0] = 0.1
     write_calibrations(tmp_path, cameras)
     entries = json.loads((tmp_path / "cameras.json").read_text())
-    assert [(entry["name"], entry["known"]) for entry in entries] == [("phone", False), ("car", True), ("bike", False)]
+    assert [(entry["name"], entry["known"]) for entry in entries] == [
+        ("phone", False),
+        ("car", True),
+        ("bike", False),
+    ]
     assert entries[0]["fx"] == pytest.approx(50 * math.exp(0.1), rel=1e-6)
-    assert (entries[1]["fx"], entries[1]["fy"], entries[1]["cx"], entries[1]["cy"]) == (40.0, 41.0, 30.0, 14.0)
+    assert (entries[1]["fx"], entries[1]["fy"], entries[1]["cx"], entries[1]["cy"]) == (
+        40.0,
+        41.0,
+        30.0,
+        14.0,
+    )
     for entry, (_, intrinsics) in zip(entries, cameras.calibrations(), strict=True):
         again = read_calibration(tmp_path / entry["file"], 0, WIDTH, HEIGHT)
         np.testing.assert_allclose(again.matrix(), intrinsics.matrix(), rtol=1e-9)
@@ -101,7 +120,11 @@ def test_views_that_turn_tell_the_focal_length(street, factor):
     )
     source_from_target = transform_from_vector(turns)
     here = torch.eye(4).expand(4, 4, 4)
-    target, depth, source = street.image(here), street.depth(here), street.image(invert_transform(source_from_target))
+    target, depth, source = (
+        street.image(here),
+        street.depth(here),
+        street.image(invert_transform(source_from_target)),
+    )
     true = street.intrinsics
     guess = true.numpy().astype(np.float64) * np.array([[factor], [factor], [1.0]])
     guess[:2, 2] = true[0, 2] + 2.0, true[1, 2] - 1.5

@@ -15,11 +15,15 @@ CONFIG = TrainConfig(learning_rate=0.01, steps=10, schedule="cosine")
 
 def layers(memory_format):
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.ConvTranspose2d(8, 2, 3), nn.Conv2d(2, 1, 1)).to(memory_format=memory_format)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.ConvTranspose2d(8, 2, 3), nn.Conv2d(2, 1, 1)
+    ).to(memory_format=memory_format)
 
 
 def loss_of(net, step):
-    return net(torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(step))).square().mean()
+    return (
+        net(torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(step))).square().mean()
+    )
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -27,7 +31,10 @@ def loss_of(net, step):
 def test_it_is_adam_whatever_the_order_in_memory(memory_format, clip):
     ours, theirs = layers(memory_format), layers(torch.contiguous_format)
     config = replace(CONFIG, gradient_clip=clip)
-    optimiser, adam = Optimiser(ours.parameters(), [], config), torch.optim.Adam(theirs.parameters())
+    optimiser, adam = (
+        Optimiser(ours.parameters(), [], config),
+        torch.optim.Adam(theirs.parameters()),
+    )
     for step in range(4):
         optimiser.descend(loss_of(ours, step), step)
         adam.param_groups[0]["lr"] = learning_rate(config, step)

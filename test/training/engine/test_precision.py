@@ -15,17 +15,25 @@ CPU = torch.device("cpu")
 TINY = ModelConfig(
     64,
     32,
-    depth=DepthNetConfig(encoder_widths=(4, 8), encoder_kernels=(3, 3), decoder_widths=(8, 4), scales=2),
+    depth=DepthNetConfig(
+        encoder_widths=(4, 8), encoder_kernels=(3, 3), decoder_widths=(8, 4), scales=2
+    ),
     pose=PoseNetConfig(frames=3, encoder_widths=(4,) * 5, pose_widths=(4,), mask_widths=(4,) * 5),
 )
 
 
-@pytest.mark.parametrize(("bfloat16_s", "expected"), [(0.5, "bfloat16"), (0.97, "float32"), (12.0, "float32")])
+@pytest.mark.parametrize(
+    ("bfloat16_s", "expected"), [(0.5, "bfloat16"), (0.97, "float32"), (12.0, "float32")]
+)
 def test_bfloat16_is_taken_where_it_is_clearly_faster(monkeypatch, capsys, bfloat16_s, expected):
-    monkeypatch.setattr(precision, "_measure", lambda config, device: {"float32": 1.0, "bfloat16": bfloat16_s})
+    monkeypatch.setattr(
+        precision, "_measure", lambda config, device: {"float32": 1.0, "bfloat16": bfloat16_s}
+    )
     assert resolve_precision(TrainConfig(model=TINY), CPU).precision == expected
     said = capsys.readouterr().out
-    assert said.startswith(f"precision: {expected}; bfloat16 takes {bfloat16_s:.2f} times as long as float32 on ")
+    assert said.startswith(
+        f"precision: {expected}; bfloat16 takes {bfloat16_s:.2f} times as long as float32 on "
+    )
     assert describe_device(CPU) in said
 
 

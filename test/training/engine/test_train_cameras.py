@@ -15,7 +15,9 @@ def unknown(runs):
     """Runs on data whose one camera is a guess."""
     for path in runs.data.glob("*/scene.json"):
         description = json.loads(path.read_text())
-        path.write_text(json.dumps({**description, "camera_name": "phone", "intrinsics_known": False}))
+        path.write_text(
+            json.dumps({**description, "camera_name": "phone", "intrinsics_known": False})
+        )
     return runs
 
 
@@ -28,7 +30,10 @@ def test_intrinsics_are_learned_and_written(unknown):
     (phone,) = cameras(unknown, "run")
     assert phone["name"] == "phone" and not phone["known"]
     assert phone["fx"] != 40.0
-    assert read_provenance(unknown.folder / "run" / "latest.safetensors")["cameras"]["phone"]["fx"] == phone["fx"]
+    assert (
+        read_provenance(unknown.folder / "run" / "latest.safetensors")["cameras"]["phone"]["fx"]
+        == phone["fx"]
+    )
     assert phone["fx"] == pytest.approx(40.0, rel=0.07), "six steps of 0.01"
     assert unknown.train("fixed", *SETTINGS, "intrinsics_rate=0") == 0
     assert cameras(unknown, "fixed")[0]["fx"] == 40.0
@@ -48,6 +53,8 @@ def test_calibrated_cameras_are_not_learned(runs, unknown, capsys):
     assert unknown.train("run", "--resume", "steps=8") == 2
     assert "'learn_intrinsics' is False, but the run was begun with True" in capsys.readouterr().err
     for path in unknown.data.glob("*/scene.json"):
-        path.write_text(path.read_text().replace('"intrinsics_known": false', '"intrinsics_known": true'))
+        path.write_text(
+            path.read_text().replace('"intrinsics_known": false', '"intrinsics_known": true')
+        )
     assert runs.train("known", *SETTINGS) == 2
     assert "all 1 cameras are calibrated" in capsys.readouterr().err

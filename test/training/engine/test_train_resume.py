@@ -1,4 +1,5 @@
-"""Runs that end before their time: interrupted, killed, out of disk, diverged; and how they go on."""
+"""Runs that end before their time: interrupted, killed, out of disk, diverged; and how they go
+on."""
 
 import signal
 import subprocess
@@ -18,7 +19,9 @@ from training.engine.signals import Interruption
 
 
 def same(first: dict, second: dict) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 def wait_for(process: subprocess.Popen, path: Path) -> None:
@@ -49,7 +52,12 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_been(ru
     logged = max(runs.losses("killed"))
     assert reached >= 30
     assert logged - reached <= 10, "more than a checkpoint interval was lost"
-    assert runs.train("killed", "--resume", "log_every=1", "checkpoint_every=10", f"steps={reached + 30}") == 0
+    assert (
+        runs.train(
+            "killed", "--resume", "log_every=1", "checkpoint_every=10", f"steps={reached + 30}"
+        )
+        == 0
+    )
     assert runs.train("whole", "log_every=1", "checkpoint_every=10", f"steps={reached + 30}") == 0
     assert same(runs.weights("whole"), runs.weights("killed"))
     assert runs.losses("whole") == runs.losses("killed")
@@ -125,7 +133,10 @@ def test_a_changed_model_is_refused_and_nothing_is_touched(runs, capsys):
     assert runs.train("run") == 0
     before = (runs.folder / "run" / "config.json").read_text()
     assert runs.train("run", "--resume", "steps=9", "model.depth.inverse_depth_gain=5") == 2
-    assert "'model.depth.inverse_depth_gain' is 5.0, but the run was begun with 10.0" in capsys.readouterr().err
+    assert (
+        "'model.depth.inverse_depth_gain' is 5.0, but the run was begun with 10.0"
+        in capsys.readouterr().err
+    )
     assert (runs.folder / "run" / "config.json").read_text() == before
 
 
@@ -166,26 +177,37 @@ def test_a_poisoned_batch_stops_the_run_and_keeps_the_last_good_state(runs, caps
     assert "diverged by step 7" in error
     assert str(runs.folder / "run" / "states" / "step_00000006.pt") in error
     assert same(runs.weights("run"), good)
-    assert torch.load(runs.folder / "run" / "states" / "step_00000006.pt", weights_only=True)["step"] == 6
+    assert (
+        torch.load(runs.folder / "run" / "states" / "step_00000006.pt", weights_only=True)["step"]
+        == 6
+    )
 
 
 def test_divergence_stops_with_a_word_and_keeps_the_last_good_state(runs, capsys):
     assert runs.train("run") == 0
     assert runs.train("run", "--resume", "steps=20", "learning_rate=1e30") == 2
     assert "diverged" in capsys.readouterr().err
-    assert max(path.name for path in (runs.folder / "run" / "states").iterdir()) == "step_00000006.pt"
+    assert (
+        max(path.name for path in (runs.folder / "run" / "states").iterdir()) == "step_00000006.pt"
+    )
 
 
 def test_a_full_disk_stops_with_a_clear_word_and_keeps_the_last_good_state(runs):
-    """A limit on the size of files stands for the full disk: both make a write fail half way, and the system says so."""
+    """A limit on the size of files stands for the full disk: both make a write fail half way,
+    and the system says so."""
     assert runs.train("run") == 0
     states = runs.folder / "run" / "states"
     limit = (states / "step_00000006.pt").stat().st_size - 1000
     process = runs.start("run", "--resume", "steps=9", file_limit=limit)
     _, error = process.communicate(timeout=300)
     assert process.returncode == 2, error
-    assert error.strip() == f"error: {states / 'step_00000009.pt'}: cannot be written: File too large"
-    assert [path.name for path in sorted(states.iterdir())] == ["step_00000003.pt", "step_00000006.pt"]
+    assert (
+        error.strip() == f"error: {states / 'step_00000009.pt'}: cannot be written: File too large"
+    )
+    assert [path.name for path in sorted(states.iterdir())] == [
+        "step_00000003.pt",
+        "step_00000006.pt",
+    ]
     assert runs.train("run", "--resume", "steps=9") == 0
     assert runs.train("whole", "steps=9") == 0
     assert same(runs.weights("whole"), runs.weights("run"))
@@ -197,5 +219,7 @@ def test_a_disk_that_is_too_full_for_the_log_stops_with_a_clear_word(tmp_path):
     log = RunLog(folder, Board(), step=0)
     (tmp_path / "run" / "log.jsonl").unlink()
     (tmp_path / "run" / "log.jsonl").symlink_to("/dev/full")
-    with pytest.raises(OutputError, match=r"log\.jsonl: cannot be written: No space left on device"):
+    with pytest.raises(
+        OutputError, match=r"log\.jsonl: cannot be written: No space left on device"
+    ):
         log.validation(1, {"loss": 1.0})

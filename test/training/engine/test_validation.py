@@ -13,7 +13,8 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def batch():
-    """Two snippets of three frames that drive forwards and turn; a ramp of depth; the left half of the image moves."""
+    """Two snippets of three frames that drive forwards and turn; a ramp of depth; the left half
+    of the image moves."""
     vectors = torch.zeros(2, 3, 6)
     vectors[:, :, 2] = torch.tensor([-1.0, 0.0, 1.0])
     vectors[:, :, 4] = torch.tensor([-0.05, 0.0, 0.05])
@@ -34,18 +35,30 @@ def batch():
 def truth(batch):
     logits = torch.stack([torch.zeros_like(batch.moving[:, 0]), 4 - 8 * batch.moving[:, 0]], dim=1)
     motions = invert_transform(batch.camera_from_frame) @ batch.camera_from_frame[:, 1:2]
-    return Predictions([1 / batch.depth[:, None]], motions, [logits[:, None].expand(-1, 2, -1, -1, -1)])
+    return Predictions(
+        [1 / batch.depth[:, None]], motions, [logits[:, None].expand(-1, 2, -1, -1, -1)]
+    )
 
 
 def scores(batch, predictions, **terms):
-    return validate([batch], lambda batch: (batch, predictions, {name: torch.tensor(value) for name, value in terms.items()}), CPU)
+    return validate(
+        [batch],
+        lambda batch: (
+            batch,
+            predictions,
+            {name: torch.tensor(value) for name, value in terms.items()},
+        ),
+        CPU,
+    )
 
 
 def test_the_truth_scores_perfectly_at_any_scale(batch):
     predictions = truth(batch)
     motions = predictions.frame_from_target.clone()
     motions[..., :3, 3] *= 7.0
-    scaled = replace(predictions, inverse_depth=[predictions.inverse_depth[0] * 3], frame_from_target=motions)
+    scaled = replace(
+        predictions, inverse_depth=[predictions.inverse_depth[0] * 3], frame_from_target=motions
+    )
     found = scores(batch, scaled, photometric=0.25, depth=9.0)
     assert found["ate_sfmlearner"] == pytest.approx(0.0, abs=1e-6)
     assert found["rotation_deg"] == pytest.approx(0.0, abs=1e-4)
@@ -61,7 +74,11 @@ def test_errors_show(batch):
     straight[..., :3, :3] = torch.eye(3)
     inverted = [logits.flip(2) for logits in predictions.mask_logits]
     flat = [torch.full_like(predictions.inverse_depth[0], 0.1)]
-    found = scores(batch, replace(predictions, inverse_depth=flat, frame_from_target=straight, mask_logits=inverted), photometric=1.0)
+    found = scores(
+        batch,
+        replace(predictions, inverse_depth=flat, frame_from_target=straight, mask_logits=inverted),
+        photometric=1.0,
+    )
     assert found["rotation_deg"] == pytest.approx(torch.rad2deg(torch.tensor(0.1)).item(), rel=1e-3)
     assert found["abs_rel"] > 0.3
     assert found["mask_auc"] == 0.0
@@ -70,7 +87,10 @@ def test_errors_show(batch):
 
 def test_only_what_is_known_is_scored(batch):
     unknown = replace(
-        batch, has_depth=torch.tensor([False, False]), camera_from_frame=torch.eye(4).expand(2, 3, 4, 4), depth=torch.zeros(2, 1, 8, 16)
+        batch,
+        has_depth=torch.tensor([False, False]),
+        camera_from_frame=torch.eye(4).expand(2, 3, 4, 4),
+        depth=torch.zeros(2, 1, 8, 16),
     )
     assert set(scores(unknown, truth(batch), photometric=1.0)) == {"loss"}
     assert validate([], lambda batch: (batch, truth(batch), {}), CPU) == {}

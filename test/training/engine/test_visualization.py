@@ -14,9 +14,12 @@ HEIGHT, WIDTH, SHIFT = 24, 40, 3
 
 @pytest.fixture
 def batch():
-    """A plane at depth 2 before a camera that moves sideways by SHIFT pixels a frame; its upper half has no known depth, but a sky."""
+    """A plane at depth 2 before a camera that moves sideways by SHIFT pixels a frame; its upper
+    half has no known depth, but a sky."""
     texture = torch.rand(1, HEIGHT, WIDTH + 2 * SHIFT, generator=torch.Generator().manual_seed(0))
-    frames = torch.stack([texture[..., SHIFT * index : SHIFT * index + WIDTH] for index in range(3)])
+    frames = torch.stack(
+        [texture[..., SHIFT * index : SHIFT * index + WIDTH] for index in range(3)]
+    )
     depth = torch.full((1, HEIGHT, WIDTH), 2.0)
     depth[:, : HEIGHT // 2] = 0.0
     depth[:, :2] = torch.inf
@@ -34,7 +37,8 @@ def batch():
 
 @pytest.fixture
 def predictions():
-    """The truth: SHIFT pixels to the right in the frame before, which is SHIFT * depth / focal length."""
+    """The truth: SHIFT pixels to the right in the frame before, which is SHIFT * depth / focal
+    length."""
     motions = torch.eye(4).repeat(1, 3, 1, 1)
     motions[0, 0, 0, 3], motions[0, 2, 0, 3] = SHIFT * 2 / 20, -SHIFT * 2 / 20
     logits = torch.zeros(1, 2, 2, HEIGHT, WIDTH)
@@ -42,7 +46,9 @@ def predictions():
     return Predictions([torch.full((1, 1, 1, HEIGHT, WIDTH), 0.5)], motions, [logits])
 
 
-def test_the_view_of_the_right_motion_is_the_target_and_what_left_the_image_is_grey(batch, predictions):
+def test_the_view_of_the_right_motion_is_the_target_and_what_left_the_image_is_grey(
+    batch, predictions
+):
     panels = panels_of(batch, predictions, 0, ssim_weight=0.0)
     view, target = panels["frame before,\nre-synthesised"].picture, panels["target"].picture
     inside = slice(0, WIDTH - SHIFT)
@@ -73,12 +79,18 @@ def test_snippets_stand_side_by_side_and_rows_that_one_lacks_stay_free(batch, pr
     one = draw_pictures(batch, predictions, "run, step 1", 0.0)
     both = Batch(*(torch.cat([getattr(batch, name)] * 2) for name in batch.__dataclass_fields__))
     both.has_depth[1] = False
-    doubled = Predictions([predictions.inverse_depth[0].repeat(2, 1, 1, 1, 1)], predictions.frame_from_target.repeat(2, 1, 1, 1), [])
+    doubled = Predictions(
+        [predictions.inverse_depth[0].repeat(2, 1, 1, 1, 1)],
+        predictions.frame_from_target.repeat(2, 1, 1, 1),
+        [],
+    )
     two = draw_pictures(both, doubled, "run, step 1", 0.0)
     assert one.dtype == two.dtype == np.uint8
     assert two.shape[1] > 1.5 * one.shape[1]
     assert two.shape[0] < one.shape[0], "without masks there is a row less"
-    assert {"target"} == panels_of(batch, Predictions([], predictions.frame_from_target, []), 0, 0.0).keys()
+    assert {"target"} == panels_of(
+        batch, Predictions([], predictions.frame_from_target, []), 0, 0.0
+    ).keys()
 
 
 def test_a_png_holds_the_picture():

@@ -17,7 +17,9 @@ def winding():
     for index in range(1, 400):
         yaw, pitch = 0.02 * np.sin(index / 30), 0.004 * np.cos(index / 17)
         turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
-        climb = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+        climb = np.array(
+            [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
+        )
         step = np.eye(4)
         step[:3, :3], step[:3, 3] = turn @ climb, [0.01, -0.005, 1.2]
         poses[index] = poses[index - 1] @ step
@@ -26,13 +28,18 @@ def winding():
 
 def _second_computation(gt, pred, cap, crop):
     rows, columns = gt.shape
-    bounds = {"garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229), "eigen": (0.3324324, 0.91351351, 0.0359477, 0.96405229)}
+    bounds = {
+        "garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),
+        "eigen": (0.3324324, 0.91351351, 0.0359477, 0.96405229),
+    }
     top, bottom, left, right = bounds.get(crop, (0, 1, 0, 1))
     pixels = [
         (float(gt[y, x]), float(pred[y, x]))
         for y in range(rows)
         for x in range(columns)
-        if int(top * rows) <= y < int(bottom * rows) and int(left * columns) <= x < int(right * columns) and 1e-3 < gt[y, x] < cap
+        if int(top * rows) <= y < int(bottom * rows)
+        and int(left * columns) <= x < int(right * columns)
+        and 1e-3 < gt[y, x] < cap
     ]
 
     def median(values):
@@ -53,7 +60,8 @@ def _second_computation(gt, pred, cap, crop):
 
 @pytest.fixture(scope="session")
 def second_computation():
-    """All seven depth scores of one image once more, pixel by pixel in plain Python: shares no line with the product."""
+    """All seven depth scores of one image once more, pixel by pixel in plain Python: shares no
+    line with the product."""
     return _second_computation
 
 
@@ -62,8 +70,12 @@ def tiny_model(tmp_path_factory):
     """A file with an untrained model for colour images of 64x32, cropped."""
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     torch.manual_seed(1)
-    depth = DepthNetConfig(encoder_widths=(8, 16, 16, 32, 32, 32, 32), decoder_widths=(32, 32, 32, 16, 16, 16, 8))
-    pose = PoseNetConfig(encoder_widths=(8, 16, 16, 32, 32), pose_widths=(32, 32), mask_widths=(32, 16, 16, 16, 8))
+    depth = DepthNetConfig(
+        encoder_widths=(8, 16, 16, 32, 32, 32, 32), decoder_widths=(32, 32, 32, 16, 16, 16, 8)
+    )
+    pose = PoseNetConfig(
+        encoder_widths=(8, 16, 16, 32, 32), pose_widths=(32, 32), mask_widths=(32, 16, 16, 16, 8)
+    )
     config = ModelConfig(width=64, height=32, depth=depth, pose=pose)
     save_model(path, Model(config), {})
     return path

@@ -32,7 +32,14 @@ def test_umeyama_is_the_best_of_its_neighbourhood_on_noisy_points():
     least = cost(best.scale, best.rotation, best.translation)
     for _ in range(200):
         turned = cv2.Rodrigues(rng.normal(size=3) * 1e-3)[0] @ best.rotation
-        assert cost(best.scale * (1 + 1e-3 * rng.normal()), turned, best.translation + 1e-2 * rng.normal(size=3)) > least
+        assert (
+            cost(
+                best.scale * (1 + 1e-3 * rng.normal()),
+                turned,
+                best.translation + 1e-2 * rng.normal(size=3),
+            )
+            > least
+        )
 
 
 def test_a_mirrored_trajectory_is_rotated_never_mirrored():
@@ -43,7 +50,9 @@ def test_a_mirrored_trajectory_is_rotated_never_mirrored():
 
 
 @pytest.mark.parametrize(
-    ("pred", "name"), [(np.zeros((9, 3)), "standing"), (np.arange(9)[:, None] * [0.0, 0.0, 1.0], "straight")], ids=["standing", "straight"]
+    ("pred", "name"),
+    [(np.zeros((9, 3)), "standing"), (np.arange(9)[:, None] * [0.0, 0.0, 1.0], "straight")],
+    ids=["standing", "straight"],
 )
 def test_degenerate_paths_give_a_proper_rotation(pred, name):
     found = umeyama(np.arange(9)[:, None] * np.array([3.0, 0.0, 4.0]), pred)
@@ -53,7 +62,9 @@ def test_degenerate_paths_give_a_proper_rotation(pred, name):
 
 
 def test_scale_is_the_least_squares_one():
-    assert least_squares_scale(np.array([[2.0, 0, 0], [4.0, 0, 3]]), np.array([[1.0, 0, 0], [2.0, 0, 0]])) == pytest.approx(2.0)
+    assert least_squares_scale(
+        np.array([[2.0, 0, 0], [4.0, 0, 3]]), np.array([[1.0, 0, 0], [2.0, 0, 0]])
+    ) == pytest.approx(2.0)
     assert least_squares_scale(cloud(), np.zeros((60, 3))) == 1.0
 
 
@@ -65,7 +76,9 @@ def test_each_mode_moves_only_what_it_names():
         np.testing.assert_array_equal(similarity.rotation, np.eye(3))
         np.testing.assert_array_equal(similarity.translation, np.zeros(3))
     np.testing.assert_allclose(rigid.rotation, ROTATION, atol=1e-12)
-    with pytest.raises(InputError, match="alignment 'sim3', expected one of none, scale, 6dof, 7dof"):
+    with pytest.raises(
+        InputError, match="alignment 'sim3', expected one of none, scale, 6dof, 7dof"
+    ):
         alignment(gt, pred, "sim3")
 
 

@@ -3,7 +3,12 @@ import pytest
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.io.trajectories import PoseFile
-from training.evaluate.association import associate, match_stamps, select_common_frames, select_frames
+from training.evaluate.association import (
+    associate,
+    match_stamps,
+    select_common_frames,
+    select_frames,
+)
 
 
 def numbered(numbers):
@@ -81,7 +86,9 @@ def test_a_single_stamp_matches_or_not():
 
 
 def test_trajectories_that_share_nothing_are_refused():
-    with pytest.raises(InputError, match="0 of 3 poses have a partner among the 3 of gt, expected at least 2"):
+    with pytest.raises(
+        InputError, match="0 of 3 poses have a partner among the 3 of gt, expected at least 2"
+    ):
         associate(with_stamps([0.0, 1.0, 2.0]), with_stamps([10.0, 11.0, 12.0]))
     with pytest.raises(InputError, match="1 of 1 poses have a partner"):
         associate(kitti(1), kitti(1))
@@ -104,7 +111,9 @@ def test_selected_frames_keep_their_numbers():
 
 
 @pytest.mark.parametrize(
-    "pred", [kitti(10), PoseFile(None, None, numbered(range(4, 8))), with_frames(3, 4, 5, 6, 7, 8)], ids=["whole", "part", "numbered"]
+    "pred",
+    [kitti(10), PoseFile(None, None, numbered(range(4, 8))), with_frames(3, 4, 5, 6, 7, 8)],
+    ids=["whole", "part", "numbered"],
 )
 def test_a_selection_fits_a_prediction_of_the_whole_or_of_just_these(pred):
     pairs = associate(*select_common_frames(kitti(10), pred, 4, 7, "gt", "pred"))
@@ -113,5 +122,7 @@ def test_a_selection_fits_a_prediction_of_the_whole_or_of_just_these(pred):
 
 def test_a_selection_leaves_stamps_to_the_association():
     stamps_s = np.arange(10) * 0.1
-    pairs = associate(*select_common_frames(with_stamps(stamps_s), with_stamps(stamps_s), 4, 7, "gt", "pred"))
+    pairs = associate(
+        *select_common_frames(with_stamps(stamps_s), with_stamps(stamps_s), 4, 7, "gt", "pred")
+    )
     assert xs(pairs.gt) == xs(pairs.pred) == [4, 5, 6, 7]

@@ -6,7 +6,12 @@ import pytest
 
 from sfm_odometry.io.trajectories import write_kitti
 from training.evaluate.__main__ import main
-from training.evaluate.odometry import evaluate_odometry, segment_errors, segments, translation_error_by_length
+from training.evaluate.odometry import (
+    evaluate_odometry,
+    segment_errors,
+    segments,
+    translation_error_by_length,
+)
 from training.evaluate.picture_style import COLOURS
 from training.evaluate.snippets import evaluate_mean_odometry, evaluate_snippets
 
@@ -28,16 +33,37 @@ def compare(capsys, *arguments):
 
 
 def test_json_holds_what_the_other_commands_say(drive, capsys):
-    found = json.loads(compare(capsys, "--gt", drive / "gt.txt", "--pred", drive / "noisy.txt", f"mine={drive}/same.txt", "--json"))
+    found = json.loads(
+        compare(
+            capsys,
+            "--gt",
+            drive / "gt.txt",
+            "--pred",
+            drive / "noisy.txt",
+            f"mine={drive}/same.txt",
+            "--json",
+        )
+    )
     assert list(found["results"]) == ["noisy", "mine", "mean odometry"]
     for name, file in (("noisy", "noisy.txt"), ("mine", "same.txt")):
         for command in ("odometry", "snippets"):
-            assert main([command, "--gt", str(drive / "gt.txt"), "--pred", str(drive / file), "--json"]) == 0
+            assert (
+                main(
+                    [command, "--gt", str(drive / "gt.txt"), "--pred", str(drive / file), "--json"]
+                )
+                == 0
+            )
             expected = json.loads(capsys.readouterr().out)
             assert {key: found["results"][name][key] for key in expected} == expected
     turning, length = found["by_turning"], found["by_length"]
-    assert len(turning["edges_m"]) == len(turning["snippets"]) + 1 == len(turning["ate_sfmlearner_mean"]["noisy"]) + 1
-    assert length["lengths_m"][:3] == [100, 200, 300] and length["t_err_percent"]["noisy"][7] is None  # 480 m hold no 800 m
+    assert (
+        len(turning["edges_m"])
+        == len(turning["snippets"]) + 1
+        == len(turning["ate_sfmlearner_mean"]["noisy"]) + 1
+    )
+    assert (
+        length["lengths_m"][:3] == [100, 200, 300] and length["t_err_percent"]["noisy"][7] is None
+    )  # 480 m hold no 800 m
     assert "mean odometry" not in length["t_err_percent"]
 
 
@@ -45,21 +71,34 @@ def test_the_baseline_may_be_the_mean_of_other_drives(drive, capsys, winding):
     straight = np.tile(np.eye(4), (10, 1, 1))
     straight[:, 2, 3] = np.arange(10)
     write_kitti(drive / "other.txt", straight)
-    options = ("--gt", drive / "gt.txt", "--pred", drive / "same.txt", "--mean-odometry-of", drive / "other.txt")
+    options = (
+        "--gt",
+        drive / "gt.txt",
+        "--pred",
+        drive / "same.txt",
+        "--mean-odometry-of",
+        drive / "other.txt",
+    )
     found = json.loads(compare(capsys, *options, "--json"))
     expected = evaluate_mean_odometry(winding, [straight])["ate_sfmlearner_mean"]
-    assert found["results"]["mean odometry"]["ate_sfmlearner_mean"] == pytest.approx(expected, rel=1e-6)
+    assert found["results"]["mean odometry"]["ate_sfmlearner_mean"] == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 def test_the_table_has_a_line_a_method(drive, capsys):
-    lines = compare(capsys, "--gt", drive / "gt.txt", "--pred", drive / "noisy.txt", drive / "same.txt").splitlines()
+    lines = compare(
+        capsys, "--gt", drive / "gt.txt", "--pred", drive / "noisy.txt", drive / "same.txt"
+    ).splitlines()
     assert [line.split()[0] for line in lines] == ["t_err_percent", "noisy", "same", "mean"]
     assert len({len(line) for line in lines}) == 1
 
 
 def colours_in(path):
     image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-    return {tuple(colour) for colour in np.unique(image.reshape(-1, 3), axis=0).tolist()}, image.shape
+    return {
+        tuple(colour) for colour in np.unique(image.reshape(-1, 3), axis=0).tolist()
+    }, image.shape
 
 
 def rgb(colour):
@@ -68,7 +107,15 @@ def rgb(colour):
 
 @pytest.mark.parametrize("frames", [(0, 399), (0, 60)])
 def test_the_picture_shows_every_method(drive, capsys, frames):
-    options = ("--gt", drive / "gt.txt", "--frames", *frames, "--pred", drive / "noisy.txt", drive / "same.txt")
+    options = (
+        "--gt",
+        drive / "gt.txt",
+        "--frames",
+        *frames,
+        "--pred",
+        drive / "noisy.txt",
+        drive / "same.txt",
+    )
     compare(capsys, *options, "--plot", drive / "picture.png")
     colours, (height, width, _) = colours_in(drive / "picture.png")
     assert {rgb(COLOURS[0]), rgb(COLOURS[1])} <= colours and rgb(COLOURS[2]) not in colours
@@ -80,24 +127,42 @@ def test_a_wide_drive_is_drawn_above_its_errors(drive, capsys, winding):
     sideways[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]
     wide = winding @ sideways  # looks to the right of where it goes, so that it leaves sideways
     write_kitti(drive / "wide.txt", wide)
-    compare(capsys, "--gt", drive / "wide.txt", "--pred", drive / "wide.txt", "--plot", drive / "picture.png")
+    compare(
+        capsys,
+        "--gt",
+        drive / "wide.txt",
+        "--pred",
+        drive / "wide.txt",
+        "--plot",
+        drive / "picture.png",
+    )
     assert colours_in(drive / "picture.png")[1] == (860, 1280, 3)
 
 
 def refused(capsys, *arguments):
     assert main(["compare", *map(str, arguments)]) == 2
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.count("\n") == 1 and captured.err.startswith("error: ")
+    assert (
+        captured.out == "" and captured.err.count("\n") == 1 and captured.err.startswith("error: ")
+    )
     return captured.err
 
 
 def test_bad_input_is_one_line_and_exit_code_2(drive, capsys):
     gt = ("--gt", drive / "gt.txt", "--pred")
     assert "absent.txt: no such file" in refused(capsys, *gt, f"mine={drive}/absent.txt")
-    assert "another result is called 'same'" in refused(capsys, *gt, drive / "same.txt", f"same={drive}/noisy.txt")
-    assert "another result is called 'mean odometry'" in refused(capsys, *gt, f"mean odometry={drive}/same.txt")
-    assert "expected a name that ends in .png" in refused(capsys, *gt, drive / "same.txt", "--plot", drive / "picture.jpg")
-    assert "absent/p.png: cannot be written" in refused(capsys, *gt, drive / "same.txt", "--plot", drive / "absent/p.png")
+    assert "another result is called 'same'" in refused(
+        capsys, *gt, drive / "same.txt", f"same={drive}/noisy.txt"
+    )
+    assert "another result is called 'mean odometry'" in refused(
+        capsys, *gt, f"mean odometry={drive}/same.txt"
+    )
+    assert "expected a name that ends in .png" in refused(
+        capsys, *gt, drive / "same.txt", "--plot", drive / "picture.jpg"
+    )
+    assert "absent/p.png: cannot be written" in refused(
+        capsys, *gt, drive / "same.txt", "--plot", drive / "absent/p.png"
+    )
 
 
 def test_drift_by_length_averages_the_segments_of_that_length(winding):
@@ -109,12 +174,22 @@ def test_drift_by_length_averages_the_segments_of_that_length(winding):
     _, _, lengths_m = segments(winding)
     weights = [np.count_nonzero(lengths_m == length) for length in (100, 200, 300, 400)]
     assert np.average(by_length[:4], weights=weights) == pytest.approx(100 * t_err.mean())
-    assert evaluate_odometry(winding, pred, "none")["t_err_percent"] == pytest.approx(100 * t_err.mean())
+    assert evaluate_odometry(winding, pred, "none")["t_err_percent"] == pytest.approx(
+        100 * t_err.mean()
+    )
     assert evaluate_snippets(winding, pred)["snippets"] == 396
 
 
 def test_peers_trajectories_beside_each_other(kitti, capsys, tmp_path):
     for sequence, t_err, ate in (("09", 9.948, 0.0969), ("10", 13.497, 0.0932)):
-        files = ("--gt", kitti / f"odometry/poses/{sequence}.txt", "--pred", f"TrianFlow={kitti}/peers/trianflow/{sequence}.txt")
+        files = (
+            "--gt",
+            kitti / f"odometry/poses/{sequence}.txt",
+            "--pred",
+            f"TrianFlow={kitti}/peers/trianflow/{sequence}.txt",
+        )
         scores = json.loads(compare(capsys, *files, "--json"))["results"]["TrianFlow"]
-        assert (round(scores["t_err_percent"], 3), round(scores["ate_sfmlearner_mean"], 4)) == (t_err, ate)
+        assert (round(scores["t_err_percent"], 3), round(scores["ate_sfmlearner_mean"], 4)) == (
+            t_err,
+            ate,
+        )

@@ -31,9 +31,19 @@ def save(folder, *maps):
 def test_agrees_with_a_second_computation_to_six_digits(tmp_path, second_computation, cap, crop):
     truths = [scene(seed) for seed in range(3)]
     rng = np.random.default_rng(9)
-    guesses = [(0.03 * np.nan_to_num(gt, nan=20.0) * np.exp(rng.normal(size=gt.shape) * 0.3)).astype(np.float32) for gt in truths]
-    scores, notes = evaluate_depth(pairs_by_stem(save(tmp_path / "gt", *truths), save(tmp_path / "pred", *guesses)), cap, crop)
-    expected = np.mean([second_computation(gt, pred, cap, crop) for gt, pred in zip(truths, guesses, strict=True)], axis=0)
+    guesses = [
+        (0.03 * np.nan_to_num(gt, nan=20.0) * np.exp(rng.normal(size=gt.shape) * 0.3)).astype(
+            np.float32
+        )
+        for gt in truths
+    ]
+    scores, notes = evaluate_depth(
+        pairs_by_stem(save(tmp_path / "gt", *truths), save(tmp_path / "pred", *guesses)), cap, crop
+    )
+    expected = np.mean(
+        [second_computation(gt, pred, cap, crop) for gt, pred in zip(truths, guesses, strict=True)],
+        axis=0,
+    )
     np.testing.assert_allclose([scores[name] for name in METRICS], expected, rtol=1e-6)
     assert scores["images"] == 3 and notes == []
 
@@ -47,17 +57,23 @@ def test_the_truth_in_any_unit_is_perfect(tmp_path):
 
 
 def test_two_pixels_by_hand():
-    # d* = 2, 8; d = 3, 4: |d - d*| / d* = 0.5, 0.5; squares 1, 16; ratios 1.5 and 2, against 1.25, 1.5625 and 1.953.
-    scores = dict(zip(METRICS, depth_metrics(np.array([2.0, 8.0]), np.array([3.0, 4.0])), strict=True))
+    # d* = 2, 8; d = 3, 4: |d - d*| / d* = 0.5, 0.5; squares 1, 16; ratios 1.5 and 2, against 1.25,
+    # 1.5625 and 1.953.
+    scores = dict(
+        zip(METRICS, depth_metrics(np.array([2.0, 8.0]), np.array([3.0, 4.0])), strict=True)
+    )
     assert scores["abs_rel"] == 0.5
     assert scores["sq_rel"] == pytest.approx((1 / 2 + 16 / 8) / 2)
     assert scores["rmse"] == pytest.approx(math.sqrt(17 / 2))
-    assert scores["rmse_log"] == pytest.approx(math.sqrt((math.log(1.5) ** 2 + math.log(2) ** 2) / 2))
+    assert scores["rmse_log"] == pytest.approx(
+        math.sqrt((math.log(1.5) ** 2 + math.log(2) ** 2) / 2)
+    )
     assert (scores["a1"], scores["a2"], scores["a3"]) == (0.0, 0.5, 0.5)
 
 
 def test_scaling_comes_before_clipping(tmp_path):
-    # The medians are 1 and 10: 20 becomes 200, which is then clipped to 80. Clipping first would leave it at 200.
+    # The medians are 1 and 10: 20 becomes 200, which is then clipped to 80. Clipping first would
+    # leave it at 200.
     gt = save(tmp_path / "gt", np.array([[10.0, 10.0, 79.0]]))
     pred = save(tmp_path / "pred", np.array([[1.0, 1.0, 20.0]]))
     scores, _ = evaluate_depth(pairs_by_stem(gt, pred), crop="none")
@@ -66,16 +82,22 @@ def test_scaling_comes_before_clipping(tmp_path):
 
 def test_crops_are_the_published_pixels():
     everywhere = np.full((375, 1242), 10.0)
-    rows, columns = (np.flatnonzero(valid_pixels(everywhere, 80, "garg").any(axis=axis)) for axis in (1, 0))
+    rows, columns = (
+        np.flatnonzero(valid_pixels(everywhere, 80, "garg").any(axis=axis)) for axis in (1, 0)
+    )
     assert (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) == (153, 371, 44, 1197)
-    rows, columns = (np.flatnonzero(valid_pixels(everywhere, 80, "eigen").any(axis=axis)) for axis in (1, 0))
+    rows, columns = (
+        np.flatnonzero(valid_pixels(everywhere, 80, "eigen").any(axis=axis)) for axis in (1, 0)
+    )
     assert (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) == (124, 342, 44, 1197)
     assert valid_pixels(everywhere, 80, "none").all()
 
 
 def test_only_true_depth_strictly_within_the_limits_counts():
     gt = np.array([[np.nan, 0.0, 1e-3, 0.5, 49.9, 50.0, np.inf]])
-    assert valid_pixels(gt, 50, "none").tolist() == [[False, False, False, True, True, False, False]]
+    assert valid_pixels(gt, 50, "none").tolist() == [
+        [False, False, False, True, True, False, False]
+    ]
 
 
 def test_a_smaller_prediction_is_resized_to_the_truth(tmp_path):
@@ -94,7 +116,10 @@ def test_a_prediction_that_shows_a_part_of_the_image_is_compared_there(tmp_path)
     shown = cv2.resize(ramp[top : top + height, left : left + width], (62, 40))
     pairs = pairs_by_stem(save(tmp_path / "gt", ramp), save(tmp_path / "pred", shown))
     scores, notes = evaluate_depth(pairs, crop="none", coverage=Coverage(tmp_path / "calib.txt"))
-    assert scores["abs_rel"] < 1e-3 and f"no prediction at {40 * (124 - width)} of {40 * 124} true pixels" in notes[0]
+    assert (
+        scores["abs_rel"] < 1e-3
+        and f"no prediction at {40 * (124 - width)} of {40 * 124} true pixels" in notes[0]
+    )
     assert evaluate_depth(pairs, crop="none")[0]["abs_rel"] > 0.05
 
 
@@ -102,7 +127,9 @@ def test_inverse_depth_is_turned_over(tmp_path):
     gt = save(tmp_path / "gt", np.array([[2.0, 4.0, 8.0, 5.0]]))
     pred = save(tmp_path / "pred", np.array([[0.5, 0.25, 0.125, 0.0]]))
     scores, notes = evaluate_depth(pairs_by_stem(gt, pred), crop="none", pred_is="inverse_depth")
-    assert scores["abs_rel"] == 0 and "no prediction at 1 of 4" in notes[0]  # inverse depth 0: at no finite depth
+    assert (
+        scores["abs_rel"] == 0 and "no prediction at 1 of 4" in notes[0]
+    )  # inverse depth 0: at no finite depth
 
 
 def test_png_of_either_side_is_metres_times_256(tmp_path):
@@ -134,7 +161,10 @@ def test_an_image_without_truth_is_left_out_and_said(tmp_path):
 def test_files_that_do_not_fit_are_named(tmp_path):
     gt = save(tmp_path / "gt", scene(), scene(), scene())
     pred = save(tmp_path / "pred", scene())
-    with pytest.raises(InputError, match=r"pred: no prediction of 000001\.npy and of 1 more, expected one for each of 3"):
+    with pytest.raises(
+        InputError,
+        match=r"pred: no prediction of 000001\.npy and of 1 more, expected one for each of 3",
+    ):
         pairs_by_stem(gt, pred)
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="none: no depth maps in it"):

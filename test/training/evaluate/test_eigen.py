@@ -26,23 +26,35 @@ def numbers(matrix):
 
 @pytest.fixture
 def raw(tmp_path):
-    """KITTI raw of one drive, three frames of the left camera and one of the right, scans of 3,000 points and a list of them."""
+    """KITTI raw of one drive, three frames of the left camera and one of the right, scans of
+    3,000 points and a list of them."""
     rng = np.random.default_rng(4)
     day, drive = tmp_path / "raw" / "2011_09_26", tmp_path / "raw" / "2011_09_26" / DRIVE
     (drive / "velodyne_points/data").mkdir(parents=True)
-    lines = ["calib_time: 09-Jan-2012 13:57:47", "R_rect_00: " + numbers(cv2.Rodrigues(np.array([0.004, -0.01, 0.002]))[0])]
+    lines = [
+        "calib_time: 09-Jan-2012 13:57:47",
+        "R_rect_00: " + numbers(cv2.Rodrigues(np.array([0.004, -0.01, 0.002]))[0]),
+    ]
     for camera, shift in ((2, 4.4), (3, -33.0)):
         (drive / f"image_{camera:02d}/data").mkdir(parents=True)
         lines += [f"S_rect_{camera:02d}: {numbers([WIDTH, HEIGHT])}"]
-        lines += [f"P_rect_{camera:02d}: {numbers([[FOCAL, 0, CX, shift], [0, FOCAL, CY, 0.2], [0, 0, 1, 0.003]])}"]
+        lines += [
+            f"P_rect_{camera:02d}: {numbers([[FOCAL, 0, CX, shift], [0, FOCAL, CY, 0.2], [0, 0, 1, 0.003]])}"
+        ]
     (day / "calib_cam_to_cam.txt").write_text("\n".join(lines) + "\n")
-    turn = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]]) @ cv2.Rodrigues(np.array([0.01, 0.015, -0.007]))[0]
+    turn = (
+        np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
+        @ cv2.Rodrigues(np.array([0.01, 0.015, -0.007]))[0]
+    )
     text = f"calib_time: 15-Mar-2012 11:37:16\nR: {numbers(turn)}\nT: {numbers([-0.004, -0.076, -0.27])}\n"
     (day / "calib_velo_to_cam.txt").write_text(text)
     for frame in FRAMES:
         scan = rng.uniform([-20, -40, -6, 0], [90, 40, 4, 1], (3000, 4)).astype("<f4")
         scan.tofile(drive / f"velodyne_points/data/{frame:010d}.bin")
-        cv2.imwrite(str(drive / f"image_02/data/{frame:010d}.png"), rng.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8))
+        cv2.imwrite(
+            str(drive / f"image_02/data/{frame:010d}.png"),
+            rng.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8),
+        )
     lines = [f"2011_09_26/{DRIVE}/image_02/data/{frame:010d}.jpg" for frame in FRAMES]
     (tmp_path / "eigen.txt").write_text("\n".join(lines) + "\n")
     return tmp_path
@@ -50,24 +62,44 @@ def raw(tmp_path):
 
 def entries(path):
     lines = [line.split(":", 1) for line in path.read_text().splitlines()]
-    return {name: [float(word) for word in text.split()] for name, text in lines if name != "calib_time"}
+    return {
+        name: [float(word) for word in text.split()] for name, text in lines if name != "calib_time"
+    }
 
 
 def depth_point_by_point(day, frame, camera=2):
     """The published protocol in plain Python loops: shares no line with the product."""
     between, laser = entries(day / "calib_cam_to_cam.txt"), entries(day / "calib_velo_to_cam.txt")
     depth = [[0.0] * WIDTH for _ in range(HEIGHT)]
-    for x, y, z, _ in np.fromfile(day / DRIVE / f"velodyne_points/data/{frame:010d}.bin", "<f4").reshape(-1, 4).tolist():
+    for x, y, z, _ in (
+        np.fromfile(day / DRIVE / f"velodyne_points/data/{frame:010d}.bin", "<f4")
+        .reshape(-1, 4)
+        .tolist()
+    ):
         if x < 0:
             continue
-        point = [sum(a * b for a, b in zip(laser["R"][3 * k : 3 * k + 3], (x, y, z), strict=True)) + laser["T"][k] for k in range(3)]
-        point = [sum(a * b for a, b in zip(between["R_rect_00"][3 * k : 3 * k + 3], point, strict=True)) for k in range(3)]
+        point = [
+            sum(a * b for a, b in zip(laser["R"][3 * k : 3 * k + 3], (x, y, z), strict=True))
+            + laser["T"][k]
+            for k in range(3)
+        ]
+        point = [
+            sum(a * b for a, b in zip(between["R_rect_00"][3 * k : 3 * k + 3], point, strict=True))
+            for k in range(3)
+        ]
         projection = between[f"P_rect_{camera:02d}"]
-        u, v, w = (sum(a * b for a, b in zip(projection[4 * k : 4 * k + 4], [*point, 1], strict=True)) for k in range(3))
+        u, v, w = (
+            sum(a * b for a, b in zip(projection[4 * k : 4 * k + 4], [*point, 1], strict=True))
+            for k in range(3)
+        )
         if w <= 0:
             continue
         column, row = round(u / w) - 1, round(v / w) - 1
-        if 0 <= column < WIDTH and 0 <= row < HEIGHT and (depth[row][column] == 0 or x < depth[row][column]):
+        if (
+            0 <= column < WIDTH
+            and 0 <= row < HEIGHT
+            and (depth[row][column] == 0 or x < depth[row][column])
+        ):
             depth[row][column] = x
     return np.array(depth)
 
@@ -76,7 +108,11 @@ def test_true_depth_agrees_with_a_point_by_point_projection(raw):
     truth = VelodyneTruth(raw / "raw")
     for camera in (2, 3):
         expected = depth_point_by_point(raw / "raw/2011_09_26", FRAMES[0], camera)
-        np.testing.assert_allclose(np.nan_to_num(truth.depth(RawImage("2011_09_26", DRIVE, camera, FRAMES[0]))), expected, rtol=1e-7)
+        np.testing.assert_allclose(
+            np.nan_to_num(truth.depth(RawImage("2011_09_26", DRIVE, camera, FRAMES[0]))),
+            expected,
+            rtol=1e-7,
+        )
         assert np.count_nonzero(expected) > 200
 
 
@@ -96,14 +132,29 @@ def guesses(seed=3):
 
 
 @pytest.mark.parametrize(("cap", "crop"), [(80, "garg"), (50, "garg"), (80, "eigen"), (50, "none")])
-def test_scores_agree_with_a_second_computation_from_the_scans_on(raw, capsys, second_computation, cap, crop):
+def test_scores_agree_with_a_second_computation_from_the_scans_on(
+    raw, capsys, second_computation, cap, crop
+):
     np.save(raw / "pred.npy", guesses())
-    scores, _ = scores_of(capsys, *eigen(raw, "--pred", raw / "pred.npy", "--cap", cap, "--crop", crop))
+    scores, _ = scores_of(
+        capsys, *eigen(raw, "--pred", raw / "pred.npy", "--cap", cap, "--crop", crop)
+    )
     truths = [depth_point_by_point(raw / "raw/2011_09_26", frame) for frame in FRAMES]
-    expected = np.mean([second_computation(gt, pred, cap, crop) for gt, pred in zip(truths, guesses(), strict=True)], axis=0)
+    expected = np.mean(
+        [
+            second_computation(gt, pred, cap, crop)
+            for gt, pred in zip(truths, guesses(), strict=True)
+        ],
+        axis=0,
+    )
     np.testing.assert_allclose([scores[name] for name in METRICS], expected, rtol=1e-6)
     assert list(scores) == [*METRICS, "images", "cap_m", "crop", "resize", "ground_truth"]
-    assert (scores["images"], scores["cap_m"], scores["crop"], scores["ground_truth"]) == (3, cap, crop, "velodyne")
+    assert (scores["images"], scores["cap_m"], scores["crop"], scores["ground_truth"]) == (
+        3,
+        cap,
+        crop,
+        "velodyne",
+    )
 
 
 def test_a_folder_a_stack_and_inverse_depth_say_the_same(raw, capsys):
@@ -114,19 +165,31 @@ def test_a_folder_a_stack_and_inverse_depth_say_the_same(raw, capsys):
         np.save(raw / "folder" / f"{index + 8}.npy", guess)  # 8, 9, 10: by number, not by spelling
     expected, _ = scores_of(capsys, *eigen(raw, "--pred", raw / "depth.npy"))
     assert scores_of(capsys, *eigen(raw, "--pred", raw / "folder"))[0] == expected
-    inverse, _ = scores_of(capsys, *eigen(raw, "--pred", raw / "inverse.npy", "--pred-is", "inverse_depth"))
-    assert [inverse[name] for name in METRICS] == pytest.approx([expected[name] for name in METRICS], rel=1e-5)
+    inverse, _ = scores_of(
+        capsys, *eigen(raw, "--pred", raw / "inverse.npy", "--pred-is", "inverse_depth")
+    )
+    assert [inverse[name] for name in METRICS] == pytest.approx(
+        [expected[name] for name in METRICS], rel=1e-5
+    )
 
 
 def test_the_resized_quantity_matters_and_is_said(raw, capsys, second_computation):
     small = guesses()[:, ::8, ::8]
     np.save(raw / "pred.npy", small)
     by_depth, _ = scores_of(capsys, *eigen(raw, "--pred", raw / "pred.npy"))
-    by_inverse, _ = scores_of(capsys, *eigen(raw, "--pred", raw / "pred.npy", "--resize", "inverse_depth"))
+    by_inverse, _ = scores_of(
+        capsys, *eigen(raw, "--pred", raw / "pred.npy", "--resize", "inverse_depth")
+    )
     assert (by_depth["resize"], by_inverse["resize"]) == ("depth", "inverse_depth")
     truths = [depth_point_by_point(raw / "raw/2011_09_26", frame) for frame in FRAMES]
     resized = [1 / cv2.resize(1 / pred, (WIDTH, HEIGHT)) for pred in small]
-    expected = np.mean([second_computation(gt, pred, 80, "garg") for gt, pred in zip(truths, resized, strict=True)], axis=0)
+    expected = np.mean(
+        [
+            second_computation(gt, pred, 80, "garg")
+            for gt, pred in zip(truths, resized, strict=True)
+        ],
+        axis=0,
+    )
     np.testing.assert_allclose([by_inverse[name] for name in METRICS], expected, rtol=1e-5)
     assert abs(by_depth["abs_rel"] - by_inverse["abs_rel"]) > 1e-4
 
@@ -134,7 +197,9 @@ def test_the_resized_quantity_matters_and_is_said(raw, capsys, second_computatio
 def test_depth_of_the_camera_differs_from_the_lasers(raw, capsys):
     np.save(raw / "pred.npy", guesses())
     by_laser, _ = scores_of(capsys, *eigen(raw, "--pred", raw / "pred.npy"))
-    by_camera, _ = scores_of(capsys, *eigen(raw, "--pred", raw / "pred.npy", "--depth-of", "camera"))
+    by_camera, _ = scores_of(
+        capsys, *eigen(raw, "--pred", raw / "pred.npy", "--depth-of", "camera")
+    )
     assert 0 < abs(by_laser["abs_rel"] - by_camera["abs_rel"]) < 0.2
 
 
@@ -146,7 +211,13 @@ def test_a_model_is_run_over_the_images_of_the_list(raw, capsys, tiny_model, sec
         resized = cv2.resize(image, (64, 32), interpolation=cv2.INTER_AREA)
         predictions.append(cv2.resize(estimator.depth(resized), (WIDTH, HEIGHT)))
     truths = [depth_point_by_point(raw / "raw/2011_09_26", frame) for frame in FRAMES]
-    expected = np.mean([second_computation(gt, pred, 80, "garg") for gt, pred in zip(truths, predictions, strict=True)], axis=0)
+    expected = np.mean(
+        [
+            second_computation(gt, pred, 80, "garg")
+            for gt, pred in zip(truths, predictions, strict=True)
+        ],
+        axis=0,
+    )
     options = ("--model", tiny_model, "--device", "cpu", "--resize-mode", "stretch")
     scores, notes = scores_of(capsys, *eigen(raw, *options))
     np.testing.assert_allclose([scores[name] for name in METRICS], expected, rtol=1e-4)
@@ -160,10 +231,13 @@ def test_a_model_that_crops_predicts_only_what_it_saw_and_says_so(raw, capsys, t
 
 @pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
 def test_a_prediction_lies_where_the_preprocessor_cut(mode):
-    """A picture of its own columns stands for depth: undone, each pixel must again hold its column."""
+    """A picture of its own columns stands for depth: undone, each pixel must again hold its
+    column."""
     preprocess = Preprocessor(Intrinsics(FOCAL, FOCAL, CX, CY, WIDTH, HEIGHT), 64, 32, 1, mode)
     columns = np.tile(np.arange(WIDTH, dtype=np.uint8), (HEIGHT, 1))
-    prediction = DepthPrediction("columns", preprocess(columns)[..., 0].astype(np.float32), preprocess.window)
+    prediction = DepthPrediction(
+        "columns", preprocess(columns)[..., 0].astype(np.float32), preprocess.window
+    )
     whole = prediction.at_size((HEIGHT, WIDTH))
     left, _, width, _ = preprocess.window
     assert np.isnan(whole[:, : max(left, 0)]).all() and np.isnan(whole[:, left + width :]).all()
@@ -177,11 +251,21 @@ def test_annotated_depth_takes_the_place_of_the_scans(raw, capsys, second_comput
     for frame, part in zip(FRAMES[:2], ("val", "train"), strict=True):
         folder = raw / "annotated" / part / DRIVE / "proj_depth/groundtruth/image_02"
         folder.mkdir(parents=True)
-        values = np.round(depth_point_by_point(raw / "raw/2011_09_26", frame) * 256).astype(np.uint16)
+        values = np.round(depth_point_by_point(raw / "raw/2011_09_26", frame) * 256).astype(
+            np.uint16
+        )
         cv2.imwrite(str(folder / f"{frame:010d}.png"), values)
         truths.append(values / 256)
-    scores, notes = scores_of(capsys, *eigen(raw, "--pred", raw / "pred.npy", "--annotated", raw / "annotated"))
-    expected = np.mean([second_computation(gt, pred, 80, "garg") for gt, pred in zip(truths, guesses()[:2], strict=True)], axis=0)
+    scores, notes = scores_of(
+        capsys, *eigen(raw, "--pred", raw / "pred.npy", "--annotated", raw / "annotated")
+    )
+    expected = np.mean(
+        [
+            second_computation(gt, pred, 80, "garg")
+            for gt, pred in zip(truths, guesses()[:2], strict=True)
+        ],
+        axis=0,
+    )
     np.testing.assert_allclose([scores[name] for name in METRICS], expected, rtol=1e-6)
     assert scores["images"] == 2 and scores["ground_truth"] == "annotated"
     assert "no annotated depth of 1 of 3 images" in notes
@@ -206,7 +290,9 @@ def test_both_styles_of_list_name_the_same_images(tmp_path):
 def refused(capsys, *arguments):
     assert main([str(argument) for argument in arguments]) == 2
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.count("\n") == 1 and captured.err.startswith("error: ")
+    assert (
+        captured.out == "" and captured.err.count("\n") == 1 and captured.err.startswith("error: ")
+    )
     return captured.err
 
 
@@ -223,12 +309,22 @@ def test_bad_input_is_one_line_and_exit_code_2(raw, capsys, tiny_model):
     ):
         assert message in refused(capsys, *eigen(raw, "--pred", raw / name))
     assert "no depth maps in it" in refused(capsys, *eigen(raw, "--pred", raw / "raw"))
-    assert "depth of none of the 3 images in it" in refused(capsys, *eigen(raw, "--pred", raw / "pred.npy", "--annotated", raw))
+    assert "depth of none of the 3 images in it" in refused(
+        capsys, *eigen(raw, "--pred", raw / "pred.npy", "--annotated", raw)
+    )
     (raw / "eigen.txt").write_text("2011_09_26/somewhere 5\n")
-    assert "eigen.txt, line 1: '2011_09_26/somewhere 5', expected date/drive" in refused(capsys, *eigen(raw, "--pred", raw / "pred.npy"))
+    assert "eigen.txt, line 1: '2011_09_26/somewhere 5', expected date/drive" in refused(
+        capsys, *eigen(raw, "--pred", raw / "pred.npy")
+    )
     (raw / "eigen.txt").write_text("\n")
     assert "eigen.txt: no images in it" in refused(capsys, *eigen(raw, "--pred", raw / "pred.npy"))
-    (raw / "eigen.txt").write_text("".join(f"2011_09_26/{DRIVE} {frame} l\n" for frame in (5, 6, 7)))
-    assert "0000000006.bin: no such file; 2 of 3 scans are missing" in refused(capsys, *eigen(raw, "--pred", raw / "pred.npy"))
+    (raw / "eigen.txt").write_text(
+        "".join(f"2011_09_26/{DRIVE} {frame} l\n" for frame in (5, 6, 7))
+    )
+    assert "0000000006.bin: no such file; 2 of 3 scans are missing" in refused(
+        capsys, *eigen(raw, "--pred", raw / "pred.npy")
+    )
     (raw / "eigen.txt").write_text(f"2011_09_26/{DRIVE} 5 r\n")
-    assert "image_03/data/0000000005.png: no such file, nor with" in refused(capsys, *eigen(raw, "--model", tiny_model))
+    assert "image_03/data/0000000005.png: no such file, nor with" in refused(
+        capsys, *eigen(raw, "--model", tiny_model)
+    )

@@ -11,14 +11,23 @@ from training.evaluate.__main__ import main
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
-ODOMETRY_KEYS = ["t_err_percent", "r_err_deg_per_100m", "ate_m", "rpe_m", "rpe_deg", "scale", "frames"]
+ODOMETRY_KEYS = [
+    "t_err_percent",
+    "r_err_deg_per_100m",
+    "ate_m",
+    "rpe_m",
+    "rpe_deg",
+    "scale",
+    "frames",
+]
 SNIPPET_KEYS = ["ate_sfmlearner_mean", "ate_sfmlearner_std", "rmse_mean", "snippets"]
 DEPTH_KEYS = ["abs_rel", "sq_rel", "rmse", "rmse_log", "a1", "a2", "a3", "images"]
 
 
 @pytest.fixture
 def files(tmp_path, winding):
-    """gt.txt, a prediction at a tenth of the scale, one row too few, and a pair of depth folders."""
+    """gt.txt, a prediction at a tenth of the scale, one row too few, and a pair of depth
+    folders."""
     pred = winding.copy()
     pred[:, :3, 3] *= 0.1
     write_kitti(tmp_path / "gt.txt", winding)
@@ -29,7 +38,9 @@ def files(tmp_path, winding):
     write_tum(tmp_path / "pred.tum", np.arange(50, 250) * 0.1 + 0.004, pred[50:250])
     (tmp_path / "junk.txt").write_text("no trajectory\n")
     (tmp_path / "depth").mkdir()
-    np.save(tmp_path / "depth" / "000000.npy", np.linspace(1, 50, 800, dtype=np.float32).reshape(20, 40))
+    np.save(
+        tmp_path / "depth" / "000000.npy", np.linspace(1, 50, 800, dtype=np.float32).reshape(20, 40)
+    )
     return tmp_path
 
 
@@ -41,50 +52,116 @@ def scores_of(capsys, *arguments):
 
 
 def test_odometry_prints_its_keys(files, capsys):
-    scores, notes = scores_of(capsys, "odometry", "--gt", files / "gt.txt", "--pred", files / "pred.txt")
+    scores, notes = scores_of(
+        capsys, "odometry", "--gt", files / "gt.txt", "--pred", files / "pred.txt"
+    )
     assert list(scores) == ODOMETRY_KEYS and notes == ""
     assert scores["scale"] == pytest.approx(10, rel=1e-6) and scores["frames"] == 400
     assert scores["t_err_percent"] == pytest.approx(0, abs=1e-4)
 
 
 def test_odometry_without_alignment_sees_the_scale(files, capsys):
-    scores, _ = scores_of(capsys, "odometry", "--gt", files / "gt.txt", "--pred", files / "pred.txt", "--align", "none")
+    scores, _ = scores_of(
+        capsys,
+        "odometry",
+        "--gt",
+        files / "gt.txt",
+        "--pred",
+        files / "pred.txt",
+        "--align",
+        "none",
+    )
     assert scores["scale"] == 1.0 and scores["t_err_percent"] > 80
 
 
 def test_a_short_path_gives_null_and_a_note(files, capsys):
-    scores, notes = scores_of(capsys, "odometry", "--gt", files / "gt.txt", "--pred", files / "part.txt", "--frames", 340, 399)
+    scores, notes = scores_of(
+        capsys,
+        "odometry",
+        "--gt",
+        files / "gt.txt",
+        "--pred",
+        files / "part.txt",
+        "--frames",
+        340,
+        399,
+    )
     assert scores["t_err_percent"] is None and scores["r_err_deg_per_100m"] is None
     assert scores["ate_m"] == pytest.approx(0, abs=1e-5) and scores["frames"] == 60
     assert "no segment of 100 m" in notes and notes.count("\n") == 1
 
 
 def test_stamps_pair_what_both_files_have(files, capsys):
-    scores, notes = scores_of(capsys, "odometry", "--gt", files / "gt.tum", "--pred", files / "pred.tum")
+    scores, notes = scores_of(
+        capsys, "odometry", "--gt", files / "gt.tum", "--pred", files / "pred.tum"
+    )
     assert scores["frames"] == 200 and scores["ate_m"] == pytest.approx(0, abs=1e-5)
     assert "200 moments are in both files, out of 400 true and 200 predicted poses" in notes
 
 
 def test_snippets_print_their_keys(files, capsys):
-    scores, _ = scores_of(capsys, "snippets", "--gt", files / "gt.txt", "--pred", files / "pred.txt")
+    scores, _ = scores_of(
+        capsys, "snippets", "--gt", files / "gt.txt", "--pred", files / "pred.txt"
+    )
     assert list(scores) == SNIPPET_KEYS and scores["snippets"] == 396
-    scores, _ = scores_of(capsys, "snippets", "--gt", files / "gt.txt", "--pred", files / "pred.txt", "--length", 3)
+    scores, _ = scores_of(
+        capsys, "snippets", "--gt", files / "gt.txt", "--pred", files / "pred.txt", "--length", 3
+    )
     assert scores["snippets"] == 398 and scores["rmse_mean"] == pytest.approx(0, abs=1e-6)
 
 
 def test_the_baseline_takes_the_place_of_a_prediction(files, capsys):
-    baseline = ("snippets", "--gt", files / "gt.txt", "--frames", 100, 199, "--mean-odometry-of", files / "gt.txt", files / "gt.txt")
+    baseline = (
+        "snippets",
+        "--gt",
+        files / "gt.txt",
+        "--frames",
+        100,
+        199,
+        "--mean-odometry-of",
+        files / "gt.txt",
+        files / "gt.txt",
+    )
     scores, _ = scores_of(capsys, *baseline)
-    assert list(scores) == SNIPPET_KEYS and scores["snippets"] == 96 and 0 < scores["ate_sfmlearner_mean"] < 0.1
+    assert (
+        list(scores) == SNIPPET_KEYS
+        and scores["snippets"] == 96
+        and 0 < scores["ate_sfmlearner_mean"] < 0.1
+    )
 
 
 def test_depth_prints_its_keys(files, capsys):
-    scores, _ = scores_of(capsys, "depth", "--gt", files / "depth", "--pred", files / "depth", "--cap", 50, "--crop", "eigen")
+    scores, _ = scores_of(
+        capsys,
+        "depth",
+        "--gt",
+        files / "depth",
+        "--pred",
+        files / "depth",
+        "--cap",
+        50,
+        "--crop",
+        "eigen",
+    )
     assert list(scores) == DEPTH_KEYS and scores["images"] == 1 and scores["a1"] == 1.0
 
 
 def test_the_table_has_one_aligned_line_a_score(files, capsys):
-    assert main(["odometry", "--gt", str(files / "gt.txt"), "--pred", str(files / "part.txt"), "--frames", "340", "399"]) == 0
+    assert (
+        main(
+            [
+                "odometry",
+                "--gt",
+                str(files / "gt.txt"),
+                "--pred",
+                str(files / "part.txt"),
+                "--frames",
+                "340",
+                "399",
+            ]
+        )
+        == 0
+    )
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ODOMETRY_KEYS
     assert lines[0].split()[1] == "-" and lines[-1].split()[1] == "60"
@@ -96,16 +173,31 @@ def test_the_table_has_one_aligned_line_a_score(files, capsys):
     ("arguments", "message"),
     [
         (["odometry", "--gt", "gt.txt", "--pred", "absent.txt"], "absent.txt: no such file"),
-        (["odometry", "--gt", "gt.txt", "--pred", "junk.txt"], "junk.txt, line 1: 'no' is not a number"),
-        (["odometry", "--gt", "gt.txt", "--pred", "short.txt"], "short.txt: 399 poses, expected 400 as in gt.txt"),
+        (
+            ["odometry", "--gt", "gt.txt", "--pred", "junk.txt"],
+            "junk.txt, line 1: 'no' is not a number",
+        ),
+        (
+            ["odometry", "--gt", "gt.txt", "--pred", "short.txt"],
+            "short.txt: 399 poses, expected 400 as in gt.txt",
+        ),
         (["odometry", "--gt", "gt.txt", "--pred", "depth"], "depth: cannot be read"),
         (
             ["odometry", "--gt", "gt.txt", "--pred", "pred.txt", "--frames", "390", "400"],
             "gt.txt: has frames 0 to 399, expected 390 to 400",
         ),
-        (["snippets", "--gt", "gt.txt", "--pred", "pred.txt", "--length", "401"], "no snippet of 401 consecutive frames among 400"),
-        (["snippets", "--gt", "gt.txt", "--pred", "pred.txt", "--length", "0"], "snippets of 0 frames, expected at least 2"),
-        (["snippets", "--gt", "gt.txt", "--mean-odometry-of", "absent.txt"], "absent.txt: no such file"),
+        (
+            ["snippets", "--gt", "gt.txt", "--pred", "pred.txt", "--length", "401"],
+            "no snippet of 401 consecutive frames among 400",
+        ),
+        (
+            ["snippets", "--gt", "gt.txt", "--pred", "pred.txt", "--length", "0"],
+            "snippets of 0 frames, expected at least 2",
+        ),
+        (
+            ["snippets", "--gt", "gt.txt", "--mean-odometry-of", "absent.txt"],
+            "absent.txt: no such file",
+        ),
         (["depth", "--gt", "depth", "--pred", "absent"], "absent: no such folder"),
         (["depth", "--gt", "depth", "--pred", "gt.txt"], "gt.txt: is a file, expected a folder"),
         (["depth", "--gt", "depth", "--pred", "depth", "--cap", "-1"], "cap of -1 m"),
@@ -122,19 +214,46 @@ def test_bad_input_is_one_line_and_exit_code_2(files, monkeypatch, capsys, argum
 def run(folder, *arguments):
     command = [sys.executable, "-m", "training.evaluate", *arguments]
     environment = {"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_the_command_as_others_call_it(files):
     done = run(files, "odometry", "--gt", "gt.txt", "--pred", "pred.txt", "--json")
-    assert done.returncode == 0 and list(json.loads(done.stdout)) == ODOMETRY_KEYS and done.stderr == ""
+    assert (
+        done.returncode == 0
+        and list(json.loads(done.stdout)) == ODOMETRY_KEYS
+        and done.stderr == ""
+    )
     refused = run(files, "odometry", "--gt", "gt.txt", "--pred", "short.txt", "--json")
     assert refused.returncode == 2 and refused.stdout == ""
     assert refused.stderr == "error: short.txt: 399 poses, expected 400 as in gt.txt\n"
     unknown = run(files, "odometry", "--gt", "gt.txt", "--pred", "pred.txt", "--align", "sim3")
-    assert unknown.returncode == 2 and "invalid choice: 'sim3'" in unknown.stderr and "Traceback" not in unknown.stderr
+    assert (
+        unknown.returncode == 2
+        and "invalid choice: 'sim3'" in unknown.stderr
+        and "Traceback" not in unknown.stderr
+    )
 
 
 def test_a_published_trajectory_from_the_command_line(kitti, capsys):
-    scores, _ = scores_of(capsys, "odometry", "--gt", kitti / "odometry/poses/10.txt", "--pred", kitti / "peers/trianflow/10.txt")
-    assert (round(scores["t_err_percent"], 3), round(scores["r_err_deg_per_100m"], 3), round(scores["ate_m"], 2)) == (13.497, 6.008, 22.07)
+    scores, _ = scores_of(
+        capsys,
+        "odometry",
+        "--gt",
+        kitti / "odometry/poses/10.txt",
+        "--pred",
+        kitti / "peers/trianflow/10.txt",
+    )
+    assert (
+        round(scores["t_err_percent"], 3),
+        round(scores["r_err_deg_per_100m"], 3),
+        round(scores["ate_m"], 2),
+    ) == (13.497, 6.008, 22.07)

@@ -38,9 +38,15 @@ def test_by_hand():
 def test_agrees_with_two_other_computations(levels):
     rng = np.random.default_rng(levels)
     moving = rng.random((12, 40)) < 0.1
-    explained = (np.round((rng.random((12, 40)) - 0.3 * moving) * levels) / levels).astype(np.float32)
-    assert mask_auc(explained, moving) == pytest.approx(area_by_all_pairs(explained, moving), rel=1e-12)
-    assert mask_auc(explained, moving) == pytest.approx(area_under_the_curve(explained, moving), rel=1e-9)
+    explained = (np.round((rng.random((12, 40)) - 0.3 * moving) * levels) / levels).astype(
+        np.float32
+    )
+    assert mask_auc(explained, moving) == pytest.approx(
+        area_by_all_pairs(explained, moving), rel=1e-12
+    )
+    assert mask_auc(explained, moving) == pytest.approx(
+        area_under_the_curve(explained, moving), rel=1e-9
+    )
 
 
 def test_order_alone_counts_and_turning_it_round_turns_the_area_round():
@@ -58,7 +64,9 @@ def test_pairs_beyond_32_bits_do_not_overflow():
 
 
 def test_unknown_is_left_out_and_one_kind_alone_has_no_area():
-    assert mask_auc(np.array([0.1, np.nan, 0.9, np.nan]), np.array([True, True, False, False])) == 1.0
+    assert (
+        mask_auc(np.array([0.1, np.nan, 0.9, np.nan]), np.array([True, True, False, False])) == 1.0
+    )
     assert np.isnan(mask_auc(np.array([0.1, 0.2]), np.array([False, False])))
     with pytest.raises(InputError, match=r"shape \(2,\) and moving of shape \(3,\)"):
         mask_auc(np.zeros(2), np.zeros(3, bool))
@@ -77,7 +85,9 @@ def test_pixels_of_all_images_count_together(tmp_path):
     moving, explained = rng.random((3, 20, 30)) < 0.2, rng.random((3, 20, 30))
     explained[0] += 1  # an offset between images matters only to the pooled area
     moving[1] = False
-    scores = evaluate_masks([write_pair(tmp_path, f"{k:06d}", moving[k], explained[k]) for k in range(3)])
+    scores = evaluate_masks(
+        [write_pair(tmp_path, f"{k:06d}", moving[k], explained[k]) for k in range(3)]
+    )
     assert scores == {
         "auc": mask_auc(explained.astype(np.float32), moving),
         "images": 3,
@@ -107,7 +117,9 @@ def test_both_kinds_of_prediction_and_files_that_are_none(tmp_path):
 
 
 def command(capsys, folder, *options):
-    code = main(["masks", "--gt", str(folder / "gt"), "--pred", str(folder / "pred"), *map(str, options)])
+    code = main(
+        ["masks", "--gt", str(folder / "gt"), "--pred", str(folder / "pred"), *map(str, options)]
+    )
     return code, *capsys.readouterr()
 
 
@@ -118,31 +130,49 @@ def test_the_command_scores_what_has_a_truth(tmp_path, capsys):
         write_pair(tmp_path, f"{index:06d}", moving[index], explained[index])
     (tmp_path / "pred/000003.npy").unlink()
     code, out, notes = command(capsys, tmp_path, "--json")
-    expected = {"auc": mask_auc(explained[:3], moving[:3]), "images": 3, "moving_share": pytest.approx(moving[:3].mean())}
+    expected = {
+        "auc": mask_auc(explained[:3], moving[:3]),
+        "images": 3,
+        "moving_share": pytest.approx(moving[:3].mean()),
+    }
     assert code == 0 and json.loads(out) == expected
     assert "no prediction of 1 of 4 true masks" in notes
     assert command(capsys, tmp_path)[1].splitlines()[0].split()[0] == "auc"
 
 
 @pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
-def test_a_prediction_that_shows_a_part_of_the_image_meets_that_part_of_the_truth(tmp_path, capsys, mode):
+def test_a_prediction_that_shows_a_part_of_the_image_meets_that_part_of_the_truth(
+    tmp_path, capsys, mode
+):
     (tmp_path / "calib.txt").write_text("70 0 50\n0 70 21\n0 0 1\n")
     moving = np.zeros((40, 124), bool)
     moving[10:30, 48:76] = True
     preprocess = Preprocessor(Intrinsics(70, 70, 50, 21, 124, 40), 62, 40, 1, mode)
     explained = 1 - preprocess.warp_nearest(moving.astype(np.float32))
     write_pair(tmp_path, "0", moving, explained)
-    code, out, _ = command(capsys, tmp_path, "--calib", tmp_path / "calib.txt", "--resize-mode", mode, "--json")
+    code, out, _ = command(
+        capsys, tmp_path, "--calib", tmp_path / "calib.txt", "--resize-mode", mode, "--json"
+    )
     scores = json.loads(out)
     left, top, width, height = preprocess.window
     shown = moving[max(top, 0) : top + height, max(left, 0) : left + width]
-    assert code == 0 and scores["auc"] == 1.0 and scores["moving_share"] == pytest.approx(shown.mean(), abs=0.02)
+    assert (
+        code == 0
+        and scores["auc"] == 1.0
+        and scores["moving_share"] == pytest.approx(shown.mean(), abs=0.02)
+    )
     if mode == "crop":
-        assert json.loads(command(capsys, tmp_path, "--json")[1])["auc"] < 0.98  # as though it showed the whole image
+        assert (
+            json.loads(command(capsys, tmp_path, "--json")[1])["auc"] < 0.98
+        )  # as though it showed the whole image
 
 
 def test_folders_without_a_name_in_common(tmp_path, capsys):
     write_pair(tmp_path, "0", np.zeros((2, 2), bool), np.ones((2, 2)))
     (tmp_path / "pred/0.npy").rename(tmp_path / "pred/1.npy")
     code, out, message = command(capsys, tmp_path)
-    assert (code, out) == (2, "") and "no file is named as one in" in message and message.count("\n") == 1
+    assert (
+        (code, out) == (2, "")
+        and "no file is named as one in" in message
+        and message.count("\n") == 1
+    )

@@ -47,7 +47,8 @@ def test_a_rotated_scaled_and_shifted_copy_has_no_error_after_7dof(winding):
 
 def test_what_each_alignment_forgives(winding):
     pred = moved(winding, scale=0.5)
-    # Both are seen from their own first camera, so rotation and shift of the world never count; scale does until it is aligned.
+    # Both are seen from their own first camera, so rotation and shift of the world never count;
+    # scale does until it is aligned.
     assert evaluate_odometry(winding, pred, "none")["t_err_percent"] > 30
     assert evaluate_odometry(winding, pred, "6dof")["t_err_percent"] > 30
     assert evaluate_odometry(winding, pred, "scale")["t_err_percent"] == pytest.approx(0, abs=1e-6)
@@ -56,9 +57,13 @@ def test_what_each_alignment_forgives(winding):
 
 def test_ten_percent_too_short_is_ten_percent_of_drift():
     scores = evaluate_odometry(straight(1001), straight(1001, 0.9), "none")
-    # Segments end past L: at L + 1 m with whole-metre steps, so the error is 0.1 (L + 1) / L, for the segments that fit on 1000 m.
+    # Segments end past L: at L + 1 m with whole-metre steps, so the error is 0.1 (L + 1) / L, for
+    # the segments that fit on 1000 m.
     expected = [
-        0.1 * (length + 1) / length for start in range(0, 1001, 10) for length in range(100, 801, 100) if start + length + 1 <= 1000
+        0.1 * (length + 1) / length
+        for start in range(0, 1001, 10)
+        for length in range(100, 801, 100)
+        if start + length + 1 <= 1000
     ]
     assert scores["t_err_percent"] == pytest.approx(100 * np.mean(expected))
     assert scores["r_err_deg_per_100m"] == 0.0
@@ -71,7 +76,12 @@ def test_a_constant_turn_is_so_many_degrees_per_100_m():
     angle_rad = np.radians(0.01) * np.arange(301)
     pred[:, :3, :3] = [cv2.Rodrigues(np.array([0.0, angle, 0.0]))[0] for angle in angle_rad]
     scores = evaluate_odometry(straight(301), pred, "none")
-    expected = [0.01 * (length + 1) / length * 100 for start in range(0, 301, 10) for length in (100, 200) if start + length + 1 <= 300]
+    expected = [
+        0.01 * (length + 1) / length * 100
+        for start in range(0, 301, 10)
+        for length in (100, 200)
+        if start + length + 1 <= 300
+    ]
     assert scores["r_err_deg_per_100m"] == pytest.approx(np.mean(expected))
     assert scores["rpe_deg"] == pytest.approx(0.01)
     assert scores["ate_m"] == 0.0
@@ -109,21 +119,29 @@ def test_small_angles_keep_their_digits():
 
 
 def plain_segment_errors(gt, pred):
-    """The same drift once more, word by word after the devkit's evaluate_odometry.cpp, to check the vectorised one."""
+    """The same drift once more, word by word after the devkit's evaluate_odometry.cpp, to check
+    the vectorised one."""
     driven = [0.0]
     for before, after in zip(gt, gt[1:]):  # noqa: B905, RUF007
         driven.append(driven[-1] + np.sqrt(np.sum((after[:3, 3] - before[:3, 3]) ** 2)))
     errors = []
     for first in range(0, len(gt), 10):
         for length in (100, 200, 300, 400, 500, 600, 700, 800):
-            last = next((i for i in range(first, len(gt)) if driven[i] > driven[first] + length), -1)
+            last = next(
+                (i for i in range(first, len(gt)) if driven[i] > driven[first] + length), -1
+            )
             if last == -1:
                 continue
             delta_gt = np.linalg.solve(gt[first], gt[last])
             delta_pred = np.linalg.solve(pred[first], pred[last])
             error = np.linalg.solve(delta_pred, delta_gt)
             cosine = np.clip(0.5 * (np.trace(error[:3, :3]) - 1), -1, 1)
-            errors.append((np.sqrt(error[0, 3] ** 2 + error[1, 3] ** 2 + error[2, 3] ** 2) / length, np.arccos(cosine) / length))
+            errors.append(
+                (
+                    np.sqrt(error[0, 3] ** 2 + error[1, 3] ** 2 + error[2, 3] ** 2) / length,
+                    np.arccos(cosine) / length,
+                )
+            )
     return np.array(errors).T
 
 
@@ -131,13 +149,23 @@ def test_drift_agrees_with_the_devkits_loop(winding):
     rng = np.random.default_rng(0)
     pred = winding.copy()
     pred[:, :3, 3] += rng.normal(size=(400, 3)).cumsum(axis=0) * 0.05
-    pred[:, :3, :3] = [cv2.Rodrigues(rng.normal(size=3) * 0.01)[0] @ rotation for rotation in winding[:, :3, :3]]
-    np.testing.assert_allclose(segment_errors(winding, pred), plain_segment_errors(winding, pred), rtol=1e-6)
+    pred[:, :3, :3] = [
+        cv2.Rodrigues(rng.normal(size=3) * 0.01)[0] @ rotation for rotation in winding[:, :3, :3]
+    ]
+    np.testing.assert_allclose(
+        segment_errors(winding, pred), plain_segment_errors(winding, pred), rtol=1e-6
+    )
 
 
-@pytest.mark.parametrize(("sequence", "t_err", "r_err", "ate"), [("09", 9.948, 3.916, 35.74), ("10", 13.497, 6.008, 22.07)])
+@pytest.mark.parametrize(
+    ("sequence", "t_err", "r_err", "ate"),
+    [("09", 9.948, 3.916, 35.74), ("10", 13.497, 6.008, 22.07)],
+)
 def test_published_trajectories_score_as_known(kitti, sequence, t_err, r_err, ate):
-    gt, pred = (read_poses(kitti / folder / f"{sequence}.txt").poses for folder in ("odometry/poses", "peers/trianflow"))
+    gt, pred = (
+        read_poses(kitti / folder / f"{sequence}.txt").poses
+        for folder in ("odometry/poses", "peers/trianflow")
+    )
     scores = evaluate_odometry(gt, pred, "7dof")
     assert scores["t_err_percent"] == pytest.approx(t_err, abs=5e-4)
     assert scores["r_err_deg_per_100m"] == pytest.approx(r_err, abs=5e-4)

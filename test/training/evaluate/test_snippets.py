@@ -39,9 +39,12 @@ def test_every_snippet_has_a_scale_of_its_own():
     pred = straight(20)
     pred[:, 2, 3] = np.cumsum(np.repeat([1.0, 50.0], 10))
     scores = evaluate_snippets(straight(20), pred)
-    # Only the snippets across the change of step are wrong; drift of scale between snippets is not seen.
+    # Only the snippets across the change of step are wrong; drift of scale between snippets is not
+    # seen.
     assert scores["ate_sfmlearner_mean"] > 0
-    assert evaluate_snippets(straight(10), pred[10:])["ate_sfmlearner_mean"] == pytest.approx(0, abs=1e-12)
+    assert evaluate_snippets(straight(10), pred[10:])["ate_sfmlearner_mean"] == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 def test_a_hand_built_snippet():
@@ -55,8 +58,12 @@ def test_a_hand_built_snippet():
 
 def test_positions_are_in_the_first_cameras_frame():
     poses = straight(3)
-    poses[:, :3, :3] = cv2.Rodrigues(np.array([0.0, np.pi / 2, 0.0]))[0]  # the cameras look along world x while moving along world z
-    np.testing.assert_allclose(positions_in_first(poses, np.array([1]), 2)[0], [[0, 0, 0], [-1, 0, 0]], atol=1e-12)
+    poses[:, :3, :3] = cv2.Rodrigues(np.array([0.0, np.pi / 2, 0.0]))[
+        0
+    ]  # the cameras look along world x while moving along world z
+    np.testing.assert_allclose(
+        positions_in_first(poses, np.array([1]), 2)[0], [[0, 0, 0], [-1, 0, 0]], atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("length", [2, 3, 5, 8])
@@ -69,7 +76,8 @@ def test_the_root_mean_square_is_sqrt_n_times_sfmlearners_value(winding, length)
 
 
 def plain_ate(gt_xyz, pred_xyz):
-    """compute_ate of SfMLearner's kitti_eval/pose_evaluation_utils.py, after both are moved to their first frame."""
+    """compute_ate of SfMLearner's kitti_eval/pose_evaluation_utils.py, after both are moved to
+    their first frame."""
     scale = np.sum(gt_xyz * pred_xyz) / np.sum(pred_xyz**2)
     alignment_error = pred_xyz * scale - gt_xyz
     return np.sqrt(np.sum(alignment_error**2)) / len(gt_xyz)
@@ -80,7 +88,9 @@ def test_agrees_with_sfmlearners_loop(winding):
     pred[:, :3, 3] += np.random.default_rng(0).normal(size=(400, 3)) * 0.1
     values = []
     for start in range(396):
-        windows = [np.linalg.inv(poses[start]) @ poses[start : start + 5] for poses in (winding, pred)]
+        windows = [
+            np.linalg.inv(poses[start]) @ poses[start : start + 5] for poses in (winding, pred)
+        ]
         values.append(plain_ate(windows[0][:, :3, 3], windows[1][:, :3, 3]))
     scores = evaluate_snippets(winding, pred)
     assert scores["ate_sfmlearner_mean"] == pytest.approx(np.mean(values), rel=1e-9)
@@ -98,7 +108,10 @@ def test_snippets_never_cross_a_gap():
     assert evaluate_snippets(straight(10), straight(10), frames=frames)["snippets"] == 2
 
 
-@pytest.mark.parametrize(("count", "length", "message"), [(4, 5, "no snippet of 5 consecutive frames among 4"), (9, 1, "at least 2")])
+@pytest.mark.parametrize(
+    ("count", "length", "message"),
+    [(4, 5, "no snippet of 5 consecutive frames among 4"), (9, 1, "at least 2")],
+)
 def test_lengths_that_cannot_be_are_refused(count, length, message):
     with pytest.raises(InputError, match=message):
         evaluate_snippets(straight(count), straight(count), length)
@@ -106,27 +119,43 @@ def test_lengths_that_cannot_be_are_refused(count, length, message):
 
 def test_mean_odometry_is_the_mean_motion_in_a_straight_line():
     turned = straight(11, step=(3.0, 0.0, 0.0))
-    turned[:, :3, :3] = cv2.Rodrigues(np.array([0.0, np.pi / 2, 0.0]))[0]  # looks along x: the camera still moves forward, by 3
-    np.testing.assert_allclose(mean_odometry([straight(11), turned], 3), [[0, 0, 0], [0, 0, 2], [0, 0, 4]], atol=1e-12)
-    assert evaluate_mean_odometry(straight(30), [straight(11), turned])["ate_sfmlearner_mean"] == pytest.approx(0, abs=1e-12)
+    turned[:, :3, :3] = cv2.Rodrigues(np.array([0.0, np.pi / 2, 0.0]))[
+        0
+    ]  # looks along x: the camera still moves forward, by 3
+    np.testing.assert_allclose(
+        mean_odometry([straight(11), turned], 3), [[0, 0, 0], [0, 0, 2], [0, 0, 4]], atol=1e-12
+    )
+    assert evaluate_mean_odometry(straight(30), [straight(11), turned])[
+        "ate_sfmlearner_mean"
+    ] == pytest.approx(0, abs=1e-12)
     with pytest.raises(InputError, match="mean odometry of no motion"):
         mean_odometry([straight(1)])
 
 
 @pytest.mark.parametrize(("sequence", "known"), [("09", 0.0969), ("10", 0.0932)])
 def test_published_trajectories_score_as_known(kitti, sequence, known):
-    gt, pred = (read_poses(kitti / folder / f"{sequence}.txt").poses for folder in ("odometry/poses", "peers/trianflow"))
+    gt, pred = (
+        read_poses(kitti / folder / f"{sequence}.txt").poses
+        for folder in ("odometry/poses", "peers/trianflow")
+    )
     assert evaluate_snippets(gt, pred)["ate_sfmlearner_mean"] == pytest.approx(known, abs=5e-5)
 
 
 def test_the_baseline_to_beat_on_the_validation_frames(kitti):
-    training = [read_poses(kitti / f"odometry/poses/{name}.txt").poses for name in ("00", "02", "04", "05", "08")]
+    training = [
+        read_poses(kitti / f"odometry/poses/{name}.txt").poses
+        for name in ("00", "02", "04", "05", "08")
+    ]
     validation = read_poses(kitti / "odometry/poses/03.txt").poses[440:520]
-    assert evaluate_mean_odometry(validation, training)["ate_sfmlearner_mean"] == pytest.approx(0.0246, abs=5e-5)
+    assert evaluate_mean_odometry(validation, training)["ate_sfmlearner_mean"] == pytest.approx(
+        0.0246, abs=5e-5
+    )
 
 
 def test_rotation_errors_from_the_first_to_the_last_frame(winding):
-    np.testing.assert_allclose(snippet_rotation_errors_rad(winding, np.linalg.inv(winding[7]) @ winding), 0, atol=1e-7)
+    np.testing.assert_allclose(
+        snippet_rotation_errors_rad(winding, np.linalg.inv(winding[7]) @ winding), 0, atol=1e-7
+    )
     truth, rolling = straight(20), straight(20)
     for index, pose in enumerate(rolling):
         cosine, sine = np.cos(0.001 * index), np.sin(0.001 * index)

@@ -8,13 +8,48 @@ import yaml
 from sfm_odometry.errors import InputError
 from training.evaluate.__main__ import main
 from training.evaluate.picture_style import COLOURS
-from training.evaluate.table import DEPTH, PUBLISHED, TITLES, build_tables, markdown, read_result, sequences_of
+from training.evaluate.table import (
+    DEPTH,
+    PUBLISHED,
+    TITLES,
+    build_tables,
+    markdown,
+    read_result,
+    sequences_of,
+)
 
 EIGEN = {name: 0.1 + 0.1 * index for index, name in enumerate(DEPTH)}
-EIGEN |= {"images": 697, "cap_m": 80.0, "crop": "garg", "resize": "depth", "ground_truth": "velodyne"}
-SNIPPETS = {"ate_sfmlearner_mean": 0.01234, "ate_sfmlearner_std": 0.008, "rmse_mean": 0.03, "snippets": 1587}
-ODOMETRY = {"t_err_percent": 7.654, "r_err_deg_per_100m": None, "ate_m": 12.0, "rpe_m": 0.1, "rpe_deg": 0.1, "scale": 1.0, "frames": 1591}
-MAKE3D = {"abs_rel": 0.322, "sq_rel": 3.5, "rmse": 7.4, "log10": 0.12, "rmse_log10": 0.163, "images": 134, "cap_m": 70.0}
+EIGEN |= {
+    "images": 697,
+    "cap_m": 80.0,
+    "crop": "garg",
+    "resize": "depth",
+    "ground_truth": "velodyne",
+}
+SNIPPETS = {
+    "ate_sfmlearner_mean": 0.01234,
+    "ate_sfmlearner_std": 0.008,
+    "rmse_mean": 0.03,
+    "snippets": 1587,
+}
+ODOMETRY = {
+    "t_err_percent": 7.654,
+    "r_err_deg_per_100m": None,
+    "ate_m": 12.0,
+    "rpe_m": 0.1,
+    "rpe_deg": 0.1,
+    "scale": 1.0,
+    "frames": 1591,
+}
+MAKE3D = {
+    "abs_rel": 0.322,
+    "sq_rel": 3.5,
+    "rmse": 7.4,
+    "log10": 0.12,
+    "rmse_log10": 0.163,
+    "images": 134,
+    "cap_m": 70.0,
+}
 
 
 def write(folder, name, scores):
@@ -41,7 +76,10 @@ def test_a_results_keys_and_name_say_what_it_is(tmp_path, name, scores, expected
 
 def test_both_sequences_of_a_method_share_a_row(tmp_path):
     means = {"09": 0.02, "10": 0.01}
-    files = [write(tmp_path, f"mine_{sequence}", {**SNIPPETS, "ate_sfmlearner_mean": mean}) for sequence, mean in means.items()]
+    files = [
+        write(tmp_path, f"mine_{sequence}", {**SNIPPETS, "ate_sfmlearner_mean": mean})
+        for sequence, mean in means.items()
+    ]
     rows = build_tables([read_result(path) for path in files])["snippets"]
     assert rows[-1] == {
         "method": "mine",
@@ -63,12 +101,16 @@ def test_the_published_rows_are_whole_and_plausible():
         assert 0.1 < row["abs_rel"] < 0.25 and all(0 < row.get(key, 0.5) < 10 for key in DEPTH)
     for kind, keys in (("snippets", {"mean", "std"}), ("odometry", {"t_err", "r_err"})):
         for row in tables[kind]:
-            assert {"method", "source", "09", "10"} <= set(row) and set(row["09"]) | set(row["10"]) <= keys
+            assert {"method", "source", "09", "10"} <= set(row) and set(row["09"]) | set(
+                row["10"]
+            ) <= keys
     by_name = {(row["method"], row["note"]): row for row in tables["snippets"]}
     assert by_name["mean odometry", "baseline"]["09"] == {"mean": 0.032}
     # No key is misspelt: what the file has is what the table shows.
     known = {"method", "source", "note", *DEPTH, "09", "10"}
-    assert all(set(row) <= known for rows in yaml.safe_load(PUBLISHED.read_text()).values() for row in rows)
+    assert all(
+        set(row) <= known for rows in yaml.safe_load(PUBLISHED.read_text()).values() for row in rows
+    )
 
 
 def test_markdown_has_one_cell_for_every_column(tmp_path):
@@ -76,13 +118,23 @@ def test_markdown_has_one_cell_for_every_column(tmp_path):
     results = [read_result(write(tmp_path, name, scores)) for name, scores in files.items()]
     text = markdown(build_tables(results))
     blocks = [block for block in text.split("## ") if block]
-    assert [block.splitlines()[0] for block in blocks] == [TITLES[kind] for kind in ("depth", "snippets", "odometry")]
+    assert [block.splitlines()[0] for block in blocks] == [
+        TITLES[kind] for kind in ("depth", "snippets", "odometry")
+    ]
     for block in blocks:
         rows = [line for line in block.splitlines() if line.startswith("|")]
         assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
-    assert "| **a\\|b** | **yours** | **697 images, velodyne truth, garg crop, cap 80 m** | **0.100** | **0.200** |" in text
-    assert "| **a** | **yours** |  | **7.65 / -** | **-** |" in text  # null in JSON, and no result on 10
-    assert "| method | source | note | 03 | 09 | 10 |" in text and "| **0.0123 ± 0.0080** | **-** | **-** |" in text
+    assert (
+        "| **a\\|b** | **yours** | **697 images, velodyne truth, garg crop, cap 80 m** | **0.100** | **0.200** |"
+        in text
+    )
+    assert (
+        "| **a** | **yours** |  | **7.65 / -** | **-** |" in text
+    )  # null in JSON, and no result on 10
+    assert (
+        "| method | source | note | 03 | 09 | 10 |" in text
+        and "| **0.0123 ± 0.0080** | **-** | **-** |" in text
+    )
     assert "| DeepMatchVO | Shen et al., ICRA 2019 |  | - | 0.0089 | 0.0084 |" in text
     assert "| SfMLearner | Zhou et al., CVPR 2017 |  | - | 0.021 ± 0.017 | 0.020 ± 0.015 |" in text
 
@@ -97,15 +149,28 @@ def test_sequences_beyond_09_and_10_get_a_column():
 
 
 def test_the_command_writes_every_form(tmp_path, capsys):
-    files = [str(write(tmp_path, name, scores)) for name, scores in (("a_eigen", EIGEN), ("a_09", ODOMETRY), ("b", MAKE3D))]
+    files = [
+        str(write(tmp_path, name, scores))
+        for name, scores in (("a_eigen", EIGEN), ("a_09", ODOMETRY), ("b", MAKE3D))
+    ]
     assert main(["table", *files]) == 0
     shown = capsys.readouterr().out
-    forms = ("--markdown", f"{tmp_path}/t.md", "--json", f"{tmp_path}/t.json", "--plot", f"{tmp_path}/t.png")
+    forms = (
+        "--markdown",
+        f"{tmp_path}/t.md",
+        "--json",
+        f"{tmp_path}/t.json",
+        "--plot",
+        f"{tmp_path}/t.png",
+    )
     assert main(["table", *files, *forms]) == 0
     assert capsys.readouterr().out == "" and (tmp_path / "t.md").read_text() == shown
     tables = json.loads((tmp_path / "t.json").read_text())
     assert list(tables) == ["depth", "make3d", "snippets", "odometry"]
-    assert tables["depth"][-1]["abs_rel"] == EIGEN["abs_rel"] and tables["odometry"][-1]["09"] == {"t_err": 7.654, "r_err": None}
+    assert tables["depth"][-1]["abs_rel"] == EIGEN["abs_rel"] and tables["odometry"][-1]["09"] == {
+        "t_err": 7.654,
+        "r_err": None,
+    }
     image = cv2.cvtColor(cv2.imread(str(tmp_path / "t.png")), cv2.COLOR_BGR2RGB)
     for colour in COLOURS[:2]:  # the published and one's own
         wanted = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
@@ -123,7 +188,11 @@ def test_without_results_the_published_scores_are_shown(capsys):
         ("a", "{", "a.json, line 1: no JSON"),
         ("a", "[1]", "a.json: no scores in it"),
         ("a", '{"auc": 0.9}', "a.json: no scores in it"),
-        ("mine", json.dumps(SNIPPETS), "mine.json: of which sequence? expected its number in the name, like mine_09.json"),
+        (
+            "mine",
+            json.dumps(SNIPPETS),
+            "mine.json: of which sequence? expected its number in the name, like mine_09.json",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, capsys, name, text, message):

@@ -2,14 +2,23 @@ import numpy as np
 import pytest
 
 from training.evaluate.snippets import evaluate_mean_odometry, evaluate_snippets
-from training.evaluate.turning import SnippetErrors, errors_of_mean_odometry, errors_of_prediction, turning_edges_m
+from training.evaluate.turning import (
+    SnippetErrors,
+    errors_of_mean_odometry,
+    errors_of_prediction,
+    turning_edges_m,
+)
 
 
 def arc(count, yaw_rad, step=1.0):
     """A camera that turns right by yaw_rad a frame (left where negative)."""
     poses = np.tile(np.eye(4), (count, 1, 1))
     turn = np.eye(4)
-    turn[:3, :3] = [[np.cos(yaw_rad), 0, np.sin(yaw_rad)], [0, 1, 0], [-np.sin(yaw_rad), 0, np.cos(yaw_rad)]]
+    turn[:3, :3] = [
+        [np.cos(yaw_rad), 0, np.sin(yaw_rad)],
+        [0, 1, 0],
+        [-np.sin(yaw_rad), 0, np.cos(yaw_rad)],
+    ]
     turn[2, 3] = step
     for index in range(1, count):
         poses[index] = poses[index - 1] @ turn
@@ -30,22 +39,33 @@ def test_the_errors_are_those_that_the_scores_average(winding):
     pred = winding.copy()
     pred[:, :3, 3] += np.random.default_rng(0).normal(size=(400, 3)) * 0.1
     errors = errors_of_prediction(winding, pred)
-    assert errors.ate.mean() == pytest.approx(evaluate_snippets(winding, pred)["ate_sfmlearner_mean"], rel=1e-12)
+    assert errors.ate.mean() == pytest.approx(
+        evaluate_snippets(winding, pred)["ate_sfmlearner_mean"], rel=1e-12
+    )
     baseline = errors_of_mean_odometry(winding, [winding])
-    assert baseline.ate.mean() == pytest.approx(evaluate_mean_odometry(winding, [winding])["ate_sfmlearner_mean"], rel=1e-12)
+    assert baseline.ate.mean() == pytest.approx(
+        evaluate_mean_odometry(winding, [winding])["ate_sfmlearner_mean"], rel=1e-12
+    )
     assert np.array_equal(errors.turning_m, baseline.turning_m)
 
 
 def test_the_baseline_is_worse_the_sharper_the_turn():
     straight = errors_of_mean_odometry(arc(30, 0.0), [arc(30, 0.0)]).ate.mean()
-    gentle, sharp = (errors_of_mean_odometry(arc(30, yaw), [arc(30, 0.0)]).ate.mean() for yaw in (0.02, 0.08))
+    gentle, sharp = (
+        errors_of_mean_odometry(arc(30, yaw), [arc(30, 0.0)]).ate.mean() for yaw in (0.02, 0.08)
+    )
     assert straight == pytest.approx(0, abs=1e-12) and 0 < gentle < sharp
 
 
 def test_means_by_bin_by_hand():
-    errors = SnippetErrors(np.array([-0.5] * 5 + [0.5] * 6 + [1.5] * 4), np.array([1, 2, 3, 4, 5] + [7.0] * 6 + [9] * 4))
+    errors = SnippetErrors(
+        np.array([-0.5] * 5 + [0.5] * 6 + [1.5] * 4),
+        np.array([1, 2, 3, 4, 5] + [7.0] * 6 + [9] * 4),
+    )
     means = errors.mean_by_turning(np.array([-1.0, 0.0, 1.0, 2.0]))
-    assert means[:2].tolist() == [3.0, 7.0] and np.isnan(means[2])  # four snippets are too few for a mean
+    assert means[:2].tolist() == [3.0, 7.0] and np.isnan(
+        means[2]
+    )  # four snippets are too few for a mean
 
 
 @pytest.mark.parametrize(("count", "bins"), [(20, 5), (120, 9), (10_000, 15)])

@@ -1,4 +1,5 @@
-"""Gradients against finite differences, in float64: of every loss, of view synthesis and its geometry, and of whole objectives."""
+"""Gradients against finite differences, in float64: of every loss, of view synthesis and its
+geometry, and of whole objectives."""
 
 import inspect
 
@@ -22,9 +23,12 @@ HEIGHT, WIDTH = 5, 7
 
 
 def draw(seed, *shape, low=0.0, high=1.0):
-    """Numbers between low and high: none of them meets a kink, such as a pixel's centre or an error of zero."""
+    """Numbers between low and high: none of them meets a kink, such as a pixel's centre or an
+    error of zero."""
     generator = torch.Generator().manual_seed(seed)
-    return (low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)).requires_grad_()
+    return (
+        low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
+    ).requires_grad_()
 
 
 def image(seed, channels=1, count=2):
@@ -43,7 +47,9 @@ def camera_matrix(numbers):
 
 
 def camera_numbers():
-    return torch.tensor([[6.0, 5.5, 3.1, 2.2], [7.0, 7.5, 2.8, 1.9]], dtype=torch.float64, requires_grad=True)
+    return torch.tensor(
+        [[6.0, 5.5, 3.1, 2.2], [7.0, 7.5, 2.8, 1.9]], dtype=torch.float64, requires_grad=True
+    )
 
 
 HALF = torch.arange(HEIGHT * WIDTH).view(1, 1, HEIGHT, WIDTH) % 3 > 0
@@ -54,15 +60,30 @@ LOSSES = {
     "masked_mean": (lambda values: losses.masked_mean(values, HALF), (image(0),)),
     "l1_error": (losses.l1_error, (image(0, 3), image(1, 3))),
     "ssim_error": (losses.ssim_error, (image(0, 3), image(1, 3))),
-    "photometric_error": (lambda a, b: losses.photometric_error(a, b, 0.15), (image(0, 3), image(1, 3))),
+    "photometric_error": (
+        lambda a, b: losses.photometric_error(a, b, 0.15),
+        (image(0, 3), image(1, 3)),
+    ),
     "divided_by_mean": (losses.divided_by_mean, (image(0),)),
     "second_order_smoothness": (losses.second_order_smoothness, (image(0),)),
     "edge_aware_smoothness": (losses.edge_aware_smoothness, (image(0), image(1, 3))),
     "mask_log_odds": (losses.mask_log_odds, (draw(0, 2, 2, 2, HEIGHT, WIDTH),)),
-    "explainability_regulariser": (losses.explainability_regulariser, (draw(0, 2, 2, 1, HEIGHT, WIDTH, low=-3.0, high=3.0),)),
-    "depth_inconsistency": (losses.depth_inconsistency, tuple(draw(seed, 2, 1, HEIGHT, WIDTH, low=1.0, high=9.0) for seed in range(2))),
-    "mask_error": (lambda logits: losses.mask_error(logits, HALF.double().expand(2, -1, -1, -1)), (draw(0, 2, 2, 2, HEIGHT, WIDTH),)),
-    "log_depth_error": (lambda rho: losses.log_depth_error(rho, TRUE_DEPTH, 0.05), (draw(0, 2, 1, HEIGHT, WIDTH, low=0.05, high=0.5),)),
+    "explainability_regulariser": (
+        losses.explainability_regulariser,
+        (draw(0, 2, 2, 1, HEIGHT, WIDTH, low=-3.0, high=3.0),),
+    ),
+    "depth_inconsistency": (
+        losses.depth_inconsistency,
+        tuple(draw(seed, 2, 1, HEIGHT, WIDTH, low=1.0, high=9.0) for seed in range(2)),
+    ),
+    "mask_error": (
+        lambda logits: losses.mask_error(logits, HALF.double().expand(2, -1, -1, -1)),
+        (draw(0, 2, 2, 2, HEIGHT, WIDTH),),
+    ),
+    "log_depth_error": (
+        lambda rho: losses.log_depth_error(rho, TRUE_DEPTH, 0.05),
+        (draw(0, 2, 1, HEIGHT, WIDTH, low=0.05, high=0.5),),
+    ),
     "motion_error": (
         lambda a, b: losses.motion_error(transform_from_vector(a), transform_from_vector(b), 10.0),
         (motion_numbers(0, 2, 3), motion_numbers(1, 2, 3)),
@@ -72,7 +93,11 @@ LOSSES = {
 
 
 def test_every_loss_is_here():
-    public = {name for name, value in inspect.getmembers(losses, inspect.isfunction) if value.__module__ == losses.__name__}
+    public = {
+        name
+        for name, value in inspect.getmembers(losses, inspect.isfunction)
+        if value.__module__ == losses.__name__
+    }
     assert {name for name in public if not name.startswith("_")} == set(LOSSES)
 
 
@@ -83,18 +108,24 @@ def test_gradients_of_losses(name):
 
 
 def test_gradient_of_plain_l1():
-    assert torch.autograd.gradcheck(lambda a, b: losses.photometric_error(a, b, 0.0), (image(0), image(1)))
+    assert torch.autograd.gradcheck(
+        lambda a, b: losses.photometric_error(a, b, 0.0), (image(0), image(1))
+    )
 
 
 def test_gradients_of_view_synthesis():
     """By the source, the depth, the six numbers of the motion and the four of the camera."""
 
     def view(source, depth, motion, camera):
-        result = synthesise_view(source, depth, transform_from_vector(motion), camera_matrix(camera))
+        result = synthesise_view(
+            source, depth, transform_from_vector(motion), camera_matrix(camera)
+        )
         return result.image, result.pixels, result.depth
 
     depth = draw(1, 2, 1, HEIGHT, WIDTH, low=3.0, high=9.0)
-    assert torch.autograd.gradcheck(view, (image(0, 2), depth, motion_numbers(2, 2), camera_numbers()))
+    assert torch.autograd.gradcheck(
+        view, (image(0, 2), depth, motion_numbers(2, 2), camera_numbers())
+    )
 
 
 def test_gradients_of_sampling():
@@ -105,23 +136,42 @@ def test_gradients_of_sampling():
 def test_gradients_of_geometry():
     points = draw(0, 2, 3, HEIGHT, WIDTH, low=1.0, high=5.0)
     depth = draw(1, 2, 1, HEIGHT, WIDTH, low=1.0, high=5.0)
-    assert torch.autograd.gradcheck(lambda p, camera: geometry.project(p, camera_matrix(camera)), (points, camera_numbers()))
-    assert torch.autograd.gradcheck(lambda d, camera: geometry.backproject(d, camera_matrix(camera)), (depth, camera_numbers()))
-    assert torch.autograd.gradcheck(lambda v: geometry.invert_transform(transform_from_vector(v)), (motion_numbers(2, 3),))
-    assert torch.autograd.gradcheck(lambda v, p: geometry.transform_points(transform_from_vector(v), p), (motion_numbers(2, 2), points))
-    assert torch.autograd.gradcheck(lambda a: geometry.rotation_angle(geometry.rotation_from_euler(a)), (draw(3, 4, 3),))
-    assert torch.autograd.gradcheck(lambda camera: scaled_intrinsics(camera_matrix(camera), 0.5, 0.25), (camera_numbers(),))
+    assert torch.autograd.gradcheck(
+        lambda p, camera: geometry.project(p, camera_matrix(camera)), (points, camera_numbers())
+    )
+    assert torch.autograd.gradcheck(
+        lambda d, camera: geometry.backproject(d, camera_matrix(camera)), (depth, camera_numbers())
+    )
+    assert torch.autograd.gradcheck(
+        lambda v: geometry.invert_transform(transform_from_vector(v)), (motion_numbers(2, 3),)
+    )
+    assert torch.autograd.gradcheck(
+        lambda v, p: geometry.transform_points(transform_from_vector(v), p),
+        (motion_numbers(2, 2), points),
+    )
+    assert torch.autograd.gradcheck(
+        lambda a: geometry.rotation_angle(geometry.rotation_from_euler(a)), (draw(3, 4, 3),)
+    )
+    assert torch.autograd.gradcheck(
+        lambda camera: scaled_intrinsics(camera_matrix(camera), 0.5, 0.25), (camera_numbers(),)
+    )
 
 
 def test_gradients_of_learned_cameras():
     matrix = np.array([[50.0, 0.0, 31.5], [0.0, 50.0, 15.5], [0.0, 0.0, 1.0]])
-    cameras = LearnedCameras([Camera("known", matrix, True), Camera("phone", matrix, False)], 64, 32).double()
+    cameras = LearnedCameras(
+        [Camera("known", matrix, True), Camera("phone", matrix, False)], 64, 32
+    ).double()
     names = [name for name, _ in cameras.named_parameters()]
 
     def matrices(*values):
-        return functional_call(cameras, dict(zip(names, values, strict=True)), (batch(count=2, height=8, width=12),)).intrinsics
+        return functional_call(
+            cameras, dict(zip(names, values, strict=True)), (batch(count=2, height=8, width=12),)
+        ).intrinsics
 
-    assert torch.autograd.gradcheck(matrices, (draw(0, 1, 2, low=-0.2, high=0.2), draw(1, 1, 2, low=-0.1, high=0.1)))
+    assert torch.autograd.gradcheck(
+        matrices, (draw(0, 1, 2, low=-0.2, high=0.2), draw(1, 1, 2, low=-0.1, high=0.1))
+    )
 
 
 def batch(count, height, width, frames=3):
@@ -129,8 +179,12 @@ def batch(count, height, width, frames=3):
     v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     phase = draw(3, count, frames, 1, 1, 1, high=0.5).detach()
     return Batch(
-        frames=0.5 + 0.2 * torch.sin(0.7 * u + phase) + 0.2 * torch.cos(0.9 * v - 0.3 * u + 2 * phase),
-        intrinsics=torch.tensor([[9.0, 0.0, 5.3], [0.0, 8.5, 3.7], [0.0, 0.0, 1.0]], dtype=torch.float64).expand(count, 3, 3),
+        frames=0.5
+        + 0.2 * torch.sin(0.7 * u + phase)
+        + 0.2 * torch.cos(0.9 * v - 0.3 * u + 2 * phase),
+        intrinsics=torch.tensor(
+            [[9.0, 0.0, 5.3], [0.0, 8.5, 3.7], [0.0, 0.0, 1.0]], dtype=torch.float64
+        ).expand(count, 3, 3),
         camera=torch.ones(count, dtype=torch.int64),
         depth=draw(4, count, 1, height, width, low=2.0, high=20.0).detach(),
         moving=(draw(5, count, 1, height, width).detach() > 0.7).double(),
@@ -143,7 +197,12 @@ def batch(count, height, width, frames=3):
 OBJECTIVES = {
     "sfmlearner": ObjectiveConfig(scales=2),
     "vid2depth, but for the 3D loss": ObjectiveConfig(
-        scales=2, pairs="adjacent", depth_frames="all", ssim_weight=0.15, explainability=0.0, smoothness_kind="edge_aware"
+        scales=2,
+        pairs="adjacent",
+        depth_frames="all",
+        ssim_weight=0.15,
+        explainability=0.0,
+        smoothness_kind="edge_aware",
     ),
     "all switches": ObjectiveConfig(
         scales=2,
@@ -181,7 +240,10 @@ def test_gradients_of_whole_objectives(name):
         )
         return sum(objective(seen, predictions, config).values())
 
-    depths = [draw(seed, 2, frames, 1, height // 2**seed, width // 2**seed, low=0.1, high=0.3) for seed in range(2)]
+    depths = [
+        draw(seed, 2, frames, 1, height // 2**seed, width // 2**seed, low=0.1, high=0.3)
+        for seed in range(2)
+    ]
     motions = [motion_numbers(2, 2, 3), motion_numbers(3, 2, 3), motion_numbers(4, 2, 1)]
     masks = [draw(5 + seed, 2, 2, 2, height // 2**seed, width // 2**seed) for seed in range(2)]
     assert torch.autograd.gradcheck(loss, (*depths, *motions, *masks), fast_mode=True)

@@ -5,8 +5,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sfm_odometry.geometry.projection import backproject, invert_transform, rotation_angle, transform_from_vector, transform_points
-from training.objective.icp import Alignment, _solved, align_clouds, alignment_loss
+from sfm_odometry.geometry.projection import (
+    backproject,
+    invert_transform,
+    rotation_angle,
+    transform_from_vector,
+    transform_points,
+)
+from training.objective.icp import IcpResult, _solved, align_clouds, alignment_loss
 from training.synthetic.drive import DriveSpec
 from training.synthetic.render import Renderer
 
@@ -25,23 +31,35 @@ def vector(*numbers):
 
 def align(street, points, reference, **options):
     everywhere = torch.ones(len(points), 1, street.height, street.width, dtype=torch.bool)
-    return align_clouds(points, everywhere, reference, everywhere, street.intrinsics.expand(len(points), 3, 3), **options)
+    return align_clouds(
+        points,
+        everywhere,
+        reference,
+        everywhere,
+        street.intrinsics.expand(len(points), 3, 3),
+        **options,
+    )
 
 
 def loss_of(street, target, source_from_target, source):
     everywhere = torch.ones(1, 1, street.height, street.width, dtype=torch.bool)
-    return alignment_loss(target, source_from_target, source, street.intrinsics[None], everywhere).sum()
+    return alignment_loss(
+        target, source_from_target, source, street.intrinsics[None], everywhere
+    ).sum()
 
 
 def errors(estimated, true):
     """Largest length and largest angle in degrees between motions (M, 4, 4)."""
     difference = invert_transform(true) @ estimated
-    return difference[:, :3, 3].norm(dim=-1).max().item(), math.degrees(rotation_angle(difference[:, :3, :3]).max().item())
+    return difference[:, :3, 3].norm(dim=-1).max().item(), math.degrees(
+        rotation_angle(difference[:, :3, :3]).max().item()
+    )
 
 
 @pytest.fixture(scope="module")
 def pair(street):
-    """The street seen from two places 0.9 m and 1.5 degrees apart: target cloud, source cloud, source_from_target."""
+    """The street seen from two places 0.9 m and 1.5 degrees apart: target cloud, source cloud,
+    source_from_target."""
     source_from_target = vector(0.03, 0.01, -0.9, 0.002, math.radians(1.5), 0.001)
     return street.cloud(source_from_target), street.cloud(torch.eye(4)[None]), source_from_target
 
@@ -69,7 +87,9 @@ def test_the_error_of_an_ego_motion_is_found_between_two_views(street, pair, mot
     """Two views sample the street at different points, and each shows what the other does not."""
     target, source, source_from_target = pair
     motion = vector(*motion)
-    found = align(street, transform_points(invert_transform(motion) @ source_from_target, target), source)
+    found = align(
+        street, transform_points(invert_transform(motion) @ source_from_target, target), source
+    )
     length, angle_deg = errors(found.motion, motion)
     assert length < 0.02
     assert angle_deg < 0.1
@@ -79,35 +99,67 @@ def test_the_error_of_an_ego_motion_is_found_on_a_rendered_drive():
     """Trees, cars and fences, which hide one another, in place of planes."""
     spec = DriveSpec(frames=6, seed=3, width=208, height=64)
     renderer = Renderer(spec.seed, spec.frames, spec.intrinsics())
-    depths = torch.tensor(np.stack([renderer.render(index).depth_m for index in (2, 3)]), dtype=torch.float32)[:, None]
+    depths = torch.tensor(
+        np.stack([renderer.render(index).depth_m for index in (2, 3)]), dtype=torch.float32
+    )[:, None]
     intrinsics = torch.tensor(spec.intrinsics().matrix(), dtype=torch.float32)[None]
     target, source = backproject(depths, intrinsics.expand(2, 3, 3)).split(1)
     poses = renderer.camera0_from_camera
     source_from_target = torch.tensor(np.linalg.inv(poses[3]) @ poses[2], dtype=torch.float32)[None]
     motion = vector(*MOTIONS["everything"])
     points = transform_points(invert_transform(motion) @ source_from_target, target)
-    length, angle_deg = errors(align_clouds(points, depths[:1] > 0, source, depths[1:] > 0, intrinsics).motion, motion)
+    length, angle_deg = errors(
+        align_clouds(points, depths[:1] > 0, source, depths[1:] > 0, intrinsics).motion, motion
+    )
     assert length < 0.04
     assert angle_deg < 0.15
 
 
 def test_residuals_lead_from_the_moved_points_to_points_of_the_reference(street):
     reference = street.cloud(torch.eye(4)[None])
-    bumpy = reference * (1 + 0.01 * torch.randn(1, 1, street.height, street.width, generator=torch.Generator().manual_seed(0)))
+    bumpy = reference * (
+        1
+        + 0.01
+        * torch.randn(1, 1, street.height, street.width, generator=torch.Generator().manual_seed(0))
+    )
     found = align(street, bumpy, reference)
-    ends = (transform_points(found.motion, bumpy) + found.residuals).permute(0, 2, 3, 1)[found.matched[:, 0]]
-    assert torch.cdist(ends, reference.flatten(2)[0].T, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1).max() < 1e-3
+    ends = (transform_points(found.motion, bumpy) + found.residuals).permute(0, 2, 3, 1)[
+        found.matched[:, 0]
+    ]
+    assert (
+        torch.cdist(ends, reference.flatten(2)[0].T, compute_mode="donot_use_mm_for_euclid_dist")
+        .amin(dim=1)
+        .max()
+        < 1e-3
+    )
     assert not found.residuals.permute(0, 2, 3, 1)[~found.matched[:, 0]].any()
 
 
 def test_each_item_of_a_batch_is_aligned_by_itself(street):
-    references = street.cloud(torch.cat([torch.eye(4)[None], vector(0.5, 0.0, 2.0, 0.0, 0.1, 0.0), vector(-0.5, 0.0, 4.0, 0.0, -0.2, 0.0)]))
-    points = transform_points(torch.cat([vector(*MOTIONS[name]) for name in ("forward", "yaw of 2 degrees", "everything")]), references)
+    references = street.cloud(
+        torch.cat(
+            [
+                torch.eye(4)[None],
+                vector(0.5, 0.0, 2.0, 0.0, 0.1, 0.0),
+                vector(-0.5, 0.0, 4.0, 0.0, -0.2, 0.0),
+            ]
+        )
+    )
+    points = transform_points(
+        torch.cat(
+            [vector(*MOTIONS[name]) for name in ("forward", "yaw of 2 degrees", "everything")]
+        ),
+        references,
+    )
     together = align(street, points, references)
     for index in range(3):
         alone = align(street, points[index : index + 1], references[index : index + 1])
-        torch.testing.assert_close(alone.motion, together.motion[index : index + 1], atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(alone.residuals, together.residuals[index : index + 1], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            alone.motion, together.motion[index : index + 1], atol=1e-5, rtol=1e-5
+        )
+        torch.testing.assert_close(
+            alone.residuals, together.residuals[index : index + 1], atol=1e-4, rtol=1e-4
+        )
 
 
 def test_what_moves_by_itself_is_trimmed(street, pair):
@@ -116,7 +168,9 @@ def test_what_moves_by_itself_is_trimmed(street, pair):
     car[..., 14:28, 42:60] = True
     target = torch.where(car, target + torch.tensor([1.0, -1.0, -3.0])[:, None, None], target)
     motion = vector(*MOTIONS["everything"])
-    found = align(street, transform_points(invert_transform(motion) @ source_from_target, target), source)
+    found = align(
+        street, transform_points(invert_transform(motion) @ source_from_target, target), source
+    )
     length, angle_deg = errors(found.motion, motion)
     assert length < 0.03
     assert angle_deg < 0.15
@@ -128,22 +182,35 @@ def test_the_scale_of_the_scene_does_not_matter(street, pair):
     points = transform_points(vector(0.0, 0.0, 0.2, 0.0, 0.02, 0.0) @ source_from_target, target)
     metric, small = align(street, points, source), align(street, points * 0.01, source * 0.01)
     torch.testing.assert_close(small.motion[:, :3, :3], metric.motion[:, :3, :3], atol=1e-4, rtol=0)
-    torch.testing.assert_close(small.motion[:, :3, 3] * 100, metric.motion[:, :3, 3], atol=5e-3, rtol=0)
+    torch.testing.assert_close(
+        small.motion[:, :3, 3] * 100, metric.motion[:, :3, 3], atol=5e-3, rtol=0
+    )
 
 
 def test_a_motion_that_nothing_determines_is_not_made_up(street):
     """Nothing tells where along an endless wall one stands."""
-    wall = backproject(torch.full((1, 1, street.height, street.width), 6.0), street.intrinsics[None])
+    wall = backproject(
+        torch.full((1, 1, street.height, street.width), 6.0), street.intrinsics[None]
+    )
     found = align(street, transform_points(vector(0.5, 0.0, 0.2, 0.0, 0.0, 0.0), wall), wall)
-    torch.testing.assert_close(found.motion, vector(0.0, 0.0, -0.2, 0.0, 0.0, 0.0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        found.motion, vector(0.0, 0.0, -0.2, 0.0, 0.0, 0.0), atol=1e-3, rtol=0
+    )
 
 
-@pytest.mark.parametrize("spoil", ["nothing valid", "no reference", "behind", "not a number", "infinite", "elsewhere"])
+@pytest.mark.parametrize(
+    "spoil", ["nothing valid", "no reference", "behind", "not a number", "infinite", "elsewhere"]
+)
 def test_clouds_without_a_match_need_no_motion_and_pull_at_nothing(street, spoil):
-    source, everywhere = street.cloud(torch.eye(4)[None]), torch.ones(1, 1, street.height, street.width, dtype=torch.bool)
+    source, everywhere = (
+        street.cloud(torch.eye(4)[None]),
+        torch.ones(1, 1, street.height, street.width, dtype=torch.bool),
+    )
     nothing = {"nothing valid": everywhere & False}.get(spoil, everywhere)
     factors = {"behind": -1.0, "not a number": torch.nan, "infinite": torch.inf}
-    target = (source * factors.get(spoil, 1.0) + (1000.0 if spoil == "elsewhere" else 0.0)).requires_grad_()
+    target = (
+        source * factors.get(spoil, 1.0) + (1000.0 if spoil == "elsewhere" else 0.0)
+    ).requires_grad_()
     reference = source * torch.nan if spoil == "no reference" else source
     motion = torch.eye(4)[None].requires_grad_()
     found = align_clouds(target, nothing, reference, reference[:, 2:] > 0, street.intrinsics[None])
@@ -162,7 +229,9 @@ def test_the_device_is_never_waited_for():
         return torch.empty(*shape, dtype=dtype, device="meta")
 
     valid = empty(2, 1, 32, 104, dtype=torch.bool)
-    loss = alignment_loss(empty(2, 3, 32, 104), empty(2, 4, 4), empty(2, 3, 64, 208), empty(2, 3, 3), valid)
+    loss = alignment_loss(
+        empty(2, 3, 32, 104), empty(2, 4, 4), empty(2, 3, 64, 208), empty(2, 3, 3), valid
+    )
     assert loss.shape == (2,)
 
 
@@ -173,7 +242,10 @@ def test_the_loss_is_what_is_left_of_motion_and_points(street, pair, monkeypatch
     residuals[..., :2] = torch.tensor([0.3, 0.0, -0.6])[None, :, None, None]
     matched = torch.zeros(1, 1, street.height, street.width, dtype=torch.bool)
     matched[..., :4] = True
-    monkeypatch.setattr("training.objective.icp.align_clouds", lambda *arguments: Alignment(left, residuals, matched))
+    monkeypatch.setattr(
+        "training.objective.icp.align_clouds",
+        lambda *arguments: IcpResult(left, residuals, matched),
+    )
     loss = loss_of(street, target, source_from_target, source)
     assert loss.item() == pytest.approx(0.6 / 6 + 0.9 / 3 / 2)
 
@@ -190,13 +262,21 @@ def test_gradients_are_minus_those_of_motion_and_residuals(street, pair):
     """dT'/d(ego-motion) = -I and dr/dP = -I, Q has none (section 3.3)."""
     target, source, source_from_target = (tensor.clone().requires_grad_() for tensor in pair)
     with torch.no_grad():
-        source_from_target += torch.tensor([0.1, 0.0, 0.2, 0.0])[:, None] * torch.tensor([0.0, 0.0, 0.0, 1.0])
+        source_from_target += torch.tensor([0.1, 0.0, 0.2, 0.0])[:, None] * torch.tensor(
+            [0.0, 0.0, 0.0, 1.0]
+        )
         target[..., 8:16, 70:90] *= 1.01
     loss_of(street, target, source_from_target, source).backward()
     assert source.grad is None
     found = align(street, transform_points(source_from_target, target).detach(), source.detach())
-    torch.testing.assert_close(source_from_target.grad[:, :3, 3], -found.motion[:, :3, 3].sign() / 6)
-    pulled = torch.einsum("mij,mihw->mjhw", source_from_target.detach()[:, :3, :3], -found.residuals.sign() / (3 * found.matched.sum()))
+    torch.testing.assert_close(
+        source_from_target.grad[:, :3, 3], -found.motion[:, :3, 3].sign() / 6
+    )
+    pulled = torch.einsum(
+        "mij,mihw->mjhw",
+        source_from_target.detach()[:, :3, :3],
+        -found.residuals.sign() / (3 * found.matched.sum()),
+    )
     torch.testing.assert_close(target.grad, pulled)
 
 
@@ -212,22 +292,31 @@ def test_descending_on_the_ego_motion_finds_the_truth(street, pair):
         (gradient,) = torch.autograd.grad(loss, estimate)
         losses.append(loss.item())
         with torch.no_grad():
-            # Each of the six numbers is pulled with the same force, 1 / 6: lengths get the longer steps.
+            # Each of the six numbers is pulled with the same force, 1 / 6: lengths get the longer
+            # steps.
             estimate -= gradient * torch.tensor([0.3, 0.3, 0.3, 0.03, 0.03, 0.03]) * 0.93**step
     assert losses[-1] - floor < 0.1 * (losses[0] - floor)
     assert ((estimate - true).abs() < 0.15 * (wrong - true).abs() + 0.005).all()
 
 
 def test_descending_on_the_depth_finds_the_surface(street, pair):
-    """The depth changes in patches, as a network changes it. Trimmed points come to count, so the loss falls less than the misfit."""
+    """The depth changes in patches, as a network changes it. Trimmed points come to count, so
+    the loss falls less than the misfit."""
     target, source, source_from_target = pair
     true = target[:, 2:].log()
     correction = 0.1 * torch.randn(1, 1, 5, 14, generator=torch.Generator().manual_seed(1))
     correction.requires_grad_()
     losses, misfits = [], []
     for step in range(60):
-        log_depth = true + F.interpolate(correction, size=(street.height, street.width), mode="bilinear", align_corners=True)
-        loss = loss_of(street, backproject(log_depth.exp(), street.intrinsics[None]), source_from_target, source)
+        log_depth = true + F.interpolate(
+            correction, size=(street.height, street.width), mode="bilinear", align_corners=True
+        )
+        loss = loss_of(
+            street,
+            backproject(log_depth.exp(), street.intrinsics[None]),
+            source_from_target,
+            source,
+        )
         (gradient,) = torch.autograd.grad(loss, correction)
         losses.append(loss.item())
         misfits.append((log_depth - true).abs().mean().item())
@@ -238,11 +327,20 @@ def test_descending_on_the_depth_finds_the_surface(street, pair):
 
 
 def test_larger_grids_are_thinned_out(street, pair):
-    """The loss of a grid of four times the points is nearly the same, and its gradient lies on a part of them."""
+    """The loss of a grid of four times the points is nearly the same, and its gradient lies on a
+    part of them."""
     target, source, source_from_target = pair
-    finer = F.interpolate(target, scale_factor=2, mode="bilinear", align_corners=True).requires_grad_()
+    finer = F.interpolate(
+        target, scale_factor=2, mode="bilinear", align_corners=True
+    ).requires_grad_()
     motion = vector(*MOTIONS["everything"]) @ source_from_target
-    loss = alignment_loss(finer, motion, source, street.intrinsics[None], torch.ones_like(finer[:, :1], dtype=torch.bool)).sum()
+    loss = alignment_loss(
+        finer,
+        motion,
+        source,
+        street.intrinsics[None],
+        torch.ones_like(finer[:, :1], dtype=torch.bool),
+    ).sum()
     torch.testing.assert_close(loss, loss_of(street, target, motion, source), rtol=0.1, atol=0)
     loss.backward()
     assert 0 < finer.grad.any(dim=1).float().mean() < 0.2

@@ -1,4 +1,5 @@
-"""Each recipe's objective is lower at the truth than at any flat depth map, at the scale that its networks start from."""
+"""Each recipe's objective is lower at the truth than at any flat depth map, at the scale that
+its networks start from."""
 
 from pathlib import Path
 
@@ -32,37 +33,71 @@ def rendered() -> KnownSnippets:
     renderer = Renderer(spec.seed, spec.frames, spec.intrinsics())
     numbers = [range(first, first + 5) for first in (10, 45)]
     drawn = {number: renderer.render(number) for snippet in numbers for number in snippet}
-    images = {number: torch.from_numpy(frame.image).permute(2, 0, 1) / 255 for number, frame in drawn.items()}
+    images = {
+        number: torch.from_numpy(frame.image).permute(2, 0, 1) / 255
+        for number, frame in drawn.items()
+    }
     rho = {number: _inverse(torch.from_numpy(frame.depth_m)) for number, frame in drawn.items()}
     poses = torch.from_numpy(renderer.world_from_camera)
     return _street(numbers, images, rho, poses, torch.from_numpy(spec.intrinsics().matrix()))
 
 
 def _inverse(depth_m: Tensor) -> Tensor:
-    """Inverse depth (1, H, W) of depth (H, W); where it is unknown, as of the sky, that of FARTHEST_M."""
+    """Inverse depth (1, H, W) of depth (H, W); where it is unknown, as of the sky, that of
+    FARTHEST_M."""
     known = (depth_m > 0) & depth_m.isfinite()
-    return torch.where(known, 1 / depth_m.clamp_min(1e-3), 0.0).clamp_min(1 / FARTHEST_M)[None].float()
+    return (
+        torch.where(known, 1 / depth_m.clamp_min(1e-3), 0.0).clamp_min(1 / FARTHEST_M)[None].float()
+    )
 
 
 @pytest.fixture(scope="module")
 def real(kitti) -> KnownSnippets:
-    """Frames of KITTI 03 with their true motion; their depth, which nobody measured, is that of the packaged model, in metres."""
+    """Frames of KITTI 03 with their true motion; their depth, which nobody measured, is that of
+    the packaged model, in metres."""
     sequence = open_sequence(kitti / "odometry" / "sequences" / "03")
     assert sequence.poses is not None
     numbers = [range(first, first + 5) for first in (450, 490)]
     model = load_model()
-    scale = torch.diag(torch.tensor([WIDTH / sequence.intrinsics.width, HEIGHT / sequence.intrinsics.height, 1.0], dtype=torch.float64))
+    scale = torch.diag(
+        torch.tensor(
+            [WIDTH / sequence.intrinsics.width, HEIGHT / sequence.intrinsics.height, 1.0],
+            dtype=torch.float64,
+        )
+    )
     images, rho = {}, {}
     for number in (number for snippet in numbers for number in snippet):
-        resized = cv2.resize(read_image(sequence.image_paths[number]), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        grey = torch.from_numpy(resized if resized.ndim == 2 else cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY))[None] / 255
+        resized = cv2.resize(
+            read_image(sequence.image_paths[number]), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA
+        )
+        grey = (
+            torch.from_numpy(
+                resized if resized.ndim == 2 else cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY)
+            )[None]
+            / 255
+        )
         images[number] = grey.expand(3, -1, -1)
-        rho[number] = F.interpolate(model.inverse_depth(grey[None])[0], (HEIGHT, WIDTH), mode="bilinear")[0]
-    return _street(numbers, images, rho, torch.from_numpy(sequence.poses), scale @ torch.from_numpy(sequence.intrinsics.matrix()))
+        rho[number] = F.interpolate(
+            model.inverse_depth(grey[None])[0], (HEIGHT, WIDTH), mode="bilinear"
+        )[0]
+    return _street(
+        numbers,
+        images,
+        rho,
+        torch.from_numpy(sequence.poses),
+        scale @ torch.from_numpy(sequence.intrinsics.matrix()),
+    )
 
 
-def _street(numbers: list[range], images: dict[int, Tensor], rho: dict[int, Tensor], poses: Tensor, intrinsics: Tensor) -> KnownSnippets:
-    """Snippets of world_from_camera poses (F, 4, 4) and images and inverse depths by frame number."""
+def _street(
+    numbers: list[range],
+    images: dict[int, Tensor],
+    rho: dict[int, Tensor],
+    poses: Tensor,
+    intrinsics: Tensor,
+) -> KnownSnippets:
+    """Snippets of world_from_camera poses (F, 4, 4) and images and inverse depths by frame
+    number."""
     middle = [invert_transform(poses[snippet[2]]) @ poses[list(snippet)] for snippet in numbers]
     return KnownSnippets(
         torch.stack([torch.stack([images[number] for number in snippet]) for snippet in numbers]),
@@ -75,7 +110,10 @@ def _street(numbers: list[range], images: dict[int, Tensor], rho: dict[int, Tens
 def lowest_flat(config: TrainConfig, snippets: KnownSnippets, unit_m: float) -> float:
     """The lowest objective of any flat depth map with the true motion."""
     flat = torch.full_like(snippets.inverse_depth, float(snippets.inverse_depth.median()))
-    return min(sum(label_free_terms(config, snippets, flat * factor, unit_m).values()) for factor in FLAT_FACTORS)
+    return min(
+        sum(label_free_terms(config, snippets, flat * factor, unit_m).values())
+        for factor in FLAT_FACTORS
+    )
 
 
 def at_truth(config: TrainConfig, snippets: KnownSnippets, unit_m: float) -> float:
@@ -83,7 +121,8 @@ def at_truth(config: TrainConfig, snippets: KnownSnippets, unit_m: float) -> flo
 
 
 def unit_of_start(config: TrainConfig, snippets: KnownSnippets) -> float:
-    """Metres of the unit in which the scene's median inverse depth is what the networks begin with."""
+    """Metres of the unit in which the scene's median inverse depth is what the networks begin
+    with."""
     return starting_inverse_depth(config) / float(snippets.inverse_depth.median())
 
 
@@ -97,8 +136,11 @@ def test_the_truth_beats_every_flat_depth_where_the_networks_start(recipe, stree
 
 
 def test_at_the_papers_start_flat_depth_costs_less_than_the_truth(rendered):
-    """SfMLearner's objective at inverse depth 5, the middle of 10 sigmoid(x): why the recipe departs from it."""
-    config = load_config(next(recipe for recipe in RECIPES if recipe.stem == "sfmlearner"), ["inverse_depth_start=0"])
+    """SfMLearner's objective at inverse depth 5, the middle of 10 sigmoid(x): why the recipe
+    departs from it."""
+    config = load_config(
+        next(recipe for recipe in RECIPES if recipe.stem == "sfmlearner"), ["inverse_depth_start=0"]
+    )
     snippets = rendered.middle(config.model.pose.frames)
     unit_m = unit_of_start(config, snippets)
     assert starting_inverse_depth(config) == pytest.approx(5.0, rel=0.01)

@@ -45,8 +45,14 @@ def test_ssim_by_its_definition_at_one_pixel():
     var_x, var_y = ((window_x - mu_x) ** 2).mean(), ((window_y - mu_y) ** 2).mean()
     covariance = ((window_x - mu_x) * (window_y - mu_y)).mean()
     c1, c2 = 0.01**2, 0.03**2
-    ssim = (2 * mu_x * mu_y + c1) * (2 * covariance + c2) / ((mu_x**2 + mu_y**2 + c1) * (var_x + var_y + c2))
-    assert ssim_error(x, y)[0, 0, 2, 3].item() == pytest.approx(((1 - ssim) / 2).clamp(0, 1).item(), abs=1e-9)
+    ssim = (
+        (2 * mu_x * mu_y + c1)
+        * (2 * covariance + c2)
+        / ((mu_x**2 + mu_y**2 + c1) * (var_x + var_y + c2))
+    )
+    assert ssim_error(x, y)[0, 0, 2, 3].item() == pytest.approx(
+        ((1 - ssim) / 2).clamp(0, 1).item(), abs=1e-9
+    )
 
 
 def test_equal_images_have_no_error():
@@ -55,7 +61,9 @@ def test_equal_images_have_no_error():
 
 def test_a_plane_of_inverse_depth_is_smooth_to_second_order():
     v, u = torch.meshgrid(torch.arange(5.0), torch.arange(6.0), indexing="ij")
-    assert second_order_smoothness((0.1 + 0.02 * u + 0.03 * v)[None, None]) == pytest.approx(0.0, abs=1e-6)
+    assert second_order_smoothness((0.1 + 0.02 * u + 0.03 * v)[None, None]) == pytest.approx(
+        0.0, abs=1e-6
+    )
     spike = torch.zeros(1, 1, 3, 3)
     spike[..., 1, 1] = 1.0
     # dxx and dyy: |-2| once among 3 values each; dxy and dyx: |+-1| at all four places.
@@ -65,27 +73,37 @@ def test_a_plane_of_inverse_depth_is_smooth_to_second_order():
 def test_depth_edges_are_cheap_at_image_edges_and_scale_is_free():
     step = torch.where(torch.arange(6) < 3, 1.0, 2.0).expand(1, 1, 4, 6)
     flat = torch.zeros(1, 1, 4, 6)
-    assert edge_aware_smoothness(step, step * 5) < edge_aware_smoothness(step, flat) * math.exp(-4.9)
+    assert edge_aware_smoothness(step, step * 5) < edge_aware_smoothness(step, flat) * math.exp(
+        -4.9
+    )
     assert torch.allclose(divided_by_mean(step * 7), divided_by_mean(step))
-    assert divided_by_mean(torch.cat([step, 3 * step])).mean(dim=(1, 2, 3)).tolist() == pytest.approx([1.0, 1.0])
+    assert divided_by_mean(torch.cat([step, 3 * step])).mean(
+        dim=(1, 2, 3)
+    ).tolist() == pytest.approx([1.0, 1.0])
 
 
 def test_the_regulariser_is_cross_entropy_against_one():
     logits = torch.tensor([0.0, math.log(3.0)]).view(1, 1, 2, 1, 1)
-    assert explainability_regulariser(mask_log_odds(logits)).item() == pytest.approx(-math.log(0.75))
+    assert explainability_regulariser(mask_log_odds(logits)).item() == pytest.approx(
+        -math.log(0.75)
+    )
 
 
 def test_depth_error_is_the_mean_log_ratio_of_known_pixels():
     truth = torch.tensor([2.0, 0.0, torch.inf]).view(1, 1, 1, 3)
     inverse_depth = torch.tensor([1.0, 9.0, 0.01]).view(1, 1, 1, 3)
-    expected = (math.log(2.0) + math.log(2.0)) / 2  # 1 against 1/2; unknown left out; 0.01 against the floor 0.005
+    expected = (
+        math.log(2.0) + math.log(2.0)
+    ) / 2  # 1 against 1/2; unknown left out; 0.01 against the floor 0.005
     assert log_depth_error(inverse_depth, truth, floor=0.005).item() == pytest.approx(expected)
 
 
 def test_motion_error_counts_lengths_and_angles():
     true = transform_from_vector(torch.tensor([0.1, 0.0, 1.0, 0.0, 0.02, 0.0]))
     estimated = transform_from_vector(torch.tensor([0.1, 0.0, 1.3, 0.0, 0.03, 0.0]))
-    assert motion_error(estimated[None], true[None], rotation_weight=10.0).item() == pytest.approx(0.3 + 10 * math.sin(0.01), rel=1e-4)
+    assert motion_error(estimated[None], true[None], rotation_weight=10.0).item() == pytest.approx(
+        0.3 + 10 * math.sin(0.01), rel=1e-4
+    )
     assert motion_error(true[None], true[None], 10.0).item() == pytest.approx(0.0, abs=1e-6)
 
 
@@ -99,7 +117,9 @@ def test_depths_of_one_scene_agree_and_others_disagree_by_their_ratio():
 def test_every_term_is_one_value_an_item_that_the_others_do_not_touch():
     x, other = images(3, (3, 1, 6, 7)) + 0.5, images(6, (3, 1, 6, 7))
     logits = torch.stack([x, other], dim=2)
-    motions = transform_from_vector(torch.randn(3, 2, 6, generator=torch.Generator().manual_seed(0)))
+    motions = transform_from_vector(
+        torch.randn(3, 2, 6, generator=torch.Generator().manual_seed(0))
+    )
     terms = [
         (masked_mean, (x, other > 0.5)),
         (second_order_smoothness, (x,)),
@@ -112,7 +132,9 @@ def test_every_term_is_one_value_an_item_that_the_others_do_not_touch():
     ]
     for term, inputs in terms:
         together = term(*inputs)
-        alone = torch.cat([term(*(value[index : index + 1] for value in inputs)) for index in range(3)])
+        alone = torch.cat(
+            [term(*(value[index : index + 1] for value in inputs)) for index in range(3)]
+        )
         assert together.shape == (3,)
         assert torch.allclose(together, alone)
 

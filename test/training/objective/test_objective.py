@@ -17,7 +17,9 @@ DEPTH = 8.0
 def wall(shift):
     """A fronto-parallel wall at DEPTH seen from a camera moved right by `shift` pixels' worth."""
     v, u = torch.meshgrid(torch.arange(32.0), torch.arange(64.0), indexing="ij")
-    return (0.5 + 0.25 * torch.sin(0.5 * (u + shift)) + 0.2 * torch.cos(0.6 * v + 0.3 * (u + shift)))[None]
+    return (
+        0.5 + 0.25 * torch.sin(0.5 * (u + shift)) + 0.2 * torch.cos(0.6 * v + 0.3 * (u + shift))
+    )[None]
 
 
 @pytest.fixture
@@ -42,8 +44,15 @@ def predictions(batch, depth=DEPTH, motion_factor=1.0, explainable=4.0, all_fram
     motions = invert_transform(poses) @ poses[:, 1:2]
     motions[..., :3, 3] *= motion_factor
     sizes = [(32 >> level, 64 >> level) for level in range(4)]
-    logits = [torch.stack([torch.zeros(1, 2, *size), torch.full((1, 2, *size), explainable)], dim=2) for size in sizes]
-    return Predictions([torch.full((1, 3 if all_frames else 1, 1, *size), 1 / depth) for size in sizes], motions, logits)
+    logits = [
+        torch.stack([torch.zeros(1, 2, *size), torch.full((1, 2, *size), explainable)], dim=2)
+        for size in sizes
+    ]
+    return Predictions(
+        [torch.full((1, 3 if all_frames else 1, 1, *size), 1 / depth) for size in sizes],
+        motions,
+        logits,
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,14 +77,18 @@ def test_masking_everything_out_pays_the_regulariser(batch):
 
 
 def test_truth_supervises_without_error(batch):
-    terms = objective(batch, predictions(batch), ObjectiveConfig(depth_supervision=1.0, motion_supervision=1.0))
+    terms = objective(
+        batch, predictions(batch), ObjectiveConfig(depth_supervision=1.0, motion_supervision=1.0)
+    )
     assert terms["depth"] == pytest.approx(0.0, abs=1e-6)
     assert terms["motion"] == pytest.approx(0.0, abs=1e-5)
 
 
 def test_snippets_without_truth_are_not_supervised(batch):
     blind = replace(batch, has_depth=torch.tensor([False]), has_motion=torch.tensor([False]))
-    terms = objective(blind, predictions(batch), ObjectiveConfig(depth_supervision=1.0, motion_supervision=1.0))
+    terms = objective(
+        blind, predictions(batch), ObjectiveConfig(depth_supervision=1.0, motion_supervision=1.0)
+    )
     assert terms["depth"] == terms["motion"] == 0
 
 
@@ -85,22 +98,33 @@ def test_masks_are_supervised_by_what_moves(batch):
     still_error = objective(batch, predictions(batch), config)["mask"]
     assert still_error < 0.05
     assert objective(moving, predictions(batch), config)["mask"] > 3.9
-    assert objective(moving, predictions(batch, explainable=-4.0), config)["mask"] == pytest.approx(still_error)
+    assert objective(moving, predictions(batch, explainable=-4.0), config)["mask"] == pytest.approx(
+        still_error
+    )
 
 
 def test_weights_of_zero_leave_terms_out(batch):
-    terms = objective(batch, predictions(batch), ObjectiveConfig(photometric=0.0, smoothness=0.0, depth_supervision=1.0))
+    terms = objective(
+        batch,
+        predictions(batch),
+        ObjectiveConfig(photometric=0.0, smoothness=0.0, depth_supervision=1.0),
+    )
     assert set(terms) == {"depth"}
 
 
 def test_descending_the_objective_finds_the_motion(batch):
-    """The whole chain is differentiable and points the right way: gradient descent on six numbers lands at the truth."""
+    """The whole chain is differentiable and points the right way: gradient descent on six
+    numbers lands at the truth."""
     vectors = torch.zeros(1, 2, 6, requires_grad=True)
     optimiser = torch.optim.Adam([vectors], lr=0.01)
     fixed, config = predictions(batch), ObjectiveConfig(scales=1, explainability=0.0)
     for _ in range(120):
         optimiser.zero_grad()
-        terms = objective(batch, replace(fixed, frame_from_target=with_target(transform_from_vector(vectors))), config)
+        terms = objective(
+            batch,
+            replace(fixed, frame_from_target=with_target(transform_from_vector(vectors))),
+            config,
+        )
         terms["photometric"].backward()
         optimiser.step()
     truth = fixed.source_from_target()[0, :, 0, 3]
@@ -119,7 +143,9 @@ VID2DEPTH = ObjectiveConfig(
 
 
 def test_adjacent_views_explain_each_other_both_ways(batch):
-    config = replace(VID2DEPTH, scales=1)  # the stripes of this wall are too fine for coarser images
+    config = replace(
+        VID2DEPTH, scales=1
+    )  # the stripes of this wall are too fine for coarser images
     truth = objective(batch, predictions(batch, all_frames=True), config)
     for wrong in ({"depth": DEPTH * 2}, {"motion_factor": -1.0}):
         other = objective(batch, predictions(batch, all_frames=True, **wrong), config)
@@ -128,11 +154,14 @@ def test_adjacent_views_explain_each_other_both_ways(batch):
 
 
 def test_point_clouds_that_differ_are_not_aligned(batch):
-    """A wall that stands at another distance in each view, though the camera only moved sideways."""
+    """A wall that stands at another distance in each view, though the camera only moved
+    sideways."""
     truth = predictions(batch, all_frames=True)
     growing = torch.tensor([1.0, 1.1, 1.2]).view(1, 3, 1, 1, 1)
     wrong = replace(truth, inverse_depth=[maps * growing for maps in truth.inverse_depth])
-    config = replace(VID2DEPTH, scales=1)  # two whole pixels there; coarser clouds are sampled between the other's points
+    config = replace(
+        VID2DEPTH, scales=1
+    )  # two whole pixels there; coarser clouds are sampled between the other's points
     assert objective(batch, truth, config)["alignment_3d"] < 1e-4
     assert objective(batch, wrong, config)["alignment_3d"] > 0.01
 
@@ -144,34 +173,60 @@ def test_depths_of_different_scale_are_inconsistent(batch):
     wrong = replace(truth, inverse_depth=[maps * growing for maps in truth.inverse_depth])
     assert objective(batch, truth, config)["geometry"] == pytest.approx(0.0, abs=1e-6)
     # One of two sources is three times as near: |1 - 1/3| / (1 + 1/3) = 1/2, averaged over both.
-    assert objective(batch, wrong, config)["geometry"].item() == pytest.approx(0.5 * 0.5 / 2, abs=0.01)
+    assert objective(batch, wrong, config)["geometry"].item() == pytest.approx(
+        0.5 * 0.5 / 2, abs=0.01
+    )
 
 
 def test_full_size_compares_every_scale_with_the_full_images(batch):
     config = ObjectiveConfig(full_size=True, explainability=0.0)
-    pyramid = objective(batch, predictions(batch), ObjectiveConfig(explainability=0.0))["photometric"]
-    one = objective(batch, predictions(batch), ObjectiveConfig(scales=1, explainability=0.0))["photometric"]
-    assert objective(batch, predictions(batch), config)["photometric"].item() == pytest.approx(4 * one.item(), rel=1e-4)
+    pyramid = objective(batch, predictions(batch), ObjectiveConfig(explainability=0.0))[
+        "photometric"
+    ]
+    one = objective(batch, predictions(batch), ObjectiveConfig(scales=1, explainability=0.0))[
+        "photometric"
+    ]
+    assert objective(batch, predictions(batch), config)["photometric"].item() == pytest.approx(
+        4 * one.item(), rel=1e-4
+    )
     assert pyramid != pytest.approx(4 * one.item(), rel=0.05)
 
 
 def test_the_best_source_explains_what_another_does_not_see(batch):
-    spoilt = replace(batch, frames=torch.cat([torch.rand(1, 1, 1, 32, 64), batch.frames[:, 1:]], dim=1))
-    every, best = (ObjectiveConfig(scales=1, explainability=0.0, minimum_over_sources=minimum) for minimum in (False, True))
+    spoilt = replace(
+        batch, frames=torch.cat([torch.rand(1, 1, 1, 32, 64), batch.frames[:, 1:]], dim=1)
+    )
+    every, best = (
+        ObjectiveConfig(scales=1, explainability=0.0, minimum_over_sources=minimum)
+        for minimum in (False, True)
+    )
     assert objective(spoilt, predictions(batch), every)["photometric"] > 0.1
     assert objective(spoilt, predictions(batch), best)["photometric"] < 0.02
 
 
 def test_motions_are_held_to_each_other(batch):
-    config = ObjectiveConfig(forward_backward=1.0, composed_motion=1.0, photometric=0.0, smoothness=0.0, explainability=0.0)
+    config = ObjectiveConfig(
+        forward_backward=1.0,
+        composed_motion=1.0,
+        photometric=0.0,
+        smoothness=0.0,
+        explainability=0.0,
+    )
     truth = predictions(batch)
-    two_steps = (invert_transform(batch.camera_from_frame[:, 0]) @ batch.camera_from_frame[:, 2])[:, None]
-    agreeing = replace(truth, reversed_frame_from_target=truth.frame_from_target, two_steps=two_steps)
+    two_steps = (invert_transform(batch.camera_from_frame[:, 0]) @ batch.camera_from_frame[:, 2])[
+        :, None
+    ]
+    agreeing = replace(
+        truth, reversed_frame_from_target=truth.frame_from_target, two_steps=two_steps
+    )
     terms = objective(batch, agreeing, config)
     assert terms["forward_backward"] == pytest.approx(0.0, abs=1e-6)
     assert terms["composed_motion"] == pytest.approx(0.0, abs=1e-6)
     step = 2 * DEPTH / 40
-    mirrored, standing = invert_transform(truth.frame_from_target), torch.eye(4).expand_as(two_steps)
+    mirrored, standing = (
+        invert_transform(truth.frame_from_target),
+        torch.eye(4).expand_as(two_steps),
+    )
     contradicting = replace(agreeing, reversed_frame_from_target=mirrored, two_steps=standing)
     terms = objective(batch, contradicting, config)
     assert terms["forward_backward"].item() == pytest.approx(2 * step, rel=1e-4)
@@ -179,13 +234,22 @@ def test_motions_are_held_to_each_other(batch):
 
 
 @pytest.mark.parametrize(
-    "config", [ObjectiveConfig(), VID2DEPTH, ObjectiveConfig(full_size=True, minimum_over_sources=True, auto_mask=True)]
+    "config",
+    [
+        ObjectiveConfig(),
+        VID2DEPTH,
+        ObjectiveConfig(full_size=True, minimum_over_sources=True, auto_mask=True),
+    ],
 )
 def test_a_snippet_counts_the_same_in_any_batch(batch, config):
     """What makes data-parallel training exact: terms are means over snippets."""
     first = predictions(batch, depth=7.0, all_frames=config.depth_frames == "all")
-    second = predictions(batch, depth=9.0, motion_factor=0.5, all_frames=config.depth_frames == "all")
-    both_batches = Batch(*(torch.cat([getattr(batch, name)] * 2) for name in Batch.__dataclass_fields__))
+    second = predictions(
+        batch, depth=9.0, motion_factor=0.5, all_frames=config.depth_frames == "all"
+    )
+    both_batches = Batch(
+        *(torch.cat([getattr(batch, name)] * 2) for name in Batch.__dataclass_fields__)
+    )
     both = Predictions(
         [torch.cat(pair) for pair in zip(first.inverse_depth, second.inverse_depth, strict=True)],
         torch.cat([first.frame_from_target, second.frame_from_target]),
@@ -194,7 +258,9 @@ def test_a_snippet_counts_the_same_in_any_batch(batch, config):
     together = objective(both_batches, both, config)
     alone = [objective(batch, each, config) for each in (first, second)]
     for name, value in together.items():
-        assert value.item() == pytest.approx(sum(terms[name].item() for terms in alone) / 2, rel=1e-4), name
+        assert value.item() == pytest.approx(
+            sum(terms[name].item() for terms in alone) / 2, rel=1e-4
+        ), name
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""Our geometry and losses against other people's: kornia, scikit-image and SciPy compute the same things in their own ways."""
+"""Our geometry and losses against other people's: kornia, scikit-image and SciPy compute the
+same things in their own ways."""
 
 import numpy as np
 import pytest
@@ -39,10 +40,19 @@ def random():
 @pytest.fixture
 def views(random):
     """A smooth source (B, 3, H, W), depth, motion and two different cameras."""
-    source = F.interpolate(torch.rand(2, 3, 8, 10, generator=random), size=(HEIGHT, WIDTH), mode="bicubic")
-    depth = 4 + 10 * F.interpolate(torch.rand(2, 1, 4, 5, generator=random), size=(HEIGHT, WIDTH), mode="bilinear")
-    motion = transform_from_vector(torch.tensor([[0.1, -0.05, 0.6, 0.01, 0.04, -0.02], [-0.3, 0.1, -0.9, 0.0, -0.05, 0.03]]))
-    wide, narrow = [[30.0, 0.0, 19.0], [0.0, 32.0, 11.0], [0.0, 0.0, 1.0]], [[45.0, 0.0, 21.5], [0.0, 44.0, 12.5], [0.0, 0.0, 1.0]]
+    source = F.interpolate(
+        torch.rand(2, 3, 8, 10, generator=random), size=(HEIGHT, WIDTH), mode="bicubic"
+    )
+    depth = 4 + 10 * F.interpolate(
+        torch.rand(2, 1, 4, 5, generator=random), size=(HEIGHT, WIDTH), mode="bilinear"
+    )
+    motion = transform_from_vector(
+        torch.tensor([[0.1, -0.05, 0.6, 0.01, 0.04, -0.02], [-0.3, 0.1, -0.9, 0.0, -0.05, 0.03]])
+    )
+    wide, narrow = (
+        [[30.0, 0.0, 19.0], [0.0, 32.0, 11.0], [0.0, 0.0, 1.0]],
+        [[45.0, 0.0, 21.5], [0.0, 44.0, 12.5], [0.0, 0.0, 1.0]],
+    )
     return source, depth, motion, torch.tensor([wide, narrow])
 
 
@@ -59,42 +69,66 @@ def test_view_synthesis_has_kornias_gradients(views):
     source, depth, motion, intrinsics = views
     valid = synthesise_view(source, depth, motion, intrinsics).valid
     gradients = []
-    for warp in (lambda *view: synthesise_view(*view).image, kornia.geometry.depth.warp_frame_depth):
+    for warp in (
+        lambda *view: synthesise_view(*view).image,
+        kornia.geometry.depth.warp_frame_depth,
+    ):
         inputs = [tensor.clone().requires_grad_() for tensor in (source, depth, motion, intrinsics)]
         gradients.append(torch.autograd.grad((warp(*inputs) * valid).square().sum(), inputs))
     for name, ours, theirs in zip(("source", "depth", "motion"), *gradients, strict=False):
-        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            ours, theirs, atol=1e-3, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
+        )
     for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)):
-        torch.testing.assert_close(gradients[0][3][:, row, column], gradients[1][3][:, row, column], atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(
+            gradients[0][3][:, row, column], gradients[1][3][:, row, column], atol=1e-3, rtol=1e-3
+        )
 
 
 def test_points_and_pixels_are_kornias(views):
     _, depth, motion, intrinsics = views
     points = transform_points(motion, backproject(depth, intrinsics))
-    grid = kornia.utils.create_meshgrid(HEIGHT, WIDTH, normalized_coordinates=False).expand(2, -1, -1, -1)
+    grid = kornia.utils.create_meshgrid(HEIGHT, WIDTH, normalized_coordinates=False).expand(
+        2, -1, -1, -1
+    )
     cameras = intrinsics[:, None, None]
     theirs = kornia.geometry.camera.unproject_points(grid, depth.permute(0, 2, 3, 1), cameras)
     theirs = kornia.geometry.linalg.transform_points(motion[:, None], theirs)
     torch.testing.assert_close(points.permute(0, 2, 3, 1), theirs, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(
-        project(points, intrinsics).permute(0, 2, 3, 1), kornia.geometry.camera.project_points(theirs, cameras), atol=1e-4, rtol=1e-5
+        project(points, intrinsics).permute(0, 2, 3, 1),
+        kornia.geometry.camera.project_points(theirs, cameras),
+        atol=1e-4,
+        rtol=1e-5,
     )
 
 
 def test_inverses_are_kornias_and_linear_algebras(views):
     _, _, motion, intrinsics = views
-    torch.testing.assert_close(invert_transform(motion), kornia.geometry.linalg.inverse_transformation(motion))
+    torch.testing.assert_close(
+        invert_transform(motion), kornia.geometry.linalg.inverse_transformation(motion)
+    )
     torch.testing.assert_close(inverse_intrinsics(intrinsics), torch.linalg.inv(intrinsics))
 
 
 def test_euler_angles_turn_about_x_then_y_then_z_of_the_turned_axes(random):
     angles = (torch.rand(50, 3, generator=random) - 0.5) * 100 * DEGREE
-    about = [kornia.geometry.axis_angle_to_rotation_matrix(angles * torch.eye(3)[axis]) for axis in range(3)]
-    torch.testing.assert_close(rotation_from_euler(angles), about[0] @ about[1] @ about[2], atol=1e-5, rtol=0)
-    # kornia's roll, pitch and yaw are Rz Ry Rx: the transpose of ours with the angles' signs turned round.
-    quaternion = torch.stack(kornia.geometry.conversions.quaternion_from_euler(*(-angles).unbind(1)), dim=1)
+    about = [
+        kornia.geometry.axis_angle_to_rotation_matrix(angles * torch.eye(3)[axis])
+        for axis in range(3)
+    ]
+    torch.testing.assert_close(
+        rotation_from_euler(angles), about[0] @ about[1] @ about[2], atol=1e-5, rtol=0
+    )
+    # kornia's roll, pitch and yaw are Rz Ry Rx: the transpose of ours with the angles' signs turned
+    # round.
+    quaternion = torch.stack(
+        kornia.geometry.conversions.quaternion_from_euler(*(-angles).unbind(1)), dim=1
+    )
     theirs = kornia.geometry.conversions.quaternion_to_rotation_matrix(quaternion)
-    torch.testing.assert_close(rotation_from_euler(angles), theirs.transpose(1, 2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        rotation_from_euler(angles), theirs.transpose(1, 2), atol=1e-5, rtol=0
+    )
 
 
 def test_the_angle_of_a_rotation_is_kornias(random):
@@ -105,31 +139,68 @@ def test_the_angle_of_a_rotation_is_kornias(random):
 
 def test_sampling_is_scipys(random):
     image = torch.rand(1, 1, HEIGHT, WIDTH, generator=random, dtype=torch.float64)
-    pixels = torch.rand(1, 2, 30, 30, generator=random, dtype=torch.float64) * torch.tensor([WIDTH + 3, HEIGHT + 3])[:, None, None] - 2
-    theirs = scipy_ndimage.map_coordinates(image[0, 0].numpy(), pixels[0].flip(0).numpy(), order=1, mode="nearest")
+    pixels = (
+        torch.rand(1, 2, 30, 30, generator=random, dtype=torch.float64)
+        * torch.tensor([WIDTH + 3, HEIGHT + 3])[:, None, None]
+        - 2
+    )
+    theirs = scipy_ndimage.map_coordinates(
+        image[0, 0].numpy(), pixels[0].flip(0).numpy(), order=1, mode="nearest"
+    )
     np.testing.assert_allclose(sample_at(image, pixels)[0, 0].numpy(), theirs, atol=1e-9)
 
 
 def test_ssim_is_scikit_images(random):
-    """Over 3x3 box means, with the variances of the windows themselves; the border is ours by reflection."""
+    """Over 3x3 box means, with the variances of the windows themselves; the border is ours by
+    reflection."""
     image = torch.rand(1, 3, HEIGHT, WIDTH, generator=random, dtype=torch.float64)
-    other = (image + 0.2 * torch.randn(image.shape, generator=random, dtype=torch.float64)).clamp(0, 1)
-    options = {"win_size": 3, "gaussian_weights": False, "use_sample_covariance": False, "data_range": 1.0, "full": True}
-    maps = [skimage_metrics.structural_similarity(image[0, c].numpy(), other[0, c].numpy(), **options)[1] for c in range(3)]
+    other = (image + 0.2 * torch.randn(image.shape, generator=random, dtype=torch.float64)).clamp(
+        0, 1
+    )
+    options = {
+        "win_size": 3,
+        "gaussian_weights": False,
+        "use_sample_covariance": False,
+        "data_range": 1.0,
+        "full": True,
+    }
+    maps = [
+        skimage_metrics.structural_similarity(image[0, c].numpy(), other[0, c].numpy(), **options)[
+            1
+        ]
+        for c in range(3)
+    ]
     theirs = np.clip((1 - np.stack(maps)) / 2, 0, 1).mean(axis=0)
-    np.testing.assert_allclose(ssim_error(image, other)[0, 0, 1:-1, 1:-1].numpy(), theirs[1:-1, 1:-1], atol=1e-9)
+    np.testing.assert_allclose(
+        ssim_error(image, other)[0, 0, 1:-1, 1:-1].numpy(), theirs[1:-1, 1:-1], atol=1e-9
+    )
 
 
 def test_the_means_of_ssim_are_kornias_box_blur(random):
     image, other = torch.rand(2, 2, 1, HEIGHT, WIDTH, generator=random, dtype=torch.float64)
-    mean = [kornia.filters.box_blur(values, 3, "reflect") for values in (image, other, image**2, other**2, image * other)]
-    covariance, variances = mean[4] - mean[0] * mean[1], mean[2] - mean[0] ** 2 + mean[3] - mean[1] ** 2
-    ssim = (2 * mean[0] * mean[1] + 1e-4) * (2 * covariance + 9e-4) / ((mean[0] ** 2 + mean[1] ** 2 + 1e-4) * (variances + 9e-4))
-    torch.testing.assert_close(ssim_error(image, other), ((1 - ssim) / 2).clamp(0, 1), atol=1e-9, rtol=0)
+    mean = [
+        kornia.filters.box_blur(values, 3, "reflect")
+        for values in (image, other, image**2, other**2, image * other)
+    ]
+    covariance, variances = (
+        mean[4] - mean[0] * mean[1],
+        mean[2] - mean[0] ** 2 + mean[3] - mean[1] ** 2,
+    )
+    ssim = (
+        (2 * mean[0] * mean[1] + 1e-4)
+        * (2 * covariance + 9e-4)
+        / ((mean[0] ** 2 + mean[1] ** 2 + 1e-4) * (variances + 9e-4))
+    )
+    torch.testing.assert_close(
+        ssim_error(image, other), ((1 - ssim) / 2).clamp(0, 1), atol=1e-9, rtol=0
+    )
 
 
 def test_edge_aware_smoothness_is_kornias(random):
-    inverse_depth, image = torch.rand(1, 1, HEIGHT, WIDTH, generator=random), torch.rand(1, 3, HEIGHT, WIDTH, generator=random)
+    inverse_depth, image = (
+        torch.rand(1, 1, HEIGHT, WIDTH, generator=random),
+        torch.rand(1, 3, HEIGHT, WIDTH, generator=random),
+    )
     theirs = kornia.losses.inverse_depth_smoothness_loss(inverse_depth, image)
     torch.testing.assert_close(edge_aware_smoothness(inverse_depth, image)[0], theirs)
 
@@ -139,23 +210,36 @@ def test_the_alignment_of_trajectories_is_scikit_images(with_scale):
     rng = np.random.default_rng(3)
     pred = np.cumsum(rng.normal(size=(60, 3)), axis=0)
     rotation = rotation_from_euler(torch.tensor([0.3, -0.8, 0.5], dtype=torch.float64)).numpy()
-    gt = (1.7 if with_scale else 1.0) * pred @ rotation.T + [4.0, -2.0, 9.0] + 0.1 * rng.normal(size=(60, 3))
+    gt = (
+        (1.7 if with_scale else 1.0) * pred @ rotation.T
+        + [4.0, -2.0, 9.0]
+        + 0.1 * rng.normal(size=(60, 3))
+    )
     ours = umeyama(gt, pred, with_scale=with_scale)
-    theirs = (skimage_transform.SimilarityTransform if with_scale else skimage_transform.EuclideanTransform)(dimensionality=3)
+    theirs = (
+        skimage_transform.SimilarityTransform
+        if with_scale
+        else skimage_transform.EuclideanTransform
+    )(dimensionality=3)
     assert theirs.estimate(pred, gt)
     np.testing.assert_allclose(ours.scale * ours.rotation, theirs.params[:3, :3], atol=1e-9)
     np.testing.assert_allclose(ours.translation, theirs.params[:3, 3], atol=1e-9)
 
 
 def test_matches_of_icp_are_a_k_d_trees_nearest_neighbours(street):
-    """The nearest point is found in a small window of the grid, nearly always; otherwise one that is hardly farther."""
+    """The nearest point is found in a small window of the grid, nearly always; otherwise one
+    that is hardly farther."""
     reference = street.cloud(torch.eye(4)[None])
     motion = transform_from_vector(torch.tensor([[0.1, 0.0, 0.3, 0.005, 0.02, 0.0]]))
     everywhere = torch.ones(1, 1, street.height, street.width, dtype=torch.bool)
-    target = transform_points(motion, street.cloud(transform_from_vector(torch.tensor([[0.0, 0.0, 0.8, 0.0, 0.01, 0.0]]))))
+    target = transform_points(
+        motion, street.cloud(transform_from_vector(torch.tensor([[0.0, 0.0, 0.8, 0.0, 0.01, 0.0]])))
+    )
     found = align_clouds(target, everywhere, reference, everywhere, street.intrinsics[None])
     moved = transform_points(found.motion, target).flatten(2)[0].T[found.matched.flatten()]
-    nearest = torch.from_numpy(scipy_spatial.cKDTree(reference.flatten(2)[0].T.numpy()).query(moved.numpy())[0]).float()
+    nearest = torch.from_numpy(
+        scipy_spatial.cKDTree(reference.flatten(2)[0].T.numpy()).query(moved.numpy())[0]
+    ).float()
     ours = found.residuals.flatten(2)[0].T[found.matched.flatten()].norm(dim=1)
     assert (ours >= nearest - 1e-4).all()
     assert (ours <= nearest + 1e-4).float().mean() > 0.9

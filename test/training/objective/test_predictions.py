@@ -13,8 +13,18 @@ from training.objective.objective_config import ObjectiveConfig
 from training.objective.predictions import predict, with_target
 
 DEPTH = DepthNetConfig(1, (4, 8, 8), (3, 3, 3), (8, 8, 4), scales=2)
-STACKED = PoseNetConfig(1, 3, (4, 8, 8, 8, 8), pose_widths=(8,), mask_widths=(8, 8, 8, 4, 4), mask_kernels=(3,) * 5, mask_scales=2)
-MATCHING = MatchingNetConfig(frames=5, feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4))
+STACKED = PoseNetConfig(
+    1,
+    3,
+    (4, 8, 8, 8, 8),
+    pose_widths=(8,),
+    mask_widths=(8, 8, 8, 4, 4),
+    mask_kernels=(3,) * 5,
+    mask_scales=2,
+)
+MATCHING = MatchingNetConfig(
+    frames=5, feature_widths=(4, 8, 8), motion_widths=(8, 8, 8), mask_widths=(8, 8, 4)
+)
 
 
 @pytest.fixture(params=[STACKED, MATCHING], ids=["stacked", "matching"])
@@ -24,7 +34,9 @@ def model(request):
 
 
 def snippets(model, count=2):
-    return torch.rand(count, model.config.pose.frames, 1, 32, 64, generator=torch.Generator().manual_seed(0))
+    return torch.rand(
+        count, model.config.pose.frames, 1, 32, 64, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def test_the_target_is_where_motions_start(model):
@@ -34,7 +46,9 @@ def test_the_target_is_where_motions_start(model):
     assert torch.equal(predictions.frame_from_target[:, middle], torch.eye(4).expand(2, 4, 4))
     assert torch.equal(predictions.source_from_target(), model.motion_and_masks(frames)[0])
     chain = predictions.previous_from_current()
-    first_from_second = predictions.frame_from_target[:, 0] @ invert_transform(predictions.frame_from_target[:, 1])
+    first_from_second = predictions.frame_from_target[:, 0] @ invert_transform(
+        predictions.frame_from_target[:, 1]
+    )
     assert torch.allclose(chain[:, 0], first_from_second, atol=1e-6)
     assert torch.equal(with_target(predictions.source_from_target()), predictions.frame_from_target)
 
@@ -51,11 +65,15 @@ def test_a_snippet_played_backwards_is_put_back_in_order(model):
     frames = snippets(model)
     config = ObjectiveConfig(forward_backward=1.0)
     forwards, backwards = predict(model, frames, config), predict(model, frames.flip(1), config)
-    assert torch.allclose(forwards.reversed_frame_from_target, backwards.frame_from_target.flip(1), atol=1e-6)
+    assert torch.allclose(
+        forwards.reversed_frame_from_target, backwards.frame_from_target.flip(1), atol=1e-6
+    )
 
 
 def test_what_no_term_looks_at_is_not_computed(model):
-    predictions = predict(model, snippets(model), ObjectiveConfig(photometric=0.0, smoothness=0.0, explainability=0.0))
+    predictions = predict(
+        model, snippets(model), ObjectiveConfig(photometric=0.0, smoothness=0.0, explainability=0.0)
+    )
     assert predictions.inverse_depth == []
     assert predictions.mask_logits == []
     assert predictions.reversed_frame_from_target is None
@@ -64,7 +82,9 @@ def test_what_no_term_looks_at_is_not_computed(model):
 
 def test_composed_motion_needs_a_network_that_sees_pairs():
     config = ObjectiveConfig(composed_motion=1.0)
-    matching, stacked = (Model(ModelConfig(64, 32, depth=DEPTH, pose=pose)).eval() for pose in (MATCHING, STACKED))
+    matching, stacked = (
+        Model(ModelConfig(64, 32, depth=DEPTH, pose=pose)).eval() for pose in (MATCHING, STACKED)
+    )
     assert predict(matching, snippets(matching), config).two_steps.shape == (2, 3, 4, 4)
     with pytest.raises(InputError, match="pair"):
         predict(stacked, snippets(stacked), config)

@@ -14,13 +14,19 @@ from training.prepare import main
 ROS2 = get_typestore(Stores.ROS2_HUMBLE)
 ROS1 = get_typestore(Stores.ROS1_NOETIC)
 WIDTH, HEIGHT = 104, 32
-IMAGE, COMPRESSED, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
+IMAGE, COMPRESSED, INFO = (
+    "sensor_msgs/msg/Image",
+    "sensor_msgs/msg/CompressedImage",
+    "sensor_msgs/msg/CameraInfo",
+)
 FRAMES = np.random.default_rng(0).integers(0, 256, (12, HEIGHT, WIDTH, 3), np.uint8)
 FRAMES[..., 1] //= 2  # so that red and blue cannot be confused with anything
 
 
 def header(types, stamp_ns):
-    time = types.types["builtin_interfaces/msg/Time"](sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+    time = types.types["builtin_interfaces/msg/Time"](
+        sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9
+    )
     more = {"seq": 0} if types is ROS1 else {}
     return types.types["std_msgs/msg/Header"](stamp=time, frame_id="camera", **more)
 
@@ -29,8 +35,15 @@ def image_message(image, encoding="rgb8", stamp_ns=10**9, padding=0, types=ROS2,
     """An Image whose rows end in `padding` bytes of rubbish."""
     rows = np.ascontiguousarray(image).reshape(image.shape[0], -1).view(np.uint8)
     data = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
-    fields = {"height": image.shape[0], "width": image.shape[1], "encoding": encoding, "is_bigendian": big_endian}
-    return types.types[IMAGE](header=header(types, stamp_ns), **fields, step=data.shape[1], data=data.ravel())
+    fields = {
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "encoding": encoding,
+        "is_bigendian": big_endian,
+    }
+    return types.types[IMAGE](
+        header=header(types, stamp_ns), **fields, step=data.shape[1], data=data.ravel()
+    )
 
 
 def compressed_message(image, stamp_ns):
@@ -38,13 +51,32 @@ def compressed_message(image, stamp_ns):
     return ROS2.types[COMPRESSED](header=header(ROS2, stamp_ns), format="png", data=data)
 
 
-def info_message(types=ROS2, d=(), binning=0, roi=(0, 0, 0, 0), size=(WIDTH, HEIGHT), focal=60.0, model="plumb_bob"):
-    k, p = np.array([focal, 0, 51.5, 0, focal, 15.5, 0, 0, 1]), np.array([focal, 0, 51.5, 0, 0, focal, 15.5, 0, 0, 0, 1, 0])
+def info_message(
+    types=ROS2,
+    d=(),
+    binning=0,
+    roi=(0, 0, 0, 0),
+    size=(WIDTH, HEIGHT),
+    focal=60.0,
+    model="plumb_bob",
+):
+    k, p = (
+        np.array([focal, 0, 51.5, 0, focal, 15.5, 0, 0, 1]),
+        np.array([focal, 0, 51.5, 0, 0, focal, 15.5, 0, 0, 0, 1, 0]),
+    )
     names = ("D", "K", "R", "P") if types is ROS1 else ("d", "k", "r", "p")
     matrices = dict(zip(names, (np.array(d, float), k, np.eye(3).ravel(), p), strict=True))
     x, y, width, height = roi
-    region = types.types["sensor_msgs/msg/RegionOfInterest"](x_offset=x, y_offset=y, height=height, width=width, do_rectify=False)
-    fields = {"width": size[0], "height": size[1], "distortion_model": model, "binning_x": binning, "binning_y": binning}
+    region = types.types["sensor_msgs/msg/RegionOfInterest"](
+        x_offset=x, y_offset=y, height=height, width=width, do_rectify=False
+    )
+    fields = {
+        "width": size[0],
+        "height": size[1],
+        "distortion_model": model,
+        "binning_x": binning,
+        "binning_y": binning,
+    }
     return types.types[INFO](header=header(types, 10**9), **fields, **matrices, roi=region)
 
 
@@ -64,21 +96,32 @@ def stamps(count=12, rate=10.0):
 def raw_topic(encoding="rgb8", padding=0, when=None):
     order = [2, 1, 0] if encoding.startswith("bgr") else [0, 1, 2]
     when = stamps() if when is None else when
-    return [(t, image_message(FRAMES[i][..., order], encoding, t, padding)) for i, t in enumerate(when)]
+    return [
+        (t, image_message(FRAMES[i][..., order], encoding, t, padding)) for i, t in enumerate(when)
+    ]
 
 
 def prepare(root, out, *more):
-    return main(["bag", "--root", str(root), "--out", str(out), "--size", f"{WIDTH}x{HEIGHT}", *more])
+    return main(
+        ["bag", "--root", str(root), "--out", str(out), "--size", f"{WIDTH}x{HEIGHT}", *more]
+    )
 
 
 @pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
 @pytest.mark.parametrize("kind", ["rgb8", "bgr8", "compressed"])
 def test_images_of_a_bag_become_a_scene_to_the_byte(tmp_path, storage, kind):
     if kind == "compressed":
-        topic, messages = "/front/image_raw/compressed", [(t, compressed_message(FRAMES[i], t)) for i, t in enumerate(stamps())]
+        topic, messages = (
+            "/front/image_raw/compressed",
+            [(t, compressed_message(FRAMES[i], t)) for i, t in enumerate(stamps())],
+        )
     else:
         topic, messages = "/front/image_raw", raw_topic(kind, padding=8)
-    write_bag(tmp_path / "ride", {topic: messages, "/front/camera_info": [(10**9, info_message())]}, storage)
+    write_bag(
+        tmp_path / "ride",
+        {topic: messages, "/front/camera_info": [(10**9, info_message())]},
+        storage,
+    )
     assert prepare(tmp_path / "ride", tmp_path / "out") == 0
     (scene,) = open_data(tmp_path / "out")
     assert (scene.name, scene.drive) == (f"ride_{topic[1:].replace('/', '_')}", "ride")
@@ -103,7 +146,11 @@ def test_a_bag_of_ros_1(tmp_path):
         infos = writer.add_connection("/cam/camera_info", INFO, typestore=ROS1)
         writer.write(infos, 10**9, ROS1.serialize_ros1(info_message(ROS1), INFO))
         for index, stamp in enumerate(stamps()):
-            writer.write(images, stamp, ROS1.serialize_ros1(image_message(FRAMES[index], "rgb8", stamp, types=ROS1), IMAGE))
+            writer.write(
+                images,
+                stamp,
+                ROS1.serialize_ros1(image_message(FRAMES[index], "rgb8", stamp, types=ROS1), IMAGE),
+            )
     assert prepare(tmp_path, tmp_path / "out") == 0
     (scene,) = open_data(tmp_path / "out")
     assert np.array_equal(scene.frames, FRAMES)
@@ -135,13 +182,24 @@ def test_distortion_is_removed_and_of_rectified_images_it_is_not(tmp_path):
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     ramp = np.dstack([2 * columns, 7 * rows, 0 * rows]).astype(np.uint8)
     k = np.array([[60, 0, 51.5], [0, 60, 15.5], [0, 0, 1.0]])
-    # What the camera sees of the ramp: each of its pixels looks up where the undistorted ray meets it.
-    pixels = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), axis=-1).reshape(-1, 1, 2).astype(np.float64)
-    ideal = cv2.undistortPoints(pixels, k, np.array(d), P=k).reshape(HEIGHT, WIDTH, 2).astype(np.float32)
+    # What the camera sees of the ramp: each of its pixels looks up where the undistorted ray meets
+    # it.
+    pixels = (
+        np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), axis=-1)
+        .reshape(-1, 1, 2)
+        .astype(np.float64)
+    )
+    ideal = (
+        cv2.undistortPoints(pixels, k, np.array(d), P=k)
+        .reshape(HEIGHT, WIDTH, 2)
+        .astype(np.float32)
+    )
     seen = cv2.remap(ramp, ideal[..., 0], ideal[..., 1], cv2.INTER_LINEAR)
     for topic in ("/cam/image_raw", "/cam/image_rect"):
         images = [(t, image_message(seen, "rgb8", t)) for t in stamps(4)]
-        write_bag(tmp_path / topic[-4:], {topic: images, "/cam/camera_info": [(10**9, info_message(d=d))]})
+        write_bag(
+            tmp_path / topic[-4:], {topic: images, "/cam/camera_info": [(10**9, info_message(d=d))]}
+        )
         assert prepare(tmp_path / topic[-4:], tmp_path / f"out{topic[-4:]}") == 0
     inside = np.s_[4:-4, 12:-12]
     straightened = open_data(tmp_path / "out_raw")[0].frames[0][inside]
@@ -163,7 +221,10 @@ def test_distortion_is_removed_and_of_rectified_images_it_is_not(tmp_path):
     ],
 )
 def test_a_camera_that_cannot_be_used_is_named(tmp_path, capsys, info, message):
-    write_bag(tmp_path / "ride", {"/cam/image_raw": raw_topic(), "/cam/camera_info": [(10**9, info_message(**info))]})
+    write_bag(
+        tmp_path / "ride",
+        {"/cam/image_raw": raw_topic(), "/cam/camera_info": [(10**9, info_message(**info))]},
+    )
     assert prepare(tmp_path / "ride", tmp_path / "out") == 2
     error = capsys.readouterr().err
     assert message in error
@@ -172,7 +233,14 @@ def test_a_camera_that_cannot_be_used_is_named(tmp_path, capsys, info, message):
 
 
 def test_topics_are_chosen_and_missing_ones_named(tmp_path, capsys):
-    write_bag(tmp_path / "ride", {"/left/image": raw_topic(), "/right/image": raw_topic("bgr8"), "/info": [(10**9, info_message())]})
+    write_bag(
+        tmp_path / "ride",
+        {
+            "/left/image": raw_topic(),
+            "/right/image": raw_topic("bgr8"),
+            "/info": [(10**9, info_message())],
+        },
+    )
     assert prepare(tmp_path / "ride", tmp_path / "out") == 2
     assert "--topics" in capsys.readouterr().err
     assert prepare(tmp_path / "ride", tmp_path / "out", "--topics", "/middle/image") == 2
@@ -181,7 +249,10 @@ def test_topics_are_chosen_and_missing_ones_named(tmp_path, capsys):
     assert "no CameraInfo on /left/camera_info" in capsys.readouterr().err
     both = ("--topics", "/left/image", "/right/image", "--camera-info", "/info")
     assert prepare(tmp_path / "ride", tmp_path / "out", *both) == 0
-    assert [scene.name for scene in open_data(tmp_path / "out")] == ["ride_left_image", "ride_right_image"]
+    assert [scene.name for scene in open_data(tmp_path / "out")] == [
+        "ride_left_image",
+        "ride_right_image",
+    ]
 
 
 @pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
@@ -214,12 +285,18 @@ def test_encodings():
         (flat[..., None], "bayer_rggb8", np.dstack([flat] * 3)),
     ):
         for padding in (0, 6):
-            assert np.array_equal(decode_image(image_message(image, encoding, padding=padding)), expected), encoding
-    assert np.array_equal(decode_image(image_message(wide.byteswap()[..., None], "mono16", big_endian=1)), grey)
+            assert np.array_equal(
+                decode_image(image_message(image, encoding, padding=padding)), expected
+            ), encoding
+    assert np.array_equal(
+        decode_image(image_message(wide.byteswap()[..., None], "mono16", big_endian=1)), grey
+    )
 
 
 def test_an_image_that_does_not_fit_is_named(tmp_path, capsys):
-    for number, changes in enumerate(({"encoding": "32FC1"}, {"step": 10}, {"data": np.zeros(100, np.uint8)}, {"width": 0})):
+    for number, changes in enumerate(
+        ({"encoding": "32FC1"}, {"step": 10}, {"data": np.zeros(100, np.uint8)}, {"width": 0})
+    ):
         messages = raw_topic()
         for name, value in changes.items():
             object.__setattr__(messages[5][1], name, value)
@@ -231,6 +308,10 @@ def test_an_image_that_does_not_fit_is_named(tmp_path, capsys):
 
 def test_a_region_of_the_sensor_is_a_camera_of_its_own(tmp_path):
     info = info_message(roi=(8, 4, WIDTH, HEIGHT), size=(WIDTH + 16, HEIGHT + 8))
-    write_bag(tmp_path / "ride", {"/cam/image_raw": raw_topic(), "/cam/camera_info": [(10**9, info)]})
+    write_bag(
+        tmp_path / "ride", {"/cam/image_raw": raw_topic(), "/cam/camera_info": [(10**9, info)]}
+    )
     assert prepare(tmp_path / "ride", tmp_path / "out") == 0
-    np.testing.assert_allclose(open_data(tmp_path / "out")[0].intrinsics, [[60, 0, 43.5], [0, 60, 11.5], [0, 0, 1]])
+    np.testing.assert_allclose(
+        open_data(tmp_path / "out")[0].intrinsics, [[60, 0, 43.5], [0, 60, 11.5], [0, 0, 1]]
+    )

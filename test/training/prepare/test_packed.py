@@ -12,13 +12,18 @@ from training.data.sampler import SnippetSampler, open_data
 from training.prepare import main
 
 
-def write_data(folder: Path, name: str, channels: int = 3, poses: bool = True, count: int = 7) -> Path:
+def write_data(
+    folder: Path, name: str, channels: int = 3, poses: bool = True, count: int = 7
+) -> Path:
     """One scene of smooth texture that moves, with a frame number missing and one static frame."""
     noise = np.random.default_rng(channels).integers(0, 256, (3, 9, channels), np.uint8)
     wide = cv2.resize(noise, (128, 32), interpolation=cv2.INTER_CUBIC).reshape(32, 128, channels)
     scene = folder / name
     scene.mkdir(parents=True)
-    np.save(scene / "frames.npy", np.stack([wide[:, 3 * index : 3 * index + 64] for index in range(count)]))
+    np.save(
+        scene / "frames.npy",
+        np.stack([wide[:, 3 * index : 3 * index + 64] for index in range(count)]),
+    )
     if poses:
         np.save(scene / "poses.npy", np.random.default_rng(0).normal(size=(count, 4, 4)))
     np.save(scene / "depth.npy", np.ones((count, 32, 64), np.float16))
@@ -41,13 +46,17 @@ def write_data(folder: Path, name: str, channels: int = 3, poses: bool = True, c
         "made_from": "elsewhere",
     }
     (scene / "scene.json").write_text(json.dumps(description))
-    (folder / "index.json").write_text(json.dumps({"format": "sfm_odometry prepared data", "version": 1, "scenes": [name]}))
+    (folder / "index.json").write_text(
+        json.dumps({"format": "sfm_odometry prepared data", "version": 1, "scenes": [name]})
+    )
     return folder
 
 
 def pack(tmp_path: Path, *data: Path, quality: int = 95) -> Path:
     out = tmp_path / "packed.zip"
-    assert main(["pack", "--data", *map(str, data), "--out", str(out), "--quality", str(quality)]) == 0
+    assert (
+        main(["pack", "--data", *map(str, data), "--out", str(out), "--quality", str(quality)]) == 0
+    )
     return out
 
 
@@ -56,7 +65,10 @@ def unpack(file: Path, out: Path) -> int:
 
 
 def test_data_is_what_it_was_but_for_jpeg_and_truth(tmp_path, capsys):
-    before = write_data(tmp_path / "colour", "colour"), write_data(tmp_path / "grey", "grey", channels=1, poses=False)
+    before = (
+        write_data(tmp_path / "colour", "colour"),
+        write_data(tmp_path / "grey", "grey", channels=1, poses=False),
+    )
     file = pack(tmp_path, *before)
     assert "2 scenes, 14 frames" in capsys.readouterr().out
     assert unpack(file, tmp_path / "after") == 0
@@ -66,7 +78,9 @@ def test_data_is_what_it_was_but_for_jpeg_and_truth(tmp_path, capsys):
             assert getattr(scene, name) == getattr(again, name)
         assert again.camera.name == "a camera" and not again.camera.known
         assert np.array_equal(scene.intrinsics, again.intrinsics)
-        assert np.array_equal(scene.frame_numbers, again.frame_numbers) and np.array_equal(scene.static, again.static)
+        assert np.array_equal(scene.frame_numbers, again.frame_numbers) and np.array_equal(
+            scene.static, again.static
+        )
         assert again.depth is None and again.motion_mask is None
         assert (scene.poses is None) == (again.poses is None)
         assert scene.poses is None or np.array_equal(scene.poses, again.poses)
@@ -106,23 +120,35 @@ def foreign(path: Path) -> None:
 
 def escaping(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as file:
-        file.writestr("pack.json", json.dumps({"format": "sfm_odometry packed data", "version": 1, "scenes": ["../outside"]}))
+        file.writestr(
+            "pack.json",
+            json.dumps(
+                {"format": "sfm_odometry packed data", "version": 1, "scenes": ["../outside"]}
+            ),
+        )
 
 
 def other_version(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as file:
-        file.writestr("pack.json", json.dumps({"format": "sfm_odometry packed data", "version": 99, "scenes": []}))
+        file.writestr(
+            "pack.json",
+            json.dumps({"format": "sfm_odometry packed data", "version": 99, "scenes": []}),
+        )
 
 
 def image_missing(path: Path) -> None:
     with zipfile.ZipFile(path) as file:
-        content = {name: file.read(name) for name in file.namelist() if not name.endswith("000003.jpg")}
+        content = {
+            name: file.read(name) for name in file.namelist() if not name.endswith("000003.jpg")
+        }
     with zipfile.ZipFile(path, "w") as file:
         for name, data in content.items():
             file.writestr(name, data)
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, truncated, foreign, escaping, other_version, image_missing])
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, truncated, foreign, escaping, other_version, image_missing]
+)
 def test_a_damaged_file_is_one_line_that_names_it(tmp_path, capsys, damage):
     file = pack(tmp_path, write_data(tmp_path / "data", "a"))
     damage(file)

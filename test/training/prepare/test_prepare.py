@@ -18,25 +18,43 @@ def write_drive(folder, count=8, size=(208, 64), rendered=True, numbers=None):
     for name in ("image_2", "depth", "motion_mask") if rendered else ("image_2",):
         (folder / name).mkdir(parents=True)
     for index, number in enumerate(numbers):
-        cv2.imwrite(str(folder / "image_2" / f"{number:06d}.png"), np.full((size[1], size[0], 3), 10 * index, np.uint8))
+        cv2.imwrite(
+            str(folder / "image_2" / f"{number:06d}.png"),
+            np.full((size[1], size[0], 3), 10 * index, np.uint8),
+        )
         if rendered:
             depth = np.full((size[1], size[0]), 256 * 5, np.uint16)
             depth[:4] = 0
             cv2.imwrite(str(folder / "depth" / f"{number:06d}.png"), depth)
-            cv2.imwrite(str(folder / "motion_mask" / f"{number:06d}.png"), np.zeros((size[1], size[0]), np.uint8))
+            cv2.imwrite(
+                str(folder / "motion_mask" / f"{number:06d}.png"),
+                np.zeros((size[1], size[0]), np.uint8),
+            )
     row = "120 0 103.5 0 0 120 31.5 0 0 0 1 0"
     (folder / "calib.txt").write_text("".join(f"P{camera}: {row}\n" for camera in range(4)))
-    (folder / "times.txt").write_text("".join(f"{index / 10}\n" for index in range(len(list(numbers)))))
-    (folder / "poses.txt").write_text("".join(f"1 0 0 0 0 1 0 0 0 0 1 {index}\n" for index in range(len(list(numbers)))))
+    (folder / "times.txt").write_text(
+        "".join(f"{index / 10}\n" for index in range(len(list(numbers))))
+    )
+    (folder / "poses.txt").write_text(
+        "".join(f"1 0 0 0 0 1 0 0 0 0 1 {index}\n" for index in range(len(list(numbers))))
+    )
 
 
 def moving_texture(steps, size=(208, 64), seed=0):
-    """Images of a texture that moves by so many pixels from one to the next, in whole eighths of a pixel."""
+    """Images of a texture that moves by so many pixels from one to the next, in whole eighths of
+    a pixel."""
     width, height = size
-    texture = np.random.default_rng(seed).integers(0, 256, (height, (width + 200) * 8 // 16), np.uint8)
+    texture = np.random.default_rng(seed).integers(
+        0, 256, (height, (width + 200) * 8 // 16), np.uint8
+    )
     texture = cv2.resize(texture, ((width + 200) * 8, height), interpolation=cv2.INTER_CUBIC)
     offsets = np.concatenate([[0], np.cumsum(steps)])
-    return [cv2.resize(texture[:, round(8 * x) : round(8 * x) + 8 * width], size, interpolation=cv2.INTER_AREA) for x in offsets]
+    return [
+        cv2.resize(
+            texture[:, round(8 * x) : round(8 * x) + 8 * width], size, interpolation=cv2.INTER_AREA
+        )
+        for x in offsets
+    ]
 
 
 def write_raw(root, drives, count=6, cameras=(2, 3), images=None):
@@ -46,10 +64,20 @@ def write_raw(root, drives, count=6, cameras=(2, 3), images=None):
         for camera in cameras:
             (folder / drive / f"image_{camera:02d}" / "data").mkdir(parents=True)
             for index in range(count):
-                image = np.full((64, 208, 3), 10 * index, np.uint8) if images is None else images[index]
-                cv2.imwrite(str(folder / drive / f"image_{camera:02d}" / "data" / f"{index:010d}.png"), image)
-        lines = [f"S_rect_{c:02d}: 208 64\nP_rect_{c:02d}: {120 + c} 0 103.5 0 0 120 31.5 0 0 0 1 0\n" for c in range(4)]
-        (folder / "calib_cam_to_cam.txt").write_text("calib_time: 09-Jan-2012 13:57:47\n" + "".join(lines))
+                image = (
+                    np.full((64, 208, 3), 10 * index, np.uint8) if images is None else images[index]
+                )
+                cv2.imwrite(
+                    str(folder / drive / f"image_{camera:02d}" / "data" / f"{index:010d}.png"),
+                    image,
+                )
+        lines = [
+            f"S_rect_{c:02d}: 208 64\nP_rect_{c:02d}: {120 + c} 0 103.5 0 0 120 31.5 0 0 0 1 0\n"
+            for c in range(4)
+        ]
+        (folder / "calib_cam_to_cam.txt").write_text(
+            "calib_time: 09-Jan-2012 13:57:47\n" + "".join(lines)
+        )
 
 
 def prepare_raw(root, out, *more):
@@ -57,7 +85,20 @@ def prepare_raw(root, out, *more):
 
 
 def prepare(root, out, *more):
-    return main(["kitti-odometry", "--root", str(root), "--out", str(out), "--size", "104x32", "--workers", "1", *more])
+    return main(
+        [
+            "kitti-odometry",
+            "--root",
+            str(root),
+            "--out",
+            str(out),
+            "--size",
+            "104x32",
+            "--workers",
+            "1",
+            *more,
+        ]
+    )
 
 
 def test_a_rendered_drive_keeps_its_truth(tmp_path):
@@ -88,23 +129,40 @@ def test_raw_drives_give_both_cameras_with_their_own_intrinsics(tmp_path):
     write_raw(tmp_path / "raw", ["2011_09_26_drive_0001_sync"])
     assert prepare_raw(tmp_path / "raw", tmp_path / "out") == 0
     left, right = open_data(tmp_path / "out")
-    assert (left.name, right.name) == ("2011_09_26_drive_0001_sync_02", "2011_09_26_drive_0001_sync_03")
+    assert (left.name, right.name) == (
+        "2011_09_26_drive_0001_sync_02",
+        "2011_09_26_drive_0001_sync_03",
+    )
     assert left.drive == right.drive == "2011_09_26_drive_0001_sync"
     assert (left.intrinsics[0, 0], right.intrinsics[0, 0]) == (61.0, 61.5)
-    assert [camera.name for camera in cameras_of([left, right])] == ["2011_09_26/02", "2011_09_26/03"]
+    assert [camera.name for camera in cameras_of([left, right])] == [
+        "2011_09_26/02",
+        "2011_09_26/03",
+    ]
     training, validation = split_scenes([left, right], ("*_02",))
     assert (training, validation) == ([], [left, right])
 
 
 def test_drives_of_the_eigen_test_split_are_left_out_unless_asked_for(tmp_path, capsys):
-    write_raw(tmp_path / "raw", ["2011_09_26_drive_0001_sync", "2011_09_26_drive_0002_sync", "2011_10_03_drive_0047_sync"], cameras=(2,))
+    write_raw(
+        tmp_path / "raw",
+        ["2011_09_26_drive_0001_sync", "2011_09_26_drive_0002_sync", "2011_10_03_drive_0047_sync"],
+        cameras=(2,),
+    )
     assert prepare_raw(tmp_path / "raw", tmp_path / "out") == 0
     assert "2 drives of the Eigen test split are left out" in capsys.readouterr().out
     assert [scene.drive for scene in open_data(tmp_path / "out")] == ["2011_09_26_drive_0001_sync"]
     assert prepare_raw(tmp_path / "raw", tmp_path / "all", "--split", "all") == 0
     assert len(open_data(tmp_path / "all")) == 3
-    assert prepare_raw(tmp_path / "raw", tmp_path / "named", "--sequences", "2011_09_26_drive_0002_sync") == 0
-    assert [scene.drive for scene in open_data(tmp_path / "named")] == ["2011_09_26_drive_0002_sync"]
+    assert (
+        prepare_raw(
+            tmp_path / "raw", tmp_path / "named", "--sequences", "2011_09_26_drive_0002_sync"
+        )
+        == 0
+    )
+    assert [scene.drive for scene in open_data(tmp_path / "named")] == [
+        "2011_09_26_drive_0002_sync"
+    ]
     write_raw(tmp_path / "test", ["2011_09_26_drive_0002_sync"], cameras=(2,))
     assert prepare_raw(tmp_path / "test", tmp_path / "out") == 2
     assert "--split all" in capsys.readouterr().err
@@ -113,12 +171,24 @@ def test_drives_of_the_eigen_test_split_are_left_out_unless_asked_for(tmp_path, 
 def test_the_eigen_split_is_the_published_one():
     assert len(EIGEN_TEST_DRIVES) == 28
     dates = collections.Counter(drive[:10] for drive in EIGEN_TEST_DRIVES)
-    assert dates == {"2011_09_26": 21, "2011_09_28": 1, "2011_09_29": 1, "2011_09_30": 3, "2011_10_03": 2}
+    assert dates == {
+        "2011_09_26": 21,
+        "2011_09_28": 1,
+        "2011_09_29": 1,
+        "2011_09_30": 3,
+        "2011_10_03": 2,
+    }
 
 
 def test_static_frames_are_found_by_their_flow(tmp_path):
     steps = [4.0, 4.0, 0.0, 0.0, 1.0, 4.0, 4.0, 0.0]  # half of it at the prepared size
-    write_raw(tmp_path / "raw", ["2011_09_26_drive_0001_sync"], len(steps) + 1, (2,), moving_texture(steps))
+    write_raw(
+        tmp_path / "raw",
+        ["2011_09_26_drive_0001_sync"],
+        len(steps) + 1,
+        (2,),
+        moving_texture(steps),
+    )
     assert prepare_raw(tmp_path / "raw", tmp_path / "out", "--static", "flow") == 0
     (scene,) = open_data(tmp_path / "out")
     assert np.flatnonzero(scene.static).tolist() == [2, 3, 4, 7, 8]
@@ -135,36 +205,70 @@ def test_static_frames_may_be_a_list(tmp_path, capsys):
     write_raw(tmp_path / "raw", ["2011_09_26_drive_0001_sync", "2011_09_26_drive_0005_sync"])
     lines = "2011_09_26 2011_09_26_drive_0001_sync 0000000002\n\n2011_09_26 2011_09_26_drive_0009_sync 0000000001\n"
     (tmp_path / "static_frames.txt").write_text(lines)
-    assert prepare_raw(tmp_path / "raw", tmp_path / "out", "--static", str(tmp_path / "static_frames.txt")) == 0
-    assert [np.flatnonzero(scene.static).tolist() for scene in open_data(tmp_path / "out")] == [[2], [2], [], []]
+    assert (
+        prepare_raw(
+            tmp_path / "raw", tmp_path / "out", "--static", str(tmp_path / "static_frames.txt")
+        )
+        == 0
+    )
+    assert [np.flatnonzero(scene.static).tolist() for scene in open_data(tmp_path / "out")] == [
+        [2],
+        [2],
+        [],
+        [],
+    ]
     assert "2 of them static" in capsys.readouterr().out
     (tmp_path / "static_frames.txt").write_text("2011_09_26_drive_0001_sync 12\n")
-    assert prepare_raw(tmp_path / "raw", tmp_path / "out", "--static", str(tmp_path / "static_frames.txt")) == 2
+    assert (
+        prepare_raw(
+            tmp_path / "raw", tmp_path / "out", "--static", str(tmp_path / "static_frames.txt")
+        )
+        == 2
+    )
     assert "static_frames.txt, line 1" in capsys.readouterr().err
 
 
 def test_scenes_of_the_port_know_their_drive_and_lists_of_them_are_read(tmp_path):
-    for name in ("2011_09_26_drive_0001_sync_02", "2011_09_26_drive_0001_sync_03", "2011_09_26_drive_0005_sync_02"):
+    for name in (
+        "2011_09_26_drive_0001_sync_02",
+        "2011_09_26_drive_0001_sync_03",
+        "2011_09_26_drive_0005_sync_02",
+    ):
         (tmp_path / "port" / name).mkdir(parents=True)
         for index in range(3):
-            cv2.imwrite(str(tmp_path / "port" / name / f"{index:010d}.jpg"), np.full((32, 104, 3), 90, np.uint8))
+            cv2.imwrite(
+                str(tmp_path / "port" / name / f"{index:010d}.jpg"),
+                np.full((32, 104, 3), 90, np.uint8),
+            )
         (tmp_path / "port" / name / "cam.txt").write_text("60 0 51.5\n0 60 15.5\n0 0 1\n")
-    (tmp_path / "train.txt").write_text("2011_09_26_drive_0001_sync_02\n2011_09_26_drive_0001_sync_03\n")
-    assert prepare(tmp_path / "port", tmp_path / "out", "--sequences", f"@{tmp_path / 'train.txt'}") == 0
+    (tmp_path / "train.txt").write_text(
+        "2011_09_26_drive_0001_sync_02\n2011_09_26_drive_0001_sync_03\n"
+    )
+    assert (
+        prepare(tmp_path / "port", tmp_path / "out", "--sequences", f"@{tmp_path / 'train.txt'}")
+        == 0
+    )
     scenes = open_data(tmp_path / "out")
     assert [(scene.drive, scene.camera.name) for scene in scenes] == [
         ("2011_09_26_drive_0001_sync", "2011_09_26/02"),
         ("2011_09_26_drive_0001_sync", "2011_09_26/03"),
     ]
-    assert scenes[0].intrinsics == pytest.approx(np.array([[60, 0, 51.5], [0, 60, 15.5], [0, 0, 1]]))
+    assert scenes[0].intrinsics == pytest.approx(
+        np.array([[60, 0, 51.5], [0, 60, 15.5], [0, 0, 1]])
+    )
 
 
 def test_both_cameras_of_a_sequence_are_scenes_of_one_drive(tmp_path):
     write_drive(tmp_path / "sequences" / "03", rendered=False)
-    (tmp_path / "sequences" / "03" / "image_3").symlink_to(tmp_path / "sequences" / "03" / "image_2")
+    (tmp_path / "sequences" / "03" / "image_3").symlink_to(
+        tmp_path / "sequences" / "03" / "image_2"
+    )
     assert prepare(tmp_path, tmp_path / "out", "--camera", "2", "3") == 0
     scenes = open_data(tmp_path / "out")
-    assert [(scene.name, scene.drive, scene.camera.name) for scene in scenes] == [("03_02", "03", "image_2"), ("03_03", "03", "image_3")]
+    assert [(scene.name, scene.drive, scene.camera.name) for scene in scenes] == [
+        ("03_02", "03", "image_2"),
+        ("03_03", "03", "image_3"),
+    ]
 
 
 def test_two_sources_of_one_name_are_refused(tmp_path, capsys):
@@ -186,7 +290,10 @@ def test_a_range_of_frames_becomes_a_scene_of_its_own(tmp_path):
     write_drive(tmp_path / "sequences" / "03")
     assert prepare(tmp_path, tmp_path / "out", "--sequences", "03:0-4", "03:5-7") == 0
     scenes = open_data(tmp_path / "out")
-    assert {scene.name: len(scene.frames) for scene in scenes} == {"03_000000-000004": 5, "03_000005-000007": 3}
+    assert {scene.name: len(scene.frames) for scene in scenes} == {
+        "03_000000-000004": 5,
+        "03_000005-000007": 3,
+    }
     training, validation = split_scenes(scenes, ("03_000005-*",))
     assert [scene.name for scene in training] == ["03_000000-000004"]
     assert [scene.name for scene in validation] == ["03_000005-000007"]
@@ -275,12 +382,36 @@ def test_truncated_or_foreign_prepared_data_is_refused_by_name(tmp_path):
 
 def test_real_frames_of_the_three_layouts(kitti, tmp_path):
     assert (
-        main(["kitti-raw", "--root", str(kitti / "raw"), "--out", str(tmp_path / "raw"), "--sequences", "2011_09_26_drive_9003_sync"]) == 0
+        main(
+            [
+                "kitti-raw",
+                "--root",
+                str(kitti / "raw"),
+                "--out",
+                str(tmp_path / "raw"),
+                "--sequences",
+                "2011_09_26_drive_9003_sync",
+            ]
+        )
+        == 0
     )
     scenes = open_data(tmp_path / "raw")
-    assert [scene.name for scene in scenes] == ["2011_09_26_drive_9003_sync_02", "2011_09_26_drive_9003_sync_03"]
+    assert [scene.name for scene in scenes] == [
+        "2011_09_26_drive_9003_sync_02",
+        "2011_09_26_drive_9003_sync_03",
+    ]
     assert scenes[0].frames.shape == (21, 128, 416, 3)
-    assert prepare(kitti / "odometry", tmp_path / "odometry", "--sequences", "03:440-459", "--size", "416x128") == 0
+    assert (
+        prepare(
+            kitti / "odometry",
+            tmp_path / "odometry",
+            "--sequences",
+            "03:440-459",
+            "--size",
+            "416x128",
+        )
+        == 0
+    )
     (scene,) = open_data(tmp_path / "odometry")
     assert scene.frames.shape == (20, 128, 416, 1)
     assert prepare(kitti / "prepared_416x128", tmp_path / "port", "--size", "416x128") == 0

@@ -31,7 +31,9 @@ def port(tmp_path):
     for name in ("even", "odd"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), random.integers(0, 256, (188, 621, 3), np.uint8))
     for index in range(COUNT):
-        (folder / f"{index:010d}.png").symlink_to(tmp_path / f"{'odd' if index % 2 else 'even'}.png")
+        (folder / f"{index:010d}.png").symlink_to(
+            tmp_path / f"{'odd' if index % 2 else 'even'}.png"
+        )
     (folder / "cam.txt").write_text("360 0 304.5\n0 360 86\n0 0 1\n")
     return tmp_path / "port"
 
@@ -42,13 +44,19 @@ def arguments(port, out):
 
 def start(command, **options):
     return subprocess.Popen(
-        [sys.executable, "-m", "training.prepare", *command], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, **options
+        [sys.executable, "-m", "training.prepare", *command],
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
     )
 
 
 def kill_after(process, journal, lines):
     """Kill the process without warning once its journal has so many lines, and return these."""
-    while process.poll() is None and (not journal.exists() or len(journal.read_text().splitlines()) < lines):
+    while process.poll() is None and (
+        not journal.exists() or len(journal.read_text().splitlines()) < lines
+    ):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -57,7 +65,12 @@ def kill_after(process, journal, lines):
 
 def test_a_killed_run_goes_on_and_what_was_done_is_not_done_again(port, tmp_path):
     part = tmp_path / "out" / ".scene.part"
-    done = [int(line) for line in kill_after(start(arguments(port, tmp_path / "out")), part / "progress.txt", 4)[1:]]
+    done = [
+        int(line)
+        for line in kill_after(start(arguments(port, tmp_path / "out")), part / "progress.txt", 4)[
+            1:
+        ]
+    ]
     assert 3 <= len(done) < COUNT // CHUNK
     assert not (tmp_path / "out" / "scene").exists()
     assert not (tmp_path / "out" / "index.json").exists()
@@ -73,7 +86,10 @@ def test_a_killed_run_goes_on_and_what_was_done_is_not_done_again(port, tmp_path
     kept = np.arange(COUNT) != done[0] * CHUNK
     assert np.array_equal(scene.frames[kept], open_data(tmp_path / "whole")[0].frames[kept])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["index.json", "scene"]
-    assert sorted(path.name for path in (tmp_path / "out" / "scene").iterdir()) == ["frames.npy", "scene.json"]
+    assert sorted(path.name for path in (tmp_path / "out" / "scene").iterdir()) == [
+        "frames.npy",
+        "scene.json",
+    ]
 
 
 def test_what_was_done_with_other_options_is_done_again(port, tmp_path):
@@ -86,10 +102,16 @@ def test_what_was_done_with_other_options_is_done_again(port, tmp_path):
 def run_with_room_for(frames, command):
     """The last lines on stderr of a run that may not write files longer than so many frames."""
     limit = HEADER_BYTES + frames * 128 * 416 * 3
-    process = start(command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    process = start(
+        command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    )
     _, error = process.communicate(timeout=300)
     assert process.returncode == 2
-    return [line for line in error.replace("\r", "\n").splitlines() if line.startswith(("error:", "Traceback"))]
+    return [
+        line
+        for line in error.replace("\r", "\n").splitlines()
+        if line.startswith(("error:", "Traceback"))
+    ]
 
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(port, tmp_path):
@@ -100,11 +122,23 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(port, tm
 
 
 def test_a_video_that_was_interrupted_goes_on(tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "ride.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (416, 128))
+    writer = cv2.VideoWriter(
+        str(tmp_path / "ride.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (416, 128)
+    )
     for index in range(6 * CHUNK):
         writer.write(np.full((128, 416, 3), 5 * index, np.uint8))
     writer.release()
-    command = ["video", "--root", str(tmp_path / "ride.avi"), "--fov", "60", "--every", "1", "--workers", "1"]
+    command = [
+        "video",
+        "--root",
+        str(tmp_path / "ride.avi"),
+        "--fov",
+        "60",
+        "--every",
+        "1",
+        "--workers",
+        "1",
+    ]
     run_with_room_for(3 * CHUNK, [*command, "--out", str(tmp_path / "out")])
     done = (tmp_path / "out" / ".ride.part" / "progress.txt").read_text().splitlines()[1:]
     assert done == ["0", "1", "2"]

@@ -16,7 +16,8 @@ LEFT_CAMERA = {"fx": 282.8, "fy": 283.2, "u0": 137.1, "v0": 64.1}
 
 
 def write_city(root, city, runs, cameras, split="train"):
-    """Frames `city_SSSSSS_FFFFFF_leftImg8bit.png` of runs (sequence, first, count), grey = frame number; cameras {(sequence, frame): K}."""
+    """Frames `city_SSSSSS_FFFFFF_leftImg8bit.png` of runs (sequence, first, count), grey = frame
+    number; cameras {(sequence, frame): K}."""
     images, folder = root / "leftImg8bit_sequence" / split / city, root / "camera" / split / city
     images.mkdir(parents=True)
     folder.mkdir(parents=True)
@@ -26,7 +27,15 @@ def write_city(root, city, runs, cameras, split="train"):
             image[96:] = 255  # the car's hood
             cv2.imwrite(str(images / f"{city}_{sequence:06d}_{frame:06d}_leftImg8bit.png"), image)
     for (sequence, frame), intrinsic in cameras.items():
-        extrinsic = {"baseline": 0.209, "pitch": 0.038, "roll": 0.0, "x": 1.7, "y": 0.1, "yaw": -0.02, "z": 1.22}
+        extrinsic = {
+            "baseline": 0.209,
+            "pitch": 0.038,
+            "roll": 0.0,
+            "x": 1.7,
+            "y": 0.1,
+            "yaw": -0.02,
+            "z": 1.22,
+        }
         path = folder / f"{city}_{sequence:06d}_{frame:06d}_camera.json"
         path.write_text(json.dumps({"extrinsic": extrinsic, "intrinsic": intrinsic}))
 
@@ -36,7 +45,9 @@ def cityscapes(root, out, *more):
 
 
 def test_cityscapes_loses_the_hood_and_every_second_frame(tmp_path):
-    write_city(tmp_path, "aachen", [(0, 0, 30), (1, 0, 30)], {(0, 19): LEFT_CAMERA, (1, 19): LEFT_CAMERA})
+    write_city(
+        tmp_path, "aachen", [(0, 0, 30), (1, 0, 30)], {(0, 19): LEFT_CAMERA, (1, 19): LEFT_CAMERA}
+    )
     assert cityscapes(tmp_path, tmp_path / "out") == 0
     (scene,) = open_data(tmp_path / "out")
     assert (scene.name, scene.drive) == ("train_aachen", "aachen")
@@ -57,11 +68,17 @@ def test_cityscapes_intrinsics_follow_crop_and_stretch_exactly(tmp_path):
 
 def test_a_city_with_two_cameras_is_two_scenes(tmp_path):
     other = {**LEFT_CAMERA, "fx": 290.0}
-    runs, cameras = [(0, 0, 10), (0, 20, 10), (1, 0, 10)], {(0, 5): LEFT_CAMERA, (0, 25): other, (1, 5): LEFT_CAMERA}
+    runs, cameras = (
+        [(0, 0, 10), (0, 20, 10), (1, 0, 10)],
+        {(0, 5): LEFT_CAMERA, (0, 25): other, (1, 5): LEFT_CAMERA},
+    )
     write_city(tmp_path, "ulm", runs, cameras)
     assert cityscapes(tmp_path, tmp_path / "out", "--every", "1") == 0
     scenes = open_data(tmp_path / "out")
-    assert [(scene.name, len(scene.frames)) for scene in scenes] == [("train_ulm_1", 20), ("train_ulm_2", 10)]
+    assert [(scene.name, len(scene.frames)) for scene in scenes] == [
+        ("train_ulm_1", 20),
+        ("train_ulm_2", 10),
+    ]
     assert scenes[1].intrinsics[0, 0] == pytest.approx(290.0 * 104 / 256)
     assert len(cameras_of(scenes)) == 2
 
@@ -75,10 +92,16 @@ def test_cities_may_be_picked_and_missing_ones_are_named(tmp_path, capsys):
     assert "train/ulm" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("damage", "message"), [("name", "odd_leftImg8bit"), ("camera", "000003_camera.json"), ("none", "camera.json")])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [("name", "odd_leftImg8bit"), ("camera", "000003_camera.json"), ("none", "camera.json")],
+)
 def test_what_is_wrong_with_cityscapes_is_named(tmp_path, capsys, damage, message):
     write_city(tmp_path, "aachen", [(0, 0, 6)], {(0, 3): LEFT_CAMERA})
-    images, camera = tmp_path / "leftImg8bit_sequence/train/aachen", tmp_path / "camera/train/aachen/aachen_000000_000003_camera.json"
+    images, camera = (
+        tmp_path / "leftImg8bit_sequence/train/aachen",
+        tmp_path / "camera/train/aachen/aachen_000000_000003_camera.json",
+    )
     if damage == "name":
         (images / "odd_leftImg8bit.png").write_bytes(b"")
     elif damage == "camera":
@@ -109,7 +132,9 @@ def indices(scene):
     return (bars * 2 ** np.arange(bars.shape[1])).sum(axis=1).tolist()
 
 
-@pytest.mark.parametrize(("name", "codec"), [("ride.avi", "MJPG"), ("ride.mp4", "mp4v"), ("ride.mkv", "XVID")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("ride.avi", "MJPG"), ("ride.mp4", "mp4v"), ("ride.mkv", "XVID")]
+)
 def test_a_video_is_thinned_out_to_ten_frames_a_second(tmp_path, name, codec):
     write_video(tmp_path / name, codec=codec)
     assert video(tmp_path / name, tmp_path / "out", "--fov", "60") == 0
@@ -122,7 +147,22 @@ def test_a_video_is_thinned_out_to_ten_frames_a_second(tmp_path, name, codec):
 
 def test_a_field_of_view_gives_the_focal_length_of_the_papers_bike_videos(tmp_path):
     write_video(tmp_path / "bike.avi", 4, size=(1280, 720))
-    assert main(["video", "--root", str(tmp_path / "bike.avi"), "--out", str(tmp_path / "out"), "--fov", "50.9", "--every", "1"]) == 0
+    assert (
+        main(
+            [
+                "video",
+                "--root",
+                str(tmp_path / "bike.avi"),
+                "--out",
+                str(tmp_path / "out"),
+                "--fov",
+                "50.9",
+                "--every",
+                "1",
+            ]
+        )
+        == 0
+    )
     (scene,) = open_data(tmp_path / "out")
     assert scene.intrinsics[0, 0] == pytest.approx(1344.8 * 416 / 1280, rel=1e-4)
     assert scene.intrinsics[0, 2] == pytest.approx((416 - 1) / 2)
@@ -130,11 +170,27 @@ def test_a_field_of_view_gives_the_focal_length_of_the_papers_bike_videos(tmp_pa
 
 def test_crops_of_a_tall_video_are_scenes_with_their_own_intrinsics(tmp_path):
     tall = np.repeat(np.arange(160, dtype=np.uint8)[:, None], 96, axis=1)
-    writer = cv2.VideoWriter(str(tmp_path / "walk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (96, 160))
+    writer = cv2.VideoWriter(
+        str(tmp_path / "walk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (96, 160)
+    )
     for _ in range(12):
         writer.write(np.dstack([tall] * 3))
     writer.release()
-    assert video(tmp_path, tmp_path / "out", "--fov", "60", "--every", "6", "--crops", "3", "--size", "96x32") == 0
+    assert (
+        video(
+            tmp_path,
+            tmp_path / "out",
+            "--fov",
+            "60",
+            "--every",
+            "6",
+            "--crops",
+            "3",
+            "--size",
+            "96x32",
+        )
+        == 0
+    )
     scenes = open_data(tmp_path / "out")
     assert [scene.name for scene in scenes] == ["walk_0", "walk_1", "walk_2"]
     assert {scene.drive for scene in scenes} == {"walk"}
@@ -144,15 +200,30 @@ def test_crops_of_a_tall_video_are_scenes_with_their_own_intrinsics(tmp_path):
         assert row_of_centre == pytest.approx(79.5, abs=1.5), "the optical axis moved with the crop"
     tops = [79.5 - scene.intrinsics[1, 2] for scene in scenes]
     assert tops == pytest.approx([128 / 3, 64, 256 / 3], abs=0.6)
-    assert video(tmp_path, tmp_path / "wide", "--fov", "60", "--crops", "3", "--size", "96x160") == 2
+    assert (
+        video(tmp_path, tmp_path / "wide", "--fov", "60", "--crops", "3", "--size", "96x160") == 2
+    )
 
 
 def test_three_crops_of_a_bike_video_are_the_papers(tmp_path):
     write_video(tmp_path / "bike.avi", 4, size=(1280, 720))
-    command = ["video", "--root", str(tmp_path / "bike.avi"), "--out", str(tmp_path / "out"), "--fov", "50.9", "--every", "1"]
+    command = [
+        "video",
+        "--root",
+        str(tmp_path / "bike.avi"),
+        "--out",
+        str(tmp_path / "out"),
+        "--fov",
+        "50.9",
+        "--every",
+        "1",
+    ]
     assert main([*command, "--crops", "3"]) == 0
     scale = 128 / 394
-    tops = [359.5 - (scene.intrinsics[1, 2] + 0.5) / scale + 0.5 for scene in open_data(tmp_path / "out")]
+    tops = [
+        359.5 - (scene.intrinsics[1, 2] + 0.5) / scale + 0.5
+        for scene in open_data(tmp_path / "out")
+    ]
     assert tops == pytest.approx([109, 163, 217], abs=1.0)
 
 
@@ -206,7 +277,9 @@ def test_a_clock_that_is_a_little_off_or_trembles_makes_no_gaps():
     assert numbers(slow) == numbers(trembling) == list(range(300))
 
 
-@pytest.mark.parametrize(("rate", "every"), [(10, 1), (8.5, 1), (25, 2), (30, 3), (60, 6), (120, 12)])
+@pytest.mark.parametrize(
+    ("rate", "every"), [(10, 1), (8.5, 1), (25, 2), (30, 3), (60, 6), (120, 12)]
+)
 def test_any_rate_becomes_about_ten(rate, every):
     assert FrameCounter(1 / rate, None, 10.0).every == every
 

@@ -1,4 +1,5 @@
-"""Rendered drives on disk and as trajectories: layout, determinism, a car's way of moving, refusals."""
+"""Rendered drives on disk and as trajectories: layout, determinism, a car's way of moving,
+refusals."""
 
 from pathlib import Path
 
@@ -22,7 +23,11 @@ def drive(tmp_path_factory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_layout(drive):
@@ -52,11 +57,15 @@ def test_calibration_times_and_poses(drive):
     np.testing.assert_array_equal(poses[0], np.eye(4)[:3])
 
 
-def test_same_bytes_whatever_the_number_of_workers_and_other_files_stay_with_overwrite(drive, tmp_path):
+def test_same_bytes_whatever_the_number_of_workers_and_other_files_stay_with_overwrite(
+    drive, tmp_path
+):
     (tmp_path / "image_2").mkdir()
     (tmp_path / "image_2" / "000099.png").write_bytes(b"of an earlier drive")
     (tmp_path / "notes.txt").write_text("mine")
-    assert main(["--out", str(tmp_path), "--seed", "7", *SMALL, "--workers", "2", "--overwrite"]) == 0
+    assert (
+        main(["--out", str(tmp_path), "--seed", "7", *SMALL, "--workers", "2", "--overwrite"]) == 0
+    )
     assert (tmp_path / "notes.txt").read_text() == "mine"
     (tmp_path / "notes.txt").unlink()
     assert contents(tmp_path) == contents(drive)
@@ -75,7 +84,9 @@ def test_frames_depend_on_the_seed_and_not_on_what_was_rendered_before(drive):
 
 
 def test_other_seeds_are_other_journeys():
-    assert not np.allclose(camera0_from_camera(DriveSpec(FRAMES, 7)), camera0_from_camera(DriveSpec(FRAMES, 8)))
+    assert not np.allclose(
+        camera0_from_camera(DriveSpec(FRAMES, 7)), camera0_from_camera(DriveSpec(FRAMES, 8))
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -90,14 +101,17 @@ def test_the_camera_moves_like_one_on_a_car(seed):
     pitch_deg, roll_deg = np.degrees(-rotation[:, 1, 2]), np.degrees(rotation[:, 1, 0])
     assert step[:, 2].min() > -0.01 and step[:, 2].max() < 1.8
     assert 0.3 < np.median(step[:, 2]) < 1.5
-    assert np.abs(np.diff(step[:, 2])).max() < 0.4, "no acceleration beyond 4 m/s in a second of frames, stops included"
+    assert np.abs(np.diff(step[:, 2])).max() < 0.4, (
+        "no acceleration beyond 4 m/s in a second of frames, stops included"
+    )
     assert np.abs(yaw_deg).max() < 5 and np.abs(yaw_deg).max() > 0.5
     assert np.abs(pitch_deg).max() < 1.5 and np.abs(roll_deg).max() < 1.5
     assert np.abs(step[:, 1]).max() < 0.12 and np.abs(step[:, 0]).max() < 0.25
 
 
 def test_the_camera_swings_outwards_ahead_of_the_rear_axle():
-    """Turning about the rear axle moves a camera that sits ahead of it sideways, into the turn, by its lever arm."""
+    """Turning about the rear axle moves a camera that sits ahead of it sideways, into the turn,
+    by its lever arm."""
     levers = []
     for seed in range(6):
         poses = camera0_from_camera(DriveSpec(400, seed))

@@ -8,7 +8,7 @@ from training.synthetic.atlas import Atlas
 from training.synthetic.drive import DriveSpec
 from training.synthetic.polygons import Mesh, Polygons
 from training.synthetic.raster import Samples, fill, project, project_parallel
-from training.synthetic.render import Frame, Renderer
+from training.synthetic.render import RenderedFrame, Renderer
 
 SPEC = DriveSpec(frames=60, seed=3, width=416, height=128)
 FIRST = 20
@@ -20,24 +20,37 @@ def renderer() -> Renderer:
 
 
 @pytest.fixture(scope="module")
-def pair(renderer: Renderer) -> tuple[Frame, Frame]:
+def pair(renderer: Renderer) -> tuple[RenderedFrame, RenderedFrame]:
     return renderer.render(FIRST), renderer.render(FIRST + 1)
 
 
-def warped_coordinates(frame: Frame, other_from_frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def warped_coordinates(
+    frame: RenderedFrame, other_from_frame: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where each pixel of `frame` lies in the other view, (H, W) u and v, and its depth there."""
     matrix = SPEC.intrinsics().matrix()
     x, y = np.meshgrid(np.arange(SPEC.width), np.arange(SPEC.height))
-    points = np.linalg.inv(matrix) @ np.stack([x, y, np.ones_like(x)]).reshape(3, -1) * frame.depth_m.ravel()
+    points = (
+        np.linalg.inv(matrix)
+        @ np.stack([x, y, np.ones_like(x)]).reshape(3, -1)
+        * frame.depth_m.ravel()
+    )
     points = other_from_frame[:3, :3] @ points + other_from_frame[:3, 3:]
     image = matrix @ points
     shape = frame.depth_m.shape
     depth = points[2].reshape(shape)
-    return (image[0].reshape(shape) / np.maximum(depth, 1e-6)), (image[1].reshape(shape) / np.maximum(depth, 1e-6)), depth
+    return (
+        (image[0].reshape(shape) / np.maximum(depth, 1e-6)),
+        (image[1].reshape(shape) / np.maximum(depth, 1e-6)),
+        depth,
+    )
 
 
-def static_and_visible(first: Frame, second: Frame, other_from_frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The second frame as the first would see it, depth error (relative), and which pixels are static, inside and not occluded."""
+def static_and_visible(
+    first: RenderedFrame, second: RenderedFrame, other_from_frame: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The second frame as the first would see it, depth error (relative), and which pixels are
+    static, inside and not occluded."""
     u, v, depth = warped_coordinates(first, other_from_frame)
     u32, v32 = u.astype(np.float32), v.astype(np.float32)
     again = cv2.remap(second.image.astype(np.float32), u32, v32, cv2.INTER_LINEAR)
@@ -56,7 +69,9 @@ def second_from_first(renderer: Renderer, first: int, second: int) -> np.ndarray
 
 def test_true_depth_and_pose_resynthesise_the_next_frame(renderer, pair):
     first, second = pair
-    again, _, _, visible = static_and_visible(first, second, second_from_first(renderer, FIRST, FIRST + 1))
+    again, _, _, visible = static_and_visible(
+        first, second, second_from_first(renderer, FIRST, FIRST + 1)
+    )
     residual = np.abs(again - first.image).mean(axis=2)[visible]
     standing_still = np.abs(second.image.astype(float) - first.image).mean(axis=2)[visible]
     assert residual.mean() < 0.4 * standing_still.mean()
@@ -74,7 +89,9 @@ def test_the_opposite_pose_explains_less(renderer, pair):
 
 
 def test_depths_of_neighbouring_frames_agree(renderer, pair):
-    _, error, static, visible = static_and_visible(*pair, second_from_first(renderer, FIRST, FIRST + 1))
+    _, error, static, visible = static_and_visible(
+        *pair, second_from_first(renderer, FIRST, FIRST + 1)
+    )
     assert np.median(error[static]) < 0.01
     assert visible.sum() > 0.85 * static.sum()
 
@@ -122,7 +139,11 @@ def ground_square(half_m: float) -> Polygons:
     """A horizontal square 1.65 m under the camera, in world axes that are the camera's."""
     mesh = Mesh()
     y = 1.65
-    mesh.quad([[-half_m, y, -half_m], [half_m, y, -half_m], [half_m, y, half_m], [-half_m, y, half_m]], 0, two_sided=True)
+    mesh.quad(
+        [[-half_m, y, -half_m], [half_m, y, -half_m], [half_m, y, half_m], [-half_m, y, half_m]],
+        0,
+        two_sided=True,
+    )
     return mesh.polygons()
 
 
@@ -141,7 +162,9 @@ def test_depth_of_a_plane_that_reaches_behind_the_camera(blank_atlas):
     np.testing.assert_array_equal(seen[below] == 0, True)
     assert (seen[: int(k.cy)] == -1).all()
     expected = k.fy * 1.65 / (samples.y[below] - k.cy)
-    np.testing.assert_allclose(1 / nearness[below], np.repeat(expected[:, None], k.width, axis=1), rtol=2e-5)
+    np.testing.assert_allclose(
+        1 / nearness[below], np.repeat(expected[:, None], k.width, axis=1), rtol=2e-5
+    )
 
 
 def test_the_nearer_of_two_walls_is_seen(blank_atlas):
@@ -185,10 +208,17 @@ def test_moved_polygons_carry_their_texture():
     polygons = ground_square(2.0)
     angle = 0.3
     motion = np.eye(4)
-    motion[:3, :3] = [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+    motion[:3, :3] = [
+        [np.cos(angle), 0, np.sin(angle)],
+        [0, 1, 0],
+        [-np.sin(angle), 0, np.cos(angle)],
+    ]
     motion[:3, 3] = 1.0, 2.0, 3.0
     moved = polygons.moved(motion, moving=True)
-    for before, after in ((polygons.texture_u, moved.texture_u), (polygons.texture_v, moved.texture_v)):
+    for before, after in (
+        (polygons.texture_u, moved.texture_u),
+        (polygons.texture_v, moved.texture_v),
+    ):
         there = np.einsum("mci,mi->mc", polygons.corners, before[:, :3]) + before[:, 3:]
         here = np.einsum("mci,mi->mc", moved.corners, after[:, :3]) + after[:, 3:]
         np.testing.assert_allclose(here, there, atol=1e-12)

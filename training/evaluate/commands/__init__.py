@@ -1,1 +1,2 @@
-"""The command lines of `python -m training.evaluate`, one a file: `add_to(commands)` adds a parser that knows its function."""
+"""The command lines of `python -m training.evaluate`, one a file: `add_to(commands)` adds a
+parser that knows its function."""

@@ -1,4 +1,5 @@
-"""`eigen`: depth scores on the Eigen test split of KITTI, from predictions or straight from a model."""
+"""`eigen`: depth scores on the Eigen test split of KITTI, from predictions or straight from a
+model."""
 
 import argparse
 from collections.abc import Iterator
@@ -19,22 +20,46 @@ from training.evaluate.commands.shared import (
 )
 from training.evaluate.depth import Comparison, score_images
 from training.evaluate.eigen import AnnotatedTruth, RawImage, VelodyneTruth, read_test_list
-from training.evaluate.predictions import DepthPrediction, image_file, predict_depth, read_predictions
+from training.evaluate.predictions import (
+    DepthPrediction,
+    image_file,
+    predict_depth,
+    read_predictions,
+)
 from training.evaluate.velodyne import DEPTHS
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    parser = commands.add_parser("eigen", help="depth scores on the Eigen test split, truth from laser scans or annotated depth")
-    parser.add_argument("--kitti-raw", type=Path, required=True, metavar="ROOT", help="KITTI raw: the folder of 2011_09_26 and so on")
+    parser = commands.add_parser(
+        "eigen",
+        help="depth scores on the Eigen test split, truth from laser scans or annotated depth",
+    )
+    parser.add_argument(
+        "--kitti-raw",
+        type=Path,
+        required=True,
+        metavar="ROOT",
+        help="KITTI raw: the folder of 2011_09_26 and so on",
+    )
     lines = "2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000069.jpg, or 2011_09_26/2011_09_26_drive_0002_sync 0000000069 l"
-    parser.add_argument("--list", type=Path, required=True, metavar="FILE", help=f"the test images, lines like {lines}")
+    parser.add_argument(
+        "--list",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=f"the test images, lines like {lines}",
+    )
     annotated = "take the truth from KITTI's annotated depth (16-bit PNG) below this folder, not from the laser scans"
     parser.add_argument("--annotated", type=Path, metavar="ROOT", help=annotated)
     depth_of = "whose depth a laser point has: the laser's forward axis, as SfMLearner has it, or the camera's (default: velodyne)"
     parser.add_argument("--depth-of", choices=DEPTHS, default="velodyne", help=depth_of)
     add_prediction_or_model(parser, "all images of the list, in its order")
-    parser.add_argument("--resize-mode", choices=RESIZE_MODES, help="with --model: how images are resized (default: as the model does)")
+    parser.add_argument(
+        "--resize-mode",
+        choices=RESIZE_MODES,
+        help="with --model: how images are resized (default: as the model does)",
+    )
     add_crop(parser)
     add_quantity(parser)
     add_json(parser)
@@ -44,20 +69,38 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 def command(arguments: argparse.Namespace) -> None:
     """Score the list."""
     images = read_test_list(arguments.list)
-    truth = AnnotatedTruth(arguments.annotated) if arguments.annotated else VelodyneTruth(arguments.kitti_raw, arguments.depth_of)
+    truth = (
+        AnnotatedTruth(arguments.annotated)
+        if arguments.annotated
+        else VelodyneTruth(arguments.kitti_raw, arguments.depth_of)
+    )
     missing = truth.missing(images)
     if missing:
-        note(f"{arguments.annotated}: no annotated depth of {len(missing)} of {len(images)} images, left out")
-    predictions = _from_model(arguments, images) if arguments.model else read_predictions(arguments.pred, len(images), arguments.pred_is)
+        note(
+            f"{arguments.annotated}: no annotated depth of {len(missing)} of {len(images)} images, left out"
+        )
+    predictions = (
+        _from_model(arguments, images)
+        if arguments.model
+        else read_predictions(arguments.pred, len(images), arguments.pred_is)
+    )
     comparisons = _comparisons(images, missing, truth, predictions)
     scores, notes = score_images(comparisons, arguments.cap, arguments.crop, arguments.resize)
     print_notes(notes)
-    settings = {"cap_m": arguments.cap, "crop": arguments.crop, "resize": arguments.resize, "ground_truth": truth.name}
+    settings = {
+        "cap_m": arguments.cap,
+        "crop": arguments.crop,
+        "resize": arguments.resize,
+        "ground_truth": truth.name,
+    }
     print_scores({**scores, **settings}, arguments.json)
 
 
 def _comparisons(
-    images: list[RawImage], missing: set[RawImage], truth: VelodyneTruth | AnnotatedTruth, predictions: Iterator[DepthPrediction]
+    images: list[RawImage],
+    missing: set[RawImage],
+    truth: VelodyneTruth | AnnotatedTruth,
+    predictions: Iterator[DepthPrediction],
 ) -> Iterator[Comparison]:
     for image, prediction in zip(shown_progress(images, "images"), predictions, strict=True):
         if image not in missing:
@@ -65,12 +108,19 @@ def _comparisons(
 
 
 def _from_model(arguments: argparse.Namespace, images: list[RawImage]) -> Iterator[DepthPrediction]:
-    from sfm_odometry.inference.estimator import Estimator  # torch takes a second to import, and only here is it needed
+    from sfm_odometry.inference.estimator import (
+        Estimator,
+    )  # torch takes a second to import, and only here is it needed
 
     root = existing_folder(arguments.kitti_raw)
     paths = [image_file(root / image.path) for image in images]
     estimator = Estimator.from_file(arguments.model, arguments.device)
     for image, path in zip(images, paths, strict=True):
         pixels = read_image(path)
-        camera = read_calibration(root / image.date / "calib_cam_to_cam.txt", image.camera, pixels.shape[1], pixels.shape[0])
+        camera = read_calibration(
+            root / image.date / "calib_cam_to_cam.txt",
+            image.camera,
+            pixels.shape[1],
+            pixels.shape[0],
+        )
         yield predict_depth(estimator, str(path), pixels, camera, arguments.resize_mode)

@@ -6,19 +6,60 @@ from pathlib import Path
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.io.images import existing_folder, read_image
-from training.evaluate.commands.shared import add_json, add_prediction_or_model, print_notes, print_scores, shown_progress
-from training.evaluate.make3d import IMAGE_PREFIX, band_of_image, read_laser_grid, score_make3d, truth_files, unknown_camera
-from training.evaluate.predictions import QUANTITIES, DepthPrediction, image_file, predict_depth, read_predictions
+from training.evaluate.commands.shared import (
+    add_json,
+    add_prediction_or_model,
+    print_notes,
+    print_scores,
+    shown_progress,
+)
+from training.evaluate.make3d import (
+    IMAGE_PREFIX,
+    band_of_image,
+    read_laser_grid,
+    score_make3d,
+    truth_files,
+    unknown_camera,
+)
+from training.evaluate.predictions import (
+    QUANTITIES,
+    DepthPrediction,
+    image_file,
+    predict_depth,
+    read_predictions,
+)
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    parser = commands.add_parser("make3d", help="depth scores on Make3D, C1 errors on the central band")
-    parser.add_argument("--gt", type=Path, required=True, metavar="DIR", help="Gridlaserdata: depth_sph_corr-*.mat (wants scipy)")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="with --model: Test134, img-*.jpg")
-    add_prediction_or_model(parser, "the images' central bands of 2 : 1, in the order of the truth's names")
-    parser.add_argument("--pred-is", choices=QUANTITIES, default="depth", help="what the predicted files hold (default: depth)")
-    parser.add_argument("--cap", type=float, default=70.0, help="largest true depth that counts, metres (default: 70)")
+    parser = commands.add_parser(
+        "make3d", help="depth scores on Make3D, C1 errors on the central band"
+    )
+    parser.add_argument(
+        "--gt",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="Gridlaserdata: depth_sph_corr-*.mat (wants scipy)",
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="with --model: Test134, img-*.jpg"
+    )
+    add_prediction_or_model(
+        parser, "the images' central bands of 2 : 1, in the order of the truth's names"
+    )
+    parser.add_argument(
+        "--pred-is",
+        choices=QUANTITIES,
+        default="depth",
+        help="what the predicted files hold (default: depth)",
+    )
+    parser.add_argument(
+        "--cap",
+        type=float,
+        default=70.0,
+        help="largest true depth that counts, metres (default: 70)",
+    )
     add_json(parser)
     parser.set_defaults(command=command)
 
@@ -31,13 +72,18 @@ def command(arguments: argparse.Namespace) -> None:
     else:
         predictions = read_predictions(arguments.pred, len(truths), arguments.pred_is)
     paired = zip(shown_progress(list(truths.values()), "images"), predictions, strict=True)
-    scores, notes = score_make3d(((str(path), read_laser_grid(path), prediction) for path, prediction in paired), arguments.cap)
+    scores, notes = score_make3d(
+        ((str(path), read_laser_grid(path), prediction) for path, prediction in paired),
+        arguments.cap,
+    )
     print_notes(notes)
     print_scores({**scores, "cap_m": arguments.cap, "ground_truth": "make3d"}, arguments.json)
 
 
 def _from_model(arguments: argparse.Namespace, names: list[str]) -> Iterator[DepthPrediction]:
-    from sfm_odometry.inference.estimator import Estimator  # torch takes a second to import, and only here is it needed
+    from sfm_odometry.inference.estimator import (
+        Estimator,
+    )  # torch takes a second to import, and only here is it needed
 
     if arguments.images is None:
         raise InputError("--model wants --images, the folder of img-*.jpg")
@@ -46,5 +92,6 @@ def _from_model(arguments: argparse.Namespace, names: list[str]) -> Iterator[Dep
     estimator = Estimator.from_file(arguments.model, arguments.device)
     for path in paths:
         band = band_of_image(read_image(path))
-        # Stretched to the networks' input, whatever the model was trained with, as all published evaluations do.
+        # Stretched to the networks' input, whatever the model was trained with, as all published
+        # evaluations do.
         yield predict_depth(estimator, str(path), band, unknown_camera(band), "stretch")

@@ -12,7 +12,9 @@ from training.evaluate.odometry import SEGMENT_LENGTHS_M, driven_distances, eval
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    parser = commands.add_parser("odometry", help="drift over 100 to 800 m, ATE and RPE of a whole trajectory")
+    parser = commands.add_parser(
+        "odometry", help="drift over 100 to 800 m, ATE and RPE of a whole trajectory"
+    )
     parser.add_argument("--pred", type=Path, required=True, help="predicted poses: KITTI or TUM")
     add_align(parser)
     add_pose_arguments(parser)
@@ -21,7 +23,12 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 def add_align(parser: argparse.ArgumentParser) -> None:
     """--align."""
-    parser.add_argument("--align", choices=ALIGNMENTS, default="7dof", help="how pred is brought to gt before all scores (default: 7dof)")
+    parser.add_argument(
+        "--align",
+        choices=ALIGNMENTS,
+        default="7dof",
+        help="how pred is brought to gt before all scores (default: 7dof)",
+    )
 
 
 def command(arguments: argparse.Namespace) -> None:
@@ -30,5 +37,7 @@ def command(arguments: argparse.Namespace) -> None:
     scores = evaluate_odometry(pairs.gt, pairs.pred, arguments.align)
     if math.isnan(scores["t_err_percent"]):
         driven, shortest = driven_distances(pairs.gt)[-1], SEGMENT_LENGTHS_M[0]
-        note(f"{arguments.gt}: a path of {driven:.1f} m holds no segment of {shortest} m, so t_err and r_err are not known")
+        note(
+            f"{arguments.gt}: a path of {driven:.1f} m holds no segment of {shortest} m, so t_err and r_err are not known"
+        )
     print_scores(scores, arguments.json)

@@ -1,4 +1,5 @@
-"""What the command lines share: options, notes, and scores printed as a table or one JSON object."""
+"""What the command lines share: options, notes, and scores printed as a table or one JSON
+object."""
 
 import argparse
 import json
@@ -52,23 +53,46 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_crop(parser: argparse.ArgumentParser) -> None:
     """--cap and --crop."""
-    parser.add_argument("--cap", type=float, default=80.0, help="largest true depth that counts, metres (default: 80)")
-    parser.add_argument("--crop", choices=tuple(CROPS), default="garg", help="part of the image that counts (default: garg)")
+    parser.add_argument(
+        "--cap",
+        type=float,
+        default=80.0,
+        help="largest true depth that counts, metres (default: 80)",
+    )
+    parser.add_argument(
+        "--crop",
+        choices=tuple(CROPS),
+        default="garg",
+        help="part of the image that counts (default: garg)",
+    )
 
 
 def add_quantity(parser: argparse.ArgumentParser) -> None:
     """--pred-is and --resize."""
-    parser.add_argument("--pred-is", choices=QUANTITIES, default="depth", help="what the predicted files hold (default: depth)")
+    parser.add_argument(
+        "--pred-is",
+        choices=QUANTITIES,
+        default="depth",
+        help="what the predicted files hold (default: depth)",
+    )
     resize = "what is interpolated to bring a prediction to the truth's size (default: depth, as SfMLearner does; Monodepth: inverse_depth)"
     parser.add_argument("--resize", choices=QUANTITIES, default="depth", help=resize)
 
 
 def add_coverage(parser: argparse.ArgumentParser) -> None:
-    """--calib, --camera and --resize-mode: predictions made by sfm_odometry.run show what the model's preprocessing left of the image."""
+    """--calib, --camera and --resize-mode: predictions made by sfm_odometry.run show what the
+    model's preprocessing left of the image."""
     calib = "the images' calibration, for predictions that show only what preprocessing left of them; default: they show all"
     parser.add_argument("--calib", type=Path, help=calib)
-    parser.add_argument("--camera", type=int, default=2, help="which camera of --calib (default: 2)")
-    parser.add_argument("--resize-mode", choices=RESIZE_MODES, default="crop", help="with --calib: how the model resizes (default: crop)")
+    parser.add_argument(
+        "--camera", type=int, default=2, help="which camera of --calib (default: 2)"
+    )
+    parser.add_argument(
+        "--resize-mode",
+        choices=RESIZE_MODES,
+        default="crop",
+        help="with --calib: how the model resizes (default: crop)",
+    )
 
 
 def coverage_of(arguments: argparse.Namespace) -> Coverage:
@@ -79,9 +103,13 @@ def coverage_of(arguments: argparse.Namespace) -> Coverage:
 def add_prediction_or_model(parser: argparse.ArgumentParser, made_of: str) -> None:
     """--pred, or --model with --device."""
     source = parser.add_mutually_exclusive_group(required=True)
-    pred = f"predictions of {made_of}: a folder with one .npy each, by number, or one .npy (N, h, w)"
+    pred = (
+        f"predictions of {made_of}: a folder with one .npy each, by number, or one .npy (N, h, w)"
+    )
     source.add_argument("--pred", type=Path, help=pred)
-    source.add_argument("--model", type=Path, help="a .safetensors model that makes the predictions now")
+    source.add_argument(
+        "--model", type=Path, help="a .safetensors model that makes the predictions now"
+    )
     parser.add_argument("--device", default="auto", help="with --model: auto, cpu or cuda:N")
 
 

@@ -1,4 +1,5 @@
-"""`snippets`: 5-frame ATE, every snippet scaled by itself, of a prediction or of the mean-odometry baseline."""
+"""`snippets`: 5-frame ATE, every snippet scaled by itself, of a prediction or of the
+mean-odometry baseline."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +16,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     prediction = parser.add_mutually_exclusive_group(required=True)
     prediction.add_argument("--pred", type=Path, help="predicted poses: KITTI or TUM")
     prediction.add_argument(
-        "--mean-odometry-of", type=Path, nargs="+", metavar="FILE", help="score the mean motion of these true poses instead: the baseline"
+        "--mean-odometry-of",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="score the mean motion of these true poses instead: the baseline",
     )
     add_length(parser)
     add_pose_arguments(parser)
@@ -32,7 +37,12 @@ def command(arguments: argparse.Namespace) -> None:
     if arguments.mean_odometry_of:
         gt = read_gt(arguments)
         trajectories = [read_poses(path).poses for path in arguments.mean_odometry_of]
-        print_scores(evaluate_mean_odometry(gt.poses, trajectories, arguments.length, gt.frame_numbers), arguments.json)
+        print_scores(
+            evaluate_mean_odometry(gt.poses, trajectories, arguments.length, gt.frame_numbers),
+            arguments.json,
+        )
         return
     pairs = read_pairs(arguments, arguments.pred)
-    print_scores(evaluate_snippets(pairs.gt, pairs.pred, arguments.length, pairs.frames), arguments.json)
+    print_scores(
+        evaluate_snippets(pairs.gt, pairs.pred, arguments.length, pairs.frames), arguments.json
+    )

@@ -13,9 +13,16 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("table", help="published scores beside your own results")
     named = "JSON of the other commands; the file's name says whose it is, and of which sequence: mine_09_snippets.json"
     parser.add_argument("results", type=Path, nargs="*", metavar="RESULT.json", help=named)
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown (default: on stdout)")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="write the tables as Markdown (default: on stdout)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the tables as JSON")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw your results among the published")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="draw your results among the published"
+    )
     parser.set_defaults(command=command)
 
 
@@ -23,7 +30,9 @@ def command(arguments: argparse.Namespace) -> None:
     """Build the tables and write them in every form asked for."""
     tables = build_tables([read_result(path) for path in arguments.results])
     if arguments.plot is not None:
-        from training.evaluate.table_picture import draw_tables  # matplotlib takes a second to import
+        from training.evaluate.table_picture import (
+            draw_tables,
+        )  # matplotlib takes a second to import
 
         draw_tables(arguments.plot, tables)
     if arguments.json is not None:

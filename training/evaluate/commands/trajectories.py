@@ -10,8 +10,19 @@ from training.evaluate.commands.shared import add_json, note
 
 def add_pose_arguments(parser: argparse.ArgumentParser) -> None:
     """--gt, --frames and --json."""
-    parser.add_argument("--gt", type=Path, required=True, help="true poses: KITTI (12 numbers a row, 13 with the frame first) or TUM (8)")
-    parser.add_argument("--frames", type=int, nargs=2, metavar=("FIRST", "LAST"), help="only these frames of gt, both included")
+    parser.add_argument(
+        "--gt",
+        type=Path,
+        required=True,
+        help="true poses: KITTI (12 numbers a row, 13 with the frame first) or TUM (8)",
+    )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        nargs=2,
+        metavar=("FIRST", "LAST"),
+        help="only these frames of gt, both included",
+    )
     add_json(parser)
 
 
@@ -33,5 +44,7 @@ def read_pairs(arguments: argparse.Namespace, pred_path: Path) -> Pairs:
         gt, pred = select_common_frames(gt, pred, first, last, gt_name, pred_name)
     pairs = associate(gt, pred, gt_name, pred_name)
     if len(pairs.frames) < max(len(gt.poses), len(pred.poses)):
-        note(f"{len(pairs.frames)} moments are in both files, out of {len(gt.poses)} true and {len(pred.poses)} predicted poses")
+        note(
+            f"{len(pairs.frames)} moments are in both files, out of {len(gt.poses)} true and {len(pred.poses)} predicted poses"
+        )
     return pairs

@@ -17,8 +17,14 @@ from sfm_odometry.errors import InputError, OutputError
 from sfm_odometry.io.kitti import open_sequence
 from sfm_odometry.nodes import bag_player, kitti_to_bag
 from sfm_odometry.nodes.conversions import stamp_to_ns
-from sfm_odometry.nodes.players.bags import bag_messages, bag_topics, create_bag, is_latched, message_class
-from sfm_odometry.nodes.players.drive import Drive, Mounting
+from sfm_odometry.nodes.players.bags import (
+    bag_messages,
+    bag_topics,
+    create_bag,
+    is_latched,
+    message_class,
+)
+from sfm_odometry.nodes.players.drive import DriveMessages, Mounting
 from sfm_odometry.nodes.qos import LATCHED_QOS
 from sfm_odometry.nodes.spinning import make_executor
 
@@ -28,15 +34,24 @@ STORAGES = ("mcap", "sqlite3")
 @pytest.fixture(params=STORAGES)
 def bag(request: pytest.FixtureRequest, drive_folder: Path, tmp_path: Path) -> Path:
     path = tmp_path / "bag"
-    assert kitti_to_bag.main([str(drive_folder), "--out", str(path), "--storage", request.param, "--epoch", "1000"]) == 0
+    assert (
+        kitti_to_bag.main(
+            [str(drive_folder), "--out", str(path), "--storage", request.param, "--epoch", "1000"]
+        )
+        == 0
+    )
     return path
 
 
 def test_bag_holds_the_drive(bag: Path, drive_folder: Path) -> None:
-    shots = list(Drive(open_sequence(drive_folder), Mounting()).shots())
+    shots = list(DriveMessages(open_sequence(drive_folder), Mounting()).shots())
     images, infos, transforms = [], [], []
     for topic, received_ns, data in bag_messages(bag, ["/image", "/camera_info", "/tf"]):
-        kind, found = {"/image": (Image, images), "/camera_info": (CameraInfo, infos), "/tf": (TFMessage, transforms)}[topic]
+        kind, found = {
+            "/image": (Image, images),
+            "/camera_info": (CameraInfo, infos),
+            "/tf": (TFMessage, transforms),
+        }[topic]
         message = deserialize_message(bytes(data), kind)
         header = message.transforms[0].header if kind is TFMessage else message.header
         assert stamp_to_ns(header.stamp) == received_ns
@@ -55,12 +70,19 @@ def test_metadata_is_what_ros2_bag_reads(bag: Path) -> None:
     assert content["duration"]["nanoseconds"] == 1_100_000_000
     assert content["starting_time"]["nanoseconds_since_epoch"] == 1000 * 10**9
     assert (bag / content["relative_file_paths"][0]).is_file()
-    topics = {entry["topic_metadata"]["name"]: entry["topic_metadata"] for entry in content["topics_with_message_count"]}
+    topics = {
+        entry["topic_metadata"]["name"]: entry["topic_metadata"]
+        for entry in content["topics_with_message_count"]
+    }
     assert topics["/image"]["type"] == "sensor_msgs/msg/Image"
     assert topics["/image"]["serialization_format"] == "cdr"
     assert all(topic["type_description_hash"].startswith("RIHS01_") for topic in topics.values())
     profile = yaml.safe_load(topics["/tf_static"]["offered_qos_profiles"])[0]
-    assert (profile["durability"], profile["reliability"], profile["history"]) == (1, 1, 1)  # transient local, reliable, keep last
+    assert (profile["durability"], profile["reliability"], profile["history"]) == (
+        1,
+        1,
+        1,
+    )  # transient local, reliable, keep last
 
 
 def test_another_reader_understands_the_messages(bag: Path) -> None:
@@ -69,7 +91,11 @@ def test_another_reader_understands_the_messages(bag: Path) -> None:
         for connection, _, data in reader.messages():
             message = types.deserialize_cdr(data, connection.msgtype)
             if connection.topic == "/camera_info":
-                assert (message.width, message.k[0], message.header.frame_id) == (424, 300.0, "camera_optical_frame")
+                assert (message.width, message.k[0], message.header.frame_id) == (
+                    424,
+                    300.0,
+                    "camera_optical_frame",
+                )
             if connection.topic == "/ground_truth/path":
                 assert len(message.poses) == 12
 
@@ -81,7 +107,16 @@ def test_latched_topics_are_known_as_such(bag: Path) -> None:
 
 def test_compressed_images_are_the_files(drive_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "bag"
-    arguments = [str(drive_folder), "--out", str(path), "--compressed", "--image-topic", "/cam/image", "--frames", "3"]
+    arguments = [
+        str(drive_folder),
+        "--out",
+        str(path),
+        "--compressed",
+        "--image-topic",
+        "/cam/image",
+        "--frames",
+        "3",
+    ]
     assert kitti_to_bag.main(arguments) == 0
     messages = [deserialize_message(bytes(data), message_class("sensor_msgs/msg/CompressedImage"))
                 for _, _, data in bag_messages(path, ["/cam/image/compressed"])]  # fmt: skip
@@ -93,8 +128,20 @@ def test_compressed_images_are_the_files(drive_folder: Path, tmp_path: Path) -> 
 
 def test_replay_sends_what_the_bag_holds(spinner, bag: Path) -> None:
     listener = spinner.add(rclpy.create_node("listener"))
-    received: dict[str, list] = {"/image": [], "/camera_info": [], "/bag/tf": [], "/tf_static": [], "/ground_truth/path": [], "/tf": []}
-    for topic, kind in (("/image", Image), ("/camera_info", CameraInfo), ("/bag/tf", TFMessage), ("/tf", TFMessage)):
+    received: dict[str, list] = {
+        "/image": [],
+        "/camera_info": [],
+        "/bag/tf": [],
+        "/tf_static": [],
+        "/ground_truth/path": [],
+        "/tf": [],
+    }
+    for topic, kind in (
+        ("/image", Image),
+        ("/camera_info", CameraInfo),
+        ("/bag/tf", TFMessage),
+        ("/tf", TFMessage),
+    ):
         listener.create_subscription(kind, topic, received[topic].append, 50)
     for topic, kind in (("/tf_static", TFMessage), ("/ground_truth/path", PathMessage)):
         listener.create_subscription(kind, topic, received[topic].append, LATCHED_QOS)
@@ -102,16 +149,30 @@ def test_replay_sends_what_the_bag_holds(spinner, bag: Path) -> None:
     executor = make_executor()
     executor.add_node(player)
     try:
-        spinner.until(lambda: all(publisher.get_subscription_count() for publisher in player._publishers_of.values()))
+        spinner.until(
+            lambda: all(
+                publisher.get_subscription_count() for publisher in player._publishers_of.values()
+            )
+        )
         player.play()
-        spinner.until(lambda: len(received["/image"]) == len(received["/camera_info"]) == len(received["/bag/tf"]) == 12, "all messages")
+        spinner.until(
+            lambda: (
+                len(received["/image"])
+                == len(received["/camera_info"])
+                == len(received["/bag/tf"])
+                == 12
+            ),
+            "all messages",
+        )
         spinner.until(lambda: received["/tf_static"] and received["/ground_truth/path"])
     finally:
         executor.shutdown()
         player.destroy_node()
     assert not received["/tf"]
     stored: dict[str, list[bytes]] = {}
-    for topic, _, data in bag_messages(bag, ["/image", "/camera_info", "/tf", "/tf_static", "/ground_truth/path"]):
+    for topic, _, data in bag_messages(
+        bag, ["/image", "/camera_info", "/tf", "/tf_static", "/ground_truth/path"]
+    ):
         stored.setdefault(topic, []).append(bytes(data))
     for topic, sent in stored.items():
         messages = received["/bag/tf" if topic == "/tf" else topic]
@@ -126,7 +187,11 @@ def test_topics_can_be_chosen(ros: None, bag: Path) -> None:
         return topics
 
     assert topics_of() == {"/image", "/camera_info", "/bag/tf", "/tf_static", "/ground_truth/path"}
-    assert topics_of("--keep-tf", "--exclude", "/image", "/ground_truth/path") == {"/camera_info", "/tf", "/tf_static"}
+    assert topics_of("--keep-tf", "--exclude", "/image", "/ground_truth/path") == {
+        "/camera_info",
+        "/tf",
+        "/tf_static",
+    }
     assert topics_of("--topics", "/image") == {"/image"}
     with pytest.raises(InputError, match="no topic left to play"):
         topics_of("--topics", "/nothing")
@@ -146,7 +211,10 @@ def test_bags_that_cannot_be_made_or_opened(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="bag cannot be read"):
         bag_topics(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be written"), create_bag(tmp_path / "file" / "bag", "mcap"):
+    with (
+        pytest.raises(OutputError, match="cannot be written"),
+        create_bag(tmp_path / "file" / "bag", "mcap"),
+    ):
         pass
 
 

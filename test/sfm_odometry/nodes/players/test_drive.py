@@ -11,44 +11,64 @@ from sfm_odometry.io.kitti import open_sequence, read_image
 from sfm_odometry.io.ros_image import decode_image
 from sfm_odometry.nodes import tf_conversions as frames
 from sfm_odometry.nodes.conversions import stamp_to_ns
-from sfm_odometry.nodes.players.drive import Drive, Mounting
+from sfm_odometry.nodes.players.drive import DriveMessages, Mounting
 
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_shots_are_the_files_with_their_times(drive_folder: Path, compressed: bool) -> None:
-    drive = Drive(open_sequence(drive_folder), Mounting(), start=3, stop=7, compressed=compressed)
+    drive = DriveMessages(
+        open_sequence(drive_folder), Mounting(), start=3, stop=7, compressed=compressed
+    )
     shots = list(drive.shots())
     assert len(drive) == len(shots) == 4
     assert [shot.index for shot in shots] == [3, 4, 5, 6]
     assert [shot.since_start_ns for shot in shots] == [0, 100_000_000, 200_000_000, 300_000_000]
     for shot in shots:
         assert isinstance(shot.image, CompressedImage) == compressed
-        np.testing.assert_array_equal(decode_image(shot.image), read_image(drive.sequence.image_paths[shot.index]))
-        assert (shot.camera_info.width, shot.camera_info.height, shot.camera_info.k[0]) == (424, 136, 300.0)
+        np.testing.assert_array_equal(
+            decode_image(shot.image), read_image(drive.sequence.image_paths[shot.index])
+        )
+        assert (shot.camera_info.width, shot.camera_info.height, shot.camera_info.k[0]) == (
+            424,
+            136,
+            300.0,
+        )
 
 
 def test_an_even_rate_replaces_the_recorded_times(drive_folder: Path) -> None:
-    assert Drive(open_sequence(drive_folder), Mounting(), stop=3, hz=40.0).since_start_ns == [0, 25_000_000, 50_000_000]
+    assert DriveMessages(
+        open_sequence(drive_folder), Mounting(), stop=3, hz=40.0
+    ).since_start_ns == [0, 25_000_000, 50_000_000]
 
 
 def test_both_messages_get_the_stamp(drive_folder: Path) -> None:
-    shot = next(Drive(open_sequence(drive_folder), Mounting(camera_frame="eye")).shots())
+    shot = next(DriveMessages(open_sequence(drive_folder), Mounting(camera_frame="eye")).shots())
     shot.stamp(123_456_789_012)
-    assert stamp_to_ns(shot.image.header.stamp) == stamp_to_ns(shot.camera_info.header.stamp) == 123_456_789_012
+    assert (
+        stamp_to_ns(shot.image.header.stamp)
+        == stamp_to_ns(shot.camera_info.header.stamp)
+        == 123_456_789_012
+    )
     assert shot.image.header.frame_id == shot.camera_info.header.frame_id == "eye"
 
 
 def test_truth_is_of_the_base_and_starts_at_the_origin(drive_folder: Path) -> None:
     mounting = Mounting(camera_height_m=2.0)
-    drive = Drive(open_sequence(drive_folder), mounting, start=2)
+    drive = DriveMessages(open_sequence(drive_folder), mounting, start=2)
     truth = drive.truth()
     np.testing.assert_allclose(truth[0], np.eye(4), atol=1e-12)
     poses = drive.sequence.poses
     camera = mounting.base_from_camera()
-    np.testing.assert_allclose(truth[5] @ camera, camera @ np.linalg.inv(poses[2]) @ poses[7], atol=1e-9)
+    np.testing.assert_allclose(
+        truth[5] @ camera, camera @ np.linalg.inv(poses[2]) @ poses[7], atol=1e-9
+    )
     path = drive.truth_path(5_000_000_000, speed=2.0)
     assert path.header.frame_id == "ground_truth_odom"
-    assert [stamp_to_ns(pose.header.stamp) for pose in path.poses][:3] == [5_000_000_000, 5_050_000_000, 5_100_000_000]
+    assert [stamp_to_ns(pose.header.stamp) for pose in path.poses][:3] == [
+        5_000_000_000,
+        5_050_000_000,
+        5_100_000_000,
+    ]
     np.testing.assert_allclose(frames.matrix_from_pose(path.poses[5].pose), truth[5], atol=1e-9)
 
 
@@ -56,8 +76,12 @@ def test_static_transform_is_the_mounting() -> None:
     mounting = Mounting("robot", "eye", 1.4)
     stamped = mounting.static_transform(7)
     assert (stamped.header.frame_id, stamped.child_frame_id) == ("robot", "eye")
-    np.testing.assert_allclose(frames.matrix_from_transform(stamped.transform), mounting.base_from_camera(), atol=1e-12)
-    np.testing.assert_allclose(mounting.base_from_camera() @ [0, 0, 1, 1], [1, 0, 1.4, 1])  # a metre ahead of the lens
+    np.testing.assert_allclose(
+        frames.matrix_from_transform(stamped.transform), mounting.base_from_camera(), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        mounting.base_from_camera() @ [0, 0, 1, 1], [1, 0, 1.4, 1]
+    )  # a metre ahead of the lens
 
 
 def test_a_folder_without_poses_has_no_truth(drive_folder: Path, tmp_path: Path) -> None:
@@ -65,7 +89,7 @@ def test_a_folder_without_poses_has_no_truth(drive_folder: Path, tmp_path: Path)
     bare.mkdir()
     (bare / "image_2").symlink_to(drive_folder / "image_2")
     (bare / "calib.txt").symlink_to(drive_folder / "calib.txt")
-    drive = Drive(open_sequence(bare), Mounting())
+    drive = DriveMessages(open_sequence(bare), Mounting())
     assert drive.truth() is None and drive.truth_path(1) is None
 
 
@@ -78,4 +102,4 @@ def test_an_image_of_another_size_is_refused_by_name(drive_folder: Path, tmp_pat
     for index, size in enumerate([(20, 30, 3), (20, 31, 3)]):
         cv2.imwrite(str(folder / "image_2" / f"{index:06d}.png"), np.zeros(size, np.uint8))
     with pytest.raises(ImageError, match=r"000001.png: 31x20 pixels, expected 30x20"):
-        list(Drive(open_sequence(folder), Mounting()).shots())
+        list(DriveMessages(open_sequence(folder), Mounting()).shots())
