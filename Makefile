@@ -1,5 +1,5 @@
 # make setup | test | demo | bench | lint: each does all the set-up that it needs, into .venv.
-# PYTHON=python3.12 picks the interpreter; SEQ=FOLDER gives the demo a KITTI sequence in place of a rendered drive.
+# PYTHON=python3.12 picks the interpreter; ARGS="-m 'not slow and not ros'" selects tests; SEQ=FOLDER gives the demo a KITTI sequence in place of a rendered drive.
 PYTHON ?=
 SEQ ?=
 OUT ?= out/demo
@@ -17,7 +17,7 @@ setup:
 	@python3 tools/setup_environment.py $(if $(PYTHON),--python $(PYTHON))
 
 test: setup
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist loadfile $(ARGS)
 
 demo: setup
 	.venv/bin/python -m demo --out $(OUT) $(if $(SEQ),--sequence $(SEQ))
@@ -27,6 +27,7 @@ bench: setup
 
 lint: setup
 	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy
 
 clean:

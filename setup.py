@@ -27,7 +27,7 @@ def files(folder: str) -> list[str]:
 setup(
     name=NAME,
     version="0.1.0",
-    description="Monocular visual odometry, depth and explainability masks learned from video, for ROS 2",
+    description="Monocular visual odometry, depth and masks learned from video, for ROS 2",
     license="Apache-2.0",
     maintainer="The sfm_odometry developers",
     maintainer_email="maintainers@sfm-odometry.invalid",

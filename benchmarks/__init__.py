@@ -1,1 +1,1 @@
-"""Benchmarks of the node, of training and of data; a soak test."""
+"""Benchmarks of the node, training and data preparation; soak test of the node."""

@@ -1,9 +1,8 @@
-"""How fast data is prepared and drawn: `python -m benchmarks.data [--images FOLDER] [--frames N]
-[--repeats N]`.
+"""Throughput of data preparation and snippet sampling: `python -m benchmarks.data`.
 
-Prepared frames a second are set against one worker of the well-known kind, which reads, resizes
-with skimage and saves a JPEG; snippets a second are of 5 frames of 416x128 in colour, from a warm
-page cache. Everything is measured several times and the median is printed.
+Compares the prepared frames per second with one worker of the usual kind, which reads, resizes with
+skimage and saves a JPEG. Counts snippets per second of 5 frames of 416x128 in colour, from a warm
+page cache. Repeats every measurement and prints the median.
 """
 
 import argparse
@@ -24,46 +23,64 @@ from training.data.prefetch import Prefetcher
 from training.data.sampler import SnippetSampler, open_data
 from training.prepare import main as prepare
 
-WIDTH, HEIGHT = 416, 128
-LENGTH = 5
+WIDTH = 416
+HEIGHT = 128
+SNIPPET_LENGTH = 5
 SNIPPETS = 512
+BATCH_SIZES = (4, 32)
+BATCHES_AHEAD = {0: "drawn as they are asked for", 3: "drawn ahead on another thread"}
+"""Batches that the prefetcher draws ahead, and the words for it; 0 is without a prefetcher."""
+KITTI_SIZE = (1242, 375)
+"""Width and height of the synthetic images."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    return run_cli(lambda: command(arguments))
+    return run_cli(lambda: run(arguments))
 
 
-def command(arguments: argparse.Namespace) -> None:
-    """Measure and print."""
+def run(arguments: argparse.Namespace) -> None:
+    """Measure the throughput of preparation and of sampling, and print one line for each."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         images = (
             list_images(arguments.images)[: arguments.frames]
             if arguments.images
-            else _draw_images(folder, arguments.frames)
+            else _write_synthetic_images(folder, arguments.frames)
         )
         _link_scene(folder / "scene", images)
-        ours = _rate(len(images), arguments.repeats, lambda: _prepare(folder))
-        print(
-            f"prepare     {ours:8.0f} frames/s   from {images[0].suffix[1:]}, on {len(os.sched_getaffinity(0))} cores"
-        )
-        known = _rate(len(images), arguments.repeats, _skimage_worker(images, folder / "small.jpg"))
-        print(
-            f"skimage     {known:8.0f} frames/s   one worker; prepare is {ours / known:.1f} times as fast"
-        )
-        for batch_size in (4, 32):
-            for ahead, how in (
-                (0, "drawn as they are asked for"),
-                (3, "drawn ahead on another thread"),
-            ):
-                rate = _snippet_rate(folder / "data", batch_size, ahead, arguments.repeats)
-                print(f"snippets    {rate:8.0f} /s         batch {batch_size}, {how}")
+        _print_preparation(images, folder, arguments.repeats)
+        _print_sampling(folder / "data", arguments.repeats)
 
 
-def _rate(count: int, repeats: int, work: Callable[[], None]) -> float:
-    """Items a second where each call of `work` does `count` of them."""
+def _print_preparation(images: Sequence[Path], folder: Path, repeats: int) -> None:
+    """Print frames per second of training.prepare and of a worker with skimage."""
+    cores = len(os.sched_getaffinity(0))
+    prepared_per_s = _items_per_s(len(images), repeats, lambda: _prepare(folder))
+    print(
+        f"prepare     {prepared_per_s:8.0f} frames/s   "
+        f"from {images[0].suffix[1:]}, on {cores} cores"
+    )
+    skimage_per_s = _items_per_s(
+        len(images), repeats, _skimage_worker(images, folder / "small.jpg")
+    )
+    print(
+        f"skimage     {skimage_per_s:8.0f} frames/s   "
+        f"one worker; prepare is {prepared_per_s / skimage_per_s:.1f} times as fast"
+    )
+
+
+def _print_sampling(data: Path, repeats: int) -> None:
+    """Print snippets per second by batch size, with and without drawing ahead."""
+    for batch_size in BATCH_SIZES:
+        for ahead, words in BATCHES_AHEAD.items():
+            rate = _snippets_per_s(data, batch_size, ahead, repeats)
+            print(f"snippets    {rate:8.0f} /s         batch {batch_size}, {words}")
+
+
+def _items_per_s(count: int, repeats: int, work: Callable[[], None]) -> float:
+    """Returns `count` over the median time of `repeats` calls of `work`."""
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -72,12 +89,14 @@ def _rate(count: int, repeats: int, work: Callable[[], None]) -> float:
     return count / float(np.median(seconds))
 
 
-def _draw_images(folder: Path, count: int) -> list[Path]:
-    """PNGs of KITTI's size that compress about as KITTI's do: smooth shapes with the noise of a
-    sensor."""
+def _write_synthetic_images(folder: Path, count: int) -> list[Path]:
+    """Write PNGs of KITTI's size that compress about as KITTI's do; returns their paths.
+
+    They show smooth shapes with the noise of a sensor.
+    """
     random = np.random.default_rng(0)
     shapes = cv2.resize(
-        random.integers(0, 256, (24, 80, 3), np.uint8), (1242, 375), interpolation=cv2.INTER_CUBIC
+        random.integers(0, 256, (24, 80, 3), np.uint8), KITTI_SIZE, interpolation=cv2.INTER_CUBIC
     )
     paths = [folder / "images" / f"{index:010d}.png" for index in range(count)]
     paths[0].parent.mkdir()
@@ -88,6 +107,7 @@ def _draw_images(folder: Path, count: int) -> list[Path]:
 
 
 def _link_scene(scene: Path, images: Sequence[Path]) -> None:
+    """Make a scene folder of links to the images, with KITTI's intrinsics."""
     scene.mkdir()
     for image in images:
         (scene / image.name).symlink_to(image.absolute())
@@ -95,13 +115,14 @@ def _link_scene(scene: Path, images: Sequence[Path]) -> None:
 
 
 def _prepare(folder: Path) -> None:
+    """Prepare the scene anew, silently; raises InputError where that fails."""
     data = folder / "data"
     (data / "scene" / "scene.json").unlink(missing_ok=True)
     command = ["kitti-odometry", "--root", str(folder / "scene"), "--out", str(data)]
     with (
-        open(os.devnull, "w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
+        open(os.devnull, "w") as devnull,
+        contextlib.redirect_stdout(devnull),
+        contextlib.redirect_stderr(devnull),
     ):
         code = prepare([*command, "--size", f"{WIDTH}x{HEIGHT}"])
     if code:
@@ -109,7 +130,7 @@ def _prepare(folder: Path) -> None:
 
 
 def _skimage_worker(images: Sequence[Path], out: Path) -> Callable[[], None]:
-    """What a single worker of SfMLearner's ports does: read, resize, save."""
+    """Returns the work of one worker in ports of SfMLearner: read, resize and save each image."""
     try:
         from skimage.io import imread, imsave
         from skimage.transform import resize
@@ -126,8 +147,9 @@ def _skimage_worker(images: Sequence[Path], out: Path) -> Callable[[], None]:
     return work
 
 
-def _snippet_rate(data: Path, batch_size: int, ahead: int, repeats: int) -> float:
-    sampler = SnippetSampler([open_data(data)], LENGTH, 3, batch_size, seed=0)
+def _snippets_per_s(data: Path, batch_size: int, ahead: int, repeats: int) -> float:
+    """Returns snippets per second of prepared data, with `ahead` batches drawn in advance."""
+    sampler = SnippetSampler([open_data(data)], SNIPPET_LENGTH, 3, batch_size, seed=0)
     steps = SNIPPETS // batch_size
 
     def work() -> None:
@@ -139,12 +161,16 @@ def _snippet_rate(data: Path, batch_size: int, ahead: int, repeats: int) -> floa
         for _ in batches:
             pass
 
-    work()
-    return _rate(steps * batch_size, repeats, work)
+    work()  # until the files are in memory
+    return _items_per_s(steps * batch_size, repeats, work)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.data",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--images", type=Path, help="a folder of real images, as KITTI's; drawn ones by default"
     )

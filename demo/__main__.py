@@ -1,4 +1,4 @@
-"""Entry of `python -m demo`."""
+"""Entry point of `python -m demo`."""
 
 from demo.app import main
 

@@ -3,71 +3,81 @@
 import argparse
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from demo import outputs
+from demo import result_files
 from demo.drive import DemoDrive, open_drive, render_drive
 from demo.processes import ros_environment
 from demo.progress import Progress
-from demo.recording import track_of
+from demo.recording import associate
 from demo.results import summary_lines, write_results
 from sfm_odometry.cli import run_cli
 
 RENDERED_FRAMES = 250
-RENDERED_SIZE = (
-    "832x256"  # twice the network's input; KITTI's own size takes the renderer three times as long
-)
-RENDERED_SEED = 9000  # 280 m with curves and a turn; none of the seeds that models are trained on
+RENDERED_SIZE = "832x256"
+"""Twice the network's input; KITTI's own size takes the renderer three times as long."""
+RENDERED_SEED = 9000
+"""280 m with curves and a turn; none of the seeds that models are trained on."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the demo; returns the exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    """Run the demo; returns the exit code: 0, 2 for errors of input or output, 130 for Ctrl-C."""
     arguments = _parser().parse_args(argv)
-    # A shell that starts us in the background ignores Ctrl-C for us and our children; and an order
-    # to terminate ends like Ctrl-C.
+    # A shell that starts this process in the background makes it and its children ignore SIGINT:
+    # restore it. SIGTERM ends the demo like Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     return run_cli(lambda: run(arguments, Progress()))
 
 
 def run(arguments: argparse.Namespace, progress: Progress) -> None:
-    """The demo, step by step."""
+    """Open or render the drive, play it, measure, and write the report."""
     load_before = os.getloadavg()[0]
-    out = outputs.prepare(arguments.out)
+    out = result_files.prepare_folder(arguments.out)
     os.environ.update(ros_environment())
     _check_model(arguments.model)
     drive = _drive(arguments, out, progress)
-    # Imported late: these need ROS's environment, and the errors above do not need them.
-    from demo.environment import facts_of
+    # Imported late: these need ROS's environment, and the checks above do not need them.
+    from demo.environment import model_and_machine_facts
     from demo.playback import play
 
-    recording, published = play(
-        drive, out / outputs.LOGS, arguments.model, arguments.rate, progress
+    logs = out / result_files.LOGS_FOLDER
+    recording, published_ns = play(drive, logs, arguments.model, arguments.rate, progress)
+    metrics = write_results(
+        out=out,
+        drive=drive,
+        trajectory=associate(recording, published_ns),
+        recording=recording,
+        facts=model_and_machine_facts(recording, load_before),
     )
-    measures = write_results(
-        out, drive, track_of(recording, published), recording, facts_of(recording, load_before)
-    )
-    for line in summary_lines(measures, out):
+    for line in summary_lines(metrics, out):
         progress.say(line)
 
 
 def _check_model(path: Path | None) -> None:
-    """Refuse a bad model before there is anything to wait for."""
+    """Load a model that was named, to fail early; raises an InputError for a bad one."""
     if path is not None:
-        from sfm_odometry.inference.checkpoint import (
-            load_model,
-        )  # torch takes seconds to import, and nothing else here needs it
+        # Imported here: torch takes seconds to import, and nothing else here needs it.
+        from sfm_odometry.inference.checkpoint import load_model
 
         load_model(path)
 
 
 def _drive(arguments: argparse.Namespace, out: Path, progress: Progress) -> DemoDrive:
+    """Open the sequence that was named, or render a drive."""
     if arguments.sequence is not None:
         return open_drive(arguments.sequence, arguments.camera, arguments.frames)
-    log = out / outputs.LOGS / "renderer.log"
-    frames = arguments.frames or RENDERED_FRAMES
-    return render_drive(out / outputs.DRIVE, log, frames, arguments.size, arguments.seed, progress)
+    return render_drive(
+        folder=out / result_files.DRIVE_FOLDER,
+        log=out / result_files.LOGS_FOLDER / "renderer.log",
+        frames=arguments.frames or RENDERED_FRAMES,
+        size=arguments.size,
+        seed=arguments.seed,
+        progress=progress,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,8 +119,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(kind: type) -> object:
-    def parse(text: str) -> object:
+def _positive(kind: type) -> Callable[[str], Any]:
+    """Returns a parser of positive numbers of this type."""
+
+    def parse(text: str) -> Any:
         value = kind(text)
         if not value > 0:
             raise argparse.ArgumentTypeError(f"{text} is not positive")

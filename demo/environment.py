@@ -1,4 +1,4 @@
-"""What ran, and on what."""
+"""Facts about the model and the machine of a measurement."""
 
 import os
 import platform
@@ -7,30 +7,39 @@ from pathlib import Path
 
 import rclpy
 
-from demo.recording import Recording
+from demo.recording import NodeRecording
 
 PACKAGES = ("torch", "numpy", "opencv-python-headless")
 
 
-def facts_of(recording: Recording, load_before: float) -> dict[str, str | int | float]:
-    """Model and machine as one table; `load_before` is the machine's load average when the demo
-    began."""
+def model_and_machine_facts(
+    recording: NodeRecording, load_before: float
+) -> dict[str, str | int | float]:
+    """Returns the facts about model and machine together.
+
+    load_before: the machine's load average when the demo began.
+    """
     return model_facts(recording) | machine_facts(load_before)
 
 
-def model_facts(recording: Recording) -> dict[str, str | int | float]:
-    """The model's name, hash and device, as the node says in its status."""
+def model_facts(recording: NodeRecording) -> dict[str, str | int | float]:
+    """Returns the model's name, hash and device from the node's status."""
     status = recording.status
     return {name: status.get(name, "not told") for name in ("model", "model_sha256", "device")}
 
 
 def machine_facts(load_before: float) -> dict[str, str | int | float]:
-    """Versions and machine; `load_before` is the machine's load average when the demo began."""
+    """Returns versions, processor and load.
+
+    load_before: the machine's load average when the measurement began.
+    """
+    distribution = os.environ.get("ROS_DISTRO", "")
+    rclpy_version = _version("rclpy", "ros-rclpy")
     middleware = rclpy.get_rmw_implementation_identifier()
     return {
         "sfm_odometry": _version("sfm-odometry", "sfm_odometry"),
         "python": platform.python_version(),
-        "ros": f"{os.environ.get('ROS_DISTRO', '')} rclpy {_version('rclpy', 'ros-rclpy')}, {middleware}".strip(),
+        "ros": f"{distribution} rclpy {rclpy_version}, {middleware}".strip(),
         "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -40,7 +49,7 @@ def machine_facts(load_before: float) -> dict[str, str | int | float]:
 
 
 def _version(*names: str) -> str:
-    """Version of the first of these distributions that is installed."""
+    """Returns the version of the first of these distributions that is installed."""
     for name in names:
         try:
             return metadata.version(name)
@@ -50,11 +59,10 @@ def _version(*names: str) -> str:
 
 
 def _processor() -> str:
-    for line in (
-        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if Path("/proc/cpuinfo").exists()
-        else ()
-    ):
+    """Returns the processor's name, or its architecture where the name is unknown."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    for line in lines:
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.machine()

@@ -1,4 +1,4 @@
-"""A ROS node of the demo's own that listens on a thread of its own."""
+"""Base class of ROS nodes that receive messages on a background thread."""
 
 import contextlib
 import threading
@@ -11,17 +11,17 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-Own = TypeVar("Own", bound="Listener")
+Self = TypeVar("Self", bound="Listener")
 
 
 class Listener(ABC):
-    """Listens from entering the context to leaving it."""
+    """Node that receives messages inside its context, on a background thread."""
 
     name: str
-    """Of the node."""
+    """Name of the node and of its thread."""
 
-    def __enter__(self: Own) -> Own:
-        # Signals stay with the demo, which ends its children first.
+    def __enter__(self: Self) -> Self:
+        # The demo handles signals itself, because it has to end its children first.
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node(self.name)
         self._connect(self._node)
@@ -46,11 +46,14 @@ class Listener(ABC):
 
     @abstractmethod
     def _connect(self, node: Node) -> None:
-        """Make the node's publishers and subscriptions."""
+        """Create the node's publishers and subscriptions."""
 
     def _spin(self) -> None:
-        """Not the executor's own spin: its shutdown takes handles away under a thread that is
-        about to wait for them."""
+        """Serve the node until the context ends.
+
+        Replaces the executor's own spin, whose shutdown takes handles away under a thread that is
+        about to wait for them.
+        """
         with contextlib.suppress(ExternalShutdownException):
             while not self._ended.is_set():
                 self._executor.spin_once(timeout_sec=0.1)

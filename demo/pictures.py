@@ -1,4 +1,4 @@
-"""Depth and masks as pictures, and pictures as parts of a page."""
+"""Depth and masks as colour images, and images as data URIs."""
 
 import base64
 from pathlib import Path
@@ -9,17 +9,19 @@ import numpy as np
 
 from sfm_odometry.errors import ImageError, OutputError
 
-PANEL_WIDTH = 620
+MAX_WIDTH = 620
+"""Pixels of an image in the page."""
 JPEG_QUALITY = 87
 DEPTH_COLOURS = "magma"
 UNKNOWN_GREY = 88
 
 
 def depth_colours(depth: np.ndarray) -> np.ndarray:
-    """`depth` (H, W) as uint8 RGB (H, W, 3): bright is near; unknown (NaN or not positive) is grey.
+    """Returns depth (H, W) as uint8 RGB (H, W, 3): near is bright, unknown is grey.
 
-    Logarithmic, so that far things are told apart too, and stretched between the 1st and 99th
-    percentile of the picture, so that a depth of unknown scale shows as well as a metric one.
+    Unknown depth is NaN or not positive. The colours are logarithmic, which keeps far depths
+    distinguishable, and stretched between the 1st and 99th percentile of the image, which suits
+    depth of unknown scale as well as metric depth.
     """
     known = np.isfinite(depth) & (depth > 0)
     picture = np.full((*depth.shape, 3), UNKNOWN_GREY, dtype=np.uint8)
@@ -34,8 +36,10 @@ def depth_colours(depth: np.ndarray) -> np.ndarray:
 
 
 def read_depth(path: Path) -> np.ndarray:
-    """True depth of a rendered drive (H, W) float32 metres, NaN where unknown, from a 16-bit PNG
-    of metres * 256."""
+    """Returns true depth (H, W) float32 of a rendered drive in metres; NaN where unknown.
+
+    path: a 16-bit PNG of metres * 256. Raises ImageError for another file.
+    """
     stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if stored is None or stored.dtype != np.uint16:
         raise ImageError(f"{path}: expected a 16-bit depth PNG")
@@ -43,8 +47,10 @@ def read_depth(path: Path) -> np.ndarray:
 
 
 def mask_over_image(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """`image` (H, W[, 3]) uint8, reddened where `mask` (h, w) uint8 says that rigid motion does
-    not explain it; uint8 RGB (h, w, 3)."""
+    """Returns the image with unexplained pixels in red, uint8 RGB (h, w, 3).
+
+    mask: (h, w) uint8 explainability by rigid motion, 255 is explained. image: (H, W[, 3]) uint8.
+    """
     height, width = mask.shape
     base = cv2.resize(as_rgb(image), (width, height), interpolation=cv2.INTER_AREA).astype(
         np.float32
@@ -57,14 +63,16 @@ def mask_over_image(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
-    """(H, W) or (H, W, 3) uint8 as (H, W, 3)."""
+    """Returns a uint8 image (H, W) or (H, W, 3) as (H, W, 3)."""
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
 
 
-def to_data_uri(picture: np.ndarray, width: int = PANEL_WIDTH) -> str:
-    """A uint8 picture (H, W) or (H, W, 3) RGB as a data: URI of a JPEG at most `width` pixels
-    wide."""
-    scale = min(1.0, width / picture.shape[1])
+def to_data_uri(picture: np.ndarray, max_width: int = MAX_WIDTH) -> str:
+    """Returns a uint8 image (H, W) or (H, W, 3) RGB as the data URI of a JPEG.
+
+    Images wider than `max_width` pixels are reduced to that width.
+    """
+    scale = min(1.0, max_width / picture.shape[1])
     size = (round(picture.shape[1] * scale), max(1, round(picture.shape[0] * scale)))
     small = cv2.resize(as_rgb(picture), size, interpolation=cv2.INTER_AREA)
     _, encoded = cv2.imencode(
@@ -74,14 +82,13 @@ def to_data_uri(picture: np.ndarray, width: int = PANEL_WIDTH) -> str:
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write a uint8 picture, grey or RGB; OutputError when that fails."""
-    if not cv2.imwrite(
-        str(path), picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])
-    ):
+    """Write a uint8 image, grey or RGB; raises OutputError where that fails."""
+    bgr = picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])
+    if not cv2.imwrite(str(path), bgr):
         raise OutputError(f"{path}: cannot be written")
 
 
 def css_gradient(steps: int = 9) -> str:
-    """The depth colours as the stops of a CSS linear-gradient, far to near."""
+    """Returns the depth colours as the stops of a CSS linear-gradient, far to near."""
     colours = matplotlib.colormaps[DEPTH_COLOURS](np.linspace(0, 1, steps))
     return ", ".join(matplotlib.colors.to_hex(colour) for colour in colours)

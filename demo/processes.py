@@ -1,5 +1,4 @@
-"""Child processes that always end: each writes a log, is asked by SIGINT first, and says what
-its log said when it fails."""
+"""Child processes with log files that end with their parent, and their ROS environment."""
 
 import contextlib
 import os
@@ -17,24 +16,28 @@ from sfm_odometry.errors import InputError, SfmOdometryError
 ROOT = Path(__file__).resolve().parents[1]
 DDS_PROFILE = ROOT / "config" / "fastdds_images.xml"
 LOG_TAIL_LINES = 15
-# How long a child may take to answer SIGINT, then SIGTERM; after that it is killed.
 INTERRUPT_TIMEOUT_S = 15.0
+"""Time that a child has to end after SIGINT, before it gets SIGTERM."""
 TERMINATE_TIMEOUT_S = 3.0
-# The ROS wheels re-execute the interpreter once to extend LD_LIBRARY_PATH and leave this guard. A
-# child that inherits it skips that step and believes the parent's path, which is wrong as soon as
-# the two are of different environments.
+"""Time that a child has to end after SIGTERM, before it is killed."""
+MAX_DOMAIN_ID = 232
+MAX_FREE_DOMAIN_ID = 101
+"""Ports of higher domains reach into the range from which Linux assigns ephemeral ports."""
+# The ROS wheels re-execute the interpreter once to extend LD_LIBRARY_PATH and set this guard. A
+# child that inherits it skips that step and uses the parent's path, which is wrong where the two
+# are of different environments.
 WHEELS_GUARD = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
 
 
 class ChildError(SfmOdometryError):
-    """A child process failed; the message is one line, then the last lines of its log."""
+    """Failure of a child process; the message is one line, then the last lines of its log."""
 
 
 class Child:
-    """One child process with its log file; as a context manager it never outlives the block.
+    """Child process with its log file; as a context manager it never outlives the block.
 
-    It gets a session of its own, so that Ctrl-C at the terminal reaches only the parent, which then
-    ends the children in order.
+    It runs in a session of its own: Ctrl-C at the terminal reaches only the parent, which then ends
+    the children in order. It is ended by SIGINT first.
     """
 
     def __init__(
@@ -45,9 +48,14 @@ class Child:
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                list(command), cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                list(command),
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
-            )  # fmt: skip
+            )
 
     def __enter__(self) -> "Child":
         return self
@@ -62,7 +70,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Process id."""
+        """Process ID."""
         return self._process.pid
 
     def running(self) -> bool:
@@ -70,30 +78,30 @@ class Child:
         return self._process.poll() is None
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait at most `timeout_s` for the end of the process; returns whether it has ended."""
+        """Wait for the end of the process, at most `timeout_s`; returns whether it has ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
         return not self.running()
 
     def check_alive(self) -> None:
-        """Raise ChildError when the process has ended although it should still be there."""
+        """Raise ChildError where the process has ended although it should be running."""
         if not self.running():
-            raise ChildError(
-                self._failure(f"ended too early with exit code {self._process.returncode}")
-            )
+            raise self.fail(f"ended too early with exit code {self._process.returncode}")
 
     def check_success(self) -> None:
-        """Raise ChildError when the ended process returned another exit code than 0."""
+        """Raise ChildError where the process has ended with an exit code other than 0."""
         if self._process.returncode != 0:
-            raise ChildError(self._failure(f"failed with exit code {self._process.returncode}"))
+            raise self.fail(f"failed with exit code {self._process.returncode}")
 
-    def fail(self, what: str) -> ChildError:
-        """The error to raise when this child did not do `what` was expected of it."""
-        return ChildError(self._failure(what))
+    def fail(self, problem: str) -> ChildError:
+        """Returns the error to raise for a problem, such as "was not ready after 3 s"."""
+        return ChildError(self._failure_message(problem))
 
     def stop(self) -> int:
-        """End the process if it still runs: SIGINT, then SIGTERM, then SIGKILL; returns its exit
-        code."""
+        """End the process if it still runs: SIGINT, then SIGTERM, then SIGKILL.
+
+        Returns its exit code.
+        """
         try:
             for number, timeout_s in (
                 (signal.SIGINT, INTERRUPT_TIMEOUT_S),
@@ -108,16 +116,18 @@ class Child:
             code = self._process.wait()
         return code
 
-    def _failure(self, what: str) -> str:
+    def _failure_message(self, problem: str) -> str:
+        """Returns the problem, the path of the log, and its last lines."""
         tail = log_tail(self.log_path)
-        return f"the {self.name} {what}; its log is {self.log_path}" + (
-            f", and ends:\n{tail}" if tail else ", and is empty"
-        )
+        ending = f", and ends:\n{tail}" if tail else ", and is empty"
+        return f"the {self.name} {problem}; its log is {self.log_path}{ending}"
 
 
 def log_tail(path: Path, lines: int = LOG_TAIL_LINES) -> str:
-    """The last `lines` lines of a log, indented to stand out under an error; "" for an empty or
-    missing one."""
+    """Returns the last `lines` lines of a log, indented to stand out under an error.
+
+    Returns "" for an empty or missing log.
+    """
     if not path.is_file():
         return ""
     text = path.read_text(encoding="utf-8", errors="replace").rstrip()
@@ -125,13 +135,15 @@ def log_tail(path: Path, lines: int = LOG_TAIL_LINES) -> str:
 
 
 def python_command(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module of this checkout with this interpreter."""
+    """Returns the command that runs a module of this checkout with this interpreter."""
     return [sys.executable, "-m", module, *arguments]
 
 
 def ros_environment() -> dict[str, str]:
-    """The variables that keep the demo's ROS graph on this machine, apart from others, and its
-    images whole."""
+    """Returns the environment variables of the demo's ROS graph.
+
+    They keep it on this machine, apart from other ROS graphs, and let whole images through.
+    """
     variables = {
         "ROS_DOMAIN_ID": str(domain_id()),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
@@ -146,27 +158,35 @@ def ros_environment() -> dict[str, str]:
 
 
 def child_environment() -> dict[str, str]:
-    """This process's environment for a child: unbuffered logs, and its own start of the ROS
-    wheels."""
+    """Returns this process's environment for a child.
+
+    Its log is unbuffered, and it starts the ROS wheels by itself.
+    """
     environment = {name: value for name, value in os.environ.items() if name != WHEELS_GUARD}
     return environment | {"PYTHONUNBUFFERED": "1"}
 
 
 def domain_id() -> int:
-    """ROS_DOMAIN_ID if it is set, else a domain on this machine that nobody seems to use."""
-    given = os.environ.get("ROS_DOMAIN_ID", "")
-    if given:
-        if not given.isdigit() or int(given) > 232:
-            raise InputError(f"ROS_DOMAIN_ID={given!r}: expected a number from 0 to 232")
-        return int(given)
-    # Ports of domains above 101 reach into the range from which Linux hands out short-lived ports.
-    candidates = random.sample(range(1, 102), 101)
+    """Returns ROS_DOMAIN_ID if it is set, else a domain that seems unused on this machine.
+
+    Raises InputError for a bad ROS_DOMAIN_ID.
+    """
+    variable = os.environ.get("ROS_DOMAIN_ID", "")
+    if variable:
+        if not variable.isdigit() or int(variable) > MAX_DOMAIN_ID:
+            raise InputError(
+                f"ROS_DOMAIN_ID={variable!r}: expected a number from 0 to {MAX_DOMAIN_ID}"
+            )
+        return int(variable)
+    candidates = random.sample(range(1, MAX_FREE_DOMAIN_ID + 1), MAX_FREE_DOMAIN_ID)
     return next((domain for domain in candidates if _discovery_port_free(domain)), candidates[0])
 
 
 def _discovery_port_free(domain: int) -> bool:
-    """Whether no participant listens on the domain's discovery multicast port (DDSI-RTPS: 7400 +
-    250 domain)."""
+    """Whether no participant listens on the domain's discovery multicast port.
+
+    DDSI-RTPS: the port is 7400 + 250 domain.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind(("", 7400 + 250 * domain))

@@ -1,5 +1,4 @@
-"""A ROS node that listens as a SLAM would: odometry, transforms, depth and masks, each with the
-time of its arrival."""
+"""Recorder of the odometry node's output: odometry, transforms, depth and masks, as for a SLAM."""
 
 import time
 from collections import deque
@@ -15,29 +14,32 @@ from sensor_msgs.msg import Image
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from demo.listener import Listener
-from demo.recording import OdometrySample, Recording
-from sfm_odometry.io.trajectories import rotations_from_quaternions_xyzw
+from demo.recording import NodeRecording, OdometrySample
+from sfm_odometry.geometry import se3
 
 ODOMETRY_NODE = "sfm_odometry"
 TENTH_SECOND_NS = 100_000_000
-# Odometry whose transform has not come yet; more than a few mean that none will come.
-UNCHECKED_TRANSFORMS = 64
+MAX_PENDING_TRANSFORMS = 64
+"""Odometry messages kept for comparison with their transforms.
+
+More than a few mean that no transforms will come.
+"""
 
 
 class Recorder(Listener):
-    """Records what the odometry node publishes from entering the context to leaving it, on a thread
-    of its own.
+    """Records the output of the odometry node inside its context, on a background thread.
 
-    Of the depth and mask images only those of every `keep_every`-th tenth of a second are kept, by
-    their stamps, so that the two fit together; the rest is counted.
+    Keeps the depth images and masks of every `sample_every`-th tenth of a second, chosen by their
+    stamps, by which depth and mask belong to the same frames; counts the rest.
     """
 
     name = "demo_recorder"
 
-    def __init__(self, keep_every: int) -> None:
-        self.recording = Recording()
-        self._keep_every = keep_every
-        self._unchecked: deque[tuple[str, str, OdometrySample]] = deque(maxlen=UNCHECKED_TRANSFORMS)
+    def __init__(self, sample_every: int) -> None:
+        self.recording = NodeRecording()
+        self._sample_every = sample_every
+        # Odometry frame, base frame and sample of messages whose transform has not come yet.
+        self._pending: deque[tuple[str, str, OdometrySample]] = deque(maxlen=MAX_PENDING_TRANSFORMS)
         self._bridge = CvBridge()
         self._base_frame = ""
 
@@ -50,16 +52,15 @@ class Recorder(Listener):
         node.create_subscription(DiagnosticArray, f"{ODOMETRY_NODE}/status", self._on_status, 10)
 
     def node_ready(self) -> bool:
-        """Whether the odometry node listens for images: it says so in its status, and is
-        connected to us."""
+        """Whether the odometry node listens for images by its status, and is connected."""
         state = self.recording.status.get("state", "")
-        return (
-            state.startswith("waiting") or state in ("filling_window", "tracking")
-        ) and self._node.count_publishers("odom") > 0
+        listening = state.startswith("waiting") or state in ("filling_window", "tracking")
+        return listening and self._node.count_publishers("odom") > 0
 
     def _on_odometry(self, message: Odometry) -> None:
         received_ns = time.time_ns()
-        pose, twist = message.pose.pose, message.twist.twist
+        pose = message.pose.pose
+        twist = message.twist.twist
         sample = OdometrySample(
             stamp_ns=Time.from_msg(message.header.stamp).nanoseconds,
             received_ns=received_ns,
@@ -68,17 +69,17 @@ class Recorder(Listener):
         )
         self._base_frame = message.child_frame_id
         self.recording.odometry.append(sample)
-        self._unchecked.append((message.header.frame_id, message.child_frame_id, sample))
+        self._pending.append((message.header.frame_id, message.child_frame_id, sample))
         self._check_transforms()
 
     def _on_depth(self, message: Image) -> None:
         self.recording.depths_received += 1
-        self._keep(message, self.recording.depths)
+        self._sample(message, self.recording.depths)
         self._find_camera(message.header.frame_id)
 
     def _on_mask(self, message: Image) -> None:
         self.recording.masks_received += 1
-        self._keep(message, self.recording.masks)
+        self._sample(message, self.recording.masks)
 
     def _on_status(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -87,34 +88,34 @@ class Recorder(Listener):
             if values.get("state") == "tracking":
                 self.recording.tracking_status = values
 
-    def _keep(self, message: Image, samples: dict[int, np.ndarray]) -> None:
+    def _sample(self, message: Image, samples: dict[int, np.ndarray]) -> None:
+        """Keep the image if it is of a sampled tenth of a second."""
         stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
-        if (stamp_ns // TENTH_SECOND_NS) % self._keep_every == 0:
+        if (stamp_ns // TENTH_SECOND_NS) % self._sample_every == 0:
             samples[stamp_ns] = self._bridge.imgmsg_to_cv2(message).copy()
 
     def _check_transforms(self) -> None:
-        """Compare each odometry message with the transform of the same instant, as soon as that
-        is there."""
-        for _ in range(len(self._unchecked)):
-            odom_frame, base_frame, sample = self._unchecked.popleft()
-            odom_from_base = self._look_up(
-                odom_frame, base_frame, Time(nanoseconds=sample.stamp_ns)
-            )
+        """Compare pending odometry messages with the transforms of their stamps that have come."""
+        for _ in range(len(self._pending)):
+            odom_frame, base_frame, sample = self._pending.popleft()
+            stamp = Time(nanoseconds=sample.stamp_ns)
+            odom_from_base = self._look_up(odom_frame, base_frame, stamp)
             if odom_from_base is None:
-                self._unchecked.append((odom_frame, base_frame, sample))
+                self._pending.append((odom_frame, base_frame, sample))
                 continue
             difference = float(np.abs(odom_from_base - sample.odom_from_base).max())
             self.recording.transforms_checked += 1
             self.recording.transform_error = max(self.recording.transform_error, difference)
 
     def _find_camera(self, camera_frame: str) -> None:
+        """Look up the camera's pose in base_link, once."""
         if self.recording.base_from_camera is None and self.recording.odometry:
             self.recording.base_from_camera = self._look_up(self._base_frame, camera_frame, Time())
 
-    def _look_up(self, target_frame: str, source_frame: str, time_of: Time) -> np.ndarray | None:
-        """target_from_source (4, 4), or None while it is not known."""
+    def _look_up(self, target_frame: str, source_frame: str, stamp: Time) -> np.ndarray | None:
+        """Returns target_from_source (4, 4), or None while it is unknown."""
         try:
-            transform = self._buffer.lookup_transform(target_frame, source_frame, time_of).transform
+            transform = self._buffer.lookup_transform(target_frame, source_frame, stamp).transform
         except TransformException:
             return None
         return _matrix(transform.translation, transform.rotation)
@@ -125,8 +126,9 @@ def _vector(message: Vector3 | Point) -> tuple[float, float, float]:
 
 
 def _matrix(translation: Vector3 | Point, rotation: Quaternion) -> np.ndarray:
+    """Returns translation and rotation as a matrix (4, 4)."""
     matrix = np.eye(4)
-    matrix[:3, :3] = rotations_from_quaternions_xyzw(
+    matrix[:3, :3] = se3.rotations_from_quaternions_xyzw(
         np.array([[rotation.x, rotation.y, rotation.z, rotation.w]])
     )[0]
     matrix[:3, 3] = _vector(translation)

@@ -1,4 +1,4 @@
-"""What was heard of the node while it drove, and how it belongs to what was played."""
+"""Recorded output of the node, and its association with the frames played."""
 
 import csv
 from dataclasses import dataclass, field
@@ -8,65 +8,68 @@ import numpy as np
 
 from sfm_odometry.errors import InputError
 
-# The odometry of the first frames is published together, when the window of five first fills: four
-# of them wait for the fifth.
 STARTUP_FRAMES = 4
+"""Frames whose odometry waits for later ones.
+
+The odometry of the first frames is published together, when the window of five first fills: four of
+them wait for the fifth.
+"""
 
 
 @dataclass(frozen=True)
 class OdometrySample:
-    """One nav_msgs/Odometry as it arrived.
-
-    `odom_from_base` is 4x4; `twist` is (6,), linear then angular, in base_link axes; `received_ns`
-    is this machine's clock.
-    """
+    """One nav_msgs/Odometry message on arrival."""
 
     stamp_ns: int
     received_ns: int
+    """Time of arrival on this machine's clock."""
     odom_from_base: np.ndarray
+    """Pose (4, 4) of base_link in odom."""
     twist: np.ndarray
+    """Linear, then angular velocity (6,) in base_link axes."""
 
 
 @dataclass
-class Recording:
-    """Everything heard of the node during one drive.
-
-    `depths` (H, W) float32 along z, NaN unknown, and `masks` (H, W) uint8 by stamp: a sample of
-    those received, which are all counted. `status`: what the node said of itself;
-    `tracking_status`: the last time that it was tracking, when its rates and times are telling.
-    `transform_error`: the largest difference of an entry between an odometry message's pose and the
-    transform of the same instant.
-    """
+class NodeRecording:
+    """Messages of the node during one drive: all odometry, samples of the images, and counts."""
 
     odometry: list[OdometrySample] = field(default_factory=list)
     depths: dict[int, np.ndarray] = field(default_factory=dict)
+    """Sampled depth (H, W) float32 along z by stamp in ns; NaN where unknown."""
     masks: dict[int, np.ndarray] = field(default_factory=dict)
+    """Sampled masks (H, W) uint8 by stamp in ns."""
     depths_received: int = 0
     masks_received: int = 0
     base_from_camera: np.ndarray | None = None
+    """Pose (4, 4) of the camera in base_link; None until its transform has come."""
     transforms_checked: int = 0
     transform_error: float = 0.0
+    """Largest difference of an entry between a message's pose and the transform of its stamp."""
     status: dict[str, str] = field(default_factory=dict)
+    """Last status of the node."""
     tracking_status: dict[str, str] = field(default_factory=dict)
+    """Last status while the node was tracking, when its rates and times are meaningful."""
 
 
 @dataclass(frozen=True)
-class Track:
-    """The odometry of one drive, one row for each played frame whose odometry arrived (M <= frames
-    played).
+class EstimatedTrajectory:
+    """Odometry of one drive, one row for each played frame whose odometry arrived.
 
-    `frames` (M,) are positions in the played sequence; `stamps_ns` (M,) int64; `start_from_camera`
-    (M, 4, 4) optical poses, the first the identity; `twists` (M, 6) as published, in base_link
-    axes; `latencies_ms` (M,) from publishing the image to receiving its odometry; `frames_in` is
-    how many frames were played.
+    M rows, at most as many as frames were played.
     """
 
     frames: np.ndarray
+    """Positions (M,) in the played sequence."""
     stamps_ns: np.ndarray
+    """Stamps (M,) int64."""
     start_from_camera: np.ndarray
+    """Optical poses (M, 4, 4), the first the identity."""
     twists: np.ndarray
+    """Twists (M, 6) as published, in base_link axes."""
     latencies_ms: np.ndarray
+    """Times (M,) from publishing the image to receiving its odometry."""
     frames_in: int
+    """Number of frames played."""
 
     @property
     def stamps_s(self) -> np.ndarray:
@@ -75,7 +78,7 @@ class Track:
 
     @property
     def steady_latencies_ms(self) -> np.ndarray:
-        """Latencies without the first frames, whose motion waits for the window to fill."""
+        """Latencies without those of the first frames, which wait for the window to fill."""
         return self.latencies_ms[STARTUP_FRAMES:]
 
     @property
@@ -85,9 +88,9 @@ class Track:
 
 
 def read_publish_log(path: Path) -> dict[int, int]:
-    """When the player published each frame: {stamp_ns: publish_time_ns} in the order of playing.
+    """Returns {stamp_ns: publish_time_ns} of the frames played, in the order of playing.
 
-    Raises InputError when the file is missing or is not the player's CSV of
+    Raises InputError where the file is missing or is not the player's CSV of
     stamp_ns,publish_time_ns.
     """
     try:
@@ -101,40 +104,46 @@ def read_publish_log(path: Path) -> dict[int, int]:
         ) from error
 
 
-def track_of(recording: Recording, published: dict[int, int]) -> Track:
+def associate(recording: NodeRecording, published_ns: dict[int, int]) -> EstimatedTrajectory:
     """Associate odometry with the frames played, by stamp; the first sample of a stamp counts.
 
-    start_from_camera = camera_from_base @ odom_from_base @ base_from_camera, then expressed in its
-    own first frame, since a node may have started its odom frame anywhere. Raises InputError when
-    none of the odometry belongs to a played frame.
+    published_ns: publishing time by stamp, in the order of playing. start_from_camera =
+    camera_from_base @ odom_from_base @ base_from_camera, then expressed in its own first frame,
+    since a node may have started its odom frame anywhere. Raises InputError where none of the
+    odometry belongs to a played frame.
     """
-    frame_of = {stamp_ns: frame for frame, stamp_ns in enumerate(published)}
+    # Find the first sample of each played frame.
+    frame_of_stamp = {stamp_ns: frame for frame, stamp_ns in enumerate(published_ns)}
     samples: dict[int, OdometrySample] = {}
     for sample in recording.odometry:
-        if sample.stamp_ns in frame_of:
-            samples.setdefault(frame_of[sample.stamp_ns], sample)
+        if sample.stamp_ns in frame_of_stamp:
+            samples.setdefault(frame_of_stamp[sample.stamp_ns], sample)
     if not samples or recording.base_from_camera is None:
         raise InputError(
-            f"no odometry arrived for the {len(published)} frames played, or no camera transform with it"
+            f"no odometry arrived for the {len(published_ns)} frames played, "
+            "or no camera transform with it"
         )
+
+    # Arrange the samples in the order of the frames.
     frames = sorted(samples)
     ordered = [samples[frame] for frame in frames]
-    return Track(
+    odom_from_base = np.stack([sample.odom_from_base for sample in ordered])
+    return EstimatedTrajectory(
         frames=np.array(frames),
         stamps_ns=np.array([sample.stamp_ns for sample in ordered], dtype=np.int64),
-        start_from_camera=camera_track(
-            np.stack([sample.odom_from_base for sample in ordered]), recording.base_from_camera
-        ),
+        start_from_camera=camera_trajectory(odom_from_base, recording.base_from_camera),
         twists=np.stack([sample.twist for sample in ordered]),
         latencies_ms=np.array(
-            [(sample.received_ns - published[sample.stamp_ns]) * 1e-6 for sample in ordered]
+            [(sample.received_ns - published_ns[sample.stamp_ns]) * 1e-6 for sample in ordered]
         ),
-        frames_in=len(published),
+        frames_in=len(published_ns),
     )
 
 
-def camera_track(odom_from_base: np.ndarray, base_from_camera: np.ndarray) -> np.ndarray:
-    """Poses (M, 4, 4) of the camera in its own first optical frame, from those of base_link in
-    odom."""
+def camera_trajectory(odom_from_base: np.ndarray, base_from_camera: np.ndarray) -> np.ndarray:
+    """Returns the camera's poses (M, 4, 4) in its own first optical frame.
+
+    odom_from_base: poses (M, 4, 4) of base_link in odom; base_from_camera: (4, 4).
+    """
     odom_from_camera = odom_from_base @ base_from_camera
     return np.linalg.inv(odom_from_camera[0]) @ odom_from_camera

@@ -1,9 +1,9 @@
 """Odometry of one camera.
 
-ros2 launch sfm_odometry camera.launch.py image_topic:=/camera/image_rect [params_file:=my.yaml]
-[rviz:=true]
+ros2 launch sfm_odometry camera.launch.py image_topic:=/camera/image_rect
+    [params_file:=my.yaml] [rviz:=true]
 
-Arguments that are empty leave their parameters as params_file has them.
+Empty arguments leave their parameters as in params_file.
 """
 
 import os
@@ -14,9 +14,8 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
-SHARE = (
-    Path(__file__).resolve().parents[1]
-)  # share/sfm_odometry where it is installed, the repository where it is not
+SHARE = Path(__file__).resolve().parents[1]
+"""share/sfm_odometry of an installed package, or the repository."""
 ARGUMENTS = {  # name: default, description
     "image_topic": (
         "image",
@@ -30,7 +29,8 @@ ARGUMENTS = {  # name: default, description
     ),
     "model_path": (
         "",
-        "checkpoint; empty: as in params_file, which means the model in the package unless it names another",
+        "checkpoint; empty: as in params_file, "
+        "which means the model in the package unless it names another",
     ),
     "device": ("", "auto, cpu, cuda or cuda:N; empty: as in params_file"),
     "odom_frame": ("", "frame of the odometry; empty: as in params_file"),
@@ -40,7 +40,8 @@ ARGUMENTS = {  # name: default, description
     "use_sim_time": ("", "true or false: follow /clock; empty: as in params_file"),
     "autostart": (
         "",
-        "true or false: configure and activate without a lifecycle manager; empty: as in params_file",
+        "true or false: configure and activate without a lifecycle manager; "
+        "empty: as in params_file",
     ),
     "rviz": ("false", "true or false: open RViz"),
     "log_level": ("info", "debug, info, warn or error"),
@@ -55,97 +56,113 @@ PARAMETER_OF_ARGUMENT = {
     "use_sim_time": "use_sim_time",
     "autostart": "autostart",
 }
-SWITCHES = ("publish_tf", "use_sim_time", "autostart", "rviz")
+BOOLEAN_ARGUMENTS = ("publish_tf", "use_sim_time", "autostart", "rviz")
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The arguments, then what they ask for."""
+    """Returns the arguments of the launch file, and the nodes that they start."""
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=start)])
+    return LaunchDescription([*arguments, OpaqueFunction(function=launch_setup)])
 
 
-def start(
-    context: LaunchContext, more: dict[str, str | bool] | None = None
+def launch_setup(
+    context: LaunchContext, overrides: dict[str, str | bool] | None = None
 ) -> list[LaunchDescriptionEntity]:
-    """The odometry node, with `more` parameters that win over the arguments, and RViz where it
-    is asked for."""
-    given = {name: context.launch_configurations[name] for name in ARGUMENTS}
-    if not Path(given["params_file"]).is_file():
-        raise RuntimeError(f"params_file: no such file: {given['params_file']}")
-    images = given["image_topic"]
+    """Returns the odometry node, and RViz with rviz:=true.
+
+    overrides: parameters of the node that take precedence over the arguments.
+    """
+    # Read the arguments.
+    values = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    if not Path(values["params_file"]).is_file():
+        raise RuntimeError(f"params_file: no such file: {values['params_file']}")
+    image_topic = values["image_topic"]
+
+    # Make the node.
     actions: list[LaunchDescriptionEntity] = [
         Node(
             package="sfm_odometry",
             executable="odometry_node",
             name="sfm_odometry",
-            namespace=given["namespace"],
-            parameters=[given["params_file"], *some({**parameters(given), **(more or {})})],
-            remappings=[
-                ("image", images),
-                ("camera_info", given["camera_info_topic"] or camera_info_beside(images)),
+            namespace=values["namespace"],
+            parameters=[
+                values["params_file"],
+                *parameter_list({**parameters(values), **(overrides or {})}),
             ],
-            ros_arguments=["--log-level", given["log_level"]],
+            remappings=[
+                ("image", image_topic),
+                ("camera_info", values["camera_info_topic"] or camera_info_topic(image_topic)),
+            ],
+            ros_arguments=["--log-level", values["log_level"]],
             additional_env=dds_profile(),
             output="screen",
         )
     ]
-    if switch("rviz", given["rviz"]):
-        actions.append(rviz(given))
+
+    # Add RViz.
+    if parse_bool("rviz", values["rviz"]):
+        actions.append(rviz(values))
     return actions
 
 
-def rviz(given: dict[str, str]) -> Node:
-    """RViz with our layout, on the topics, the frame and the clock of the node."""
-    fixed_frame = ["--fixed-frame", given["odom_frame"]] if given["odom_frame"] else []
+def rviz(values: dict[str, str]) -> Node:
+    """Returns RViz with the package's layout, on the topics, frame and clock of the node."""
+    fixed_frame = ["--fixed-frame", values["odom_frame"]] if values["odom_frame"] else []
     return Node(
         package="rviz2",
         executable="rviz2",
-        namespace=given["namespace"],
-        parameters=some(simulated_time(given)),
+        namespace=values["namespace"],
+        parameters=parameter_list(simulated_time(values)),
         arguments=["-d", str(SHARE / "config" / "sfm_odometry.rviz"), *fixed_frame],
-        remappings=[("image", given["image_topic"])],
+        remappings=[("image", values["image_topic"])],
         additional_env=dds_profile(),
     )
 
 
-def parameters(given: dict[str, str]) -> dict[str, str | bool]:
-    """Parameters of the arguments that were given."""
+def parameters(values: dict[str, str]) -> dict[str, str | bool]:
+    """Returns the parameters of the arguments that are not empty, by name."""
     return {
-        parameter: switch(name, given[name]) if name in SWITCHES else given[name]
+        parameter: parse_bool(name, values[name]) if name in BOOLEAN_ARGUMENTS else values[name]
         for name, parameter in PARAMETER_OF_ARGUMENT.items()
-        if given[name]
+        if values[name]
     }
 
 
-def some(parameters: dict[str, str | bool]) -> list[dict[str, str | bool]]:
-    """Nothing in place of no parameters, which launch would write to a file of nothing."""
+def parameter_list(parameters: dict[str, str | bool]) -> list[dict[str, str | bool]]:
+    """Returns the parameters as a list; empty without any, as launch would write an empty file."""
     return [parameters] if parameters else []
 
 
-def simulated_time(given: dict[str, str]) -> dict[str, str | bool]:
-    """use_sim_time for the other nodes of a launch file, where it was given."""
-    return {name: value for name, value in parameters(given).items() if name == "use_sim_time"}
+def simulated_time(values: dict[str, str]) -> dict[str, str | bool]:
+    """Returns use_sim_time for the other nodes of a launch file, unless it is empty."""
+    return {name: value for name, value in parameters(values).items() if name == "use_sim_time"}
 
 
-def switch(name: str, text: str) -> bool:
-    """true or false; raises RuntimeError, whose line launch prints, for anything else."""
+def parse_bool(name: str, text: str) -> bool:
+    """Convert an argument to a bool.
+
+    Raises RuntimeError, whose message launch prints, for anything but true or false.
+    """
     if text.lower() not in ("true", "false"):
         raise RuntimeError(f"{name} must be true or false, got '{text}'")
     return text.lower() == "true"
 
 
-def camera_info_beside(image_topic: str) -> str:
-    """Where image_transport expects the camera_info of an image topic."""
+def camera_info_topic(image_topic: str) -> str:
+    """Returns the camera_info topic that image_transport expects for an image topic."""
     return image_topic.rpartition("/")[0] + "/camera_info" if "/" in image_topic else "camera_info"
 
 
 def dds_profile() -> dict[str, str]:
-    """Environment that lets Fast DDS carry images between processes, unless the user has chosen
-    a profile."""
-    new, old = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+    """Returns the environment of a Fast DDS profile for large images between processes.
+
+    Empty where the user has chosen a profile.
+    """
+    new = "FASTDDS_DEFAULT_PROFILES_FILE"
+    old = "FASTRTPS_DEFAULT_PROFILES_FILE"
     if new in os.environ or old in os.environ:
         return {}
     name = old if os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy") else new

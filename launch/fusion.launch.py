@@ -2,8 +2,8 @@
 
 ros2 launch sfm_odometry fusion.launch.py image_topic:=/camera/image_rect [ekf_file:=my_ekf.yaml]
 
-Takes all arguments of camera.launch.py besides its own. The filter sends odom_frame -> base_frame,
-and the odometry does not.
+Takes all arguments of camera.launch.py in addition to its own. The filter sends odom_frame ->
+base_frame, and the odometry does not.
 """
 
 import runpy
@@ -23,7 +23,8 @@ ARGUMENTS = {
     **camera.ARGUMENTS,
     "publish_tf": (
         "false",
-        "must be false: the filter sends odom_frame -> base_frame, and two senders of one transform fight",
+        "must be false: the filter sends odom_frame -> base_frame, "
+        "and two senders of one transform fight",
     ),
     "ekf_file": (
         str(camera.SHARE / "config" / "ekf.yaml"),
@@ -33,48 +34,52 @@ ARGUMENTS = {
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The arguments, then what they ask for."""
+    """Returns the arguments of the launch file, and the nodes that they start."""
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=start)])
+    return LaunchDescription([*arguments, OpaqueFunction(function=launch_setup)])
 
 
-def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """The odometry without its transform, and the filter."""
-    given = {name: context.launch_configurations[name] for name in ARGUMENTS}
-    if camera.switch("publish_tf", given["publish_tf"]):
+def launch_setup(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Returns the odometry without its transform, and the filter."""
+    # Check the arguments.
+    values = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    if camera.parse_bool("publish_tf", values["publish_tf"]):
         raise RuntimeError(
             "publish_tf must be false: robot_localization sends the transform of the robot"
         )
-    if not Path(given["ekf_file"]).is_file():
-        raise RuntimeError(f"ekf_file: no such file: {given['ekf_file']}")
+    if not Path(values["ekf_file"]).is_file():
+        raise RuntimeError(f"ekf_file: no such file: {values['ekf_file']}")
+
+    # Check that the filter is installed.
     try:
         get_package_prefix("robot_localization")
     except PackageNotFoundError:
         raise RuntimeError(
-            "robot_localization is not installed: sudo apt install ros-$ROS_DISTRO-robot-localization"
+            "robot_localization is not installed: "
+            "sudo apt install ros-$ROS_DISTRO-robot-localization"
         ) from None
-    return [*camera.start(context), ekf(given)]
+    return [*camera.launch_setup(context), ekf(values)]
 
 
-def ekf(given: dict[str, str]) -> Node:
-    """The filter, in the frames that the odometry was given."""
+def ekf(values: dict[str, str]) -> Node:
+    """Returns the filter, in the frames of the odometry."""
     frames = {
-        "odom_frame": given["odom_frame"],
-        "world_frame": given["odom_frame"],
-        "base_link_frame": given["base_frame"],
+        "odom_frame": values["odom_frame"],
+        "world_frame": values["odom_frame"],
+        "base_link_frame": values["base_frame"],
     }
     parameters = {name: frame for name, frame in frames.items() if frame}
     return Node(
         package="robot_localization",
         executable="ekf_node",
         name="ekf_filter_node",
-        namespace=given["namespace"],
+        namespace=values["namespace"],
         parameters=[
-            given["ekf_file"],
-            *camera.some({**parameters, **camera.simulated_time(given)}),
+            values["ekf_file"],
+            *camera.parameter_list({**parameters, **camera.simulated_time(values)}),
         ],
         output="screen",
     )

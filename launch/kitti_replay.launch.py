@@ -1,11 +1,11 @@
 """Odometry of a recorded drive: a KITTI folder or a rosbag2.
 
 ros2 launch sfm_odometry kitti_replay.launch.py sequence:=/data/kitti/odometry/sequences/03
-[rviz:=true] ros2 launch sfm_odometry kitti_replay.launch.py bag:=drive_bag
-image_topic:=/camera/image_raw
+    [rviz:=true]
+ros2 launch sfm_odometry kitti_replay.launch.py bag:=drive_bag image_topic:=/camera/image_raw
 
-Takes all arguments of camera.launch.py besides its own. Bags are played by `ros2 bag play` where it
-is installed, else by our bag_player.
+Takes all arguments of camera.launch.py in addition to its own. Bags are played by `ros2 bag play`
+where it is installed, otherwise by bag_player of this package.
 """
 
 import importlib.util
@@ -29,8 +29,8 @@ REPLAY_ARGUMENTS = {  # name: default, description
     "loop": ("false", "true or false: start over at the end"),
     "shutdown_at_end": ("false", "true or false: end everything with the drive"),
 }
-# Recorded stamps are old: a node on the wall clock would see them as late as they are.
-DEFAULTS = {
+# On the wall clock, the old stamps of a recording would be measured as latency.
+ARGUMENTS = {
     **camera.ARGUMENTS,
     "use_sim_time": ("true", "true or false: follow the /clock that the player sends"),
     **REPLAY_ARGUMENTS,
@@ -38,68 +38,73 @@ DEFAULTS = {
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The arguments, then what they ask for."""
+    """Returns the arguments of the launch file, and the nodes that they start."""
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, (default, text) in DEFAULTS.items()
+        for name, (default, text) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=start)])
+    return LaunchDescription([*arguments, OpaqueFunction(function=launch_setup)])
 
 
-def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """The odometry and the player."""
-    given = {name: context.launch_configurations[name] for name in DEFAULTS}
-    if bool(given["sequence"]) == bool(given["bag"]):
+def launch_setup(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Returns the odometry and the player."""
+    values = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    if bool(values["sequence"]) == bool(values["bag"]):
         raise RuntimeError("give either sequence:=FOLDER or bag:=BAG")
-    options = ["--rate", given["rate"]]
-    options += ["--loop"] if camera.switch("loop", given["loop"]) else []
-    options += ["--clock"] if camera.switch("use_sim_time", given["use_sim_time"]) else []
-    end = (
+
+    # Options of both players.
+    options = ["--rate", values["rate"]]
+    options += ["--loop"] if camera.parse_bool("loop", values["loop"]) else []
+    options += ["--clock"] if camera.parse_bool("use_sim_time", values["use_sim_time"]) else []
+    exit_action = (
         {"on_exit": Shutdown(reason="the drive has ended")}
-        if camera.switch("shutdown_at_end", given["shutdown_at_end"])
+        if camera.parse_bool("shutdown_at_end", values["shutdown_at_end"])
         else {}
     )
-    player = (
-        bag_player(given, options, end) if given["bag"] else sequence_player(given, options, end)
-    )
-    return [*camera.start(context), player]
+
+    make_player = bag_player if values["bag"] else sequence_player
+    return [*camera.launch_setup(context), make_player(values, options, exit_action)]
 
 
-def sequence_player(given: dict[str, str], options: list[str], end: dict[str, Shutdown]) -> Node:
-    """Our player of folders, on the topics that the node listens to."""
-    images = given["image_topic"]
-    frames = ["--base-frame", given["base_frame"]] if given["base_frame"] else []
-    frames += ["--odom-frame", given["odom_frame"]] if given["odom_frame"] else []
-    compressed = ["--compressed"] if given["image_transport"] == "compressed" else []
+def sequence_player(
+    values: dict[str, str], options: list[str], exit_action: dict[str, Shutdown]
+) -> Node:
+    """Returns kitti_player, on the topics of the odometry node."""
+    image_topic = values["image_topic"]
+
+    # Pass frames and transport on to the player.
+    frames = ["--base-frame", values["base_frame"]] if values["base_frame"] else []
+    frames += ["--odom-frame", values["odom_frame"]] if values["odom_frame"] else []
+    compressed = ["--compressed"] if values["image_transport"] == "compressed" else []
     return Node(
         package="sfm_odometry",
         executable="kitti_player",
-        namespace=given["namespace"],
-        arguments=[given["sequence"], *options, *frames, *compressed],
+        namespace=values["namespace"],
+        arguments=[values["sequence"], *options, *frames, *compressed],
         remappings=[
-            ("image", images),
-            ("camera_info", given["camera_info_topic"] or camera.camera_info_beside(images)),
+            ("image", image_topic),
+            ("camera_info", values["camera_info_topic"] or camera.camera_info_topic(image_topic)),
         ],
         additional_env=camera.dds_profile(),
         output="screen",
-        **end,
+        **exit_action,
     )
 
 
 def bag_player(
-    given: dict[str, str], options: list[str], end: dict[str, Shutdown]
+    values: dict[str, str], options: list[str], exit_action: dict[str, Shutdown]
 ) -> LaunchDescriptionEntity:
-    """The bag as it was recorded, but for /tf: its odometry would fight with ours."""
+    """Returns the player of a bag; its /tf is renamed, as it would conflict with the odometry."""
     if shutil.which("ros2") and importlib.util.find_spec("ros2bag"):
-        command = ["ros2", "bag", "play", given["bag"], *options, "--remap", "/tf:=/bag/tf"]
+        command = ["ros2", "bag", "play", values["bag"], *options, "--remap", "/tf:=/bag/tf"]
         return ExecuteProcess(
-            cmd=command, additional_env=camera.dds_profile(), output="screen", **end
+            cmd=command, additional_env=camera.dds_profile(), output="screen", **exit_action
         )
     return Node(
         package="sfm_odometry",
         executable="bag_player",
-        arguments=[given["bag"], *options],
+        arguments=[values["bag"], *options],
         additional_env=camera.dds_profile(),
         output="screen",
-        **end,
+        **exit_action,
     )

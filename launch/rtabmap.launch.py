@@ -1,10 +1,10 @@
-"""Odometry and depth of one camera, handed to RTAB-Map as if they came from an RGB-D camera.
+"""RTAB-Map on odometry and depth of one camera, as if they came from an RGB-D camera.
 
 ros2 launch sfm_odometry rtabmap.launch.py image_topic:=/camera/image_rect
-[rtabmap_args:="--delete_db_on_start"]
+    [rtabmap_args:="--delete_db_on_start"]
 
-Takes all arguments of camera.launch.py besides its own. Images must be rectified, and lengths
-metric: see scale.mode.
+Takes all arguments of camera.launch.py in addition to its own. Images must be rectified, and
+lengths metric: see scale.mode.
 """
 
 import runpy
@@ -28,69 +28,74 @@ ARGUMENTS = {
         "RTAB-Map's own arguments and parameters, such as --Vis/MaxDepth 30",
     ),
 }
-WAITING_FRAMES = 30
-"""Depth and odometry come some tens of milliseconds after their image, which has to be there
-still."""
-BEST_EFFORT = 2
-"""In RTAB-Map's numbers; hears every camera, whatever it offers."""
+SYNC_QUEUE_SIZE = 30
+"""Number of images kept for synchronisation: depth and odometry come tens of milliseconds later."""
+QOS_BEST_EFFORT = 2
+"""RTAB-Map's number for best effort, which receives from cameras of either reliability."""
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The arguments, then what they ask for."""
+    """Returns the arguments of the launch file, and the nodes that they start."""
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=start)])
+    return LaunchDescription([*arguments, OpaqueFunction(function=launch_setup)])
 
 
-def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """The odometry with depth at the images' size, and RTAB-Map."""
-    given = {name: context.launch_configurations[name] for name in ARGUMENTS}
-    if given["image_transport"] == "compressed":
+def launch_setup(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Returns the odometry with depth at the images' size, and RTAB-Map."""
+    # Check the arguments.
+    values = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    if values["image_transport"] == "compressed":
         raise RuntimeError(
-            "image_transport:=compressed: RTAB-Map is handed the raw images here, expected image_transport:=raw"
+            "image_transport:=compressed: RTAB-Map is handed the raw images here, "
+            "expected image_transport:=raw"
         )
+
+    # Check that RTAB-Map is installed.
     try:
         get_package_prefix("rtabmap_slam")
     except PackageNotFoundError:
         raise RuntimeError(
             "rtabmap_slam is not installed: sudo apt install ros-$ROS_DISTRO-rtabmap-slam"
         ) from None
-    return [
-        *camera.start(context, {"depth.output_size": "input", "depth.encoding": "32FC1"}),
-        rtabmap(given),
-    ]
+    overrides = {"depth.output_size": "input", "depth.encoding": "32FC1"}
+    return [*camera.launch_setup(context, overrides), rtabmap(values)]
 
 
-def rtabmap(given: dict[str, str]) -> Node:
-    """RTAB-Map on image, depth, camera_info and odometry, which all carry the same stamp."""
-    images = given["image_topic"]
+def rtabmap(values: dict[str, str]) -> Node:
+    """Returns RTAB-Map on image, depth, camera_info and odometry, which carry the same stamp."""
+    image_topic = values["image_topic"]
+
+    # Parameters: frames, topics that are subscribed to, and their synchronisation.
     parameters = {
-        "frame_id": given["base_frame"] or "base_link",
-        "map_frame_id": given["map_frame"],
+        "frame_id": values["base_frame"] or "base_link",
+        "map_frame_id": values["map_frame"],
         "subscribe_depth": True,
         "subscribe_rgb": True,
         "approx_sync": False,
-        "topic_queue_size": WAITING_FRAMES,
-        "sync_queue_size": WAITING_FRAMES,
-        "qos_image": BEST_EFFORT,
-        "qos_camera_info": BEST_EFFORT,
-        **camera.simulated_time(given),
+        "topic_queue_size": SYNC_QUEUE_SIZE,
+        "sync_queue_size": SYNC_QUEUE_SIZE,
+        "qos_image": QOS_BEST_EFFORT,
+        "qos_camera_info": QOS_BEST_EFFORT,
+        **camera.simulated_time(values),
     }
+
+    # Topics of the odometry node.
     remappings = [
-        ("rgb/image", images),
-        ("rgb/camera_info", given["camera_info_topic"] or camera.camera_info_beside(images)),
+        ("rgb/image", image_topic),
+        ("rgb/camera_info", values["camera_info_topic"] or camera.camera_info_topic(image_topic)),
         ("depth/image", "depth/image_rect"),
         ("odom", "odom"),
     ]
     return Node(
         package="rtabmap_slam",
         executable="rtabmap",
-        namespace=given["namespace"],
+        namespace=values["namespace"],
         parameters=[parameters],
         remappings=remappings,
-        arguments=given["rtabmap_args"].split(),
+        arguments=values["rtabmap_args"].split(),
         additional_env=camera.dds_profile(),
         output="screen",
     )

@@ -1,5 +1,4 @@
-"""What every command line of this project shares: one place where errors become one line and an
-exit code."""
+"""Error handling of all command lines: errors become one line and an exit code."""
 
 import sys
 from collections.abc import Callable

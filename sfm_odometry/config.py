@@ -1,5 +1,7 @@
-"""Typed configuration: nested dataclasses built from plain dictionaries, with unknown keys and
-wrong values refused by name."""
+"""Typed configuration: nested dataclasses built from plain dictionaries.
+
+Unknown keys and wrong values are refused by name.
+"""
 
 import difflib
 import types
@@ -12,8 +14,7 @@ T = TypeVar("T")
 
 
 def build_dataclass(kind: type[T], values: dict[str, Any], where: str = "") -> T:
-    """An instance of the dataclass `kind` from nested dictionaries; missing keys take their
-    defaults.
+    """Build the dataclass `kind` from nested dictionaries; missing keys take their defaults.
 
     Raises InputError that names the key (dotted), the value and what was expected, with the nearest
     valid name for an unknown key.
@@ -39,8 +40,10 @@ def build_dataclass(kind: type[T], values: dict[str, Any], where: str = "") -> T
 
 
 def convert(value: Any, kind: Any, where: str) -> Any:
-    """`value` as the annotated type `kind`; InputError names the setting, the value and the
-    type."""
+    """Convert `value` to the annotated type `kind`.
+
+    Raises InputError, which names the setting, the value and the type.
+    """
     origin = get_origin(kind)
     if is_dataclass(kind):
         return build_dataclass(kind, value, where)  # type: ignore[arg-type]
@@ -58,8 +61,10 @@ def convert(value: Any, kind: Any, where: str) -> Any:
 
 
 def _convert_union(value: Any, kind: Any, where: str) -> Any:
-    """A value or None, or one of several dataclasses, told apart by their `kind`; without one it
-    is the first."""
+    """Convert to an optional value, or to one of several dataclasses, selected by its `kind`.
+
+    The first dataclass is taken where no `kind` is given.
+    """
     if value is None and type(None) in get_args(kind):
         return None
     options = [option for option in get_args(kind) if option is not type(None)]
@@ -84,7 +89,8 @@ def _convert_tuple(values: Any, kinds: tuple[Any, ...], where: str) -> tuple[Any
 def _one_of(value: Any, choices: tuple[Any, ...], where: str) -> Any:
     if value not in choices:
         raise InputError(
-            f"setting '{where}' must be one of {', '.join(map(str, choices))}, got {value!r}{_suggestion(str(value), choices)}"
+            f"setting '{where}' must be one of {', '.join(map(str, choices))}, "
+            f"got {value!r}{_suggestion(str(value), choices)}"
         )
     return value
 

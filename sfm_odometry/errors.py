@@ -1,4 +1,4 @@
-"""The errors a user can mend: one root and its few children.
+"""Errors that a user can mend: one root class and its children.
 
 Every command line catches the root once (see :mod:`sfm_odometry.cli`) and prints its one line;
 everything else is a bug and keeps its traceback.
@@ -6,8 +6,10 @@ everything else is a bug and keeps its traceback.
 
 
 class SfmOdometryError(Exception):
-    """Root of all errors that the user can mend; the message is one line that says what was
-    found and what was expected."""
+    """Root of all errors that the user can mend.
+
+    The message is one line with what was found and what was expected.
+    """
 
 
 class InputError(SfmOdometryError):

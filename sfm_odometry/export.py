@@ -1,5 +1,4 @@
-"""A model as ONNX, for other runtimes: `python -m sfm_odometry.export --out model.onnx [--model M]
-[--check]`.
+"""Export of a model to ONNX: `python -m sfm_odometry.export --out model.onnx [--check]`.
 
 One graph: `frames` (N, C, H, W), float32 in [0, 1], in order of time, to `depth` (h, w) of the
 newest frame, `previous_from_current` (N - 1, 4, 4) of neighbours, oldest first, and, where the
@@ -8,7 +7,6 @@ prediction.
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,37 +14,39 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sfm_odometry.backends.choice import texture
+from sfm_odometry.backends.choice import moving_texture
 from sfm_odometry.backends.onnx_graph import to_onnx
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError, OutputError
 from sfm_odometry.inference.checkpoint import load_model
+from sfm_odometry.io.atomic import atomic_write
 from sfm_odometry.networks.model import Model
 
-CHECKED_TO = 1e-3
-"""Relative difference in depth, and absolute one in motion and mask, that float32 in another
-order of summing does not reach."""
+MAX_DIFFERENCE = 1e-3
+"""Limit of --check: relative difference of depth, absolute of motion and mask, above what float32
+summed in another order gives."""
 
 
 class Window(nn.Module):
-    """All that a model says of one window of frames."""
+    """Depth, motion and mask networks of a model over one window of frames."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """Frames (N, C, H, W) in [0, 1] to what the module's docstring says."""
+        """Infer depth, motions and mask, as in the module's docstring, of frames (N, C, H, W)."""
         images = self.model.normalise(frames)
-        net, parts = self.model.pose_net, self.model.parts()
-        depth = 1.0 / parts["depth"](images[-1:])[0, 0]
+        net = self.model.pose_net
+        stages = self.model.stages()
+        depth = 1.0 / stages["depth"](images[-1:])[0, 0]
         windows = [images[index : index + 1] for index in range(net.config.frames)]
-        vectors, mask = net.slide(parts, windows, [{} for _ in windows], with_mask=True)
+        vectors, mask = net.slide(stages, windows, [{} for _ in windows], with_mask=True)
         motions = net.previous_from_current(vectors)[0]
         return (depth, motions) if mask is None else (depth, motions, mask[0, 0])
 
     def output_names(self) -> list[str]:
-        """Of what `forward` returns."""
+        """Names of the tensors that `forward` returns."""
         return [
             "depth",
             "previous_from_current",
@@ -55,29 +55,30 @@ class Window(nn.Module):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line; returns the exit code."""
     arguments = _parser().parse_args(argv)
     return run_cli(lambda: command(arguments))
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Write the graph; with --check compute with it and say how far its results are from the
-    networks' own."""
+    """Write the graph; with --check also compare its results with those of the networks."""
     window = Window(load_model(arguments.model)).eval()
     names = window.output_names()
     graph = to_onnx(window, (_noise(window.model),), ["frames"], names)
     _write(arguments.out, graph)
     print(f"{arguments.out}: {len(graph) / 2**20:.1f} MiB, frames -> {', '.join(names)}")
     if arguments.check:
-        moving_texture = torch.cat(texture(window.model.config))
-        for kind, frames in (("noise", _noise(window.model)), ("moving texture", moving_texture)):
+        texture = torch.cat(moving_texture(window.model.config))
+        for kind, frames in (("noise", _noise(window.model)), ("moving texture", texture)):
             print(f"  {kind}: " + _report(differences(window, graph, frames), arguments.out))
 
 
 @torch.inference_mode()
 def differences(window: Window, graph: bytes, frames: Tensor) -> dict[str, float]:
-    """Largest difference of each output, as ONNX Runtime computes the graph, from the networks'
-    own; that of depth is relative."""
+    """Largest difference of each output of the graph in ONNX Runtime from the networks'.
+
+    The difference of depth is relative.
+    """
     try:
         import onnxruntime  # optional
     except ImportError as error:
@@ -97,9 +98,10 @@ def differences(window: Window, graph: bytes, frames: Tensor) -> dict[str, float
 
 def _report(found: dict[str, float], out: Path) -> str:
     worst = max(found, key=found.__getitem__)
-    if not found[worst] <= CHECKED_TO:
+    if not found[worst] <= MAX_DIFFERENCE:
         raise OutputError(
-            f"{out}: {worst} differs from the networks' by {found[worst]:.2g}, expected at most {CHECKED_TO:g}"
+            f"{out}: {worst} differs from the networks' by {found[worst]:.2g}, "
+            f"expected at most {MAX_DIFFERENCE:g}"
         )
     return ", ".join(
         f"{name} differs by at most {value:.1e}{' of itself' if name == 'depth' else ''}"
@@ -114,12 +116,10 @@ def _noise(model: Model) -> Tensor:
 
 
 def _write(path: Path, graph: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(graph)
-        os.replace(temporary, path)
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(graph)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OutputError(f"{path}: graph cannot be written: {error.strerror}") from error
 
 

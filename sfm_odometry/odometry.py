@@ -1,102 +1,40 @@
-"""The odometry: frames in, depth, masks and a chained trajectory out. The node, the command line
-and evaluation all run this."""
+"""Monocular visual odometry: the pipeline that the node, the command line and evaluation run."""
 
 import time
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import replace
 
 import numpy as np
 
+from sfm_odometry.geometry import se3
 from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.geometry.preprocess import Preprocessor
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.params import OdometryParams
+from sfm_odometry.results import (
+    DenseMap,
+    EventKind,
+    FrameMotion,
+    OdometryEvent,
+    OdometryResult,
+    TrackingState,
+)
 from sfm_odometry.scale import FramePair, ScaleEstimate, scale_source
 from sfm_odometry.steps import Step, network_step, refined_step, scaled_step
-from sfm_odometry.tracking.feature_tracks import PointTracks
+from sfm_odometry.tracking.feature_tracks import FeatureTracks
 from sfm_odometry.tracking.frame import Frame
-from sfm_odometry.tracking.lazy import Background, LazyFuture
+from sfm_odometry.tracking.lazy import BackgroundThread, LazyFuture
 from sfm_odometry.tracking.motion_refiner import MotionRefiner
 from sfm_odometry.tracking.noise_model import BRIDGE_INFLATION, motion_covariance, scale_covariance
 from sfm_odometry.tracking.speed_filter import SpeedFilter
-from sfm_odometry.tracking.trajectory import (
-    Trajectory,
-    rotation_from_vector,
-    rotation_vector,
-    twist_of,
-)
+from sfm_odometry.tracking.trajectory import Trajectory, twist_of
 from sfm_odometry.tracking.window import AddedFrame, Arrival, FrameWindow
 
 
-class TrackingState(Enum):
-    """What the odometry is doing."""
-
-    FILLING_WINDOW = "filling_window"
-    TRACKING = "tracking"
-    LOST = "lost"
-
-
-@dataclass(frozen=True)
-class FrameMotion:
-    """One frame whose pose became known; lengths are metres only where the scale is known."""
-
-    stamp_ns: int
-    start_from_camera: np.ndarray
-    """(4, 4) float64: this camera in the optical frame of the first one."""
-    pose_covariance: np.ndarray
-    """(6, 6) of that pose, translation then rotation, in the axes of this camera."""
-    previous_from_current: np.ndarray
-    """(4, 4) float64: the step from the frame before; the identity for the first."""
-    dt_s: float
-    twist: np.ndarray
-    """(6,): linear and angular velocity in the axes of this camera."""
-    twist_covariance: np.ndarray
-    """(6, 6) of the twist."""
-    unrefined: str = ""
-    """Why this step is the networks' own although refinement was asked for; empty otherwise."""
-
-
-@dataclass(frozen=True)
-class DenseMap:
-    """An image-like result: values (H, W) float32 at the network's size, the intrinsics of these
-    pixels, the stamp of their frame."""
-
-    stamp_ns: int
-    values: np.ndarray
-    intrinsics: Intrinsics
-
-
-@dataclass(frozen=True)
-class OdometryResult:
-    """What one frame brought."""
-
-    state: TrackingState
-    scale: ScaleEstimate
-    """The factor that these motions and this depth share."""
-    refused: str = ""
-    """Why this frame was refused, if it was."""
-    event: str = ""
-    """What happened besides: a gap, a clock jump, other intrinsics, lost."""
-    motions: tuple[FrameMotion, ...] = ()
-    """Frames whose pose is new, oldest first: the whole window when it fills, one frame
-    afterwards."""
-    mask: DenseMap | None = None
-    """Explainability, 0 to 1, of the window's target frame."""
-    preprocess_ms: float = 0.0
-    inference_ms: float = 0.0
-    """Until the motions were known."""
-    depth_future: LazyFuture[DenseMap] | None = None
-    """Depth of the newest frame, as it may still be computed beside."""
-
-    @property
-    def depth(self) -> DenseMap | None:
-        """Depth of the newest frame along z, NaN = unknown; waits for it. The motions are known
-        before."""
-        return None if self.depth_future is None else self.depth_future.get()
-
-
 class MonocularOdometry:
-    """Depth and odometry of a monocular camera from a sliding window of frames."""
+    """Visual odometry and depth of a monocular camera over a sliding window of frames.
+
+    Call :meth:`process` with every frame, oldest first.
+    """
 
     def __init__(self, estimator: Estimator, params: OdometryParams | None = None) -> None:
         self.estimator = estimator
@@ -106,18 +44,18 @@ class MonocularOdometry:
         )
         self._trajectory = Trajectory()
         self._refiner = MotionRefiner(
-            tracks=PointTracks() if self.params.fuse else None,
+            tracks=FeatureTracks() if self.params.fuse else None,
             speed=SpeedFilter() if self.params.speed_prior else None,
         )
         self._scale_source = scale_source(
             self.params.scale_mode, self.params.scale_value, self.params.scale_camera_height
         )
         self._preprocessor: Preprocessor | None = None
-        self._background = Background()
+        self._background = BackgroundThread()
         self.reset()
 
     def reset(self) -> None:
-        """Start a new trajectory at the next frame."""
+        """Forget all frames; the next one starts a new trajectory at the origin."""
         self._window.reset()
         self._trajectory.reset()
         self._refiner.reset()
@@ -127,8 +65,7 @@ class MonocularOdometry:
         self._twist: np.ndarray | None = None
 
     def continue_from(self, start_from_camera: np.ndarray, covariance: np.ndarray) -> None:
-        """Go on from a pose (4, 4) of the newest frame that is known from elsewhere; poses that
-        were handed out stay as they are.
+        """Set the pose (4, 4) of the newest frame; poses that were published stay as they are.
 
         covariance: (6, 6), translation then rotation, in the axes of this camera.
         """
@@ -136,21 +73,19 @@ class MonocularOdometry:
 
     @property
     def scale(self) -> ScaleEstimate:
-        """The factor from the model's unit of length to the published one, as the newest frame
-        has it."""
+        """Factor from the model's unit of length to the published one, at the newest frame."""
         return self._scale
 
     def observe_speed(self, stamp_ns: int, speed_mps: float) -> None:
-        """Take the camera's speed, as wheels or another sensor measure it: at any rate, on the
-        clock of the images, before or after them.
+        """Add a speed of the camera, m/s, measured by wheels or another sensor.
 
-        Not to be called while another thread is in `process`.
+        Measurements come at any rate, on the clock of the images, before or after them. Not to be
+        called while another thread is in `process`.
         """
         self._scale_source.add_speed(stamp_ns, speed_mps)
 
     def set_gravity_direction(self, down: np.ndarray) -> None:
-        """Take where down is in the camera's optical frame, (3,), as its mount says; until then
-        the camera is taken for level."""
+        """Set the direction of gravity (3,) in the camera's optical frame; until then: level."""
         self._scale_source.set_gravity_direction(down)
 
     def process(
@@ -161,51 +96,77 @@ class MonocularOdometry:
         want_depth: bool = True,
         want_mask: bool = True,
     ) -> OdometryResult:
-        """Take one rectified frame, uint8 (H, W) grey or (H, W, 3) RGB, of a camera with
-        `intrinsics`.
+        """Track one rectified frame, uint8 (H, W) grey or (H, W, 3) RGB.
 
-        Raises ImageError for an image that does not fit its type or intrinsics; a frame whose stamp
-        cannot be used is refused in the result. Depth is inferred beside the motion, which needs
-        that of the frame before alone.
+        Raises ImageError for an image that does not fit its type or its intrinsics. A frame whose
+        stamp is not newer than the last one's is refused in the result.
         """
         started = time.perf_counter()
-        event = self._adapt_to(intrinsics)
-        assert self._preprocessor is not None
-        seen = self._preprocessor.brightened(self._preprocessor(image))
-        frame = Frame(
-            seen, self._preprocessor.intrinsics.matrix(), self.estimator, self._refiner.config
-        )
+        # Preprocess: the networks' input and its intrinsics.
+        events = self._set_camera(intrinsics)
+        frame = self._preprocess(image)
+
+        # Window: frames in the order of their stamps, without a gap between them.
         added = self._window.add(frame, stamp_ns)
         if added.arrival is Arrival.REFUSED:
-            return OdometryResult(self._state(), self._scale, refused=added.reason)
+            return OdometryResult(self._state, self._scale, added.reason, tuple(events))
+        events += self._handle_arrival(added)
+        self._scale = self._scale_source.estimate(stamp_ns)
+
+        # Depth: on a background thread, as the motion only needs that of the frame before.
         if want_depth or self.params.refine:
             frame.prepare(self._background, with_targets=self.params.refine)
-        event = self._handle_arrival(added) or event
         preprocessed = time.perf_counter()
-        self._scale = self._scale_source.estimate(stamp_ns)
-        state, lost, motions, mask = self._track(want_mask)
-        depth_future = self._later_depth(frame, stamp_ns) if want_depth else None
-        if motions and self.params.refine:
-            self._refiner.prepare(frame, self._background)
-        return OdometryResult(
-            state=state,
+
+        # Motion of the frames that have no pose yet.
+        tracked = self._track(want_mask)
+        return replace(
+            tracked,
             scale=self._scale,
-            event=lost or event,
-            motions=motions,
-            mask=mask,
+            events=(*events, *tracked.events),
             preprocess_ms=(preprocessed - started) * 1e3,
             inference_ms=(time.perf_counter() - preprocessed) * 1e3,
-            depth_future=depth_future,
+            depth_future=self._depth_future(frame, stamp_ns) if want_depth else None,
         )
 
+    def _track(self, want_mask: bool) -> OdometryResult:
+        """Estimate the motion of the window's frames that have no pose yet."""
+        if not self._window.full:
+            return OdometryResult(TrackingState.FILLING_WINDOW, self._scale)
+
+        # Networks: the motion between neighbouring frames, and the explainability mask.
+        chain, mask = self._infer_window(want_mask)
+        implausible = self._implausibility(chain)
+        if implausible:
+            self._window.flush()
+            event = OdometryEvent(EventKind.LOST, implausible)
+            return OdometryResult(TrackingState.LOST, self._scale, events=(event,))
+
+        # Direct alignment, then feature tracks: refined steps, in the model's unit of length.
+        steps = self._refine(chain)
+
+        # Scale: measured with these steps, then applied to them.
+        steps = self._rescale(steps)
+
+        # Chain the steps into poses.
+        motions = tuple(self._chain(steps))
+
+        # Prepare the feature tracks of the next step on the background thread.
+        if self.params.refine:
+            self._refiner.prepare(self._window.frames[-1], self._background)
+        return OdometryResult(TrackingState.TRACKING, self._scale, motions=motions, mask=mask)
+
+    @property
     def _state(self) -> TrackingState:
         return TrackingState.TRACKING if self._window.full else TrackingState.FILLING_WINDOW
 
-    def _adapt_to(self, intrinsics: Intrinsics) -> str:
-        """Rebuild the preprocessing when the camera changes; frames of another camera do not mix
-        in one window."""
+    def _set_camera(self, intrinsics: Intrinsics) -> list[OdometryEvent]:
+        """Rebuild the preprocessing when the intrinsics change, and start the window anew.
+
+        Frames of different cameras are never mixed in one window.
+        """
         if self._preprocessor is not None and self._preprocessor.camera == intrinsics:
-            return ""
+            return []
         first = self._preprocessor is None
         config = self.estimator.model.config
         resize_mode = self.params.resize_mode or config.resize_mode
@@ -215,160 +176,149 @@ class MonocularOdometry:
         self._window.flush()
         self._refiner.reset()
         if first:
-            return ""
+            return []
         self._scale_source.reset()
-        return "intrinsics changed"
+        return [OdometryEvent(EventKind.CAMERA_CHANGE, "intrinsics changed")]
 
-    def _handle_arrival(self, added: AddedFrame) -> str:
+    def _preprocess(self, image: np.ndarray) -> Frame:
+        """Resize the image to the networks' input, with dark images made brighter."""
+        assert self._preprocessor is not None
+        pixels = self._preprocessor.brighten(self._preprocessor(image))
+        matrix = self._preprocessor.intrinsics.matrix()
+        return Frame(pixels, matrix, self.estimator.depth, self._refiner.alignment_config)
+
+    def _handle_arrival(self, added: AddedFrame) -> list[OdometryEvent]:
+        """Adapt the state after a gap or a clock jump."""
+        since_newest_s = added.since_newest_ns / 1e9
         if added.arrival is Arrival.AFTER_GAP:
-            self._refiner.skip(added.since_newest_ns / 1e9)
-            return f"gap of {added.since_newest_ns / 1e9:.2f} s"
+            self._refiner.skip(since_newest_s)
+            return [OdometryEvent(EventKind.GAP, f"gap of {since_newest_s:.2f} s")]
         if added.arrival is Arrival.AFTER_CLOCK_JUMP:
             self._newest_known_ns = None
             self._scale_source.reset()
             if self.params.reset_on_clock_jump:
                 self._trajectory.reset()
                 self._twist = None
-            return f"clock jumped back {-added.since_newest_ns / 1e9:.2f} s"
-        return ""
+            detail = f"clock jumped back {-since_newest_s:.2f} s"
+            return [OdometryEvent(EventKind.CLOCK_JUMP, detail)]
+        return []
 
-    def _later_depth(self, frame: Frame, stamp_ns: int) -> LazyFuture[DenseMap]:
-        """The depth panel in the unit that the frame's motion has."""
-        preprocessor, factor = (
-            self._preprocessor,
-            np.float32(self._scale.value * self._refiner.unit),
-        )
-        assert preprocessor is not None
-
-        def panel() -> DenseMap:
-            depth = frame.depth * factor
-            known = (
-                (depth >= self.params.min_depth)
-                & (depth <= self.params.max_depth)
-                & preprocessor.seen
-            )
-            return DenseMap(
-                stamp_ns, np.where(known, depth, np.float32(np.nan)), preprocessor.intrinsics
-            )
-
-        return LazyFuture(panel)
-
-    def _track(
-        self, want_mask: bool
-    ) -> tuple[TrackingState, str, tuple[FrameMotion, ...], DenseMap | None]:
-        if not self._window.full:
-            return TrackingState.FILLING_WINDOW, "", (), None
+    def _infer_window(self, want_mask: bool) -> tuple[np.ndarray, DenseMap | None]:
+        """Infer the motions (N - 1, 4, 4) between the N frames of the window, and the mask."""
         assert self._preprocessor is not None
         frames = self._window.frames
-        chain, mask = self.estimator.motion(
-            [frame.image for frame in frames], want_mask, [frame.memory for frame in frames]
-        )
-        stamps_ns = self._window.stamps_ns
-        reason = self._implausible(chain, stamps_ns)
-        if reason:
-            self._window.flush()
-            return TrackingState.LOST, reason, (), None
-        panel = (
-            None
-            if mask is None
-            else DenseMap(stamps_ns[self.estimator.target], mask, self._preprocessor.intrinsics)
-        )
-        return TrackingState.TRACKING, "", tuple(self._integrate(chain, stamps_ns)), panel
+        images = [frame.image for frame in frames]
+        caches = [frame.motion_cache for frame in frames]
+        chain, mask = self.estimator.motion(images, want_mask, caches)
+        if mask is None:
+            return chain, None
+        stamp_ns = self._window.stamps_ns[self.estimator.target]
+        return chain, DenseMap(stamp_ns, mask, self._preprocessor.intrinsics)
 
-    def _implausible(self, chain: np.ndarray, stamps_ns: list[int]) -> str:
-        """Why the window's motions are not believed, or nothing."""
+    def _implausibility(self, chain: np.ndarray) -> str:
+        """Reason for which the motions (N - 1, 4, 4) of the window are rejected; empty if none."""
         if not np.isfinite(chain).all():
-            return "lost: the motion is not finite"
-        for step, dt_s in zip(chain, np.diff(stamps_ns) / 1e9, strict=True):
+            return "the motion is not finite"
+        for step, dt_s in zip(chain, self._durations_s, strict=True):
             speed = np.linalg.norm(step[:3, 3]) * self._scale.value / dt_s
-            turn_rate_deg = np.degrees(np.linalg.norm(rotation_vector(step[:3, :3]))) / dt_s
+            turn_rate_deg = np.degrees(np.linalg.norm(se3.so3_log(step[:3, :3]))) / dt_s
             if speed > self.params.max_speed or turn_rate_deg > self.params.max_turn_rate_deg:
-                return f"lost: a motion of {speed:.1f} /s and {turn_rate_deg:.0f} deg/s is not plausible"
+                return f"a motion of {speed:.1f} /s and {turn_rate_deg:.0f} deg/s is not plausible"
         return ""
 
-    def _integrate(self, chain: np.ndarray, stamps_ns: list[int]) -> list[FrameMotion]:
-        """Append the steps to the frames whose pose is not known yet; poses that were handed out
-        are never moved."""
-        durations_s = np.diff(stamps_ns) / 1e9
-        known = [
-            index
-            for index, stamp_ns in enumerate(stamps_ns)
-            if self._newest_known_ns is not None and stamp_ns <= self._newest_known_ns
-        ]
-        first_new = known[-1] if known else 0
-        steps = [
-            self._step(chain[index], index, durations_s[index])
-            for index in range(first_new, len(chain))
-        ]
-        steps = self._scaled(steps, first_new, stamps_ns)
-        motions = (
-            []
-            if known
-            else [
-                self._enter(stamps_ns[0], twist_of(steps[0].previous_from_current, durations_s[0]))
-            ]
-        )
-        for index, step in enumerate(steps, start=first_new):
-            dt_s = durations_s[index]
-            motions.append(
-                self._append(
-                    step, stamps_ns[index + 1], dt_s, twist_of(step.previous_from_current, dt_s)
-                )
-            )
-        return motions
+    def _refine(self, chain: np.ndarray) -> list[Step]:
+        """Refine the window's steps that lead to frames without a pose, oldest first.
 
-    def _step(self, previous_from_current: np.ndarray, index: int, dt_s: float) -> Step:
-        """The step from the window's frame `index` to the next in the model's unit of length,
-        refined if that is asked for."""
+        The other steps were published with their frames and are never changed. Lengths are in the
+        model's unit.
+        """
+        frames = self._window.frames
+        durations_s = self._durations_s
+        first = self._first_new_step()
         if not self.params.refine:
-            return network_step(previous_from_current)
-        previous, current = self._window.frames[index : index + 2]
-        return refined_step(self._refiner, (previous, current), previous_from_current, dt_s)
+            return [network_step(motion) for motion in chain[first:]]
+        steps = []
+        for index in range(first, len(chain)):
+            previous, current = frames[index], frames[index + 1]
+            refined = self._refiner.refine(previous, current, chain[index], durations_s[index])
+            steps.append(refined_step(refined))
+        return steps
 
-    def _scaled(self, steps: list[Step], first: int, stamps_ns: list[int]) -> list[Step]:
-        """The steps from the window's frame `first` on, in the published unit: the scale is
-        measured with them before it is used."""
+    def _rescale(self, steps: list[Step]) -> list[Step]:
+        """Measure the scale with the newest steps, and bring them to the published unit."""
         assert self._preprocessor is not None
-        frames, intrinsics = self._window.frames, self._preprocessor.intrinsics.matrix()
-        for index, step in enumerate(steps, start=first):
-            ends = frames[index], frames[index + 1]
-            self._scale_source.observe(
-                FramePair(
-                    *ends,
-                    step.previous_from_current,
-                    stamps_ns[index],
-                    stamps_ns[index + 1],
-                    intrinsics,
-                )
+        frames, stamps_ns = self._window.frames, self._window.stamps_ns
+        intrinsics = self._preprocessor.intrinsics.matrix()
+        for index, step in enumerate(steps, start=self._first_new_step()):
+            pair = FramePair(
+                previous=frames[index],
+                current=frames[index + 1],
+                previous_from_current=step.previous_from_current,
+                start_ns=stamps_ns[index],
+                end_ns=stamps_ns[index + 1],
+                intrinsics=intrinsics,
             )
+            self._scale_source.observe(pair)
         self._scale = self._scale_source.estimate(stamps_ns[-1])
         return [scaled_step(step, self._scale) for step in steps]
 
+    def _chain(self, steps: list[Step]) -> list[FrameMotion]:
+        """Append the window's newest steps to the trajectory; published poses never change."""
+        stamps_ns, durations_s = self._window.stamps_ns, self._durations_s
+        first = self._first_new_step()
+        twists = [
+            twist_of(step.previous_from_current, dt_s)
+            for step, dt_s in zip(steps, durations_s[first:], strict=True)
+        ]
+        motions = [] if self._has_pose(stamps_ns[first]) else [self._enter(stamps_ns[0], twists[0])]
+        for index, (step, twist) in enumerate(zip(steps, twists, strict=True), start=first):
+            motions.append(self._append(step, stamps_ns[index + 1], durations_s[index], twist))
+        return motions
+
+    @property
+    def _durations_s(self) -> np.ndarray:
+        """Seconds (N - 1,) between the N frames of the window."""
+        return np.diff(self._window.stamps_ns) / 1e9
+
+    def _has_pose(self, stamp_ns: int) -> bool:
+        """Whether the pose of a frame in the window was published."""
+        return self._newest_known_ns is not None and stamp_ns <= self._newest_known_ns
+
+    def _first_new_step(self) -> int:
+        """Index of the window's first step that leads to a frame without a pose."""
+        posed = sum(self._has_pose(stamp_ns) for stamp_ns in self._window.stamps_ns)
+        return max(posed - 1, 0)
+
     def _enter(self, stamp_ns: int, twist: np.ndarray) -> FrameMotion:
-        """The oldest frame of a window that shares none with the known poses: the start, or the
-        far side of a gap."""
+        """Motion of the oldest frame of a window in which no frame has a pose.
+
+        It is the start of the trajectory, or the far side of a gap.
+        """
         if self._newest_known_ns is None:
             return self._append(network_step(np.eye(4)), stamp_ns, 0.0, twist)
         dt_s = (stamp_ns - self._newest_known_ns) / 1e9
         return self._append(self._bridge(dt_s), stamp_ns, dt_s, twist)
 
     def _bridge(self, dt_s: float) -> Step:
-        """The unseen motion over a gap: constant velocity for a while, beyond that the pose is
-        held; the covariance covers either."""
-        travelled = np.eye(4)
+        """Predict the unseen motion over a gap of dt_s, with an inflated covariance.
+
+        Constant velocity up to `max_bridge_s`; the pose is held over a longer gap, and the
+        covariance is that of the motion at constant velocity.
+        """
+        predicted = np.eye(4)
         if self._twist is not None:
-            travelled[:3, :3] = rotation_from_vector(self._twist[3:] * dt_s)
-            travelled[:3, 3] = (
-                rotation_from_vector(self._twist[3:] * dt_s / 2) @ self._twist[:3] * dt_s
-            )
-        covariance = (
-            motion_covariance(travelled) + scale_covariance(travelled, self._scale.relative_sigma)
-        ) * BRIDGE_INFLATION
-        return Step(travelled if dt_s <= self.params.max_bridge_s else np.eye(4), covariance)
+            linear, angular = self._twist[:3], self._twist[3:]
+            predicted[:3, :3] = se3.so3_exp(angular * dt_s)
+            predicted[:3, 3] = se3.so3_exp(angular * dt_s / 2) @ linear * dt_s
+        unseen = scale_covariance(predicted, self._scale.relative_sigma)
+        covariance = (motion_covariance(predicted) + unseen) * BRIDGE_INFLATION
+        return Step(predicted if dt_s <= self.params.max_bridge_s else np.eye(4), covariance)
 
     def _append(self, step: Step, stamp_ns: int, dt_s: float, twist: np.ndarray) -> FrameMotion:
+        """Append a step to the trajectory; returns the motion of the frame that it leads to."""
         pose = self._trajectory.append(step.previous_from_current, step.covariance)
-        self._newest_known_ns, self._twist = stamp_ns, twist
+        self._newest_known_ns = stamp_ns
+        self._twist = twist
         return FrameMotion(
             stamp_ns=stamp_ns,
             start_from_camera=pose.start_from_camera,
@@ -376,8 +326,22 @@ class MonocularOdometry:
             previous_from_current=step.previous_from_current,
             dt_s=dt_s,
             twist=twist,
-            # Over a step of no known duration (the first frame) the twist is its neighbour's; a
-            # nominal 0.1 s keeps it finite.
+            # The first frame's step has no duration: its twist is its neighbour's, and a nominal
+            # 0.1 s keeps the covariance finite.
             twist_covariance=step.covariance / (dt_s or 0.1) ** 2,
             unrefined=step.unrefined,
         )
+
+    def _depth_future(self, frame: Frame, stamp_ns: int) -> LazyFuture[DenseMap]:
+        """Depth of the frame in the published unit, computed when it is asked for."""
+        assert self._preprocessor is not None
+        intrinsics, visible = self._preprocessor.intrinsics, self._preprocessor.valid_mask
+        min_depth, max_depth = self.params.min_depth, self.params.max_depth
+        factor = np.float32(self._scale.value * self._refiner.unit)
+
+        def dense_map() -> DenseMap:
+            depth = frame.depth * factor
+            known = (depth >= min_depth) & (depth <= max_depth) & visible
+            return DenseMap(stamp_ns, np.where(known, depth, np.float32(np.nan)), intrinsics)
+
+        return LazyFuture(dense_map)

@@ -1,5 +1,4 @@
-"""The odometry's parameters; the node's ROS parameters of the same names take their defaults
-from here."""
+"""Parameters of the odometry; the node's ROS parameters take their defaults from here."""
 
 from dataclasses import dataclass
 
@@ -10,38 +9,39 @@ from sfm_odometry.scale import SCALE_MODES
 
 @dataclass(frozen=True)
 class OdometryParams:
-    """How a stream of frames becomes odometry; raises InputError for a value out of its range."""
+    """Parameters of the odometry; raises InputError for a value out of its range."""
 
     max_gap_s: float = 0.5
-    """A longer pause between two frames flushes the window."""
+    """Maximum time between two frames, seconds; a longer gap starts the window anew."""
     max_bridge_s: float = 2.0
-    """A gap up to this long is bridged at constant velocity with inflated covariance; over a
-    longer one the pose is held."""
+    """Maximum gap, seconds, that is bridged at constant velocity; over a longer one the pose is
+    held. Both have an inflated covariance."""
     refine: bool = True
-    """Whether the networks' motion is made more precise by aligning the images."""
+    """Whether direct alignment refines the networks' motion."""
     fuse: bool = True
-    """Whether refined motions are fused over frames: points that are tracked keep the scale and
-    sharpen the rotation."""
+    """Whether feature tracks over several frames refine the motion further."""
     speed_prior: bool = True
-    """Whether a filter of the speed says how long the next step will be."""
+    """Whether a Kalman filter of the speed predicts the length of the next step."""
     scale_mode: str = "none"
-    """none: lengths are in the model's own unit; fixed: multiplied by `scale_value`;
-    camera_height: measured from the ground, with `scale_camera_height`; odometry, twist:
-    measured from speeds, which `MonocularOdometry.observe_speed` takes."""
+    """Source of the scale.
+
+    none: lengths are in the model's unit. fixed: multiplied by `scale_value`. camera_height:
+    measured from the ground, with `scale_camera_height`. odometry, twist: measured from speeds
+    given to `MonocularOdometry.observe_speed`.
+    """
     scale_value: float = 1.0
     scale_camera_height: float = 0.0
-    """Metres from the ground that the camera drives on to its optical centre; must be given in
-    the mode camera_height."""
+    """Height of the optical centre over the ground, metres; required in the mode camera_height."""
     min_depth: float = 0.1
     max_depth: float = 80.0
-    """Depth outside these limits is published as unknown."""
+    """Limits of depth; values outside are published as unknown."""
     max_speed: float = 100.0
     max_turn_rate_deg: float = 180.0
-    """A faster motion, a second, is not believed: the frame counts as lost."""
+    """Limits of plausible motion, per second; beyond them tracking is lost."""
     resize_mode: str | None = None
-    """How images become the networks' input; None: as the model was trained."""
+    """Fit of images to the networks' input: crop, stretch or pad; None: as in training."""
     reset_on_clock_jump: bool = False
-    """Whether stamps that jump back start a new trajectory, or the old one goes on."""
+    """Whether a jump of the stamps into the past starts a new trajectory."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -70,7 +70,8 @@ class OdometryParams:
             )
         if self.scale_mode == "camera_height" and self.scale_camera_height == 0.0:
             raise InputError(
-                "scale_camera_height must be given, in metres over the ground, where scale_mode is camera_height"
+                "scale_camera_height must be given, in metres over the ground, "
+                "where scale_mode is camera_height"
             )
         if self.resize_mode is not None and self.resize_mode not in RESIZE_MODES:
             raise InputError(

@@ -27,8 +27,9 @@ from sfm_odometry.io.kitti import (
     read_times,
 )
 from sfm_odometry.io.trajectories import write_kitti, write_tum
-from sfm_odometry.odometry import DenseMap, MonocularOdometry, OdometryResult
+from sfm_odometry.odometry import MonocularOdometry
 from sfm_odometry.params import OdometryParams
+from sfm_odometry.results import DenseMap, OdometryResult
 from sfm_odometry.scale import ScaleEstimate
 from sfm_odometry.scale.arguments import Speed, add_scale_arguments, read_speeds, scale_options
 
@@ -47,8 +48,9 @@ class FolderResult:
         """Note the result of the frame called `name`."""
         for motion in result.motions:
             self.start_from_camera[motion.stamp_ns] = motion.start_from_camera
-        if result.event or result.refused:
-            self.events.append(f"{name}: {result.event or result.refused}")
+        self.events += [f"{name}: {event}" for event in result.events]
+        if result.refused:
+            self.events.append(f"{name}: {result.refused}")
         self.scales.append(result.scale)
         self.inference_ms.append(result.preprocess_ms + result.inference_ms)
 
@@ -60,7 +62,8 @@ class FolderResult:
             return "scale: unknown, lengths are in the model's own unit"
         why = f", not metric at the end: {newest.reason}" if newest.reason else ""
         value = f"{newest.value:.3f} +- {newest.relative_sigma * newest.value:.3f}"
-        return f"scale by {newest.source}: {value} at the end, metric at {metric} of {len(self.scales)} frames{why}"
+        counts = f"metric at {metric} of {len(self.scales)} frames"
+        return f"scale by {newest.source}: {value} at the end, {counts}{why}"
 
     def poses(self, stamps_ns: Sequence[int]) -> np.ndarray:
         """One pose a stamp (N, 4, 4); a frame that was never in a full window has the pose
@@ -89,7 +92,8 @@ def command(arguments: argparse.Namespace) -> None:
     estimator = Estimator.from_file(arguments.model, arguments.device, arguments.backend)
     if len(images) < estimator.window_length:
         raise InputError(
-            f"{arguments.images}: {len(images)} images, expected at least the {estimator.window_length} of one window"
+            f"{arguments.images}: {len(images)} images, "
+            f"expected at least the {estimator.window_length} of one window"
         )
     for folder in (arguments.out.parent, arguments.depth_dir, arguments.masks_dir):
         _make_folder(folder)
@@ -112,7 +116,8 @@ def command(arguments: argparse.Namespace) -> None:
     for event in recording.events:
         print(event, file=sys.stderr)
     print(
-        f"{arguments.out}: {len(images)} poses, {np.median(recording.inference_ms):.1f} ms a frame (median, without reading the image)"
+        f"{arguments.out}: {len(images)} poses, {np.median(recording.inference_ms):.1f} ms a frame "
+        "(median, without reading the image)"
     )
     print(recording.scale_said)
 
@@ -200,55 +205,46 @@ def _show_progress(done: int, total: int, elapsed_s: float) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sfm_odometry.run", description=__doc__)
-    parser.add_argument(
-        "--images",
-        type=Path,
-        required=True,
-        help="folder of PNG or JPEG images, rectified, numbered",
-    )
-    parser.add_argument(
-        "--calib",
-        type=Path,
-        required=True,
-        help="KITTI calib.txt or calib_cam_to_cam.txt, or a 3x3 camera matrix",
-    )
-    parser.add_argument(
-        "--camera", type=int, help="which of KITTI's cameras; default: by the folder's name, else 0"
-    )
-    parser.add_argument(
-        "--times", type=Path, help="one time in seconds a frame; default: 10 frames a second"
-    )
-    parser.add_argument(
-        "--model", type=Path, help="a .safetensors model; default: the packaged one"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
-    parser.add_argument(
-        "--backend",
-        choices=BACKEND_NAMES,
-        default="auto",
-        help="what computes the networks; auto: measured at the start",
-    )
-    add_scale_arguments(parser)
-    parser.add_argument(
-        "--no-refine",
-        action="store_true",
-        help="the networks' motions as they are, without aligning the images",
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="file of poses, camera0_from_camera, one a frame"
-    )
-    parser.add_argument("--format", choices=("kitti", "tum"), default="kitti")
-    parser.add_argument(
-        "--depth-dir",
-        type=Path,
-        help="folder for depth along z as .npy, one a frame, at the network's size, NaN = unknown",
-    )
-    parser.add_argument(
-        "--masks-dir",
-        type=Path,
-        help="folder for explainability masks as .npy, of every frame that was a window's target",
-    )
+    _add_input_arguments(parser)
+    _add_odometry_arguments(parser)
+    _add_output_arguments(parser)
     return parser
+
+
+def _add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    images_help = "folder of PNG or JPEG images, rectified, numbered"
+    calib_help = "KITTI calib.txt or calib_cam_to_cam.txt, or a 3x3 camera matrix"
+    camera_help = "which of KITTI's cameras; default: by the folder's name, else 0"
+    times_help = "one time in seconds a frame; default: 10 frames a second"
+    parser.add_argument("--images", type=Path, required=True, help=images_help)
+    parser.add_argument("--calib", type=Path, required=True, help=calib_help)
+    parser.add_argument("--camera", type=int, help=camera_help)
+    parser.add_argument("--times", type=Path, help=times_help)
+
+
+def _add_odometry_arguments(parser: argparse.ArgumentParser) -> None:
+    model_help = "a .safetensors model; default: the packaged one"
+    backend_help = "what computes the networks; auto: measured at the start"
+    refine_help = "the networks' motions as they are, without aligning the images"
+    parser.add_argument("--model", type=Path, help=model_help)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    parser.add_argument("--backend", choices=BACKEND_NAMES, default="auto", help=backend_help)
+    add_scale_arguments(parser)
+    parser.add_argument("--no-refine", action="store_true", help=refine_help)
+
+
+def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    out_help = "file of poses, camera0_from_camera, one a frame"
+    depth_help = (
+        "folder for depth along z as .npy, one a frame, at the network's size, NaN = unknown"
+    )
+    masks_help = (
+        "folder for explainability masks as .npy, of every frame that was a window's target"
+    )
+    parser.add_argument("--out", type=Path, required=True, help=out_help)
+    parser.add_argument("--format", choices=("kitti", "tum"), default="kitti")
+    parser.add_argument("--depth-dir", type=Path, help=depth_help)
+    parser.add_argument("--masks-dir", type=Path, help=masks_help)
 
 
 if __name__ == "__main__":

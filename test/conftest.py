@@ -23,6 +23,26 @@ for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", 
 SHARED_KITTI = Path(__file__).resolve().parents[2] / "shared" / "data" / "kitti"
 
 
+ROS_TESTS = (
+    "sfm_odometry/nodes",
+    "ros_dropins",
+    "demo",
+    "benchmarks/test_node",
+    "benchmarks/test_soak",
+    "training/prepare/test_bag",
+    "test_packaging",
+)
+"""Tests with the marker `ros`, by the beginnings of their paths in this folder."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that need ROS 2."""
+    folder = Path(__file__).resolve().parent
+    for item in items:
+        if str(item.path.relative_to(folder)).startswith(ROS_TESTS):
+            item.add_marker(pytest.mark.ros)
+
+
 @pytest.fixture(scope="session")
 def kitti() -> Path:
     """The folder of real KITTI frames beside the repository; tests that need it skip where it is

@@ -1,10 +1,10 @@
-"""What tools/gpu_run.sh asks of Python: tables in markdown from logs, the length of a run from a
-measured speed, a model in half size.
+"""Tables, run lengths and model files for tools/gpu_run.sh.
 
-gpu_report.py tests LOG            pytest's -rA lines, one row a test
-gpu_report.py steps LOG RECIPE BATCH SECONDS      steps of a run that is to take so long, by the table of benchmarks.training
-gpu_report.py training RUN [RUN ...]              log.jsonl of runs: speed, loss and scores as they went
-gpu_report.py half MODEL OUT                      a model file with float16 weights
+gpu_report.py tests LOG                       markdown table of pytest's -rA lines, one row a test
+gpu_report.py steps LOG RECIPE BATCH SECONDS  number of steps that a run takes in this time, by the
+                                              speed in the table of benchmarks.training
+gpu_report.py training RUN [RUN ...]          markdown table of runs' log.jsonl: speed, loss, scores
+gpu_report.py half MODEL OUT                  a model file with float16 weights
 """
 
 import json
@@ -13,15 +13,15 @@ import sys
 from pathlib import Path
 
 FALLBACK_PER_S = {"sfmlearner": 800.0, "vid2depth": 200.0}
-"""Snippets a second where nothing was measured."""
-SHARE = 0.8
-"""Of a run's time that is spent in steps: the rest starts, validates, draws and writes."""
-ROWS = 12
-"""At most so many lines of a run's log are shown, evenly spread."""
+"""Snippets per second where none were measured."""
+STEP_SHARE = 0.8
+"""Share of a run's time that is spent in steps; the rest starts, validates, draws and writes."""
+MAX_ROWS = 12
+"""Lines of a run's log in the table, evenly spread, without validations."""
 
 
 def tests(log: Path) -> str:
-    """A table of pytest's short summary, and its last line."""
+    """Returns a table of pytest's short summary, and its last line."""
     lines = log.read_text(errors="replace").splitlines()
     rows = [
         match.groups()
@@ -37,36 +37,42 @@ def tests(log: Path) -> str:
 
 
 def steps(log: Path, recipe: str, batch: int, seconds: float) -> int:
-    """Steps with which a run ends in time, by the speed that was measured."""
-    measured = [0.0]
+    """Returns the number of steps that a run takes in `seconds`, by the measured speed.
+
+    log: output of benchmarks.training, may be missing.
+    """
+    measured_per_s = [0.0]
     for line in log.read_text(errors="replace").splitlines() if log.exists() else ():
         cells = [cell.strip() for cell in line.strip("| ").split("|")]
         if cells[:3] == [recipe, str(batch), "graph"] and re.fullmatch(r"[\d.]+", cells[4]):
-            measured.append(float(cells[4]))
-    per_s = max(measured) or FALLBACK_PER_S.get(recipe, 200.0)
-    return max(int(SHARE * seconds * per_s / batch), 1)
+            measured_per_s.append(float(cells[4]))
+    per_s = max(measured_per_s) or FALLBACK_PER_S.get(recipe, 200.0)
+    return max(int(STEP_SHARE * seconds * per_s / batch), 1)
 
 
 def training(runs: list[Path]) -> str:
-    """A table of what the runs logged."""
+    """Returns a table of the logs of these runs."""
     lines = [
         "| run | step | snippets/s | data wait | loss | validation |",
         "|---|---|---|---|---|---|",
     ]
     for run in runs:
+        # Read the log.
         log = run / "log.jsonl"
         entries = (
             [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         )
-        learning = [entry for entry in entries if "loss" in entry]
-        every = max(len(learning) // ROWS, 1)
-        for entry in learning[(len(learning) - 1) % every :: every]:  # the last one is among them
+        # Training steps, evenly spread; the last one is among them.
+        steps_logged = [entry for entry in entries if "loss" in entry]
+        every = max(len(steps_logged) // MAX_ROWS, 1)
+        for entry in steps_logged[(len(steps_logged) - 1) % every :: every]:
             figures = (
                 f"{entry['samples_per_s']:.0f}",
                 f"{entry['data_wait']:.3f}",
                 f"{entry['loss']:.4f}",
             )
             lines.append(f"| {run.name} | {entry['step']} | {' | '.join(figures)} | |")
+        # Validations.
         for entry in (entry for entry in entries if "validation" in entry):
             scores = ", ".join(f"{name} {value:.4f}" for name, value in entry["validation"].items())
             lines.append(f"| {run.name} | {entry['step']} | | | | {scores} |")
@@ -74,13 +80,14 @@ def training(runs: list[Path]) -> str:
 
 
 def half(model: Path, out: Path) -> None:
-    """Write the model again in half the size."""
+    """Write the model with float16 weights, in half the size."""
     from sfm_odometry.inference.checkpoint import load_model, read_provenance, save_model
 
     save_model(out, load_model(model), read_provenance(model), half=True)
 
 
 def main() -> None:
+    """Run one of the commands of the module's docstring."""
     command, *arguments = sys.argv[1:]
     if command == "tests":
         print(tests(Path(arguments[0])))

@@ -1,9 +1,8 @@
-"""Trains variants of a recipe on the same data for the same steps and puts their validation scores
-into one table.
+"""Trains variants of a recipe on the same data and writes a table of their validation scores.
 
 `python -m training.ablation --config config/ablation/switches.yaml --data D [D ...] --out DIR
-[key=value ...]`. The configuration names the variants: each a recipe and the settings in which it
-differs. Finished variants are kept, an interrupted one goes on where it was.
+[key=value ...]`. The configuration names the variants: each is a recipe and the settings in which
+it differs. Finished variants are kept, an interrupted one is resumed.
 """
 
 import argparse
@@ -26,26 +25,27 @@ COLUMNS = {
     "rotation_deg": "rotation, deg",
     "mask_auc": "mask AUC",
 }
+"""Title of each score's column in the table."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One run of an ablation."""
+    """Run of an ablation: a recipe and its changed settings."""
 
     name: str
     recipe: Path
     settings: tuple[str, ...]
-    """key=value, in the order in which they apply."""
+    """Settings `key=value`, in the order in which they apply."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line; returns the exit code."""
     arguments = _parser().parse_args(argv)
     return run_cli(lambda: command(arguments))
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Train what is missing, one variant after the other; the table is written after each."""
+    """Trains the unfinished variants one after the other, and writes the table after each."""
     variants = read_variants(arguments.config)
     results: dict[str, Mapping[str, Any]] = {}
     for variant in variants:
@@ -59,24 +59,27 @@ def command(arguments: argparse.Namespace) -> None:
 
 
 def read_variants(path: Path) -> list[Variant]:
-    """The variants of a YAML file {variants: {name: {recipe: FILE, settings: [key=value, ...]}},
-    common: [key=value, ...]}.
+    """Reads the variants of a YAML file.
 
-    Recipes are found beside the file. Raises InputError naming what is missing or unknown.
+    {variants: {name: {recipe: FILE, settings: [key=value, ...]}}, common: [key=value, ...]}.
+    Paths of recipes are relative to the file. Raises InputError with the missing or unknown entry.
     """
+    # Read the file.
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise InputError(
             f"{path}: cannot be read as YAML: {' '.join(str(error).split())}"
         ) from error
+    # Check its entries.
     if (
         not isinstance(content, dict)
         or set(content) - {"common", "variants"}
         or not isinstance(content.get("variants"), dict)
     ):
         raise InputError(
-            f"{path}: expected 'variants', a mapping of names, and perhaps 'common', a list of settings"
+            f"{path}: expected 'variants', a mapping of names, "
+            "and perhaps 'common', a list of settings"
         )
     return [
         _variant(path, name, entry, content.get("common", []))
@@ -85,46 +88,40 @@ def read_variants(path: Path) -> list[Variant]:
 
 
 def _variant(path: Path, name: str, entry: Any, common: list[str]) -> Variant:
+    """Parses an entry of `variants`; raises InputError."""
     if not isinstance(entry, dict) or "recipe" not in entry or set(entry) - {"recipe", "settings"}:
         raise InputError(
-            f"{path}: variant '{name}' needs 'recipe', a file beside it, and perhaps 'settings', a list of key=value"
+            f"{path}: variant '{name}' needs 'recipe', a file beside it, "
+            "and perhaps 'settings', a list of key=value"
         )
     return Variant(name, path.parent / entry["recipe"], (*common, *entry.get("settings", [])))
 
 
 def _train(variant: Variant, data: Sequence[Path], folder: Path, overrides: Sequence[str]) -> None:
-    """Start a run or go on with it; ends the program with the run's exit code where it fails."""
-    exit_code = train.main(
-        [
-            "--config",
-            str(variant.recipe),
-            "--data",
-            *map(str, data),
-            "--out",
-            str(folder),
-            "--resume",
-            *variant.settings,
-            *overrides,
-        ]
-    )
+    """Starts or resumes a run; raises SystemExit with its exit code where it fails."""
+    arguments = ["--config", str(variant.recipe), "--data", *map(str, data), "--out", str(folder)]
+    exit_code = train.main([*arguments, "--resume", *variant.settings, *overrides])
     if exit_code:
         raise SystemExit(exit_code)
 
 
 def final_scores(folder: Path) -> dict[str, float]:
-    """The last validation of a run, with its speed; raises InputError where the run was not
-    validated."""
+    """Reads the scores of a run's last validation, with its step.
+
+    Raises InputError where the run was not validated.
+    """
     entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     scores = [entry for entry in entries if "validation" in entry]
     if not scores:
         raise InputError(
-            f"{folder}: was never validated, expected validation_scenes or validation_fraction to hold scenes back"
+            f"{folder}: was never validated, "
+            "expected validation_scenes or validation_fraction to hold scenes back"
         )
     return {"step": scores[-1]["step"], **scores[-1]["validation"]}
 
 
 def markdown(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table with one row a variant."""
+    """Returns a Markdown table with one row per variant."""
     lines = [
         f"| | steps | {' | '.join(COLUMNS.values())} |",
         f"| --- |{' --- |' * (len(COLUMNS) + 1)}",
@@ -136,6 +133,7 @@ def markdown(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    """Writes a text file; raises OutputError."""
     try:
         path.write_text(text)
     except OSError as error:
@@ -143,6 +141,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Creates the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m training.ablation",
         description=__doc__,

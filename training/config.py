@@ -1,5 +1,4 @@
-"""The configuration of a training run: a YAML file, then key=value from the command line,
-checked against dataclasses."""
+"""Configuration of a training run: a YAML recipe, then key=value from the command line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,94 +13,97 @@ from sfm_odometry.networks.model import ModelConfig
 from training.data.augment import AugmentConfig
 from training.objective.objective_config import ObjectiveConfig
 
+AT_LEAST_ONE = (
+    "steps",
+    "batch_size",
+    "validation_snippets",
+    "log_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+)
+NOT_NEGATIVE = ("pictures_every", "gradient_clip", "prefetch", "intrinsics_rate", "warmup_steps")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides a run, but for the data's place; the defaults are SfMLearner's."""
+    """Settings of a training run, but for the folders of its data; defaults are SfMLearner's."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     init_from: str | None = None
-    """A model file whose weights the run starts from; its images may have another size."""
+    """Model file whose weights the run starts from; its images may have another size."""
     inverse_depth_start: float = 0.0
-    """Inverse depth that a fresh depth network begins with; 0: the middle of its range. See
-    docs/theory.md, "Where to start"."""
+    """Inverse depth that a fresh depth network predicts; 0: the middle of its range.
+
+    See docs/theory.md, "Initial inverse depth".
+    """
     learn_intrinsics: bool = False
-    """Learn the cameras' intrinsics too, for video of cameras that nobody calibrated."""
+    """Whether to learn the cameras' intrinsics too, for video of uncalibrated cameras."""
     intrinsics_rate: float = 1.0
     """Learning rate of the intrinsics, as a multiple of the networks'."""
     steps: int = 200_000
     batch_size: int = 4
-    """Snippets a step of each process."""
+    """Snippets in a step of each process."""
     learning_rate: float = 2e-4
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_steps: int = 0
-    """First steps in which the learning rate grows to its size, evenly: large batches with large
-    rates diverge without."""
+    """Steps over which the learning rate grows linearly from 0, for large batches and rates."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
     gradient_clip: float = 0.0
-    """Longest gradient that is not shortened; 0: any."""
+    """Maximum norm of the gradient; 0: no limit."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the networks' layers; geometry is always float32. auto: bfloat16 where it is measured
-    to be faster on the device."""
+    """Precision of the networks' layers; geometry is always float32.
+
+    auto: bfloat16 where it is measured to be faster on the device.
+    """
     compile: bool = False
-    """Let torch.compile fuse the networks' layers, on a GPU the objective too: a minute or more
-    at the start, faster steps."""
+    """Whether torch.compile fuses the networks' layers, on a GPU the objective too.
+
+    Takes a minute or more at the start; steps are faster.
+    """
     cuda_graph: Literal["auto", True, False] = "auto"
-    """Record a step and replay it as one launch. auto: on a GPU, in one process, unless
-    intrinsics are learned."""
+    """Whether to capture a step as a CUDA graph and replay it.
+
+    auto: on a GPU, in a single process, unless intrinsics are learned.
+    """
     data_on_device: Literal["auto", True, False] = "auto"
-    """Keep all frames in the device's memory and draw there. auto: on a GPU, where they take at
-    most half of what is free."""
+    """Whether all frames are kept in the device's memory, where batches are drawn.
+
+    auto: on a GPU, if they take at most half of its free memory.
+    """
     data_weights: tuple[float, ...] = ()
-    """How often each data set is drawn; by its number of snippets where empty."""
+    """Sampling weight of each data set; empty: proportional to its number of snippets."""
     validation_scenes: tuple[str, ...] = ()
-    """Patterns of scene names that are kept for validation."""
+    """Patterns of the names of the scenes that are held out for validation."""
     validation_fraction: float = 0.0
-    """Share of the drives kept for validation where no pattern says which."""
+    """Share of the drives held out for validation where `validation_scenes` is empty."""
     validation_snippets: int = 1000
-    """At most so many of their snippets are looked at, spread evenly."""
+    """Maximum number of snippets in a validation, spread evenly over the held-out scenes."""
     prefetch: int = 2
-    """Batches that are drawn ahead in the background."""
+    """Batches that are drawn ahead on background threads."""
     seed: int = 0
     device: str = "auto"
     log_every: int = 20
     tensorboard: bool = False
-    """Write the log for TensorBoard too."""
+    """Whether the log is written for TensorBoard too."""
     pictures_every: int = 1000
-    """Steps from one picture of what the networks see to the next; 0: none."""
+    """Steps between pictures of depth, masks and synthesised views; 0: no pictures."""
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
-        for name in (
-            "steps",
-            "batch_size",
-            "validation_snippets",
-            "log_every",
-            "checkpoint_every",
-            "keep_checkpoints",
-        ):
+        for name in AT_LEAST_ONE:
             _check(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in (
-            "pictures_every",
-            "gradient_clip",
-            "prefetch",
-            "intrinsics_rate",
-            "warmup_steps",
-        ):
+        for name in NOT_NEGATIVE:
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         _check("learning_rate", self.learning_rate, self.learning_rate > 0, "positive")
-        _check(
-            "validation_fraction",
-            self.validation_fraction,
-            0 <= self.validation_fraction < 1,
-            "0 or more and less than 1",
-        )
+        fraction = self.validation_fraction
+        _check("validation_fraction", fraction, 0 <= fraction < 1, "0 or more and less than 1")
         if self.objective.needs_masks and not self.model.pose.masks:
             raise InputError(
-                "settings 'objective.explainability' and 'objective.mask_supervision' need 'model.pose.masks: true'"
+                "settings 'objective.explainability' and 'objective.mask_supervision' "
+                "need 'model.pose.masks: true'"
             )
 
 
@@ -111,9 +113,12 @@ def _check(name: str, value: float, right: bool, expected: str) -> None:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
-    """The configuration of a YAML file with overrides such as `objective.smoothness=0.1`;
-    InputError names file, key and value."""
-    values = _read(path)
+    """Load a YAML recipe, then apply overrides such as `objective.smoothness=0.1`.
+
+    A recipe may name another one, found beside it, as its `base`: its own settings are merged into
+    those of the base, group by group. Raises InputError, which names the file, key and value.
+    """
+    values = _read_recipe(path)
     for override in overrides:
         _apply(values, override)
     try:
@@ -122,7 +127,31 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
         raise InputError(f"{path}: {error}") from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_recipe(path: Path, derived: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read the settings of a recipe and of its bases; `derived`: the recipes based on it."""
+    values = _read_yaml(path)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise InputError(f"{path}: 'base' must be the name of a recipe beside it, got {base!r}")
+    base_path = path.parent / base
+    chain = (*derived, path.resolve())
+    if base_path.resolve() in chain:
+        raise InputError(f"{path}: 'base: {base}' is based on this recipe itself")
+    return _merged(_read_recipe(base_path, chain), values)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Merge nested settings: groups key by key; any other value replaces that of the base."""
+    result = dict(base)
+    for key, value in own.items():
+        both_groups = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if both_groups else value
+    return result
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text()) or {}
     except OSError as error:
@@ -130,9 +159,8 @@ def _read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise InputError(
-            f"{path}: expected settings such as 'steps: 20000', found {type(values).__name__}"
-        )
+        found = type(values).__name__
+        raise InputError(f"{path}: expected settings such as 'steps: 20000', found {found}")
     return values
 
 

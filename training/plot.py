@@ -1,5 +1,7 @@
-"""Draw a run's curves, or several runs' in one picture: `python -m training.plot RUN [RUN ...]
-[--out FILE]`."""
+"""Draws the curves of one or several runs.
+
+`python -m training.plot RUN [RUN ...] [--out FILE]`.
+"""
 
 import argparse
 from collections.abc import Iterable, Sequence
@@ -7,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,40 +18,26 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError, OutputError
 from training.engine.run_log import read_log
+from training.figures import MUTED, colour_of, figure_style, save_figure
 
 COLUMNS = 4
-FEW = 40
-"""So many values are drawn as points; more are smoothed."""
-COLOURS = ("#1f6fb4", "#d1495b", "#2e8b57", "#e08e0b", "#7b5ea7", "#4a4a4a", "#17a2a2", "#b5651d")
-SET = ("learning_rate",)
-"""Quantities that are set, not measured: drawn as they are, over a logarithmic scale."""
-STYLE = {
-    "font.size": 9.0,
-    "axes.titlesize": 10.0,
-    "axes.titleweight": "semibold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#999999",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "xtick.color": "#555555",
-    "ytick.color": "#555555",
-    "legend.frameon": False,
-}
+MAX_POINTS = 40
+"""Maximum number of values drawn as points; longer curves are smoothed."""
+LOGARITHMIC = ("learning_rate",)
+"""Quantities that are configured, not measured: drawn unsmoothed on a logarithmic scale."""
+FONT_SIZE = 9.0
 
 
 @dataclass
 class Curve:
-    """One quantity of one run."""
+    """Values of one quantity of a run over its steps."""
 
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.plot", description=__doc__)
     parser.add_argument(
         "runs", type=Path, nargs="+", metavar="RUN", help="folders that training.train has written"
@@ -65,23 +52,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command(runs: Sequence[Path], out: Path) -> None:
-    """Read every log, then draw."""
+    """Reads the logs and writes the figure."""
     curves = {name: read_curves(run) for name, run in zip(labels(runs), runs, strict=True)}
     figure = draw(curves)
-    if out.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
-        raise InputError(
-            f"{out}: the ending says no kind of picture that can be drawn, expected .png, .svg or .pdf"
-        )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out, dpi=120)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror}") from error
+    save_figure(figure, out, dots_per_inch=120)
     print(out)
 
 
 def labels(runs: Sequence[Path]) -> list[str]:
-    """What to call each run: its folder's name, or its whole path where two share a name."""
+    """Returns a label for each run: its folder's name, or its path where two share a name."""
     names = [run.resolve().name for run in runs]
     return [
         name if names.count(name) == 1 else str(run) for name, run in zip(names, runs, strict=True)
@@ -89,8 +72,10 @@ def labels(runs: Sequence[Path]) -> list[str]:
 
 
 def read_curves(run: Path) -> dict[str, Curve]:
-    """Every quantity of a run's log over its steps, by name, in the order in which they are
-    drawn."""
+    """Reads the curves of all quantities in a run's log, by name.
+
+    Raises InputError where the log is missing or empty.
+    """
     curves: dict[str, Curve] = {}
     for entry in read_log(run):
         for name, value in _quantities(entry):
@@ -103,7 +88,7 @@ def read_curves(run: Path) -> dict[str, Curve]:
 
 
 def _quantities(entry: dict[str, Any]) -> Iterable[tuple[str, float]]:
-    """Names and values of one entry; groups such as the terms are flattened."""
+    """Returns the names and values of an entry; groups such as the terms are flattened."""
     for name, value in entry.items():
         if isinstance(value, dict):
             yield from ((f"{name}: {inner}", number) for inner, number in value.items())
@@ -111,80 +96,88 @@ def _quantities(entry: dict[str, Any]) -> Iterable[tuple[str, float]]:
             yield name, value
 
 
-@matplotlib.rc_context(STYLE)
+@figure_style(FONT_SIZE)
 def draw(curves_of_run: dict[str, dict[str, Curve]]) -> Figure:
-    """One panel a quantity, one colour a run: first the loss and its terms, then validation,
-    then the rest."""
+    """Draws one panel per quantity with one colour per run.
+
+    The loss and its terms come first, then validation, then the other quantities.
+    """
+    # Arrange the panels.
     names = sorted(
-        dict.fromkeys(name for curves in curves_of_run.values() for name in curves), key=_place
+        dict.fromkeys(name for curves in curves_of_run.values() for name in curves), key=_sort_key
     )
     columns = min(COLUMNS, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(3.4 * columns, 2.4 * rows + 0.4), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    # Draw the curves.
     for axes, name in zip(panels, names, strict=False):
         _draw_panel(axes, name, [curves.get(name, Curve()) for curves in curves_of_run.values()])
     for axes in panels[len(names) :]:
         axes.remove()
+    # Add the legend.
     lines = [
-        Line2D([], [], color=_colour(index), linewidth=2) for index in range(len(curves_of_run))
+        Line2D([], [], color=colour_of(index), linewidth=2) for index in range(len(curves_of_run))
     ]
-    figure.supxlabel("step", fontsize=9, color="#555555")
+    figure.supxlabel("step", fontsize=FONT_SIZE, color=MUTED)
     figure.legend(lines, list(curves_of_run), loc="outside upper left", ncols=4)
     return figure
 
 
-def _place(name: str) -> tuple[int, str]:
+def _sort_key(name: str) -> tuple[int, str]:
+    """Returns the position of a quantity's group, and its name."""
     groups = ("loss", "terms", "validation", "")
     return next(index for index, group in enumerate(groups) if name.startswith(group)), name
 
 
 def _draw_panel(axes: Axes, name: str, curves: list[Curve]) -> None:
+    """Draws one quantity of all runs."""
+    # Draw short curves with points, long ones smoothed over the faint original.
     for index, curve in enumerate(curves):
-        few = len(curve.steps) <= FEW
-        values = curve.values if name in SET else smoothed(np.array(curve.values))
+        short = len(curve.steps) <= MAX_POINTS
+        values = curve.values if name in LOGARITHMIC else smoothed(np.array(curve.values))
         axes.plot(
             curve.steps,
             values,
-            ".-" if few else "-",
-            color=_colour(index),
+            ".-" if short else "-",
+            color=colour_of(index),
             linewidth=1.5,
             markersize=5,
         )
-        if not few:
-            axes.plot(curve.steps, curve.values, color=_colour(index), linewidth=0.6, alpha=0.3)
+        if not short:
+            axes.plot(curve.steps, curve.values, color=colour_of(index), linewidth=0.6, alpha=0.3)
+    # Label the axes.
     axes.set_title(name.replace("_", " "))
     axes.margins(x=0.02)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    if name in SET:
+    if name in LOGARITHMIC:
         axes.set_yscale("log")
     else:
-        _widen(axes)
+        _widen_range(axes)
 
 
-def _widen(axes: Axes) -> None:
-    """Show a quantity that hardly changes as flat, not its rounding errors."""
+def _widen_range(axes: Axes) -> None:
+    """Widens the range of a quantity that hardly changes: it is drawn flat, not as its rounding."""
     low, high = axes.get_ylim()
-    least = 0.02 * max(abs(low), abs(high), 1e-9)
-    if high - low < least:
-        axes.set_ylim((low + high - least) / 2, (low + high + least) / 2)
+    min_range = 0.02 * max(abs(low), abs(high), 1e-9)
+    if high - low < min_range:
+        axes.set_ylim((low + high - min_range) / 2, (low + high + min_range) / 2)
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
-    """Means over a window of about a twentieth of the values (N,) around each; up to FEW values
-    stay as they are."""
-    if len(values) <= FEW:
+    """Returns moving averages (N,) over about a twentieth of the values (N,).
+
+    Up to MAX_POINTS values are returned unchanged.
+    """
+    if len(values) <= MAX_POINTS:
         return values
-    half = len(values) // FEW
+    half = len(values) // MAX_POINTS
     sums = np.concatenate([[0.0], np.cumsum(values)])
     middle = np.arange(len(values))
-    first, after = np.maximum(middle - half, 0), np.minimum(middle + half + 1, len(values))
-    return (sums[after] - sums[first]) / (after - first)
-
-
-def _colour(index: int) -> str:
-    return COLOURS[index % len(COLOURS)]
+    first = np.maximum(middle - half, 0)
+    end = np.minimum(middle + half + 1, len(values))
+    return (sums[end] - sums[first]) / (end - first)
 
 
 if __name__ == "__main__":

@@ -1,2 +1,1 @@
-"""What the node costs: the real node in a process of its own, images at rising rates from
-another, and what came of them."""
+"""Load test of the odometry node, run in a process of its own on images at rising rates."""

@@ -1,8 +1,8 @@
-"""What the node costs on this machine: `make bench`, or `python -m benchmarks.node`.
+"""Cost of the odometry node on this machine: `make bench`, or `python -m benchmarks.node`.
 
-The real node in a process of its own gets images of KITTI's size over DDS: how many a second it
-takes without losing one, how long each takes until its odometry is received, and where the
-processor's time goes. The papers' networks and plain eager ones are measured beside it.
+Sends images of KITTI's size over DDS to the real node in a process of its own. Measures the highest
+rate without loss, the latency from image to odometry, and processor time by stage. Also times the
+papers' networks, and plain eager ones, without the node.
 """
 
 import argparse
@@ -21,6 +21,47 @@ from sfm_odometry.io.text import write_text
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.cores is not None and arguments.cores < 1:
+        parser.error(f"--cores must be at least 1, got {arguments.cores}")
+    # SIGTERM ends the benchmark like Ctrl-C, and the node with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return run_cli(lambda: run(arguments, Progress()))
+
+
+def run(arguments: argparse.Namespace, progress: Progress) -> None:
+    """Measure everything, print the tables and write the JSON file where one is asked for."""
+    started_s = time.monotonic()
+    load_before = os.getloadavg()[0]
+    if arguments.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
+    os.environ.update(ros_environment())
+    # Imported late: these need ROS's environment.
+    from benchmarks.node.corridor import CAMERA
+    from benchmarks.node.suite import measure_all
+    from benchmarks.node.table import Results
+    from demo.environment import machine_facts
+
+    # Measure in a folder for logs and the papers' model.
+    with tempfile.TemporaryDirectory(prefix="sfm_odometry_bench_") as folder:
+        nodes, stages, networks = measure_all(arguments, Path(folder), progress)
+
+    # Print and write the results.
+    results = Results(
+        machine=machine_facts(load_before),
+        image=f"{CAMERA.width}x{CAMERA.height} rgb8",
+        nodes=nodes,
+        stages=stages,
+        networks=networks,
+        seconds=time.monotonic() - started_s,
+    )
+    progress.say(results.text())
+    if arguments.out is not None:
+        write_text(arguments.out, json.dumps(results.as_json(), indent=2) + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.node",
         description=__doc__,
@@ -39,36 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         action="store_true",
         help="some seconds, to see that it works: the numbers mean little",
     )
-    arguments = parser.parse_args(argv)
-    if arguments.cores is not None and arguments.cores < 1:
-        parser.error(f"--cores must be at least 1, got {arguments.cores}")
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # an order to terminate ends like Ctrl-C, the node with it
-    return run_cli(lambda: run(arguments, Progress()))
-
-
-def run(arguments: argparse.Namespace, progress: Progress) -> None:
-    """Measure everything and print it."""
-    started_s, load_before = time.monotonic(), os.getloadavg()[0]
-    if arguments.cores:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
-    os.environ.update(ros_environment())
-    # Imported late: these need ROS's environment.
-    from benchmarks.node.corridor import CAMERA
-    from benchmarks.node.plan import measure_all
-    from benchmarks.node.table import Results
-    from demo.environment import machine_facts
-
-    with tempfile.TemporaryDirectory(prefix="sfm_odometry_bench_") as folder:
-        nodes, stages, networks = measure_all(arguments, Path(folder), progress)
-    image = f"{CAMERA.width}x{CAMERA.height} rgb8"
-    results = Results(
-        machine_facts(load_before), image, nodes, stages, networks, time.monotonic() - started_s
-    )
-    progress.say(results.text())
-    if arguments.out is not None:
-        write_text(arguments.out, json.dumps(results.as_json(), indent=2) + "\n")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,25 +1,38 @@
-"""The highest rate that something holds."""
+"""Search for the highest sustained rate."""
 
 import math
 from collections.abc import Callable
 
-RISE, FALL, CLOSE = 1.25, 0.8, 1.06
+INCREASE = 1.25
+"""Factor on the rate while none has failed."""
+DECREASE = 0.8
+"""Factor on the rate while none has been sustained."""
+MAX_RATIO = 1.06
+"""Ratio of the lowest failed to the highest sustained rate below which the search ends."""
 
 
-def highest_held(start_hz: float, holds: Callable[[float], bool], trials: int) -> float | None:
-    """The highest rate that `holds` was true for, in at most `trials` calls: up or down from
-    `start_hz`, then by bisection.
+def highest_sustained_rate(
+    start_hz: float, sustains: Callable[[float], bool], trials: int
+) -> float | None:
+    """Returns the highest rate for which `sustains` was true, or None where there was none.
 
-    It ends sooner where the lowest rate that was not held is less than 6 % above. None where no
-    rate was held.
+    Goes up or down from `start_hz`, then bisects, in at most `trials` calls. Ends sooner where the
+    lowest rate that failed is less than 6 % above the highest that was sustained.
     """
-    held, lost, rate = 0.0, math.inf, start_hz
+    sustained = 0.0
+    failed = math.inf
+    rate = start_hz
     for _ in range(trials):
-        if holds(rate):
-            held = rate
+        if sustains(rate):
+            sustained = rate
         else:
-            lost = rate
-        if held and lost < CLOSE * held:
+            failed = rate
+        if sustained and failed < MAX_RATIO * sustained:
             break
-        rate = held * RISE if lost == math.inf else math.sqrt(held * lost) if held else lost * FALL
-    return held or None
+        if failed == math.inf:
+            rate = sustained * INCREASE
+        elif sustained:
+            rate = math.sqrt(sustained * failed)
+        else:
+            rate = failed * DECREASE
+    return sustained or None

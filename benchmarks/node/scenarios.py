@@ -1,22 +1,30 @@
-"""What is measured: nodes with their parameters, and who listens to them."""
+"""Scenarios of the node benchmark: node parameters and groups of consumers, and their measuring."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.node.load import Effort, Load, drive, measure_load, wait_until_tracking
-from benchmarks.node.rig import CAMERA_FRAME, Rig
+from benchmarks.node.harness import CAMERA_FRAME, NodeHarness
+from benchmarks.node.load import (
+    Load,
+    LoadTestConfig,
+    measure_load,
+    run_at_rate,
+    wait_until_tracking,
+)
 from benchmarks.node.stages import median_ms, read_frames
 from demo.processes import Child, child_environment, python_command
 
 BASE_FROM_CAMERA = [0.0, 0.0, 1.65, -0.5, 0.5, -0.5, 0.5]
-"""z ahead becomes x ahead, 1.65 m over the road."""
-ALONE: tuple[str, ...] = ()
-ALL = ("depth", "mask", "cloud")
+"""Camera 1.65 m over the road; its z axis (ahead) is the x axis of base_link."""
+NO_CONSUMERS: tuple[str, ...] = ()
+"""Odometry and TF alone."""
+DEPTH_AND_MASK = ("depth", "mask")
+ALL_CONSUMERS = ("depth", "mask", "cloud")
 
 
 @dataclass(frozen=True)
-class Setup:
-    """A node by its parameters, and the groups of consumers that it is measured with."""
+class NodeSetup:
+    """Node parameters, and the groups of consumers that the node is measured with."""
 
     name: str
     parameters: dict[str, str]
@@ -25,15 +33,15 @@ class Setup:
 
 @dataclass(frozen=True)
 class NodeResult:
-    """One node with one group of consumers under load."""
+    """Result of one node under load with one group of consumers."""
 
     setup: str
     consumers: tuple[str, ...]
     load: Load
     heard: dict[str, int]
-    """Messages that the consumers got, by topic."""
+    """Number of messages that the consumers received, by topic."""
     status: dict[str, str]
-    """What the node last said of itself."""
+    """Last status that the node published."""
 
 
 @dataclass(frozen=True)
@@ -45,73 +53,84 @@ class StageResult:
     stages_ms: dict[str, float]
 
 
-def setups(device: str, model: Path | None, papers: Path) -> list[Setup]:
-    """All nodes of the whole benchmark."""
-    ours = {"model.device": device} | (
+def node_setups(device: str, model: Path | None, papers_model: Path) -> list[NodeSetup]:
+    """Returns all setups of the whole benchmark; `model` None is the packaged one."""
+    default = {"model.device": device} | (
         {} if model is None else {"model.path": str(model.absolute())}
     )
-    # Random weights have nothing to refine; without that, depth is only inferred while somebody
-    # listens to it.
-    bare = {"model.device": device, "model.path": str(papers), "refine": "false"}
+    # Refinement has no use with random weights; without it, depth is only inferred while somebody
+    # subscribes to it.
+    papers = {"model.device": device, "model.path": str(papers_model), "refine": "false"}
+    eager = {"model.backend": "eager"}
+    full_size = {"depth.output_size": "input"}
     return [
-        Setup("default", ours, (ALONE, ("depth", "mask"), ALL)),
-        Setup(
-            "default, depth at the image's size",
-            ours | {"depth.output_size": "input"},
-            (("depth", "mask"),),
-        ),
-        Setup("default, model.backend eager", ours | {"model.backend": "eager"}, (ALONE,)),
-        Setup("papers' networks", bare, (("depth", "mask"),)),
-        Setup(
-            "papers' networks, model.backend eager",
-            bare | {"model.backend": "eager"},
-            (("depth", "mask"),),
-        ),
+        NodeSetup("default", default, (NO_CONSUMERS, DEPTH_AND_MASK, ALL_CONSUMERS)),
+        NodeSetup("default, depth at the image's size", default | full_size, (DEPTH_AND_MASK,)),
+        NodeSetup("default, model.backend eager", default | eager, (NO_CONSUMERS,)),
+        NodeSetup("papers' networks", papers, (DEPTH_AND_MASK,)),
+        NodeSetup("papers' networks, model.backend eager", papers | eager, (DEPTH_AND_MASK,)),
     ]
 
 
-def measure_setup(setup: Setup, rig: Rig, effort: Effort, folder: Path) -> list[NodeResult]:
-    """Start the node and measure it with each of its groups of consumers; ChildError when it
-    fails."""
+def measure_setup(
+    setup: NodeSetup, harness: NodeHarness, config: LoadTestConfig, folder: Path
+) -> list[NodeResult]:
+    """Start the node and measure it with each of its groups of consumers.
+
+    Raises ChildError where the node fails; its log is in `folder`.
+    """
     results = []
-    with Child(
-        "odometry node", node_command(setup), folder / "odometry_node.log", child_environment()
-    ) as node:
-        wait_until_tracking(rig, node)
+    log = folder / "odometry_node.log"
+    with Child("odometry node", node_command(setup), log, child_environment()) as node:
+        wait_until_tracking(harness, node)
         for consumers in setup.consumers:
-            with rig.consumers(consumers):
-                load = measure_load(rig, node, effort)
-            results.append(NodeResult(setup.name, consumers, load, rig.heard, rig.status))
+            with harness.consumers(consumers):
+                load = measure_load(harness, node, config)
+            results.append(
+                NodeResult(
+                    setup=setup.name,
+                    consumers=consumers,
+                    load=load,
+                    heard=harness.heard,
+                    status=harness.status,
+                )
+            )
         node.stop()
         node.check_success()
     return results
 
 
 def measure_stages(
-    setup: Setup, rig: Rig, rate_hz: float, seconds: float, folder: Path
+    setup: NodeSetup, harness: NodeHarness, rate_hz: float, seconds: float, folder: Path
 ) -> list[StageResult]:
-    """The same node with a clock on its stages, alone and with all consumers."""
-    spans = {}
+    """Measure processor time by stage at a rate, with no and with all consumers.
+
+    Raises ChildError where the node fails; its log is in `folder`.
+    """
+    # Run the node with a clock on its stages.
+    spans_s = {}
     path = folder / "stages.json"
     command = node_command(setup, "benchmarks.node.stages", str(path))
     with Child("odometry node", command, folder / "stages.log", child_environment()) as node:
-        wait_until_tracking(rig, node)
-        for consumers in (ALONE, ALL):
-            with rig.consumers(consumers):
-                spans[consumers] = drive(rig, rate_hz, seconds).seconds
+        wait_until_tracking(harness, node)
+        for consumers in (NO_CONSUMERS, ALL_CONSUMERS):
+            with harness.consumers(consumers):
+                spans_s[consumers] = run_at_rate(harness, rate_hz, seconds).seconds
         node.stop()
         node.check_success()
+
+    # The node writes its times when it ends.
     frames = read_frames(path)
     return [
-        StageResult(consumers, rate_hz, median_ms(frames, span))
-        for consumers, span in spans.items()
+        StageResult(consumers, rate_hz, median_ms(frames, span_s))
+        for consumers, span_s in spans_s.items()
     ]
 
 
 def node_command(
-    setup: Setup, module: str = "sfm_odometry.nodes.odometry_node", *arguments: str
+    setup: NodeSetup, module: str = "sfm_odometry.nodes.odometry_node", *arguments: str
 ) -> list[str]:
-    """The command that starts the node."""
+    """Returns the command that starts the node with the parameters of a setup."""
     parameters = {
         "camera.base_from_camera": str(BASE_FROM_CAMERA),
         "camera_frame": CAMERA_FRAME,

@@ -1,1 +1,1 @@
-"""A long run of the node with faulty camera input."""
+"""Soak test: a long run of the node with faulty camera input."""

@@ -1,2 +1,1 @@
-"""How fast a training step is, against the same step written plainly: `python -m
-benchmarks.training`."""
+"""Speed of a training step, compared with the same step written plainly."""

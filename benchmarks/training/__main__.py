@@ -1,9 +1,8 @@
-"""How many snippets a second a training step takes: ours against the same step written plainly, in
-turns, on random data.
+"""Speed of a training step, compared with the same step written plainly, in turns, on random data.
 
-Forward, losses, backward and optimiser of SfMLearner's objective at batch 4, 416x128. The machine's
-other work disturbs all alike: trust the ratios. --table: each recipe by batch size, eager, as a
-CUDA graph and compiled, with the memory that it takes, as markdown.
+Times forward, losses, backward and optimiser of SfMLearner's objective at batch 4, 416x128. Other
+work of the machine disturbs all steps alike: trust the ratios. With --table: each recipe by batch
+size, eager, as a CUDA graph and compiled, with its memory, as markdown.
 """
 
 import argparse
@@ -15,21 +14,28 @@ from typing import Any
 
 import torch
 
-from benchmarks.training.contenders import (
-    Contender,
+from benchmarks.training.data_wait import data_wait
+from benchmarks.training.random_dataset import snippets_per_s
+from benchmarks.training.steps import (
+    BenchmarkStep,
     compact_config,
     our_step,
     papers_config,
     plain_step,
 )
-from benchmarks.training.data import snippets_per_s
-from benchmarks.training.gpu import data_wait
-from benchmarks.training.throughput import BATCHES, RECIPES, Plan, Table, measure
+from benchmarks.training.throughput import (
+    BATCHES,
+    RECIPES,
+    MarkdownTable,
+    ThroughputConfig,
+    measure,
+)
 from benchmarks.training.timing import compare
 from sfm_odometry.backends.processor import describe_device
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError
 from sfm_odometry.inference.estimator import choose_device
+from training.config import TrainConfig
 from training.engine.precision import resolve_precision
 
 BATCH = 4
@@ -37,11 +43,123 @@ BATCH = 4
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    return run_cli(lambda: print_table(arguments) if arguments.table else compare_steps(arguments))
+
+
+def compare_steps(arguments: argparse.Namespace) -> None:
+    """Time the steps for each length of snippet, and print samples per second and ratios."""
+    device = _select_device(arguments.device)
+    out = sys.stderr if arguments.json else sys.stdout
+    print(_conditions(device), file=out, flush=True)
+    results: dict[str, Any] = {}
+    for frames in arguments.frames:
+        # Time the steps, and drawing snippets from prepared data.
+        with contextlib.redirect_stdout(out):
+            papers, steps = _make_steps(frames, device)
+        figures_of = compare(
+            steps, device, BATCH, max(arguments.steps, 1), max(arguments.rounds, 1)
+        )
+        data = snippets_per_s(frames)
+
+        # Print them.
+        print(f"{frames} frames; prepared data gives {data:.0f} snippets/s", file=out)
+        for name, figures in figures_of.items():
+            print(
+                f"  {name:<36}{figures['samples_per_s']:8.1f} samples/s"
+                f"{figures['times_plain']:8.2f} x plain",
+                file=out,
+                flush=True,
+            )
+        result: dict[str, Any] = {"steps": figures_of, "data_snippets_per_s": data}
+        if device.type == "cuda":
+            result["data_wait"] = share = data_wait(papers, device)
+            print(f"  {'share of time waiting for data':<36}{share:8.4f}", file=out, flush=True)
+        results[f"{frames} frames"] = result
+    if arguments.json:
+        print(json.dumps({"device": _conditions(device), "batch": BATCH, **results}))
+
+
+def _make_steps(frames: int, device: torch.device) -> tuple[TrainConfig, list[BenchmarkStep]]:
+    """Returns the papers' config and the steps to compare, at snippets of `frames` frames.
+
+    Each is in the precision that is faster on the device; the first is the plain step.
+    """
+    papers = resolve_precision(papers_config(frames), device)
+    compact = resolve_precision(compact_config(frames), device)
+    return papers, [
+        plain_step(papers, device, BATCH),
+        our_step("ours, the papers' networks", papers, device, BATCH),
+        our_step("ours, the compact networks", compact, device, BATCH),
+    ]
+
+
+def print_table(arguments: argparse.Namespace) -> None:
+    """Print the throughput of the recipes by batch size, row by row."""
+    device = _select_device(arguments.device)
+    unknown = sorted({*arguments.recipes} - {*RECIPES})
+    if unknown or min(arguments.batches) < 1:
+        raise InputError(
+            f"--recipes {unknown}, --batches {arguments.batches}: "
+            f"expected some of {', '.join(RECIPES)}, and 1 or more"
+        )
+    config = ThroughputConfig(
+        recipes=arguments.recipes,
+        batches=arguments.batches,
+        compiled=arguments.compiled,
+        steps=arguments.steps,
+        rounds=arguments.rounds,
+        precision=arguments.precision or ("bfloat16" if device.type == "cuda" else "float32"),
+        limit_s=arguments.limit_s,
+    )
+    table = MarkdownTable()
+    print(f"{_conditions(device)}\n\n{table.head()}", flush=True)
+    for row in measure(config, device):
+        print(table.line(row), flush=True)
+
+
+def _select_device(name: str) -> torch.device:
+    """Returns the device of that name; cuDNN chooses its convolutions by measuring, as training."""
+    torch.backends.cudnn.benchmark = True
+    return choose_device(name)
+
+
+def _conditions(device: torch.device) -> str:
+    """Returns device, load and versions as one line."""
+    version = f"torch {torch.__version__}"
+    if device.type == "cuda":
+        return f"{describe_device(device)}, {version}"
+    load = os.getloadavg()[0]
+    threads = torch.get_num_threads()
+    return (
+        f"{describe_device(device)}, load {load:.2f} before the start, "
+        f"{version} with {threads} threads"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python -m benchmarks.training",
+        prog="python -m benchmarks.training",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=3,
+        help="steps in a row, each round (default: 3)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="rounds, of which the fastest counts (default: 7)"
+    )
+    _add_comparison_options(parser)
+    _add_table_options(parser)
+    return parser
+
+
+def _add_comparison_options(parser: argparse.ArgumentParser) -> None:
+    """Options without --table."""
     parser.add_argument(
         "--frames",
         type=int,
@@ -51,14 +169,12 @@ def main(argv: list[str] | None = None) -> int:
         help="frames of a snippet (default: 3 5)",
     )
     parser.add_argument(
-        "--steps",
-        type=int,
-        default=3,
-        help="steps a contender makes in a row, each round (default: 3)",
+        "--json", action="store_true", help="print one JSON object instead of a table"
     )
-    parser.add_argument(
-        "--rounds", type=int, default=7, help="rounds, of which the fastest counts (default: 7)"
-    )
+
+
+def _add_table_options(parser: argparse.ArgumentParser) -> None:
+    """--table and its options."""
     parser.add_argument(
         "--table",
         action="store_true",
@@ -92,102 +208,6 @@ def main(argv: list[str] | None = None) -> int:
         default=float("inf"),
         help="seconds after which no other row is begun",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object instead of a table"
-    )
-    arguments = parser.parse_args(argv)
-    if arguments.table:
-        return run_cli(lambda: print_table(arguments))
-    return run_cli(
-        lambda: run(
-            arguments.frames,
-            max(arguments.steps, 1),
-            max(arguments.rounds, 1),
-            arguments.device,
-            arguments.json,
-        )
-    )
-
-
-def run(frames: list[int], steps: int, rounds: int, device_name: str, as_json: bool) -> None:
-    """Time everything and print it."""
-    device = _prepared(device_name)
-    out = sys.stderr if as_json else sys.stdout
-    print(_conditions(device), file=out, flush=True)
-    results: dict[str, Any] = {}
-    for length in frames:
-        with contextlib.redirect_stdout(out):
-            contenders = _Contenders(length, device)
-        compared = compare(contenders.steps, device, BATCH, steps, rounds)
-        data = snippets_per_s(length)
-        print(f"{length} frames; prepared data gives {data:.0f} snippets/s", file=out)
-        for name, figures in compared.items():
-            print(
-                f"  {name:<36}{figures['samples_per_s']:8.1f} samples/s{figures['times_plain']:8.2f} x plain",
-                file=out,
-                flush=True,
-            )
-        results[f"{length} frames"] = {"steps": compared, "data_snippets_per_s": data}
-        if device.type == "cuda":
-            results[f"{length} frames"]["data_wait"] = share = data_wait(contenders.papers, device)
-            print(f"  {'share of time waiting for data':<36}{share:8.4f}", file=out, flush=True)
-    if as_json:
-        print(json.dumps({"device": _conditions(device), "batch": BATCH, **results}))
-
-
-class _Contenders:
-    """What is compared at snippets of so many frames, each in the precision that is faster on
-    the device."""
-
-    def __init__(self, frames: int, device: torch.device) -> None:
-        self.papers, compact = (
-            resolve_precision(config, device)
-            for config in (papers_config(frames), compact_config(frames))
-        )
-        self.steps: list[Contender] = [
-            plain_step(self.papers, device, BATCH),
-            our_step("ours, the papers' networks", self.papers, device, BATCH),
-            our_step("ours, the compact networks", compact, device, BATCH),
-        ]
-
-
-def print_table(arguments: argparse.Namespace) -> None:
-    """The recipes by batch size, row by row."""
-    device, table = _prepared(arguments.device), Table()
-    unknown = sorted({*arguments.recipes} - {*RECIPES})
-    if unknown or min(arguments.batches) < 1:
-        raise InputError(
-            f"--recipes {unknown}, --batches {arguments.batches}: expected some of {', '.join(RECIPES)}, and 1 or more"
-        )
-    precision: Any = arguments.precision or ("bfloat16" if device.type == "cuda" else "float32")
-    plan = Plan(
-        arguments.recipes,
-        arguments.batches,
-        arguments.compiled,
-        arguments.steps,
-        arguments.rounds,
-        precision,
-        arguments.limit_s,
-    )
-    print(f"{_conditions(device)}\n\n{table.head()}", flush=True)
-    for row in measure(plan, device):
-        print(table.line(row), flush=True)
-
-
-def _prepared(name: str) -> torch.device:
-    """The device of that name, with the convolutions of CUDA chosen by measuring, as training
-    chooses them."""
-    torch.backends.cudnn.benchmark = True
-    return choose_device(name)
-
-
-def _conditions(device: torch.device) -> str:
-    version = f"torch {torch.__version__}"
-    if device.type == "cuda":
-        return f"{describe_device(device)}, {version}"
-    load, threads = os.getloadavg()[0], torch.get_num_threads()
-    return f"{describe_device(device)}, load {load:.2f} before the start, {version} with {threads} threads"
 
 
 if __name__ == "__main__":

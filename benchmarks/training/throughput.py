@@ -1,4 +1,4 @@
-"""Snippets a second of the recipes by batch size and way of taking a step, as one table."""
+"""Snippets per second of the recipes by batch size and kind of step, as one table."""
 
 import gc
 import time
@@ -8,43 +8,45 @@ from typing import Any, Literal
 
 import torch
 
-from benchmarks.training.contenders import our_step, plain_step, recipe_config
-from benchmarks.training.timing import seconds_a_step
+from benchmarks.training.steps import our_step, plain_step, recipe_config
+from benchmarks.training.timing import seconds_per_step
 from training.config import TrainConfig
 
 RECIPES = ("sfmlearner", "vid2depth", "default")
 BATCHES = (4, 16, 32, 64, 128, 256)
-WAYS: dict[str, dict[str, Any]] = {
+STEP_SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "eager": {"cuda_graph": False},
     "graph": {"cuda_graph": True},
     "graph, float32": {"cuda_graph": True, "precision": "float32"},
     "compile + graph": {"cuda_graph": True, "compile": True},
 }
-"""The settings of each way; plain is SfMLearner's step as it is usually written."""
-ALWAYS = ("plain", "eager", "graph")
+"""Settings of each kind of step; plain is SfMLearner's step as it is usually written."""
+QUICK_KINDS = ("plain", "eager", "graph")
+"""Kinds of step that are measured at every batch size."""
 WARM_UPS = 6
-"""Steps before the clock runs: graphs are recorded at the fourth."""
+"""Untimed steps on a GPU; graphs are recorded at the fourth."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One way of taking steps of one recipe at one batch size."""
+class ThroughputRow:
+    """Throughput of one kind of step of one recipe at one batch size."""
 
     recipe: str
     batch: int
-    way: str
+    kind: str
     precision: str
     snippets_per_s: float
-    """nan where it did not run."""
+    """NaN where the step failed."""
     gib: float
-    """Most memory of the device in use at once; 0 on a processor."""
-    note: str = ""
+    """Peak memory of the device in GiB; 0 on a processor."""
+    error: str = ""
+    """Reason why the step failed."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is measured."""
+class ThroughputConfig:
+    """Recipes, batch sizes and duration of the measurement."""
 
     recipes: Sequence[str] = RECIPES
     batches: Sequence[int] = BATCHES
@@ -52,108 +54,129 @@ class Plan:
     """Batch sizes at which the first recipe is also measured in float32 and compiled, which
     takes a minute."""
     steps: int = 8
-    """Steps in a row, of which the mean counts; the least of `rounds` means."""
+    """Steps in a row, whose mean time counts; the shortest of `rounds` means is taken."""
     rounds: int = 3
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     limit_s: float = float("inf")
-    """No other row is begun after so many seconds."""
+    """Seconds after which no other row is begun."""
 
 
-def measure(plan: Plan, device: torch.device) -> Iterator[Row]:
-    """The rows one after the other, batch sizes outermost, in their order, so that a limit
-    leaves out the last."""
+def measure(config: ThroughputConfig, device: torch.device) -> Iterator[ThroughputRow]:
+    """Yields the rows one after the other, batch sizes outermost, in the config's order.
+
+    A time limit therefore leaves out the last batch sizes.
+    """
     started = time.monotonic()
-    for way, batch, recipe in _cells(plan):
-        if time.monotonic() - started > plan.limit_s:
+    for kind, batch, recipe in planned_rows(config):
+        if time.monotonic() - started > config.limit_s:
             return
-        config = replace(recipe_config(recipe), batch_size=batch, precision=plan.precision)
-        yield _row(plan, recipe, way, replace(config, **WAYS[way]), device)
-
-
-def _cells(plan: Plan) -> Iterator[tuple[str, int, str]]:
-    """Way, batch and recipe; the plain step is the papers' alone."""
-    for batch in dict.fromkeys((*plan.batches, *plan.compiled)):
-        for recipe in plan.recipes:
-            yield from (
-                (way, batch, recipe) for way in ALWAYS if way != "plain" or recipe == "sfmlearner"
-            )
-        if batch in plan.compiled:
-            yield from ((way, batch, plan.recipes[0]) for way in WAYS if way not in ALWAYS)
-
-
-def _row(plan: Plan, recipe: str, way: str, config: TrainConfig, device: torch.device) -> Row:
-    precision = "float32" if way == "plain" else config.precision
-    try:
-        seconds, gib = _measured(plan, way, config, device)
-    except RuntimeError as error:  # out of memory, or an operation that is not there
-        return Row(
-            recipe,
-            config.batch_size,
-            way,
-            precision,
-            float("nan"),
-            0.0,
-            str(error).strip().partition("\n")[0][:60],
+        recipe_settings = replace(
+            recipe_config(recipe), batch_size=batch, precision=config.precision
         )
+        settings = replace(recipe_settings, **STEP_SETTINGS[kind])
+        yield _measure_row(config, recipe, kind, settings, device)
+
+
+def planned_rows(config: ThroughputConfig) -> Iterator[tuple[str, int, str]]:
+    """Yields kind of step, batch size and recipe of each row.
+
+    Only SfMLearner's recipe has plain steps.
+    """
+    for batch in dict.fromkeys((*config.batches, *config.compiled)):
+        for recipe in config.recipes:
+            yield from (
+                (kind, batch, recipe)
+                for kind in QUICK_KINDS
+                if kind != "plain" or recipe == "sfmlearner"
+            )
+        if batch in config.compiled:
+            yield from (
+                (kind, batch, config.recipes[0])
+                for kind in STEP_SETTINGS
+                if kind not in QUICK_KINDS
+            )
+
+
+def _measure_row(
+    config: ThroughputConfig, recipe: str, kind: str, settings: TrainConfig, device: torch.device
+) -> ThroughputRow:
+    """Returns one row, with the error where the step fails."""
+    batch = settings.batch_size
+    snippets_per_s = float("nan")
+    gib = 0.0
+    message = ""
+    try:
+        seconds, gib = _measure_step(config, kind, settings, device)
+        snippets_per_s = batch / seconds
+    except RuntimeError as error:  # out of memory, or an operation that the device lacks
+        message = str(error).strip().partition("\n")[0][:60]
     finally:
-        _free(device)
-    return Row(recipe, config.batch_size, way, precision, config.batch_size / seconds, gib)
-
-
-def _measured(
-    plan: Plan, way: str, config: TrainConfig, device: torch.device
-) -> tuple[float, float]:
-    """Seconds a step, and GiB."""
-    _free(device)
-    count = config.batch_size
-    contender = (
-        plain_step(config, device, count)
-        if way == "plain"
-        else our_step(way, config, device, count)
+        _free_memory(device)
+    return ThroughputRow(
+        recipe=recipe,
+        batch=batch,
+        kind=kind,
+        precision="float32" if kind == "plain" else settings.precision,
+        snippets_per_s=snippets_per_s,
+        gib=gib,
+        error=message,
     )
-    seconds_a_step(contender, device, WARM_UPS if device.type == "cuda" else 1)
-    seconds = min(seconds_a_step(contender, device, plan.steps) for _ in range(plan.rounds))
+
+
+def _measure_step(
+    config: ThroughputConfig, kind: str, settings: TrainConfig, device: torch.device
+) -> tuple[float, float]:
+    """Returns seconds per step, and peak memory in GiB."""
+    _free_memory(device)
+    count = settings.batch_size
+    step = (
+        plain_step(settings, device, count)
+        if kind == "plain"
+        else our_step(kind, settings, device, count)
+    )
+    seconds_per_step(step, device, WARM_UPS if device.type == "cuda" else 1)
+    seconds = min(seconds_per_step(step, device, config.steps) for _ in range(config.rounds))
     gib = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
     return seconds, gib
 
 
-def _free(device: torch.device) -> None:
-    """Leave the device's memory as it was found."""
+def _free_memory(device: torch.device) -> None:
+    """Free unused memory of the device, and reset its peak."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
 
-class Table:
-    """Rows as markdown, each printed when it is there, against the plain and the eager step of
-    the same recipe and batch."""
+class MarkdownTable:
+    """Rows as markdown, line by line, with ratios to the plain and eager step.
+
+    The ratios are to rows of the same recipe and batch size that came before.
+    """
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, int, str], float] = {}
+        self._snippets_per_s: dict[tuple[str, int, str], float] = {}
 
     def head(self) -> str:
-        """The first two lines."""
+        """Returns the first two lines."""
         names = ("recipe", "batch", "way", "precision", "snippets/s", "x plain", "x eager", "GiB")
         return f"| {' | '.join(names)} |\n|{'---|' * len(names)}"
 
-    def line(self, row: Row) -> str:
-        """One line of the table."""
-        self._seen[row.recipe, row.batch, row.way] = row.snippets_per_s
-        if row.note:
-            return (
-                f"| {row.recipe} | {row.batch} | {row.way} | {row.precision} | {row.note} | | | |"
-            )
+    def line(self, row: ThroughputRow) -> str:
+        """Returns the line of a row."""
+        self._snippets_per_s[row.recipe, row.batch, row.kind] = row.snippets_per_s
+        head = f"| {row.recipe} | {row.batch} | {row.kind} | {row.precision}"
+        if row.error:
+            return f"{head} | {row.error} | | | |"
         figures = (
             f"{row.snippets_per_s:.1f}",
             self._ratio(row, "plain"),
             self._ratio(row, "eager"),
             f"{row.gib:.2f}",
         )
-        return (
-            f"| {row.recipe} | {row.batch} | {row.way} | {row.precision} | {' | '.join(figures)} |"
-        )
+        return f"{head} | {' | '.join(figures)} |"
 
-    def _ratio(self, row: Row, way: str) -> str:
-        other = self._seen.get((row.recipe, row.batch, way))
+    def _ratio(self, row: ThroughputRow, kind: str) -> str:
+        """Returns the ratio to another kind of step, empty where that was not measured."""
+        other = self._snippets_per_s.get((row.recipe, row.batch, kind))
         return f"{row.snippets_per_s / other:.2f}" if other and other == other else ""

@@ -1,44 +1,41 @@
-"""Contenders timed in turns, so that whatever else the machine does disturbs all of them alike."""
+"""Comparison of training steps in turns, so that other work of the machine disturbs all alike."""
 
 import time
 
 import torch
 
-from benchmarks.training.contenders import Contender
+from benchmarks.training.steps import BenchmarkStep
 
 
 def compare(
-    contenders: list[Contender], device: torch.device, batch: int, steps: int, rounds: int
+    steps: list[BenchmarkStep], device: torch.device, batch: int, count: int, rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Of each contender the samples a second, and how many times the first one's that is, from the
-    least time of its rounds.
+    """Returns samples per second of each step, and their ratio to those of the first.
 
-    Other programs only ever make a round longer, and the rounds of all contenders take turns: the
-    ratio of the least is the steadiest.
+    Both are of the shortest of `rounds` rounds of `count` steps in a row. Other programs only ever
+    make a round longer, and the steps take turns: the ratio of the shortest is the steadiest.
     """
-    for contender in contenders:
-        seconds_a_step(contender, device, 2)
-    times = [
-        [seconds_a_step(contender, device, steps) for contender in contenders]
-        for _ in range(rounds)
-    ]
-    least = [min(seconds[index] for seconds in times) for index in range(len(contenders))]
+    for step in steps:
+        seconds_per_step(step, device, 2)
+    times_s = [[seconds_per_step(step, device, count) for step in steps] for _ in range(rounds)]
+    min_s = [min(seconds[index] for seconds in times_s) for index in range(len(steps))]
     return {
-        contender.name: {"samples_per_s": batch / seconds, "times_plain": least[0] / seconds}
-        for contender, seconds in zip(contenders, least, strict=True)
+        step.name: {"samples_per_s": batch / seconds, "times_plain": min_s[0] / seconds}
+        for step, seconds in zip(steps, min_s, strict=True)
     }
 
 
-def seconds_a_step(contender: Contender, device: torch.device, steps: int) -> float:
-    """Mean time of so many steps in a row."""
-    _wait_for(device)
+def seconds_per_step(step: BenchmarkStep, device: torch.device, count: int) -> float:
+    """Returns the mean time of `count` steps in a row, in seconds."""
+    _synchronize(device)
     started = time.perf_counter()
-    for _ in range(steps):
-        contender.step()
-    _wait_for(device)
-    return (time.perf_counter() - started) / steps
+    for _ in range(count):
+        step.run()
+    _synchronize(device)
+    return (time.perf_counter() - started) / count
 
 
-def _wait_for(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
+    """Wait until the device has done all work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,1 +1,1 @@
-"""The pictures of docs/theory.md; `python docs/make_pictures.py` draws them."""
+"""Pictures of docs/theory.md, drawn by `python docs/make_pictures.py`."""

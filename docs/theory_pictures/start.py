@@ -1,4 +1,4 @@
-"""Where inverse depth starts: what an objective says on the way from flat depth to the truth."""
+"""Picture of the objective between flat depth and the truth, by the initial inverse depth."""
 
 from pathlib import Path
 
@@ -16,41 +16,36 @@ RECIPES = {
     "vid2depth": "vid2depth: smoothness 0.05, edge-aware",
 }
 STARTS = {5.0: ORANGE, 0.5: BLUE, 0.1: GREEN}
-"""Inverse depths that networks may begin with, and their colours."""
-FARTHEST_M = 200.0
+"""Initial inverse depths of networks, and their colours."""
+MAX_DEPTH_M = 200.0
 MOMENTS = (20, 45, 90)
-"""Frames of the drive that are averaged over, as one moment may be far from typical."""
+"""Frames of the drive that are averaged over, as a single one may be far from typical."""
 SHARES = np.linspace(0, 1, 11)
+"""Positions between flat depth (0) and the truth (1)."""
 
 
 def draw_start(street: Street) -> Sheet:
-    """Each paper's objective from flat depth to the truth, at several scales of inverse depth;
-    the mean of several moments."""
+    """Draw each paper's objective from flat depth to the truth, by the initial inverse depth.
+
+    Means of several frames of the drive.
+    """
     sheet = Sheet([3.4])
     streets = [street, *(render_street(moment) for moment in MOMENTS)]
     for column, (recipe, title) in enumerate(RECIPES.items()):
+        # The whole objective for each initial inverse depth.
         config = load_config(CONFIGS / f"{recipe}.yaml", ["model.pose.frames=3"])
         axes = plot(sheet, 0, column, 2, title)
         axes.axhline(0, color=GREY, linewidth=1)
         for start, colour in STARTS.items():
-            terms = _terms_on_the_way(config, streets, start)
-            axes.plot(
-                SHARES,
-                _change(terms),
-                color=colour,
-                linewidth=2.2,
-                label=f"inverse depth starts at {start:g}",
-            )
-        photometric = [
-            {"photometric": found["photometric"]} for found in terms
-        ]  # the same at every start
+            terms = _interpolated_terms(config, streets, start)
+            label = f"inverse depth starts at {start:g}"
+            axes.plot(SHARES, _change(terms), color=colour, linewidth=2.2, label=label)
+
+        # View synthesis alone, which is the same for each of them.
+        photometric = [{"photometric": values["photometric"]} for values in terms]
+        label = "view synthesis alone"
         axes.plot(
-            SHARES,
-            _change(photometric),
-            color=GREY,
-            linewidth=1.6,
-            linestyle="--",
-            label="view synthesis alone",
+            SHARES, _change(photometric), color=GREY, linewidth=1.6, linestyle="--", label=label
         )
         axes.set(
             xlabel="from flat depth (0) to the truth (1)",
@@ -61,37 +56,39 @@ def draw_start(street: Street) -> Sheet:
     return sheet
 
 
-def _terms_on_the_way(
+def _interpolated_terms(
     config: TrainConfig, streets: list[Street], start: float
 ) -> list[dict[str, float]]:
-    """The objective's terms at each share of the way, with the true motion, averaged over the
-    streets."""
+    """Returns the objective's terms at each of SHARES, averaged over the streets.
+
+    With the true motion, and inverse depth interpolated geometrically between its median and the
+    truth. start: the initial inverse depth that corresponds to the median.
+    """
     sums: list[dict[str, float]] = [{} for _ in SHARES]
     for snippets in map(_snippets, streets):
         flat = snippets.inverse_depth.median()
         for total, share in zip(sums, SHARES.tolist(), strict=True):
             rho = flat ** (1 - share) * snippets.inverse_depth**share
-            for name, value in label_free_terms(
-                config, snippets, rho, unit_m=start / float(flat)
-            ).items():
+            terms = label_free_terms(config, snippets, rho, unit_m=start / float(flat))
+            for name, value in terms.items():
                 total[name] = total.get(name, 0.0) + value / len(streets)
     return sums
 
 
 def _change(terms: list[dict[str, float]]) -> list[float]:
-    """The sum of the terms, less its value at flat depth."""
-    values = [sum(found.values()) for found in terms]
+    """Returns the sum of the terms minus its value at flat depth."""
+    values = [sum(values_of_terms.values()) for values_of_terms in terms]
     return [value - values[0] for value in values]
 
 
 def _snippets(street: Street) -> KnownSnippets:
-    """The middle three frames of the street, as one snippet."""
+    """Returns the middle three frames of the street as one snippet."""
     target_from_frame = [
         torch.linalg.inv(street.source_from_target(source)) for source in range(FRAMES)
     ]
     snippet = KnownSnippets(
         frames=street.images[None],
-        inverse_depth=(1 / street.depth).clamp_min(1 / FARTHEST_M)[None],
+        inverse_depth=(1 / street.depth).clamp_min(1 / MAX_DEPTH_M)[None],
         target_from_frame=torch.stack(target_from_frame, dim=1),
         intrinsics=street.intrinsics,
     )

@@ -1,5 +1,4 @@
-"""What the pictures show: five frames of a rendered street with their truth, and what the
-packaged model says of them."""
+"""Scene of the pictures: five frames of a rendered street with ground truth and predictions."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,28 +14,27 @@ from training.objective.losses import l1_error
 from training.synthetic.drive import DriveSpec
 from training.synthetic.render import Renderer
 
-# A moment with a car that comes towards the camera and one that drives ahead of it, at about its
-# speed.
 DRIVE = DriveSpec(frames=160, seed=101)
-MOMENT, FRAMES = 115, 5
-FAR_M = 1e5
-"""The sky."""
+MOMENT = 115
+"""Frame of the drive with an oncoming car, and a car ahead at about the camera's speed."""
+FRAMES = 5
+SKY_DEPTH_M = 1e5
 
 
 @dataclass(frozen=True)
 class Street:
-    """Five consecutive frames; the middle one is the target. Lengths in metres."""
+    """Five consecutive frames, of which the middle one is the target; lengths in metres."""
 
     images: Tensor
-    """(N, 3, H, W) in [0, 1]."""
+    """Images (N, 3, H, W) in [0, 1]."""
     depth: Tensor
-    """(N, 1, H, W), true, along z; the sky is at FAR_M."""
+    """True depth (N, 1, H, W) along z; the sky is at SKY_DEPTH_M."""
     moving: Tensor
-    """(N, 1, H, W) bool: shows an object that moves by itself."""
+    """Pixels of moving objects (N, 1, H, W) bool."""
     world_from_camera: np.ndarray
-    """(frames of the whole drive, 4, 4)."""
+    """True poses (F, 4, 4) of all frames of the drive."""
     intrinsics: Tensor
-    """(1, 3, 3)."""
+    """Camera matrix (1, 3, 3)."""
     moment: int = MOMENT
     """Frame number of the target."""
 
@@ -44,16 +42,16 @@ class Street:
 
     @property
     def image(self) -> Tensor:
-        """(1, 3, H, W): the target."""
+        """Target view (1, 3, H, W)."""
         return self.images[self.target][None]
 
     @property
     def target_depth(self) -> Tensor:
-        """(1, 1, H, W)."""
+        """True depth (1, 1, H, W) of the target view."""
         return self.depth[self.target][None]
 
     def source_from_target(self, source: int) -> Tensor:
-        """(1, 4, 4): the true motion of the camera."""
+        """Returns the true motion (1, 4, 4) of the camera."""
         first = self.moment - self.target
         motion = (
             np.linalg.inv(self.world_from_camera[first + source])
@@ -62,52 +60,59 @@ class Street:
         return torch.from_numpy(motion)[None].float()
 
     def synthesised(self, source: int, depth: Tensor | None = None) -> SynthesisedView:
-        """The target re-made from a source view with the true motion and a depth (1, 1, H, W),
-        by default the true one."""
+        """Returns the target view synthesised from a source view with the true motion.
+
+        depth: (1, 1, H, W) of the target view; the true one by default.
+        """
         depth = self.target_depth if depth is None else depth
         return synthesise_view(
             self.images[source][None], depth, self.source_from_target(source), self.intrinsics
         )
 
     def error(self, view: SynthesisedView) -> Tensor:
-        """(H, W): L1 of a re-made view, NaN where nothing can be sampled."""
+        """Returns the L1 error (H, W) of a synthesised view; NaN where it is not valid."""
         return torch.where(view.valid, l1_error(self.image, view.image), torch.nan)[0, 0]
 
     @cached_property
     def inverse_depth(self) -> np.ndarray:
-        """(H, W): of the target, as the packaged model sees it, in its own unit."""
+        """Inverse depth (H, W) of the target view by the packaged model, in its own unit."""
         return 1 / self._estimator.depth(self._grey[self.target])
 
     @cached_property
     def explained(self) -> np.ndarray:
-        """(H, W), 0 to 1: the packaged model's explainability of the target, averaged over its
-        sources."""
-        explained = self._estimator.motion(self._grey)[1]
+        """Explainability (H, W), 0 to 1, of the target view by the packaged model.
+
+        Averaged over the source views.
+        """
+        _, explained = self._estimator.motion(self._grey)
         assert explained is not None
         return explained
 
     @cached_property
     def _estimator(self) -> Estimator:
+        """Packaged model."""
         return Estimator.from_file(device="cpu")
 
     @cached_property
     def _grey(self) -> list[np.ndarray]:
+        """Grey images (H, W, 1) uint8 of all frames."""
         frames = (255 * self.images).round().byte().permute(0, 2, 3, 1).numpy()
         return [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None] for frame in frames]
 
 
 def render_street(moment: int = MOMENT) -> Street:
-    """Render five frames around a moment of the drive; some seconds."""
+    """Render five frames around a frame of the drive; takes some seconds."""
+    # Render.
     intrinsics = DRIVE.intrinsics()
     renderer = Renderer(DRIVE.seed, DRIVE.frames, intrinsics)
     first = moment - FRAMES // 2
     frames = [renderer.render(number) for number in range(first, first + FRAMES)]
-    depth = np.stack([np.where(frame.depth_m > 0, frame.depth_m, FAR_M) for frame in frames])
+
+    # As tensors.
+    images = torch.from_numpy(np.stack([frame.image for frame in frames]))
+    depth = np.stack([np.where(frame.depth_m > 0, frame.depth_m, SKY_DEPTH_M) for frame in frames])
     return Street(
-        images=torch.from_numpy(np.stack([frame.image for frame in frames]))
-        .permute(0, 3, 1, 2)
-        .float()
-        / 255,
+        images=images.permute(0, 3, 1, 2).float() / 255,
         depth=torch.from_numpy(depth)[:, None].float(),
         moving=torch.from_numpy(np.stack([frame.moving for frame in frames]))[:, None],
         world_from_camera=renderer.world_from_camera,

@@ -1,5 +1,7 @@
-"""Stands in for ROS 2's cv_bridge where that cannot be installed or does not work (its compiled
-part is tied to one NumPy)."""
+"""Substitute for ROS 2's cv_bridge, where that cannot be installed or does not work.
+
+The compiled part of the original is tied to one version of NumPy.
+"""
 
 from .bridge import CvBridge
 from .encodings import CvBridgeError

@@ -1,4 +1,4 @@
-"""What the encodings of sensor_msgs/Image mean to OpenCV, and how to get from one to another."""
+"""Encodings of sensor_msgs/Image in OpenCV's terms, and conversions between them."""
 
 import re
 
@@ -17,9 +17,8 @@ DTYPES = {
 DEPTH_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 CHANNELS = {"GRAY": 1, "RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "UYVY": 2, "YUY2": 2}
 
-# Colour layout (in OpenCV's words) and bits of each encoding that has colour. ROS names a Bayer
-# pattern by its first two pixels, OpenCV by the second row's second and third: rggb is OpenCV's
-# BayerBG.
+# OpenCV's names of the colour layouts. ROS names a Bayer pattern by its first two pixels, OpenCV
+# by the second row's second and third: rggb is OpenCV's BayerBG.
 COLORS = {
     "mono": "GRAY",
     "rgb": "RGB",
@@ -35,34 +34,40 @@ COLOR_ENCODINGS = {
     f"{name}{bits}": (layout, f"{bits}U") for name, layout in COLORS.items() for bits in (8, 16)
 }
 COLOR_ENCODINGS |= {"yuv422": ("UYVY", "8U"), "yuv422_yuy2": ("YUY2", "8U")}
-GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)C(\d+)")
+"""Colour layout and element type of each encoding with colour."""
+GENERIC_ENCODING = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)C(\d+)")
 
 
 class CvBridgeError(TypeError):
-    """An image cannot be converted."""
+    """Error of an image that cannot be converted."""
 
 
 def dtype_and_channels(encoding: str) -> tuple[str, int]:
-    """NumPy's name of the element type and the channels of a pixel. Raises CvBridgeError on an
-    unknown encoding."""
+    """NumPy's name of the element type, and the number of channels of a pixel.
+
+    Raises CvBridgeError on an unknown encoding.
+    """
     if encoding in COLOR_ENCODINGS:
         layout, depth = COLOR_ENCODINGS[encoding]
         return DTYPES[depth], CHANNELS.get(layout, 1)
-    generic = GENERIC.fullmatch(encoding)
+    generic = GENERIC_ENCODING.fullmatch(encoding)
     if generic is None:
         raise CvBridgeError(f"Unrecognized image encoding [{encoding}]")
     return DTYPES[generic[1]], int(generic[2])
 
 
 def convert(image: np.ndarray, source: str, target: str) -> np.ndarray:
-    """The image in another encoding. Raises CvBridgeError where that makes no sense (depth as
-    colour, channels that differ)."""
+    """Convert an image (H, W[, channels]) from the encoding `source` to `target`.
+
+    Raises CvBridgeError where that makes no sense: depth as colour, channels that differ.
+    """
     if target in ("passthrough", "", source):
         return image
     dtype, channels = dtype_and_channels(target)
     if source not in COLOR_ENCODINGS and target in COLOR_ENCODINGS:
         raise CvBridgeError(
-            f"[{source}] is not a color format. but [{target}] is. The conversion does not make sense"
+            f"[{source}] is not a color format. but [{target}] is. "
+            "The conversion does not make sense"
         )
     if source in COLOR_ENCODINGS and target in COLOR_ENCODINGS:
         image = convert_color(image, source, target)
@@ -72,20 +77,26 @@ def convert(image: np.ndarray, source: str, target: str) -> np.ndarray:
 
 
 def convert_color(image: np.ndarray, source: str, target: str) -> np.ndarray:
-    """Another order or number of channels, the element type kept."""
-    from_layout, to_layout = COLOR_ENCODINGS[source][0], COLOR_ENCODINGS[target][0]
-    if from_layout == to_layout and from_layout in CHANNELS:
+    """Convert the order or number of channels; the element type stays.
+
+    Raises CvBridgeError where OpenCV has no such conversion.
+    """
+    # Name of OpenCV's conversion.
+    source_layout = COLOR_ENCODINGS[source][0]
+    target_layout = COLOR_ENCODINGS[target][0]
+    if source_layout == target_layout and source_layout in CHANNELS:
         return image
-    name = f"COLOR_{from_layout}2{to_layout}"
-    if from_layout in ("UYVY", "YUY2"):
-        name = f"COLOR_YUV2{to_layout}_{from_layout}"
+    name = f"COLOR_{source_layout}2{target_layout}"
+    if source_layout in ("UYVY", "YUY2"):
+        name = f"COLOR_YUV2{target_layout}_{source_layout}"
+    # Convert.
     code = getattr(cv2, name, None)
-    known = (
+    supported = (
         ("GRAY", "RGB", "BGR")
-        if from_layout.startswith("Bayer")
+        if source_layout.startswith("Bayer")
         else ("GRAY", "RGB", "BGR", "RGBA", "BGRA")
     )
-    if code is None or to_layout not in known:
+    if code is None or target_layout not in supported:
         raise CvBridgeError(f"Unsupported conversion from [{source}] to [{target}]")
     try:
         return cv2.cvtColor(image, code)
@@ -94,8 +105,10 @@ def convert_color(image: np.ndarray, source: str, target: str) -> np.ndarray:
 
 
 def convert_depth(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Another element type: 8 and 16 bits are scaled to each other's full range, everything is
-    rounded and clipped."""
+    """Convert the element type, with rounding and clipping.
+
+    8 and 16 bits are scaled to each other's full range.
+    """
     if image.dtype == dtype:
         return image
     values = image.astype(np.float64)

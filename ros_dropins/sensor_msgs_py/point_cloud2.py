@@ -1,5 +1,7 @@
-"""Point clouds between NumPy and sensor_msgs/PointCloud2. Left out: read_points_list, selecting
-by `uvs`."""
+"""Conversion of point clouds between NumPy and sensor_msgs/PointCloud2.
+
+Left out of the original: read_points_list, selection by `uvs`.
+"""
 
 import array
 import sys
@@ -23,11 +25,13 @@ DTYPES = {
 
 
 def dtype_from_fields(fields: Iterable[PointField], point_step: int | None = None) -> np.dtype:
-    """The structured type of one point; a field of count n becomes n fields name_0 ..
-    name_(n-1)."""
-    names, formats, offsets = [], [], []
+    """Structured type of one point; a field of count n becomes n fields name_0 .. name_(n-1)."""
+    names: list[str] = []
+    formats: list[np.dtype] = []
+    offsets: list[int] = []
     for number, field in enumerate(fields):
-        name, dtype = field.name or f"unnamed_field_{number}", np.dtype(DTYPES[field.datatype])
+        name = field.name or f"unnamed_field_{number}"
+        dtype = np.dtype(DTYPES[field.datatype])
         assert field.count > 0, "Can't process fields with count = 0."
         for part in range(field.count):
             names.append(f"{name}_{part}" if field.count > 1 else name)
@@ -41,13 +45,34 @@ def dtype_from_fields(fields: Iterable[PointField], point_step: int | None = Non
 def create_cloud(
     header: Header, fields: Sequence[PointField], points: Iterable, point_step: int | None = None
 ) -> PointCloud2:
-    """A cloud of points: a structured array of the fields' type, a plain array (..., fields) of one
-    type, or tuples.
+    """Create a cloud from a structured array, a plain array (..., fields) of one type, or tuples.
 
-    Two dimensions of points make an organized cloud: as with the real one, the first is the width,
-    the second the height.
+    A structured array has the type of the fields. Two dimensions of points make an organized cloud:
+    as in the original, the first is the width, the second the height.
     """
     dtype = dtype_from_fields(fields, point_step)
+    points = _structured(points, fields, dtype)
+    width = points.shape[0]
+    height = points.shape[1] if points.ndim == 2 else 1
+    cloud = PointCloud2(
+        header=header,
+        height=height,
+        width=width,
+        is_dense=False,
+        is_bigendian=sys.byteorder != "little",
+    )
+    cloud.fields = list(fields)
+    cloud.point_step = dtype.itemsize
+    cloud.row_step = dtype.itemsize * width
+    # The only type that a message's `data` takes without a check of every element.
+    data = array.array("B")
+    data.frombytes(memoryview(np.ascontiguousarray(points)).cast("B"))
+    cloud.data = data
+    return cloud
+
+
+def _structured(points: Iterable, fields: Sequence[PointField], dtype: np.dtype) -> np.ndarray:
+    """Structured array of the points, in one or two dimensions."""
     if not isinstance(points, np.ndarray):
         points = np.array([tuple(point) for point in points], dtype)
     elif points.dtype.names is None:
@@ -59,31 +84,14 @@ def create_cloud(
         "PointFields and structured NumPy array dtype do not match for all fields!"
     )
     assert points.ndim <= 2, "Too many dimensions for organized cloud!"
-    data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(points)).cast("B"))
-    width, height = points.shape[0], points.shape[1] if points.ndim == 2 else 1
-    cloud = PointCloud2(
-        header=header,
-        height=height,
-        width=width,
-        is_dense=False,
-        is_bigendian=sys.byteorder != "little",
-    )
-    cloud.fields, cloud.point_step, cloud.row_step, cloud.data = (
-        list(fields),
-        dtype.itemsize,
-        dtype.itemsize * width,
-        data,
-    )
-    return cloud
+    return points
 
 
 def create_cloud_xyz32(header: Header, points: Iterable) -> PointCloud2:
-    """A cloud of (x, y, z) in float32."""
-    names = enumerate(("x", "y", "z"))
+    """Create a cloud of (x, y, z) in float32."""
     fields = [
-        PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32, count=1)
-        for place, name in names
+        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+        for index, name in enumerate(("x", "y", "z"))
     ]
     return create_cloud(header, fields, points)
 
@@ -95,11 +103,13 @@ def read_points(
     *,
     reshape_organized_cloud: bool = False,
 ) -> np.ndarray:
-    """The points as a structured array, of all fields or of those named."""
+    """Points as a structured array, of all fields or of the named ones."""
+    # Interpret the bytes.
     assert isinstance(cloud, PointCloud2), "Cloud is not a sensor_msgs.msg.PointCloud2"
     points = np.frombuffer(
         cloud.data, dtype_from_fields(cloud.fields, cloud.point_step), cloud.width * cloud.height
     )
+    # Select fields and convert the byte order.
     if field_names is not None:
         assert set(field_names) <= set(points.dtype.names or ()), (
             "Requests field is not in the fields of the PointCloud!"
@@ -107,6 +117,7 @@ def read_points(
         points = points[list(field_names)]
     if cloud.is_bigendian != (sys.byteorder != "little"):
         points = points.byteswap()
+    # Select points.
     if skip_nans and not cloud.is_dense:
         points = points[
             ~np.any([np.isnan(points[name]) for name in points.dtype.names or ()], axis=0)
@@ -123,7 +134,7 @@ def read_points_numpy(
     *,
     reshape_organized_cloud: bool = False,
 ) -> np.ndarray:
-    """The points as a plain array (points, fields); the fields must be of one type."""
+    """Points as a plain array (points, fields); the fields must be of one type."""
     datatypes = {
         field.datatype for field in cloud.fields if field_names is None or field.name in field_names
     }

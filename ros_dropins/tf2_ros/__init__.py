@@ -1,8 +1,8 @@
-"""Stands in for ROS 2's tf2_ros where that cannot be installed: the names that sfm_odometry and its
-tests use, with the same behaviour.
+"""Substitute for ROS 2's tf2_ros, where that cannot be installed.
 
-Left out: transforming stamped messages, the asynchronous waits, the tf2_frames service, and the
-client of a remote buffer.
+It has the names that sfm_odometry and its tests use, with the same behaviour. Left out:
+transforming stamped messages, the asynchronous waits, the tf2_frames service, and the client of a
+remote buffer.
 """
 
 from .buffer import Buffer

@@ -1,4 +1,4 @@
-"""The buffer that nodes use: the tree of frames, with waiting, emptied when time jumps back."""
+"""Buffer of nodes: the tree of frames with waiting, cleared when time jumps back."""
 
 from time import monotonic, sleep
 from typing import Any
@@ -19,8 +19,10 @@ class Buffer(BufferCore):
     """Transforms of the last `cache_time`, for look-ups with a timeout."""
 
     def __init__(self, cache_time: Duration | None = None, node: Node | None = None) -> None:
-        """With a node, its clock (simulated time) is watched for jumps; the real buffer also
-        offers a service of its frames then."""
+        """Watch the clock for jumps: that of the node (simulated time) where one is given.
+
+        The original with a node also offers a service of its frames.
+        """
         super().__init__(DEFAULT_CACHE_TIME if cache_time is None else cache_time)
         self.clock = Clock() if node is None else node.get_clock()
         threshold = JumpThreshold(
@@ -31,6 +33,7 @@ class Buffer(BufferCore):
         )
 
     def time_jump_callback(self, time_jump: TimeJump) -> None:
+        """Clear the buffer after a jump."""
         get_logger("tf2_buffer").warning("Detected jump back in time. Clearing tf buffer.")
         self.clear()
 
@@ -41,8 +44,10 @@ class Buffer(BufferCore):
         time: Time,
         timeout: Duration = Duration(),  # noqa: B008
     ) -> TransformStamped:
-        """target_from_source at a time (0: the latest), waiting up to `timeout` for it. Raises
-        children of TransformException."""
+        """Transform target_from_source at a time (0: the latest), after at most `timeout`.
+
+        Raises subclasses of TransformException.
+        """
         self.can_transform(target_frame, source_frame, time, timeout)
         return self.lookup_transform_core(target_frame, source_frame, time)
 
@@ -51,14 +56,12 @@ class Buffer(BufferCore):
         target_frame: str,
         source_frame: str,
         time: Time,
-        timeout: Duration = Duration(),  # noqa: B008 as the real one
+        timeout: Duration = Duration(),  # noqa: B008 as in the original
         return_debug_tuple: bool = False,
     ) -> Any:
-        """Whether the look-up succeeds within `timeout`; with return_debug_tuple also the reason
-        when not.
+        """Whether the look-up succeeds within `timeout`; with return_debug_tuple also why not.
 
-        Waits by the wall clock in the calling thread: another thread has to fill the buffer
-        meanwhile.
+        Waits by the wall clock in the calling thread, while another thread has to fill the buffer.
         """
         deadline_s = monotonic() + timeout.nanoseconds / 1e9
         result = self.can_transform_core(target_frame, source_frame, time)

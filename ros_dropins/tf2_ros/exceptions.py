@@ -1,8 +1,8 @@
-"""What a look-up raises; all of them are a TransformException."""
+"""Exceptions of look-ups; all of them are a TransformException."""
 
 
 class TransformException(Exception):
-    """Root of the exceptions of tf2."""
+    """Base class of the exceptions of tf2."""
 
 
 class ConnectivityException(TransformException):
@@ -22,5 +22,4 @@ class InvalidArgumentException(TransformException):
 
 
 class TimeoutException(TransformException):
-    """Kept for those who catch it by name: the look-ups report the reason rather than the
-    timeout."""
+    """Never raised: look-ups report the reason of a timeout. It exists to be caught by name."""

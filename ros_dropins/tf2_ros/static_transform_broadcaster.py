@@ -1,4 +1,4 @@
-"""Sends transforms that hold for good."""
+"""Broadcaster of static transforms."""
 
 from collections.abc import Iterable
 
@@ -11,17 +11,23 @@ from .transform_broadcaster import as_list
 
 
 class StaticTransformBroadcaster:
-    """Publishes on /tf_static, kept for those who subscribe later; every message repeats all
-    transforms sent so far."""
+    """Publisher on /tf_static, which keeps its message for late subscribers.
+
+    Every message repeats all transforms sent so far.
+    """
 
     def __init__(self, node: Node, qos: QoSProfile | int | None = None) -> None:
-        kept = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.pub_tf = node.create_publisher(TFMessage, "/tf_static", kept if qos is None else qos)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self.pub_tf = node.create_publisher(
+            TFMessage, "/tf_static", latched if qos is None else qos
+        )
         self.net_message = TFMessage()
 
     def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:
-        """Send one transform or several. As with the real one, the first transform of a child
-        frame stays."""
+        """Send one transform or several.
+
+        As in the original, the first transform of a child frame stays.
+        """
         children = {sent.child_frame_id for sent in self.net_message.transforms}
         self.net_message.transforms += [
             new for new in as_list(transform) if new.child_frame_id not in children

@@ -1,4 +1,4 @@
-"""Sends transforms that change."""
+"""Broadcaster of transforms that change."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from tf2_msgs.msg import TFMessage
 
 
 class TransformBroadcaster:
-    """Publishes on /tf."""
+    """Publisher on /tf."""
 
     def __init__(self, node: Node, qos: QoSProfile | int | None = None) -> None:
         self.pub_tf = node.create_publisher(
@@ -22,4 +22,5 @@ class TransformBroadcaster:
 
 
 def as_list(transform: TransformStamped | Iterable[TransformStamped]) -> list[TransformStamped]:
+    """List of one transform or several."""
     return [transform] if isinstance(transform, TransformStamped) else list(transform)

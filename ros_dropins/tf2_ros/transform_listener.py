@@ -1,4 +1,4 @@
-"""Fills a buffer with what arrives on /tf and /tf_static."""
+"""Listener that fills a buffer from /tf and /tf_static."""
 
 from threading import Thread
 
@@ -14,8 +14,10 @@ AUTHORITY = "default_authority"
 
 
 class TransformListener:
-    """Two subscriptions of a node; spinning it is the node's business, or that of a thread of
-    its own with spin_thread."""
+    """Subscriptions of a node to /tf and /tf_static.
+
+    The caller spins the node, or with spin_thread a thread of the listener does.
+    """
 
     def __init__(
         self,
@@ -28,22 +30,22 @@ class TransformListener:
         tf_topic: str = "/tf",
         tf_static_topic: str = "/tf_static",
     ) -> None:
-        self.buffer, self.node = buffer, node
+        self.buffer = buffer
+        self.node = node
         # Reentrant: a callback of the node that waits for a transform must not keep the transform
         # from arriving.
         self.group = ReentrantCallbackGroup()
+        # Subscribe.
         qos = QoSProfile(depth=100) if qos is None else qos
-        static_qos = (
-            QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-            if static_qos is None
-            else static_qos
-        )
+        latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        static_qos = latched if static_qos is None else static_qos
         self.tf_sub = node.create_subscription(
             TFMessage, tf_topic, self.callback, qos, callback_group=self.group
         )
         self.tf_static_sub = node.create_subscription(
             TFMessage, tf_static_topic, self.static_callback, static_qos, callback_group=self.group
         )
+        # Spin.
         if spin_thread:
             self.executor = SingleThreadedExecutor()
             self.dedicated_listener_thread = Thread(target=self._spin)
@@ -67,9 +69,11 @@ class TransformListener:
         self.node.destroy_subscription(self.tf_static_sub)
 
     def callback(self, data: TFMessage) -> None:
+        """Store the transforms of a message of /tf."""
         for transform in data.transforms:
             self.buffer.set_transform(transform, AUTHORITY)
 
     def static_callback(self, data: TFMessage) -> None:
+        """Store the transforms of a message of /tf_static."""
         for transform in data.transforms:
             self.buffer.set_transform_static(transform, AUTHORITY)

@@ -1,2 +1,4 @@
-"""What computes the networks' parts at run time: one way a file, all behind
-:class:`~sfm_odometry.backends.backend.Backend`."""
+"""Inference backends: ways to compute the networks, one a module.
+
+All implement :class:`~sfm_odometry.backends.backend.Backend`.
+"""

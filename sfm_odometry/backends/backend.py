@@ -1,4 +1,4 @@
-"""The interface of all backends."""
+"""Interface of all inference backends."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -8,13 +8,17 @@ from torch import Tensor
 from sfm_odometry.networks.stage import Stage
 
 Compute = Callable[..., Any]
-"""Computes what a part computes, of tensors of the shapes and the device that it was prepared
-for."""
+"""Computes a stage on tensors of the shapes and on the device that it was prepared for."""
 
 
 class Backend(Protocol):
-    """A way to compute parts of networks; its constructor takes the device and raises InputError
-    where it cannot work."""
+    """A way to compute stages of networks.
 
-    def prepare(self, part: Stage, examples: tuple[Tensor, ...]) -> Compute:
-        """What computes the part from now on; `examples` are inputs as it will see them."""
+    The constructor takes the device and raises InputError where the backend cannot work.
+    """
+
+    def prepare(self, stage: Stage, examples: tuple[Tensor, ...]) -> Compute:
+        """Returns the function that computes `stage`.
+
+        examples: inputs of the shapes that it will be called with.
+        """

@@ -1,5 +1,7 @@
-"""Half precision on processors that multiply bfloat16 in hardware: convolutions take half the
-time."""
+"""Half precision on processors that multiply bfloat16 in hardware.
+
+Convolutions take half the time.
+"""
 
 import copy
 
@@ -7,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sfm_odometry.backends.backend import Compute
-from sfm_odometry.backends.packed import ready
+from sfm_odometry.backends.packed import pack_and_trace
 from sfm_odometry.backends.processor import BFLOAT16_FLAGS, cpu_flags
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.convolutions import Convolution, UpConvolution
@@ -15,37 +17,35 @@ from sfm_odometry.networks.stage import Stage
 
 
 class Bfloat16:
-    """PyTorch, with bfloat16 in the layers of the parts that allow it; what leaves a part is
-    float32 again."""
+    """PyTorch with bfloat16 in the layers of the stages that allow it; results are float32."""
 
     def __init__(self, device: torch.device) -> None:
         if device.type != "cpu":
             raise InputError(f"backend bfloat16 is for processors, got device '{device}'")
         if not cpu_flags() & BFLOAT16_FLAGS:
+            flags = ", ".join(sorted(BFLOAT16_FLAGS))
             raise InputError(
-                f"backend bfloat16 needs a processor with one of {', '.join(sorted(BFLOAT16_FLAGS))}: this one has none of them"
+                f"backend bfloat16 needs a processor with one of {flags}: this one has none of them"
             )
 
-    def prepare(self, part: Stage, examples: tuple[Tensor, ...]) -> Compute:
-        """A copy of the part, with rounded weights where it allows that, made ready."""
-        part = copy.deepcopy(part)
-        return ready(_Half(part) if part.allows_half else part, examples)
+    def prepare(self, stage: Stage, examples: tuple[Tensor, ...]) -> Compute:
+        """Returns a packed and traced copy of the stage, with rounded weights if it allows them."""
+        stage = copy.deepcopy(stage)
+        return pack_and_trace(_HalfPrecision(stage) if stage.allows_half else stage, examples)
 
 
-class _Half(nn.Module):
-    """A part in half precision, its heads and results in float32."""
+class _HalfPrecision(nn.Module):
+    """A stage in half precision, with its heads and results in float32."""
 
-    def __init__(self, part: Stage) -> None:
+    def __init__(self, stage: Stage) -> None:
         super().__init__()
-        self.part = part
-        for layer in part.modules():
-            if isinstance(
-                layer, Convolution | UpConvolution
-            ):  # not the heads: what they say is a result
+        self.stage = stage
+        for layer in stage.modules():
+            # Heads stay in float32: their outputs are results.
+            if isinstance(layer, Convolution | UpConvolution):
                 layer.to(torch.bfloat16)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        with torch.autocast(
-            "cpu", torch.bfloat16, cache_enabled=False
-        ):  # a trace must not hold what is in the cache
-            return self.part(*inputs).float()
+        # Without autocast's cache: a trace must not hold tensors of it.
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+            return self.stage(*inputs).float()

@@ -1,5 +1,7 @@
-"""torch.compile: fewer passes over memory, for half a minute of compilation at the first start
-and a C++ compiler on the machine."""
+"""Backend of torch.compile: fewer passes over memory.
+
+It takes half a minute of compilation at the first start and needs a C++ compiler on the machine.
+"""
 
 import torch
 from torch import Tensor
@@ -10,17 +12,18 @@ from sfm_odometry.networks.stage import Stage
 
 
 class Compiled:
-    """Kernels that torch generates for the very shapes, on any device that it generates them
-    for."""
+    """Kernels that torch generates for the exact shapes, on any device that it supports."""
 
     def __init__(self, device: torch.device) -> None:
         pass
 
-    def prepare(self, part: Stage, examples: tuple[Tensor, ...]) -> Compute:
-        """The compiled part; compilation happens here, not at the first frame. Raises InputError
-        where there is no compiler."""
+    def prepare(self, stage: Stage, examples: tuple[Tensor, ...]) -> Compute:
+        """Returns the compiled stage; compilation happens here, not at the first frame.
+
+        Raises InputError without a compiler.
+        """
         # Frozen: weights are constants, whose reordering for the kernels is done once.
-        compiled = torch.compile(part, dynamic=False, options={"freezing": True})
+        compiled = torch.compile(stage, dynamic=False, options={"freezing": True})
         try:
             compiled(*examples)
         except torch._dynamo.exc.TorchDynamoException as error:

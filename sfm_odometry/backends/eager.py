@@ -1,5 +1,4 @@
-"""The networks as they are, operation by operation: what all other backends are measured
-against."""
+"""Eager backend: the networks operation by operation, the reference for all other backends."""
 
 import torch
 from torch import Tensor
@@ -14,6 +13,6 @@ class Eager:
     def __init__(self, device: torch.device) -> None:
         pass
 
-    def prepare(self, part: Stage, examples: tuple[Tensor, ...]) -> Compute:
-        """The part itself."""
-        return part
+    def prepare(self, stage: Stage, examples: tuple[Tensor, ...]) -> Compute:
+        """Returns the stage itself."""
+        return stage

@@ -1,4 +1,4 @@
-"""Networks as ONNX, the exchange format that other runtimes read."""
+"""Export of networks to ONNX, the exchange format that other runtimes read."""
 
 import importlib.util
 import inspect
@@ -21,24 +21,23 @@ def to_onnx(
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
 ) -> bytes:
-    """The module as an ONNX model for inputs of the shapes of `examples`, with these names for what
-    goes in and comes out.
+    """Returns the module as an ONNX model for inputs of the shapes of `examples`.
 
-    Inputs that the results do not depend on are not in the model. Raises InputError where the
-    package onnx is missing.
+    inputs, outputs: names of the inputs and outputs. Inputs that the results do not depend on are
+    not in the model. Raises InputError where the package onnx is missing.
     """
     if importlib.util.find_spec("onnx") is None:
         raise InputError(
             "torch writes ONNX with the package onnx, which is not installed: pip install onnx"
         )
     file = io.BytesIO()
-    # The exporter by tracing: the newer one needs two packages more and is not there before torch
-    # 2.5, nor is the option to say so.
+    # The exporter by tracing: the newer one needs two packages more and does not exist before
+    # torch 2.5, nor does the option to choose.
     options = (
         {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
     )
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that sizes become constants is what is wanted
+        warnings.simplefilter("ignore")  # sizes are meant to become constants
         names = {
             "input_names": list(inputs) or _input_names(examples),
             "output_names": list(outputs) or None,
@@ -48,7 +47,7 @@ def to_onnx(
 
 
 def named_arrays(inputs: tuple[Tensor, ...], used: set[str]) -> dict[str, np.ndarray]:
-    """The inputs of a model whose inputs have no names of their own, those that it has use for."""
+    """Returns the inputs as arrays by their default names, restricted to the `used` names."""
     named = zip(_input_names(inputs), inputs, strict=True)
     return {name: np.ascontiguousarray(value.numpy()) for name, value in named if name in used}
 

@@ -10,7 +10,7 @@ from sfm_odometry.networks.stage import Stage
 
 
 class OnnxRuntime:
-    """A session a part, on as many threads as torch has."""
+    """One session for each stage, on as many threads as torch has."""
 
     def __init__(self, device: torch.device) -> None:
         if device.type != "cpu":
@@ -21,17 +21,19 @@ class OnnxRuntime:
             import onnxruntime  # optional, and a second to import
         except ImportError as error:
             raise InputError(
-                f"backend onnxruntime needs the package of that name: pip install onnxruntime ({error})"
+                "backend onnxruntime needs the package of that name: "
+                f"pip install onnxruntime ({error})"
             ) from error
         self._runtime = onnxruntime
 
-    def prepare(self, part: Stage, examples: tuple[Tensor, ...]) -> Compute:
-        """A session of the part's ONNX graph."""
+    def prepare(self, stage: Stage, examples: tuple[Tensor, ...]) -> Compute:
+        """Returns a session of the stage's ONNX graph."""
         options = self._runtime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors only
         session = self._runtime.InferenceSession(
-            to_onnx(part, examples), options, providers=["CPUExecutionProvider"]
+            to_onnx(stage, examples), options, providers=["CPUExecutionProvider"]
         )
         used = {entry.name for entry in session.get_inputs()}
 

@@ -12,8 +12,10 @@ from sfm_odometry.networks.stage import Stage
 
 
 class OpenVino:
-    """A compiled model a part, on as many threads as torch has; parts that allow it in the
-    processor's own half precision."""
+    """One compiled model for each stage, on as many threads as torch has.
+
+    Stages that allow it are computed in the processor's own half precision.
+    """
 
     def __init__(self, device: torch.device) -> None:
         if device.type != "cpu":
@@ -26,24 +28,23 @@ class OpenVino:
             ) from error
         self._core = openvino.Core()
 
-    def prepare(self, part: Stage, examples: tuple[Tensor, ...]) -> Compute:
-        """An inference request of the part's ONNX graph."""
+    def prepare(self, stage: Stage, examples: tuple[Tensor, ...]) -> Compute:
+        """Returns an inference request of the stage's ONNX graph."""
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        if not part.allows_half:  # else OpenVINO takes bfloat16 where the processor has it
+        if not stage.allows_half:  # else OpenVINO takes bfloat16 where the processor has it
             settings["INFERENCE_PRECISION_HINT"] = "f32"
-        graph = self._core.read_model(io.BytesIO(to_onnx(part, examples)))
+        graph = self._core.read_model(io.BytesIO(to_onnx(stage, examples)))
         used = {entry.any_name for entry in graph.inputs}
         request = self._core.compile_model(graph, "CPU", settings).create_infer_request()
 
         def compute(*inputs: Tensor) -> Tensor | list[Tensor]:
             results = request.infer(named_arrays(inputs, used))
-            outputs = [
-                torch.from_numpy(value.copy()) for value in results.values()
-            ]  # the request writes into the same memory next time
+            # Copies: the request writes into the same memory next time.
+            outputs = [torch.from_numpy(value.copy()) for value in results.values()]
             return outputs[0] if len(outputs) == 1 else outputs
 
         return compute

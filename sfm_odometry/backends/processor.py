@@ -1,4 +1,4 @@
-"""What the processor is and which of its instructions matter to the networks' speed."""
+"""Description of the processor and of its instructions that matter to the networks' speed."""
 
 import os
 from pathlib import Path
@@ -19,27 +19,29 @@ compute it by way of float32, and slower."""
 
 
 def cpu_flags() -> set[str]:
-    """Flags of /proc/cpuinfo, such as avx512_bf16; empty where there is no such file."""
+    """Flags of /proc/cpuinfo, such as avx512_bf16; empty without such a file."""
     return {flag for key in ("flags", "Features") for flag in _cpuinfo(key).split()}
 
 
 def describe_device(device: torch.device) -> str:
-    """Name of a device for benchmarks and logs, such as 'Intel Xeon 8481C (2 cores, AVX2,
-    AVX-512, AVX-512 bf16)'."""
+    """Name of a device for benchmarks and logs.
+
+    Example: 'Intel Xeon 8481C (2 cores, AVX2, AVX-512, AVX-512 bf16)'.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     flags = cpu_flags()
-    has = [name for flag, name in INSTRUCTIONS.items() if flag in flags]
-    without = [] if BFLOAT16_FLAGS & flags else ["no bf16"]
+    present = [name for flag, name in INSTRUCTIONS.items() if flag in flags]
+    missing = [] if BFLOAT16_FLAGS & flags else ["no bf16"]
     cores = f"{len(os.sched_getaffinity(0))} cores"
-    return f"{_cpuinfo('model name') or 'processor'} ({', '.join([cores, *has, *without])})"
+    return f"{_cpuinfo('model name') or 'processor'} ({', '.join([cores, *present, *missing])})"
 
 
 def _cpuinfo(key: str) -> str:
-    """Value of the first line `key : value` of /proc/cpuinfo; empty where there is none."""
+    """Value of the first line `key : value` of /proc/cpuinfo; empty without such a line."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux: nothing is known, so nothing is promised
+    except OSError:  # not Linux: no instruction may be assumed
         return ""
     return next(
         (line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key),

@@ -1,1 +1,1 @@
-"""Pinhole cameras, SE(3), view synthesis and the image preprocessing."""
+"""Pinhole cameras, SE(3), view synthesis and image preprocessing."""

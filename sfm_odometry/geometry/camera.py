@@ -1,4 +1,4 @@
-"""The pinhole camera: intrinsics that always change together with the image they belong to."""
+"""Pinhole intrinsics, together with the size of the image that they belong to."""
 
 import math
 from dataclasses import dataclass
@@ -41,8 +41,10 @@ class Intrinsics:
 
     @classmethod
     def from_matrix(cls, matrix: np.ndarray, width: int, height: int) -> "Intrinsics":
-        """Intrinsics from a 3x3 K or the left of a 3x4 P; raises CalibrationError on another
-        shape or on skew."""
+        """Intrinsics from K (3, 3), or from the left of P (3, 4).
+
+        Raises CalibrationError for another shape and for skew.
+        """
         k = np.asarray(matrix, dtype=np.float64)
         if k.shape not in ((3, 3), (3, 4)):
             raise CalibrationError(f"camera matrix must be 3x3 or 3x4, got shape {k.shape}")
@@ -51,17 +53,25 @@ class Intrinsics:
                 f"camera matrix with skew {k[0, 1]} is not supported: rectify the images first"
             )
         return cls(
-            float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]), int(width), int(height)
+            fx=float(k[0, 0]),
+            fy=float(k[1, 1]),
+            cx=float(k[0, 2]),
+            cy=float(k[1, 2]),
+            width=int(width),
+            height=int(height),
         )
 
     def matrix(self) -> np.ndarray:
-        """The 3x3 camera matrix K, float64."""
+        """Camera matrix K (3, 3), float64."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
     def resized(self, width: int, height: int) -> "Intrinsics":
-        """Intrinsics of the image resized to `width` x `height`: c' = (c + 0.5) s - 0.5, as
-        cv2.resize samples."""
-        sx, sy = width / self.width, height / self.height
+        """Intrinsics of the image resized to `width` x `height`, as cv2.resize samples.
+
+        c' = (c + 0.5) s - 0.5.
+        """
+        sx = width / self.width
+        sy = height / self.height
         return Intrinsics(
             self.fx * sx,
             self.fy * sy,
@@ -72,8 +82,10 @@ class Intrinsics:
         )
 
     def cropped(self, left: int, top: int, width: int, height: int) -> "Intrinsics":
-        """Intrinsics of the window of `width` x `height` pixels whose corner is (left, top);
-        negative corners pad."""
+        """Intrinsics of the window of `width` x `height` pixels with the corner (left, top).
+
+        Negative corners pad.
+        """
         return Intrinsics(self.fx, self.fy, self.cx - left, self.cy - top, width, height)
 
     def flipped(self) -> "Intrinsics":

@@ -1,6 +1,6 @@
-"""From a camera image of any size to the networks' input, with the intrinsics that go with it.
+"""Preprocessing of camera images of any size into the networks' input, with its intrinsics.
 
-Training data, the command line and the node all pass through here.
+Training data, the command line and the node all use it.
 """
 
 from functools import cached_property
@@ -12,11 +12,11 @@ from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
 
 RESIZE_MODES = ("crop", "stretch", "pad")
-DARK = 40.0
-"""Mean grey value that darker frames are brought to: networks that learned by day see a darker
-street nearer and smaller than it is."""
-MOST_GAIN = 20.0
-"""More would show noise alone."""
+MIN_MEAN_GREY = 40.0
+"""Mean grey value that darker frames are brightened to: networks trained by day underestimate the
+distance and size of a darker street."""
+MAX_GAIN = 20.0
+"""Largest brightening; more would amplify noise alone."""
 
 
 class Preprocessor:
@@ -41,29 +41,34 @@ class Preprocessor:
         self.intrinsics = camera.cropped(*self.window).resized(width, height)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """uint8 (height, width, channels) of a uint8 image (H, W) grey or (H, W, 3) RGB;
-        ImageError names what does not fit."""
+        """Returns the input, uint8 (height, width, channels), of a uint8 image.
+
+        The image is (H, W) grey or (H, W, 3) RGB. Raises ImageError for another type or size.
+        """
         self._check(image)
         return self._resize(self._convert(image), cv2.INTER_AREA)
 
-    def brightened(self, frame: np.ndarray) -> np.ndarray:
-        """An input, as this makes them, times what brings a dark one to the mean `DARK`; others
-        are returned as they are."""
-        channels = cv2.mean(frame, self.seen.view(np.uint8))[: self.channels]
-        gain = min(DARK / max(float(np.mean(channels)), 1.0), MOST_GAIN)
+    def brighten(self, frame: np.ndarray) -> np.ndarray:
+        """Scales a dark input to the mean MIN_MEAN_GREY; returns others unchanged."""
+        channels = cv2.mean(frame, self.valid_mask.view(np.uint8))[: self.channels]
+        gain = min(MIN_MEAN_GREY / max(float(np.mean(channels)), 1.0), MAX_GAIN)
         return frame if gain <= 1.0 else cv2.convertScaleAbs(frame, alpha=gain).reshape(frame.shape)
 
     @cached_property
-    def seen(self) -> np.ndarray:
-        """bool (height, width): which of the input's pixels show the image; all of them but for
-        pad's margins."""
+    def valid_mask(self) -> np.ndarray:
+        """Mask of the input's pixels that show the image, bool (height, width).
+
+        All of them, except for the margins of the mode pad.
+        """
         return self.warp_nearest(np.ones((self.camera.height, self.camera.width), np.uint8)).astype(
             bool
         )
 
     def warp_nearest(self, values: np.ndarray) -> np.ndarray:
-        """Values (H, W) of any type brought to the input's geometry without mixing neighbours,
-        for depth and labels."""
+        """Resamples values (H, W) of any type to the input's geometry by nearest neighbour.
+
+        For depth and labels, which must not be mixed.
+        """
         return self._resize(values, cv2.INTER_NEAREST_EXACT)[..., 0]
 
     def _check(self, image: np.ndarray) -> None:
@@ -77,7 +82,8 @@ class Preprocessor:
             )
         if image.shape[:2] != (self.camera.height, self.camera.width):
             raise ImageError(
-                f"image is {image.shape[1]}x{image.shape[0]}, but its intrinsics are for {self.camera.width}x{self.camera.height}"
+                f"image is {image.shape[1]}x{image.shape[0]}, "
+                f"but its intrinsics are for {self.camera.width}x{self.camera.height}"
             )
 
     def _convert(self, image: np.ndarray) -> np.ndarray:
@@ -87,6 +93,7 @@ class Preprocessor:
         return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if grey else image
 
     def _resize(self, image: np.ndarray, interpolation: int) -> np.ndarray:
+        # Pad where the window is beyond the image.
         left, top, width, height = self.window
         margins = (
             max(-top, 0),
@@ -96,7 +103,9 @@ class Preprocessor:
         )
         if any(margins):
             image = cv2.copyMakeBorder(image, *margins, cv2.BORDER_CONSTANT)
-            left, top = max(left, 0), max(top, 0)
+            left = max(left, 0)
+            top = max(top, 0)
+        # Cut the window out and resize it.
         window = image[top : top + height, left : left + width]
         size = (self.intrinsics.width, self.intrinsics.height)
         resized = (
@@ -108,17 +117,20 @@ class Preprocessor:
 
 
 def _window(camera: Intrinsics, aspect: float, resize_mode: str) -> tuple[int, int, int, int]:
-    """left, top, width, height of the part of the image that becomes the input; beyond the image
-    for pad."""
+    """Part of the image that becomes the input: left, top, width, height; beyond it for pad."""
     wide = camera.width / camera.height > aspect
     if resize_mode == "stretch":
         return 0, 0, camera.width, camera.height
+    # The largest window of the aspect within the image (crop), or the smallest around it (pad).
     if (resize_mode == "crop") == wide:
-        width, height = max(round(camera.height * aspect), 1), camera.height
+        width = max(round(camera.height * aspect), 1)
+        height = camera.height
     else:
-        width, height = camera.width, max(round(camera.width / aspect), 1)
+        width = camera.width
+        height = max(round(camera.width / aspect), 1)
     if resize_mode == "pad":
         return (camera.width - width) // 2, (camera.height - height) // 2, width, height
+    # Centre the crop on the principal point as far as the image allows.
     left = round(camera.cx - (width - 1) / 2)
     top = round(camera.cy - (height - 1) / 2)
     return (

@@ -7,17 +7,18 @@ forward. Pixel centres are integers.
 import torch
 from torch import Tensor
 
-# No tensor is made of Python's numbers here: each would be a copy to the device that the processor
-# waits for.
+# No tensor is made from Python numbers here: each would be a copy to the device for which the
+# processor has to wait.
 
 MIN_PROJECTION_DEPTH = 1e-3
-"""Points nearer to the image plane than this are clamped before the division by z and are never
-valid."""
+"""Depth to which nearer points are clamped before the division by z; they are never valid."""
 
 
 def rotation_from_euler(angles_rad: Tensor) -> Tensor:
-    """Rotation matrices (..., 3, 3) = Rx(a) Ry(b) Rz(c) of Euler angles (..., 3) in radians
-    (SfMLearner, section 3.2)."""
+    """Rotation matrices (..., 3, 3) = Rx(a) Ry(b) Rz(c) of Euler angles (..., 3) in radians.
+
+    SfMLearner, section 3.2.
+    """
     sin_a, sin_b, sin_c = torch.sin(angles_rad).unbind(-1)
     cos_a, cos_b, cos_c = torch.cos(angles_rad).unbind(-1)
     rows = (
@@ -35,28 +36,32 @@ def rotation_from_euler(angles_rad: Tensor) -> Tensor:
 
 
 def transform_from_rotation(rotation: Tensor, translation: Tensor) -> Tensor:
-    """The 4x4 (..., 4, 4) [R t; 0 1] of R (..., 3, 3) and t (..., 3)."""
+    """Rigid motions [R t; 0 1] (..., 4, 4) of R (..., 3, 3) and t (..., 3)."""
     top = torch.cat([rotation, translation.unsqueeze(-1)], dim=-1)
     bottom = torch.eye(4, dtype=top.dtype, device=top.device)[3:].expand(*top.shape[:-2], 1, 4)
     return torch.cat([top, bottom], dim=-2)
 
 
 def transform_from_vector(vector: Tensor) -> Tensor:
-    """The 4x4 (..., 4, 4) of six numbers (..., 6): tx ty tz rx ry rz, angles in radians, R = Rx
-    Ry Rz."""
+    """Rigid motions (..., 4, 4) of six numbers (..., 6): tx ty tz rx ry rz.
+
+    Angles are in radians, R = Rx Ry Rz.
+    """
     return transform_from_rotation(rotation_from_euler(vector[..., 3:]), vector[..., :3])
 
 
 def invert_transform(b_from_a: Tensor) -> Tensor:
-    """The true inverse a_from_b (..., 4, 4) = [R^T, -R^T t; 0 1] of a rigid motion (..., 4, 4)."""
+    """Inverse a_from_b (..., 4, 4) = [R^T, -R^T t; 0 1] of rigid motions (..., 4, 4)."""
     rotation = b_from_a[..., :3, :3].transpose(-1, -2)
     translation = -(rotation @ b_from_a[..., :3, 3:]).squeeze(-1)
     return transform_from_rotation(rotation, translation)
 
 
 def rotation_angle(rotation: Tensor) -> Tensor:
-    """Angle in radians (...) of rotations (..., 3, 3), accurate near zero: atan2(|axis part|,
-    (trace - 1) / 2)."""
+    """Angle in radians (...) of rotations (..., 3, 3), accurate near zero.
+
+    atan2(|axis part|, (trace - 1) / 2).
+    """
     skew = rotation - rotation.transpose(-1, -2)
     sine = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], dim=-1).norm(dim=-1) / 2
     cosine = (rotation.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
@@ -64,8 +69,10 @@ def rotation_angle(rotation: Tensor) -> Tensor:
 
 
 def two_numbers(first: float, second: float, like: Tensor) -> Tensor:
-    """Two numbers (2,), of the type and on the device of another tensor: made there, not copied
-    to it."""
+    """Tensor (2,) of two numbers, of the type and on the device of `like`.
+
+    It is made on the device, not copied to it.
+    """
     return torch.linspace(first, second, 2, dtype=like.dtype, device=like.device)
 
 
@@ -81,9 +88,12 @@ def pixel_grid(height: int, width: int, device: torch.device | str = "cpu") -> T
 
 def inverse_intrinsics(intrinsics: Tensor) -> Tensor:
     """Closed-form inverse (..., 3, 3) of camera matrices (..., 3, 3) without skew."""
-    fx, fy = intrinsics[..., 0, 0], intrinsics[..., 1, 1]
-    cx, cy = intrinsics[..., 0, 2], intrinsics[..., 1, 2]
-    zero, one = torch.zeros_like(fx), torch.ones_like(fx)
+    fx = intrinsics[..., 0, 0]
+    fy = intrinsics[..., 1, 1]
+    cx = intrinsics[..., 0, 2]
+    cy = intrinsics[..., 1, 2]
+    zero = torch.zeros_like(fx)
+    one = torch.ones_like(fx)
     entries = (1 / fx, zero, -cx / fx, zero, 1 / fy, -cy / fy, zero, zero, one)
     return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
 
@@ -91,8 +101,8 @@ def inverse_intrinsics(intrinsics: Tensor) -> Tensor:
 def backproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
     """Points (B, 3, H, W) = D(p) K^-1 p in the camera's optical frame.
 
-    depth: (B, 1, H, W) along z; intrinsics: (B, 3, 3). A pixel alone is a ray: without its depth no
-    translation could move it.
+    depth: (B, 1, H, W) along z; intrinsics: (B, 3, 3). The depth is necessary: a pixel alone is a
+    ray, which no translation could move.
     """
     grid = pixel_grid(depth.shape[-2], depth.shape[-1], depth.device).to(depth.dtype)
     rays = torch.einsum("bij,jhw->bihw", inverse_intrinsics(intrinsics), grid)
@@ -100,11 +110,11 @@ def backproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
 
 
 def backproject_into(projection: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
-    """Points (B, 3, H, W) = R D(p) K^-1 p + t of `projection` [R t] (B, 3, 4): what backproject and
-    transform_points give, in fewer passes.
+    """Points (B, 3, H, W) = R D(p) K^-1 p + t with `projection` [R t] (B, 3, 4).
 
-    The rays R K^-1 p are linear in u and in v: one vector for each column and one for each row,
-    which one addition spreads over the image.
+    The same as backproject and transform_points, in fewer passes. The rays R K^-1 p are linear in u
+    and in v: one vector for each column and one for each row, broadcast over the image by one
+    addition.
     """
     rotation = projection[:, :, :3] @ inverse_intrinsics(intrinsics)
     u = torch.arange(depth.shape[-1], device=depth.device, dtype=depth.dtype)
@@ -117,14 +127,16 @@ def backproject_into(projection: Tensor, depth: Tensor, intrinsics: Tensor) -> T
 
 
 def transform_points(b_from_a: Tensor, points_a: Tensor) -> Tensor:
-    """Points (B, 3, H, W) in frame a moved into frame b by (B, 4, 4)."""
+    """Points (B, 3, H, W) of frame a in frame b, with b_from_a (B, 4, 4)."""
     rotated = torch.einsum("bij,bjhw->bihw", b_from_a[:, :3, :3], points_a)
     return rotated + b_from_a[:, :3, 3, None, None]
 
 
 def project(points: Tensor, intrinsics: Tensor) -> Tensor:
-    """Pixels (B, 2, H, W) of points (B, 3, H, W): u = fx X/Z + cx, v = fy Y/Z + cy, with Z
-    clamped in front of the camera."""
+    """Pixels (B, 2, H, W) of points (B, 3, H, W): u = fx X/Z + cx, v = fy Y/Z + cy.
+
+    Z is clamped in front of the camera.
+    """
     z = points[:, 2:].clamp_min(MIN_PROJECTION_DEPTH)
     focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], dim=-1)[..., None, None]
     centre = intrinsics[:, :2, 2, None, None]

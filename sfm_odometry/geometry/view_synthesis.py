@@ -1,5 +1,4 @@
-"""View synthesis: a target view re-made from a source view, the target's depth and the motion
-between them.
+"""View synthesis: the target view from a source view, the target's depth and the motion.
 
 p_s ~ K T D(p_t) K^-1 p_t (Zhou et al. 2017, equation 2), then bilinear sampling of the source at
 p_s.
@@ -16,32 +15,32 @@ from sfm_odometry.geometry.projection import MIN_PROJECTION_DEPTH, backproject_i
 
 @dataclass(frozen=True)
 class SynthesisedView:
-    """A target view re-synthesised from a source view."""
+    """Target view synthesised from a source view."""
 
     image: Tensor
-    """(B, C, H, W): the source sampled where each target pixel projects; clamped to the border
+    """Source sampled at the projection of each target pixel (B, C, H, W); clamped to the border
     where invalid."""
     valid: Tensor
-    """(B, 1, H, W) bool: the projection lies inside the source image and in front of its camera."""
+    """Whether the projection lies inside the source image and in front of its camera
+    (B, 1, H, W), bool."""
     pixels: Tensor
-    """(B, 2, H, W): where each target pixel lies in the source image."""
+    """Projection of each target pixel in the source image (B, 2, H, W)."""
     depth: Tensor
-    """(B, 1, H, W): depth of the target's points seen from the source camera."""
+    """Depth of the target's points in the source camera (B, 1, H, W)."""
 
 
 def sample_at(image: Tensor, pixels: Tensor) -> Tensor:
-    """Bilinear samples (B, C, H, W) of `image` (B, C, Hs, Ws) at `pixels` (B, 2, H, W), clamped to
-    the border.
+    """Bilinear samples (B, C, H, W) of `image` (B, C, Hs, Ws) at `pixels` (B, 2, H, W).
 
-    Pixel centres are integers: coordinates are normalised by (size - 1) and align_corners=True says
-    the same to grid_sample.
+    They are clamped to the border. Pixel centres are integers: coordinates are normalised by
+    (size - 1), which is align_corners=True for grid_sample.
     """
     height, width = image.shape[-2:]
     scale = two_numbers(2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1), like=pixels)
     grid = torch.addcmul(pixels.new_full((), -1.0), pixels, scale[:, None, None])
     with torch.no_grad():
-        # A coordinate that is not a number would be an address out of bounds in grid_sample: it
-        # samples the corner, and is never valid.
+        # A coordinate that is not a number would be an address out of bounds in grid_sample: such a
+        # pixel samples the corner, and is never valid.
         grid.nan_to_num_(nan=-1.0)
     return F.grid_sample(
         image, grid.permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=True
@@ -49,21 +48,23 @@ def sample_at(image: Tensor, pixels: Tensor) -> Tensor:
 
 
 def inside_image(pixels: Tensor, height: int, width: int) -> Tensor:
-    """(B, 1, H, W) bool: all four neighbours of the pixel (B, 2, H, W) lie inside an image of
-    that size."""
-    u, v = pixels[:, :1], pixels[:, 1:]
+    """Mask (B, 1, H, W), bool, of the pixels (B, 2, H, W) inside an image of that size.
+
+    All four neighbours of a pixel must lie inside.
+    """
+    u, v = pixels.split(1, dim=1)
     return (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
 
 
 def synthesise_view(
     source: Tensor, target_depth: Tensor, source_from_target: Tensor, intrinsics: Tensor
 ) -> SynthesisedView:
-    """Re-synthesise the target view from `source`.
+    """Synthesises the target view from `source`.
 
     source: (B, C, H, W); target_depth: (B, 1, H, W); source_from_target: (B, 4, 4); intrinsics: (B,
     3, 3) of both views.
     """
-    # With K in front, z stays what it is, and one division projects.
+    # K in front leaves z unchanged: one division projects.
     homogeneous = backproject_into(intrinsics @ source_from_target[:, :3], target_depth, intrinsics)
     scaled_pixels, depth = homogeneous.split([2, 1], dim=1)
     pixels = scaled_pixels / depth.clamp_min(MIN_PROJECTION_DEPTH)
@@ -72,8 +73,7 @@ def synthesise_view(
 
 
 def scaled_intrinsics(intrinsics: Tensor, scale_x: float, scale_y: float) -> Tensor:
-    """Camera matrices (..., 3, 3) of images resized by the factors: f' = f s, c' = (c + 0.5) s -
-    0.5."""
+    """Camera matrices (..., 3, 3) of resized images: f' = f s, c' = (c + 0.5) s - 0.5."""
     scale = two_numbers(scale_x, scale_y, like=intrinsics)
     shift = 0.5 * scale - 0.5
     result = intrinsics.clone()

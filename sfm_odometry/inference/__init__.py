@@ -1,1 +1,1 @@
-"""Checkpoints, and the estimator that runs a model on a device."""
+"""Checkpoints, and inference with a model on a device."""

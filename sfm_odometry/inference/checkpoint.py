@@ -1,9 +1,9 @@
-"""Models on disk: a safetensors file, the weights as tensors and all else as JSON in its header;
-nothing is ever unpickled."""
+"""Model files: safetensors, with the weights as tensors and all else as JSON in the header.
 
-import contextlib
+Nothing is ever unpickled.
+"""
+
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from sfm_odometry.config import build_dataclass
 from sfm_odometry.errors import CheckpointError, InputError, OutputError
 from sfm_odometry.inference.safetensors_file import TensorFile, write_tensors
+from sfm_odometry.io.atomic import atomic_write
 from sfm_odometry.networks.model import Model, ModelConfig
 
 FORMAT = "sfm_odometry"
@@ -23,15 +24,14 @@ MAX_PARAMETERS = 500_000_000
 
 
 def save_model(path: Path, model: Model, provenance: dict[str, Any], half: bool = False) -> None:
-    """Write `model` with its configuration and `provenance` (how it was trained), atomically;
-    OutputError names the file.
+    """Writes `model` with its configuration and `provenance`, the record of its training.
 
-    half: store float16, half the size; weights are float32 again after loading.
+    half: store float16, half the size; weights are float32 again after loading. The file is written
+    atomically; raises OutputError naming it.
     """
     dtype = torch.float16 if half else torch.float32
     tensors = {
-        name: _converted(tensor.detach().cpu(), dtype)
-        for name, tensor in model.state_dict().items()
+        name: _convert(tensor.detach().cpu(), dtype) for name, tensor in model.state_dict().items()
     }
     metadata = {
         "format": FORMAT,
@@ -40,29 +40,25 @@ def save_model(path: Path, model: Model, provenance: dict[str, Any], half: bool 
         "config": json.dumps(asdict(model.config)),
         "provenance": json.dumps(provenance),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_tensors(temporary, tensors, metadata)
-        os.replace(temporary, path)
+        with atomic_write(path) as temporary:
+            write_tensors(temporary, tensors, metadata)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise OutputError(f"{path}: model cannot be written: {error}") from error
 
 
 def load_model(path: Path | None = None, device: torch.device | str = "cpu") -> Model:
-    """The model of the file (default: the one in the package) on `device`, float32, in evaluation
-    mode.
+    """Loads a model (default: the packaged one) on `device`, float32, in evaluation mode.
 
-    Names, shapes and size are checked before memory is taken. Raises CheckpointError that names the
-    file and what is wrong.
+    Names, shapes and size are checked before memory is allocated. Raises CheckpointError with the
+    name of the file.
     """
     file = TensorFile(Path(path) if path is not None else DEFAULT_MODEL)
     with torch.device("meta"):
         model = Model(_read_config(file))
     _check_shapes(file, {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()})
-    tensors = {name: _converted(file.read(name).to(device), torch.float32) for name in file.shapes}
+    tensors = {name: _convert(file.read(name).to(device), torch.float32) for name in file.shapes}
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{file.path}: tensor '{name}' holds values that are not finite")
@@ -70,14 +66,16 @@ def load_model(path: Path | None = None, device: torch.device | str = "cpu") -> 
     return model.eval().requires_grad_(False)
 
 
-def _converted(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A tensor of real numbers in `dtype`; counts, as of the batches that batch normalisation
-    has seen, as they are."""
+def _convert(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Converts a floating-point tensor to `dtype`.
+
+    Integers are unchanged, such as the number of batches of batch normalisation.
+    """
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """How the model of the file was trained, as its trainer wrote it."""
+    """Reads the record of a model's training, as its trainer wrote it."""
     return json.loads(TensorFile(path).metadata.get("provenance", "{}"))
 
 
@@ -86,7 +84,8 @@ def _read_config(file: TensorFile) -> ModelConfig:
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         found = f"format '{metadata.get('format')}' version '{metadata.get('version')}'"
         raise CheckpointError(
-            f"{file.path}: not a model of this package: found {found}, expected '{FORMAT}' version '{VERSION}'"
+            f"{file.path}: not a model of this package: found {found}, "
+            f"expected '{FORMAT}' version '{VERSION}'"
         )
     try:
         return build_dataclass(ModelConfig, json.loads(metadata["config"]))
@@ -97,13 +96,14 @@ def _read_config(file: TensorFile) -> ModelConfig:
 
 
 def _check_shapes(file: TensorFile, expected: dict[str, tuple[int, ...]]) -> None:
+    """Raises CheckpointError for other tensors than expected, and for too many parameters."""
     if sum(torch.Size(shape).numel() for shape in expected.values()) > MAX_PARAMETERS:
         raise CheckpointError(
             f"{file.path}: the configuration asks for more than {MAX_PARAMETERS} parameters"
         )
     for name in sorted(set(file.shapes) | set(expected)):
         if file.shapes.get(name) != expected.get(name):
-            found, wanted = file.shapes.get(name, "none"), expected.get(name, "none")
             raise CheckpointError(
-                f"{file.path}: tensor '{name}' has shape {found}, expected {wanted} by its configuration"
+                f"{file.path}: tensor '{name}' has shape {file.shapes.get(name, 'none')}, "
+                f"expected {expected.get(name, 'none')} by its configuration"
             )

@@ -1,4 +1,4 @@
-"""Inference: a model on a device, from network input to depth, motion and masks as numpy arrays."""
+"""Inference of depth, motion and masks, as numpy arrays, by a model on a device."""
 
 import hashlib
 import os
@@ -15,10 +15,15 @@ from sfm_odometry.inference.checkpoint import DEFAULT_MODEL, load_model
 from sfm_odometry.networks.model import Model, channels_last
 from sfm_odometry.networks.motion_network import target_of
 
+MAX_THREADS = 4
+"""Threads of each network at most, where the number is chosen automatically."""
+
 
 def choose_device(name: str) -> torch.device:
-    """The torch device of `auto`, `cpu` or `cuda[:N]`; auto takes a GPU where there is one, an
-    absent GPU is an InputError."""
+    """Returns the torch device of `auto`, `cpu` or `cuda[:N]`; auto prefers a GPU.
+
+    Raises InputError for other names and for an absent GPU.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name != "cpu" and not name.startswith("cuda"):
@@ -35,19 +40,21 @@ def choose_device(name: str) -> torch.device:
 
 
 def use_threads(count: int) -> None:
-    """Let each network compute on `count` threads; 0: on half of the cores, at most 4, as depth is
-    inferred beside the motion.
+    """Sets the number of threads of each network.
 
+    0: half of the cores, at most MAX_THREADS, as depth is inferred at the same time as the motion.
     Threads that share their core wait for each other: on two busy cores one thread is faster than
     two.
     """
     cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(count or min(max(cores // 2, 1), 4))
+    torch.set_num_threads(count or min(max(cores // 2, 1), MAX_THREADS))
 
 
 class Estimator:
-    """Runs a model; frames are uint8 (H, W, C) of the model's own size and channels, as the
-    preprocessor makes them."""
+    """Infers depth, motion and masks with a model.
+
+    Frames are uint8 (H, W, C) of the model's own size and channels, as the preprocessor makes them.
+    """
 
     def __init__(
         self,
@@ -59,21 +66,22 @@ class Estimator:
     ) -> None:
         self.device = choose_device(device)
         self.model = channels_last(model, self.device).eval()
-        self.model_name, self.model_sha256 = model_name, model_sha256
+        self.model_name = model_name
+        self.model_sha256 = model_sha256
         prepared = prepare(self.model, self.device, backend)
         self.backend = prepared.backend
-        """Name of what computes the networks; with `auto` the one that was chosen."""
-        self._run = prepared.run
+        """Name of the backend; with `auto` the one that was chosen."""
+        self._stages = prepared.stages
 
     @classmethod
     def from_file(
         cls, path: Path | None = None, device: str = "auto", backend: str = "eager"
     ) -> "Estimator":
-        """The model of the file, or the packaged default; CheckpointError or InputError says what
-        is wrong.
+        """Loads the model of the file, or the packaged default.
 
-        backend: a name of :mod:`sfm_odometry.backends.choice`; eager gives the same numbers each
-        time, auto takes the fastest, measured on the threads that torch has now.
+        backend: a name of :mod:`sfm_odometry.backends.names`; eager gives the same numbers each
+        time, auto takes the fastest, measured on the threads that torch has now. Raises
+        CheckpointError or InputError.
         """
         path = Path(path) if path is not None else DEFAULT_MODEL
         model = load_model(path)
@@ -86,18 +94,18 @@ class Estimator:
 
     @property
     def window_length(self) -> int:
-        """Frames in a window."""
+        """Number of frames in a window."""
         return self.model.config.pose.frames
 
     @property
     def target(self) -> int:
-        """Index in the window of the frame that the masks belong to."""
+        """Index of the target frame, which the masks belong to, in the window."""
         return target_of(self.window_length)
 
     @torch.inference_mode()
     def depth(self, frame: np.ndarray) -> np.ndarray:
         """Depth along z (H, W), float32, in the model's unit of length."""
-        inverse_depth = self._enlarge(self._run["depth"](self._normalised(frame)))
+        inverse_depth = self._enlarge(self._stages["depth"](self._normalise(frame)))
         return (1.0 / inverse_depth[0, 0]).cpu().numpy()
 
     @torch.inference_mode()
@@ -105,50 +113,48 @@ class Estimator:
         self,
         frames: list[np.ndarray],
         want_mask: bool = True,
-        memories: list[dict[str, Tensor]] | None = None,
+        caches: list[dict[str, Tensor]] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Motions of a window's neighbours and the mask of its target frame.
+        """Motions between the neighbours of a window and the mask of its target frame.
 
         previous_from_current: (N - 1, 4, 4) float64, oldest first; mask: (H, W) float32, the
         explainability averaged over the sources, or None where the model has no masks or they are
-        not wanted. memories: a dictionary for each frame that stays with it while the window
-        slides, so that nothing is computed twice; its neighbours must stay the same.
+        not wanted. caches: one dictionary for each frame, kept with it while the window slides;
+        results in it are reused, so the frame's neighbours must stay the same.
         """
         net = self.model.pose_net
-        memories = memories or [{} for _ in frames]
+        caches = caches or [{} for _ in frames]
         inputs = [
-            self._remembered(frame, memory) for frame, memory in zip(frames, memories, strict=True)
+            self._cached_input(frame, cache) for frame, cache in zip(frames, caches, strict=True)
         ]
-        vectors, mask = net.slide(self._run, inputs, memories, want_mask)
+        vectors, mask = net.slide(self._stages, inputs, caches, want_mask)
         # float64 before the angles become a matrix, so that each step is a rotation to the last
         # digit.
         motions = net.previous_from_current(vectors.cpu().double())[0].numpy()
         return motions, None if mask is None else self._enlarge(mask)[0, 0].cpu().numpy()
 
     def warm_up(self) -> None:
-        """Run both networks once, so that the first frame does not pay for allocation and kernel
-        choice."""
+        """Runs both networks once: the first frame then needs no allocation or kernel choice."""
         width, height = self.input_size
         frame = np.zeros((height, width, self.model.config.image_channels), np.uint8)
         self.depth(frame)
         self.motion([frame] * self.window_length)
 
     def _enlarge(self, values: Tensor) -> Tensor:
-        """Predictions (1, 1, h, w) at the size of the input, for networks that stop at a coarser
-        scale."""
+        """Resizes predictions (1, 1, h, w) of a coarser scale to the size of the input."""
         width, height = self.input_size
         if values.shape[-2:] == (height, width):
             return values
         return F.interpolate(values, size=(height, width), mode="bilinear", align_corners=False)
 
-    def _remembered(self, frame: np.ndarray, memory: dict[str, Tensor]) -> Tensor:
-        """The networks' input of a frame, made once."""
-        if "input" not in memory:
-            memory["input"] = self._normalised(frame)
-        return memory["input"]
+    def _cached_input(self, frame: np.ndarray, cache: dict[str, Tensor]) -> Tensor:
+        """Returns the networks' input (1, C, H, W) of a frame, computed once."""
+        if "input" not in cache:
+            cache["input"] = self._normalise(frame)
+        return cache["input"]
 
-    def _normalised(self, frame: np.ndarray) -> Tensor:
-        """The networks' input (1, C, H, W)."""
+    def _normalise(self, frame: np.ndarray) -> Tensor:
+        """Returns the networks' input (1, C, H, W) of a frame."""
         return self.model.normalise(
             torch.from_numpy(frame).to(self.device).permute(2, 0, 1)[None].float() / 255.0
         )

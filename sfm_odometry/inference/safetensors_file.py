@@ -1,14 +1,13 @@
-"""Named tensors in one file, in the safetensors format: https://huggingface.co/docs/safetensors
-(Format).
+"""Reading and writing of files in the safetensors format, named tensors with metadata.
 
-Eight bytes (the header's length, little-endian), the header (JSON: name -> dtype, shape, place in
-the data; `__metadata__` -> strings), the data. Read and written here because no ROS distribution
-packages the library, while `rosdep install` must suffice to run the node.
+Format: https://huggingface.co/docs/safetensors. Eight bytes (the header's length, little-endian),
+the header (JSON: name -> dtype, shape, offsets in the data; `__metadata__` -> strings), the data.
+It is implemented here because no ROS distribution packages the library, while `rosdep install`
+must suffice to run the node.
 """
 
 import json
 import math
-import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +19,14 @@ import torch
 from sfm_odometry.errors import CheckpointError
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
-NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
+DTYPE_NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
 MAX_HEADER_BYTES = 100_000_000
 LENGTH_BYTES = 8
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor of the header; `begin` and `end` are bytes of the file."""
+    """Tensor in the header; `begin` and `end` are offsets in the file, in bytes."""
 
     dtype: np.dtype
     shape: tuple[int, ...]
@@ -36,12 +35,13 @@ class Entry:
 
 
 class TensorFile:
-    """A file that was checked to be whole: every entry has the bytes that its shape needs, and
-    all of the data belongs to an entry."""
+    """A complete file: every entry has the bytes of its shape, and all data belongs to an entry."""
 
     def __init__(self, path: Path) -> None:
-        """Raises CheckpointError that names the file when it is missing or anything else than a
-        complete safetensors file."""
+        """Reads and checks the header.
+
+        Raises CheckpointError naming the file if it is missing or no complete safetensors file.
+        """
         self.path = path
         if not path.is_file():
             raise CheckpointError(f"{path}: no such model file")
@@ -54,48 +54,48 @@ class TensorFile:
             _check_covered(self._entries, data_begin, path.stat().st_size)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise CheckpointError(
-                f"{path}: not a complete safetensors file ({error}); pickled checkpoints are never read"
+                f"{path}: not a complete safetensors file ({error}); "
+                "pickled checkpoints are never read"
             ) from error
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape by name."""
+        """Shapes of the tensors by name."""
         return {name: entry.shape for name, entry in self._entries.items()}
 
     def read(self, name: str) -> torch.Tensor:
-        """A tensor of the file, in memory of its own."""
+        """Reads a tensor into new memory."""
         entry = self._entries[name]
         values = np.fromfile(self.path, entry.dtype, math.prod(entry.shape), offset=entry.begin)
         return torch.from_numpy(values.reshape(entry.shape))
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors (on the CPU) and metadata; OSError when that fails. The file is whole on
-    disk when this returns."""
+    """Writes tensors (on the CPU) and metadata; raises OSError when that fails."""
+    # Header, with the offsets of all tensors.
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name, array in arrays.items():
-        begin, end = end, end + array.nbytes
+        begin = end
+        end = begin + array.nbytes
         header[name] = {
-            "dtype": NAMES[array.dtype.newbyteorder("<")],
+            "dtype": DTYPE_NAMES[array.dtype.newbyteorder("<")],
             "shape": list(array.shape),
             "data_offsets": [begin, end],
         }
     text = json.dumps(header).encode()
-    text += b" " * (
-        -len(text) % LENGTH_BYTES
-    )  # the data begins at a multiple of eight, for those who map the file into memory
+    # The data begins at a multiple of eight, for programs that map the file into memory.
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    # File.
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for array in arrays.values():
             file.write(array.tobytes())
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The parsed header and where the data begins. Raises ValueError."""
+    """Returns the parsed header and the offset of the data; raises ValueError."""
     with path.open("rb") as file:
         start = file.read(LENGTH_BYTES)
         length = int.from_bytes(start, "little")
@@ -111,12 +111,13 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _entry(name: str, fields: dict[str, Any], data_begin: int) -> Entry:
-    """One entry of the header, its numbers checked. Raises ValueError, KeyError or TypeError."""
+    """Returns a checked entry of the header; raises ValueError, KeyError or TypeError."""
     if fields["dtype"] not in DTYPES:
         raise ValueError(
             f"tensor '{name}' is of type {fields['dtype']}, expected one of {', '.join(DTYPES)}"
         )
-    dtype, shape = np.dtype(DTYPES[fields["dtype"]]), tuple(fields["shape"])
+    dtype = np.dtype(DTYPES[fields["dtype"]])
+    shape = tuple(fields["shape"])
     begin, end = fields["data_offsets"]
     if not all(isinstance(number, int) and number >= 0 for number in (*shape, begin, end)):
         raise ValueError(f"tensor '{name}' has a shape or place that is not made of whole numbers")
@@ -128,8 +129,7 @@ def _entry(name: str, fields: dict[str, Any], data_begin: int) -> Entry:
 
 
 def _check_covered(entries: dict[str, Entry], data_begin: int, file_end: int) -> None:
-    """The entries must follow one another to the end of the file, in any order of names. Raises
-    ValueError."""
+    """Raises ValueError unless the entries cover the data without gaps, in any order of names."""
     reached = data_begin
     for entry in sorted(entries.values(), key=lambda entry: (entry.begin, entry.end)):
         if entry.begin != reached:

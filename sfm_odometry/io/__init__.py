@@ -1,2 +1,1 @@
-"""Files and messages read and written: images, calibrations, trajectories, KITTI folders, ROS
-messages."""
+"""Files and messages: images, calibrations, trajectories, KITTI folders, ROS messages."""

@@ -1,4 +1,4 @@
-"""Images and depth maps on disk, and the frame numbers in their names."""
+"""Reading of images and depth maps, and of the frame numbers in their names."""
 
 import io
 import itertools
@@ -17,8 +17,10 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The PNG and JPEG images of a folder by frame number; raises InputError on a missing or
-    empty folder, or names without numbers."""
+    """Lists the PNG and JPEG images of a folder, ordered by frame number.
+
+    Raises InputError for a missing or empty folder, and for names without or with equal numbers.
+    """
     folder = existing_folder(folder)
     paths = [
         path
@@ -37,8 +39,10 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def frame_number(path: Path) -> int:
-    """The frame number at the end of a file's name (000123.png, frame_0123.jpg); raises
-    InputError where there is none."""
+    """Returns the frame number at the end of a file's name (000123.png, frame_0123.jpg).
+
+    Raises InputError for a name without one.
+    """
     match = re.fullmatch(r"[^.]*?(\d+)", Path(path).stem)
     if match is None:
         raise InputError(
@@ -48,10 +52,9 @@ def frame_number(path: Path) -> int:
 
 
 def existing_folder(folder: Path) -> Path:
-    """The folder as an absolute path; raises InputError when it is missing or a file."""
-    folder = Path(
-        os.path.abspath(folder)
-    )  # not resolve(): a linked sequence keeps its neighbours, and "." gets a name
+    """Returns the folder as an absolute path; raises InputError if it is missing or a file."""
+    # Not resolve(): a linked sequence keeps its neighbours, and "." gets a name.
+    folder = Path(os.path.abspath(folder))
     if not folder.exists():
         raise InputError(f"{folder}: no such folder")
     if not folder.is_dir():
@@ -60,38 +63,42 @@ def existing_folder(folder: Path) -> Path:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """An image as uint8, (H, W) where it is grey and (H, W, 3) RGB where it is coloured; raises
-    ImageError naming the file."""
-    image = _decoded(path, cv2.IMREAD_ANYCOLOR)
+    """Reads an image as uint8, (H, W) if it is grey and (H, W, 3) RGB if it is coloured.
+
+    Raises ImageError naming the file.
+    """
+    image = _decode(path, cv2.IMREAD_ANYCOLOR)
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def check_image_size(path: Path, image: np.ndarray, intrinsics: Intrinsics) -> None:
-    """Raise ImageError naming the file where `image` has not the size its intrinsics are for."""
+    """Raises ImageError naming the file if `image` has not the size of its intrinsics."""
     height, width = image.shape[:2]
     if (width, height) != (intrinsics.width, intrinsics.height):
         raise ImageError(
-            f"{path}: {width}x{height} pixels, expected {intrinsics.width}x{intrinsics.height} as the sequence's first image"
+            f"{path}: {width}x{height} pixels, "
+            f"expected {intrinsics.width}x{intrinsics.height} as the sequence's first image"
         )
 
 
 def read_depth(path: Path) -> np.ndarray:
-    """Depth along z as float32 (H, W), NaN where unknown: .npy as it is, KITTI's 16-bit PNG as
-    value / 256 with 0 unknown.
+    """Reads depth along z (H, W), float32, NaN where unknown.
 
-    Raises ImageError naming the file when it holds anything else.
+    The file is an .npy of floats, or KITTI's 16-bit PNG: value / 256, 0 is unknown. Raises
+    ImageError naming the file for anything else.
     """
     if Path(path).suffix.lower() == ".npy":
-        return _depth_array(path)
-    values = _decoded(path, cv2.IMREAD_UNCHANGED)
+        return _read_npy(path)
+    values = _decode(path, cv2.IMREAD_UNCHANGED)
     if values.dtype != np.uint16 or values.ndim != 2:
         raise ImageError(
-            f"{path}: {values.dtype} image of shape {values.shape}, expected 16-bit grey, depth * 256"
+            f"{path}: {values.dtype} image of shape {values.shape}, "
+            "expected 16-bit grey, depth * 256"
         )
     return np.where(values == 0, np.float32(np.nan), values.astype(np.float32) / 256)
 
 
-def _depth_array(path: Path) -> np.ndarray:
+def _read_npy(path: Path) -> np.ndarray:
     data = _file_bytes(path)
     try:
         values = np.load(io.BytesIO(data), allow_pickle=False)
@@ -111,7 +118,7 @@ def _depth_array(path: Path) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def _decoded(path: Path, flags: int) -> np.ndarray:
+def _decode(path: Path, flags: int) -> np.ndarray:
     data = _file_bytes(path)
     if not data:
         raise ImageError(f"{path}: empty file, expected a PNG or JPEG image")
@@ -138,8 +145,7 @@ def _file_bytes(path: Path) -> bytes:
 
 
 def _is_truncated(data: bytes) -> bool:
-    """True for a PNG or JPEG without its end mark; decoders may return such images with the rest
-    in grey."""
+    """Whether a PNG or JPEG lacks its end mark; decoders may fill the rest of the image in grey."""
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data[-1024:]
     return data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-1024:]

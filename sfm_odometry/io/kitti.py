@@ -1,5 +1,4 @@
-"""Image sequences on disk: KITTI odometry folders, KITTI raw drives, rendered drives, and
-folders prepared for SfMLearner's port."""
+"""Image sequences: KITTI odometry, KITTI raw, rendered drives, and SfMLearner's port's folders."""
 
 import os
 import re
@@ -36,20 +35,27 @@ __all__ = [
     "read_times",
 ]
 
-CAMERAS = (2, 0, 3, 1)  # by preference: colour before grey, left before right
+CAMERAS = (2, 0, 3, 1)
+"""Cameras in order of preference: colour before grey, left before right."""
 NOMINAL_RATE_HZ = 10.0
+"""Frame rate of sequences without times."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSequence:
-    """A sequence as it lies on disk, N frames in order; all images have the size of `intrinsics`.
+    """A sequence of N frames in order; all images have the size of `intrinsics`.
 
-    name: the folder's name. image_paths: one a frame. frame_numbers: from the file names,
-    increasing, gaps allowed. stamps_s: (N,) float64, strictly increasing; nominal 10 Hz by frame
-    number where the folder has no times. poses: (N, 4, 4) float64 camera0_from_camera as in KITTI's
-    file: the left grey camera's motion, whichever is open; or None. depth_paths, mask_paths: of
-    rendered drives, one a frame (16-bit PNG, metres * 256, 0 = unknown; 8-bit PNG, 255 = moving),
-    or None.
+    name: name of the folder.
+    image_paths: one for each frame.
+    frame_numbers: from the file names, increasing, gaps allowed.
+    stamps_s: (N,) float64, strictly increasing; nominal 10 Hz by frame number if the folder has no
+    times.
+    poses: (N, 4, 4) float64 camera0_from_camera as in KITTI's file, the motion of the left grey
+    camera for any camera of the sequence; or None.
+    depth_paths: depth of rendered drives, one for each frame, or None: 16-bit PNG, metres * 256,
+    0 is unknown.
+    mask_paths: motion masks of rendered drives, one for each frame, or None: 8-bit PNG, 255 is
+    moving.
     """
 
     name: str
@@ -66,25 +72,25 @@ class ImageSequence:
 
 
 def open_sequence(folder: Path, camera: int | None = None) -> ImageSequence:
-    """Open a sequence folder, whichever of these it is; `camera` defaults to the first present of
-    2, 0, 3, 1.
+    """Opens a sequence folder; `camera` defaults to the first present of 2, 0, 3, 1.
 
-    - KITTI odometry or a rendered drive: image_0..image_3, calib.txt, times.txt; poses in poses.txt or ../../poses/<folder>.txt.
+    - KITTI odometry or a rendered drive: image_0..image_3, calib.txt, times.txt; poses in poses.txt
+      or ../../poses/<folder>.txt.
     - KITTI raw: image_00..image_03/data, ../calib_cam_to_cam.txt, image_0X/timestamps.txt.
     - SfMLearner's port: *.jpg and cam.txt.
 
-    Rows of times and poses belong to the images one by one; where frame numbers have gaps or do not
-    start at 0, and for the official ../../poses file of the whole sequence, row k belongs to frame
+    Rows of times and poses belong to the images one by one. If frame numbers have gaps or do not
+    start at 0, and in the official ../../poses file of the whole sequence, row k belongs to frame
     k. Only the first image is read, for its size: see `check_image_size`. Raises InputError, or its
-    children CalibrationError and ImageError, with what is missing or wrong and what was expected.
+    subclasses CalibrationError and ImageError, for missing or wrong files.
     """
     folder = existing_folder(folder)
     if camera is not None and camera not in CAMERAS:
         raise InputError(f"camera {camera} is none of KITTI's: expected 0, 1, 2 or 3")
     if _cameras_in(folder, "image_{}"):
-        return _open_odometry(folder, _chosen_camera(folder, "image_{}", camera))
+        return _open_odometry(folder, _select_camera(folder, "image_{}", camera))
     if _cameras_in(folder, "image_{:02d}"):
-        return _open_raw(folder, _chosen_camera(folder, "image_{:02d}", camera))
+        return _open_raw(folder, _select_camera(folder, "image_{:02d}", camera))
     if (folder / "cam.txt").is_file():
         return _open_prepared(folder)
     expected = (
@@ -94,8 +100,10 @@ def open_sequence(folder: Path, camera: int | None = None) -> ImageSequence:
 
 
 def camera_of_folder(folder: Path) -> int | None:
-    """The camera whose images a folder holds, by its name (image_2, image_02, image_02/data), or
-    None."""
+    """Returns the number of the camera of an image folder by its name, or None.
+
+    Names are image_2, image_02 and image_02/data.
+    """
     folder = Path(os.path.abspath(folder))
     name = folder.parent.name if folder.name == "data" else folder.name
     match = re.fullmatch(r"image_0?([0-3])", name)
@@ -113,8 +121,8 @@ def _open_odometry(folder: Path, camera: int) -> ImageSequence:
         stamps_s=_stamps(folder / "times.txt", numbers),
         intrinsics=read_calibration(folder / "calib.txt", camera, width, height),
         poses=_poses(folder, numbers),
-        depth_paths=_companions(folder / "depth", numbers),
-        mask_paths=_companions(folder / "motion_mask", numbers),
+        depth_paths=_paths_of_frames(folder / "depth", numbers),
+        mask_paths=_paths_of_frames(folder / "motion_mask", numbers),
     )
 
 
@@ -125,11 +133,11 @@ def _open_raw(folder: Path, camera: int) -> ImageSequence:
     height, width = read_image(images[0]).shape[:2]
     intrinsics = read_calibration(folder.parent / "calib_cam_to_cam.txt", camera, width, height)
     return ImageSequence(
-        folder.name,
-        tuple(images),
-        numbers,
-        _stamps(camera_folder / "timestamps.txt", numbers),
-        intrinsics,
+        name=folder.name,
+        image_paths=tuple(images),
+        frame_numbers=numbers,
+        stamps_s=_stamps(camera_folder / "timestamps.txt", numbers),
+        intrinsics=intrinsics,
     )
 
 
@@ -140,7 +148,12 @@ def _open_prepared(folder: Path) -> ImageSequence:
     intrinsics = read_calibration(folder / "cam.txt", 0, width, height)
     stamps_s = _stamps(folder / "times.txt", numbers)
     return ImageSequence(
-        folder.name, tuple(images), numbers, stamps_s, intrinsics, poses=_poses(folder, numbers)
+        name=folder.name,
+        image_paths=tuple(images),
+        frame_numbers=numbers,
+        stamps_s=stamps_s,
+        intrinsics=intrinsics,
+        poses=_poses(folder, numbers),
     )
 
 
@@ -148,7 +161,7 @@ def _cameras_in(folder: Path, pattern: str) -> list[int]:
     return [camera for camera in CAMERAS if (folder / pattern.format(camera)).is_dir()]
 
 
-def _chosen_camera(folder: Path, pattern: str, camera: int | None) -> int:
+def _select_camera(folder: Path, pattern: str, camera: int | None) -> int:
     present = _cameras_in(folder, pattern)
     if camera is not None and camera not in present:
         others = ", ".join(pattern.format(other) for other in sorted(present))
@@ -163,10 +176,13 @@ def _stamps(path: Path, numbers: tuple[int, ...]) -> np.ndarray:
 
 
 def _poses(folder: Path, numbers: tuple[int, ...]) -> np.ndarray | None:
-    own, official = folder / "poses.txt", folder.parent.parent / "poses" / f"{folder.name}.txt"
-    path = own if own.exists() else official
+    # Find the file.
+    local = folder / "poses.txt"
+    official = folder.parent.parent / "poses" / f"{folder.name}.txt"
+    path = local if local.exists() else official
     if not path.exists():
         return None
+    # Select the rows of the frames.
     file = read_poses(path)
     if file.stamps_s is not None:
         raise InputError(f"{path}: rows of 8 numbers (TUM), expected KITTI rows of 12")
@@ -175,33 +191,38 @@ def _poses(folder: Path, numbers: tuple[int, ...]) -> np.ndarray | None:
     missing = sorted(set(numbers) - set(file.frame_numbers.tolist()))
     if missing:
         raise InputError(
-            f"{path}: no pose of frame {missing[0]}, expected one for each of the {len(numbers)} images"
+            f"{path}: no pose of frame {missing[0]}, "
+            f"expected one for each of the {len(numbers)} images"
         )
     return file.poses[np.searchsorted(file.frame_numbers, numbers)]
 
 
 def _rows_of_frames(
-    path: Path, rows: np.ndarray, numbers: tuple[int, ...], what: str, whole_sequence: bool
+    path: Path, rows: np.ndarray, numbers: tuple[int, ...], name: str, whole_sequence: bool
 ) -> np.ndarray:
-    """The rows that belong to the frames: one by one, or by frame number where frames are
-    missing or the file is the whole sequence's."""
+    """Returns the rows of the frames: all, or by frame number.
+
+    The latter if frames are missing, or if the file is that of the whole sequence.
+    """
     if len(rows) == len(numbers):
         return rows
     by_number = whole_sequence or numbers != tuple(range(len(numbers)))
     if by_number and len(rows) > numbers[-1]:
         return rows[list(numbers)]
     raise InputError(
-        f"{path}: {len(rows)} {what} for {len(numbers)} images (frames {numbers[0]} to {numbers[-1]}), expected one for each"
+        f"{path}: {len(rows)} {name} for {len(numbers)} images "
+        f"(frames {numbers[0]} to {numbers[-1]}), expected one for each"
     )
 
 
-def _companions(folder: Path, numbers: tuple[int, ...]) -> tuple[Path, ...] | None:
+def _paths_of_frames(folder: Path, numbers: tuple[int, ...]) -> tuple[Path, ...] | None:
     if not folder.is_dir():
         return None
     paths = {frame_number(path): path for path in list_images(folder)}
     missing = [number for number in numbers if number not in paths]
     if missing:
         raise InputError(
-            f"{folder}: no file of frame {missing[0]} (and {len(missing) - 1} more), expected one for each image"
+            f"{folder}: no file of frame {missing[0]} (and {len(missing) - 1} more), "
+            "expected one for each image"
         )
     return tuple(paths[number] for number in numbers)

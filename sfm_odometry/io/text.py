@@ -1,17 +1,16 @@
-"""Text files of numbers: read with errors that name the line, written so that a reader never
-sees half a file."""
+"""Text files of numbers: reading with errors that name the line, and atomic writing."""
 
 import math
-import os
 from pathlib import Path
 
 from sfm_odometry.errors import InputError, OutputError
+from sfm_odometry.io.atomic import atomic_write
 
 
 def read_text(path: Path) -> str:
-    """The text of `path`; raises InputError when it is missing, not a file or not text."""
+    """Reads a text file; raises InputError if it is missing, not a file or not text."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except UnicodeDecodeError:
@@ -21,8 +20,10 @@ def read_text(path: Path) -> str:
 
 
 def parse_numbers(words: str, where: str) -> list[float]:
-    """The numbers in `words`, parted by blanks or commas; raises InputError, starting with
-    `where`, on any that is not finite."""
+    """Parses the numbers in `words`, separated by blanks or commas.
+
+    Raises InputError, starting with `where`, for any that is not a finite number.
+    """
     numbers = []
     for word in words.replace(",", " ").split():
         try:
@@ -36,8 +37,10 @@ def parse_numbers(words: str, where: str) -> list[float]:
 
 
 def read_number_rows(path: Path) -> list[tuple[int, list[float]]]:
-    """(line number from 1, its numbers) of every line; comments (#) and blank lines are left
-    out."""
+    """Reads the numbers of every line, with the line number from 1.
+
+    Comments (#) and blank lines are skipped. Raises InputError naming file and line.
+    """
     rows = []
     for line_number, line in enumerate(read_text(path).splitlines(), start=1):
         content = line.split("#", 1)[0].strip()
@@ -47,10 +50,9 @@ def read_number_rows(path: Path) -> list[tuple[int, list[float]]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` whole or not at all; raises OutputError when that cannot be.
+    """Writes `text` to `path` atomically; raises OutputError if that fails.
 
-    The text goes to a neighbouring file first and takes the name by a rename. Links are followed,
-    devices are written to directly.
+    Links are followed, devices are written to directly.
     """
     target = Path(path).resolve()
     if target.is_dir():
@@ -59,15 +61,7 @@ def write_text(path: Path, text: str) -> None:
         if target.exists() and not target.is_file():
             target.write_text(text, encoding="utf-8")
         else:
-            _write_and_rename(target, text)
+            with atomic_write(target) as temporary:
+                temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _write_and_rename(target: Path, text: str) -> None:
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -1,5 +1,4 @@
-"""Trajectories as text: KITTI rows of 12 numbers, the same with a frame number in front (13),
-and TUM rows of 8."""
+"""Trajectory files: KITTI rows of 12 numbers, the same after a frame number, TUM rows of 8."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,18 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from sfm_odometry.errors import InputError
+from sfm_odometry.geometry import se3
 from sfm_odometry.io.text import read_number_rows, write_text
 
-# KITTI's own text is off by 1e-6; beyond this a matrix is something else than a rotation, or rows
-# of another kind.
 ROTATION_TOLERANCE = 1e-2
+"""Largest deviation of a rotation in a file from orthonormal, or from unit length. KITTI's own text
+deviates by 1e-6; beyond the tolerance it is no rotation, or the rows are of another kind."""
 
 COLUMNS = "12 (KITTI), 13 (frame number, then KITTI) or 8 (TUM: stamp tx ty tz qx qy qz qw)"
 
 
 @dataclass(frozen=True, eq=False)
 class PoseFile:
-    """What a file of poses holds.
+    """Content of a trajectory file.
 
     stamps_s: (N,) float64 strictly increasing, or None unless the file is TUM.
     frame_numbers: (N,) int64 strictly increasing, or None unless the rows have 13 numbers.
@@ -31,23 +31,27 @@ class PoseFile:
 
 
 def read_poses(path: Path) -> PoseFile:
-    """Read a KITTI or TUM trajectory, told apart by the number of columns; comments (#) and blank
-    lines are skipped.
+    """Reads a KITTI or TUM trajectory, distinguished by the number of columns.
 
-    Values are kept as written; quaternions are normalised. Raises InputError, naming file and line,
-    for a missing or empty file, other or changing column counts, numbers that are not finite,
-    matrices that are no rotations, and stamps or frame numbers that do not increase.
+    Comments (#) and blank lines are skipped. Values are kept as written; quaternions are
+    normalised. Raises InputError, naming file and line, for a missing or empty file, other or
+    changing column counts, numbers that are not finite, matrices that are no rotations, and stamps
+    or frame numbers that do not increase.
     """
+    # Read a table of equal rows.
     rows = read_number_rows(path)
     if not rows:
         raise InputError(f"{path}: no poses in it, expected rows of {COLUMNS} numbers")
-    lines, columns = [line for line, _ in rows], len(rows[0][1])
+    lines = [line for line, _ in rows]
+    columns = len(rows[0][1])
     for line, numbers in rows:
         if len(numbers) != columns:
             raise InputError(
-                f"{path}, line {line}: {len(numbers)} numbers, expected {columns} as in line {lines[0]}"
+                f"{path}, line {line}: {len(numbers)} numbers, "
+                f"expected {columns} as in line {lines[0]}"
             )
     table = np.array([numbers for _, numbers in rows])
+    # Convert it to poses.
     if columns == 8:
         _check_increasing(path, lines, table[:, 0], "stamp")
         return PoseFile(table[:, 0], None, _poses_from_tum(path, lines, table))
@@ -62,28 +66,29 @@ def read_poses(path: Path) -> PoseFile:
 
 
 def write_kitti(path: Path, poses: np.ndarray) -> None:
-    """Write (N, 4, 4) poses as KITTI rows: the upper 3x4 of camera0_from_camera, row by row, 10
-    significant digits.
+    """Writes poses (N, 4, 4) as KITTI rows, atomically.
 
-    The file appears whole or not at all; raises OutputError when it cannot be written.
+    A row is the upper 3x4 of camera0_from_camera, row by row, with 10 significant digits. Raises
+    OutputError if the file cannot be written.
     """
     rows = _checked_shape(poses)[:, :3, :].reshape(-1, 12)
     write_text(path, "".join(" ".join(f"{number:.9e}" for number in row) + "\n" for row in rows))
 
 
 def write_tum(path: Path, stamps_s: np.ndarray, poses: np.ndarray) -> None:
-    """Write (N, 4, 4) poses as TUM rows `stamp tx ty tz qx qy qz qw`: stamps with 9 decimals, unit
-    quaternions with qw >= 0.
+    """Writes poses (N, 4, 4) as TUM rows `stamp tx ty tz qx qy qz qw`, atomically.
 
-    The file appears whole or not at all; raises OutputError when it cannot be written.
+    Stamps have 9 decimals, quaternions unit length and qw >= 0. Raises OutputError if the file
+    cannot be written.
     """
-    stamps_s, poses = np.asarray(stamps_s, dtype=np.float64), _checked_shape(poses)
+    stamps_s = np.asarray(stamps_s, dtype=np.float64)
+    poses = _checked_shape(poses)
     if stamps_s.shape != poses.shape[:1]:
         raise InputError(
             f"{path}: {stamps_s.size} stamps for {len(poses)} poses, expected one for each"
         )
     values = np.concatenate(
-        [poses[:, :3, 3], quaternions_xyzw_from_rotations(poses[:, :3, :3])], axis=1
+        [poses[:, :3, 3], se3.quaternions_xyzw_from_rotations(poses[:, :3, :3])], axis=1
     )
     lines = (
         f"{stamp:.9f} " + " ".join(f"{number:.9e}" for number in row) + "\n"
@@ -92,42 +97,11 @@ def write_tum(path: Path, stamps_s: np.ndarray, poses: np.ndarray) -> None:
     write_text(path, "".join(lines))
 
 
-def rotations_from_quaternions_xyzw(quaternions_xyzw: np.ndarray) -> np.ndarray:
-    """(N, 4) quaternions x y z w, normalised here, to (N, 3, 3) rotations."""
-    x, y, z, w = (quaternions_xyzw / np.linalg.norm(quaternions_xyzw, axis=1, keepdims=True)).T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), 2, 0)
-
-
-def quaternions_xyzw_from_rotations(rotations: np.ndarray) -> np.ndarray:
-    """(N, 3, 3) rotations to (N, 4) unit quaternions x y z w with w >= 0, exact at every angle.
-
-    4 q q^T is linear in the rotation's entries; its row with the largest diagonal is q up to length
-    and sign, free of cancellation.
-    """
-    r = np.moveaxis(np.asarray(rotations, dtype=np.float64), 0, 2)
-    rows = [
-        [1 + r[0, 0] - r[1, 1] - r[2, 2], r[0, 1] + r[1, 0], r[0, 2] + r[2, 0], r[2, 1] - r[1, 2]],
-        [r[0, 1] + r[1, 0], 1 - r[0, 0] + r[1, 1] - r[2, 2], r[1, 2] + r[2, 1], r[0, 2] - r[2, 0]],
-        [r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], 1 - r[0, 0] - r[1, 1] + r[2, 2], r[1, 0] - r[0, 1]],
-        [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], 1 + r[0, 0] + r[1, 1] + r[2, 2]],
-    ]
-    outer = np.moveaxis(np.array(rows), 2, 0)
-    best = np.argmax(np.diagonal(outer, axis1=1, axis2=2), axis=1)
-    quaternions = outer[np.arange(len(outer)), best]
-    quaternions = quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)
-    return np.where(quaternions[:, 3:] < 0, -quaternions, quaternions)
-
-
 def _poses_from_kitti(path: Path, lines: list[int], table: np.ndarray) -> np.ndarray:
     poses = np.tile(np.eye(4), (len(table), 1, 1))
     poses[:, :3, :] = table.reshape(-1, 3, 4)
     rotations = poses[:, :3, :3]
-    # A file of wild numbers must end in a message, not in an overflow warning before it.
+    # Huge numbers must lead to the message below, not to an overflow warning.
     with np.errstate(over="ignore", invalid="ignore"):
         error = np.abs(np.swapaxes(rotations, 1, 2) @ rotations - np.eye(3)).max(axis=(1, 2))
         bad = ~(error <= ROTATION_TOLERANCE) | ~(np.linalg.det(rotations) > 0)
@@ -148,25 +122,27 @@ def _poses_from_tum(path: Path, lines: list[int], table: np.ndarray) -> np.ndarr
         )
     poses = np.tile(np.eye(4), (len(table), 1, 1))
     poses[:, :3, 3] = table[:, 1:4]
-    poses[:, :3, :3] = rotations_from_quaternions_xyzw(table[:, 4:])
+    poses[:, :3, :3] = se3.rotations_from_quaternions_xyzw(table[:, 4:])
     return poses
 
 
-def _check_increasing(path: Path, lines: list[int], values: np.ndarray, what: str) -> None:
+def _check_increasing(path: Path, lines: list[int], values: np.ndarray, name: str) -> None:
     backward = np.diff(values) <= 0
     if backward.any():
         row = int(np.argmax(backward)) + 1
         raise InputError(
-            f"{path}, line {lines[row]}: {what} {values[row]:.9g} after {values[row - 1]:.9g}, expected increasing {what}s"
+            f"{path}, line {lines[row]}: {name} {values[row]:.9g} after {values[row - 1]:.9g}, "
+            f"expected increasing {name}s"
         )
 
 
 def _check_frame_numbers(path: Path, lines: list[int], numbers: np.ndarray) -> None:
-    odd = (numbers != np.round(numbers)) | (numbers < 0)
-    if odd.any():
-        row = int(np.argmax(odd))
+    invalid = (numbers != np.round(numbers)) | (numbers < 0)
+    if invalid.any():
+        row = int(np.argmax(invalid))
         raise InputError(
-            f"{path}, line {lines[row]}: frame number {numbers[row]:.9g}, expected a whole number from 0"
+            f"{path}, line {lines[row]}: frame number {numbers[row]:.9g}, "
+            "expected a whole number from 0"
         )
     _check_increasing(path, lines, numbers, "frame number")
 

@@ -1,1 +1,1 @@
-"""The networks, one a file, each with its configuration beside it."""
+"""Networks, one a module, each with its configuration."""

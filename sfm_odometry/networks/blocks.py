@@ -1,4 +1,4 @@
-"""Layers that both networks are made of."""
+"""Layers and initialisations that the networks have in common."""
 
 from torch import Tensor, nn
 
@@ -8,14 +8,18 @@ from sfm_odometry.networks.convolutions import Convolution, UpConvolution
 def conv(
     inputs: int, outputs: int, kernel: int = 3, stride: int = 1, batch_norm: bool = False
 ) -> nn.Sequential:
-    """Convolution, batch normalisation where wanted, ReLU; the output has ceil(size / stride)
-    rows and columns."""
+    """Convolution, optional batch normalisation, ReLU.
+
+    The output has ceil(size / stride) rows and columns.
+    """
     return _activated(Convolution(inputs, outputs, kernel, stride, padding=kernel // 2), batch_norm)
 
 
 def upconv(inputs: int, outputs: int, kernel: int = 3, batch_norm: bool = False) -> nn.Sequential:
-    """Transposed convolution of stride 2, batch normalisation where wanted, ReLU; twice the rows
-    and columns."""
+    """Transposed convolution of stride 2, optional batch normalisation, ReLU.
+
+    The output has twice the rows and columns.
+    """
     return _activated(
         UpConvolution(inputs, outputs, kernel, stride=2, padding=kernel // 2, output_padding=1),
         batch_norm,
@@ -23,21 +27,20 @@ def upconv(inputs: int, outputs: int, kernel: int = 3, batch_norm: bool = False)
 
 
 def _activated(layer: Convolution | UpConvolution, batch_norm: bool) -> nn.Sequential:
-    """A layer followed by batch normalisation (Ioffe and Szegedy 2015) where wanted, and by
-    ReLU."""
+    """Layer, optional batch normalisation (Ioffe and Szegedy 2015), ReLU."""
     normalisation = [nn.BatchNorm2d(layer.out_channels)] if batch_norm else []
     return nn.Sequential(layer, *normalisation, nn.ReLU(inplace=True))
 
 
 def match_size(x: Tensor, reference: Tensor) -> Tensor:
-    """Crop `x` to the rows and columns of `reference`, one fewer where a size was odd."""
+    """Crops `x` to the rows and columns of `reference`, one fewer where a size was odd."""
     return x[..., : reference.shape[-2], : reference.shape[-1]]
 
 
 def init_xavier(module: nn.Module) -> None:
-    """Glorot's uniform initialisation, zero biases, as the papers' code and its ports start from.
+    """Glorot's uniform initialisation, zero biases, as in the papers' code and its ports.
 
-    Where inverse depth begins is a matter of its heads' biases: see
+    The start of inverse depth is set by the biases of its heads: see
     :meth:`DepthNet.set_inverse_depth_start`.
     """
     for layer in _convolutions(module):
@@ -45,8 +48,10 @@ def init_xavier(module: nn.Module) -> None:
 
 
 def init_he(module: nn.Module) -> None:
-    """He's initialisation, zero biases: without normalisation layers it keeps the signal's size
-    from layer to layer."""
+    """He's initialisation, zero biases.
+
+    Without normalisation layers it keeps the signal's size from layer to layer.
+    """
     for layer in _convolutions(module):
         fan = (
             layer.weight[0].numel()
@@ -57,10 +62,10 @@ def init_he(module: nn.Module) -> None:
 
 
 def _convolutions(module: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
-    """All convolutions of a network, with their biases set to zero; none of one without memory,
-    whose weights are to be loaded.
+    """Returns all convolutions of a network, with their biases set to zero.
 
-    To draw numbers for nothing, torch would import its compiler: 90 MiB.
+    Those on the meta device, whose weights are still to be loaded, are left out: to draw numbers
+    for nothing, torch would import its compiler, 90 MiB.
     """
     layers = [
         layer

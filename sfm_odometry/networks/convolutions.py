@@ -1,8 +1,7 @@
-"""Convolutions that are torch's own, computed another way where torch's CPU kernels waste most of
-their time.
+"""torch's convolutions, computed differently where torch's CPU kernels waste most of their time.
 
-Names and shapes of parameters, results and gradients are those of the classes that they derive
-from; on other devices so is the way.
+Names and shapes of parameters, results and gradients are those of the base classes; on other
+devices the computation is theirs, too.
 """
 
 from typing import Any
@@ -12,65 +11,74 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-FEW_PIXELS = 256
-"""Up to so many pixels of all images of a batch together, a weight's gradient is faster as one
-product of matrices."""
-LANES = 16
-"""Output channels that the kernels compute at once, needed or not."""
+MAX_PIXELS_FOR_MATMUL = 256
+"""Pixels of all images of a batch together up to which a weight's gradient is faster as one matrix
+product."""
+KERNEL_CHANNELS = 16
+"""Output channels that torch's kernels compute at once, needed or not."""
+MAX_GROUPED_PIXELS = 4
+"""Neighbouring pixels that a head computes as channels of one."""
+INPUT = 0
+WEIGHT = 1
+"""Indices of the gradients that torch's convolution_backward returns."""
 
 
 class Convolution(nn.Conv2d):
-    """nn.Conv2d, zero-padded, with faster gradients where the weights are many and the pixels
-    few."""
+    """nn.Conv2d, zero-padded, with faster gradients for many weights and few pixels."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, O, h, w)."""
+        """Maps (B, C, H, W) to (B, O, h, w)."""
         pixels = (
             input.shape[0] * (input.shape[2] // self.stride[0]) * (input.shape[3] // self.stride[1])
         )
-        if pixels > FEW_PIXELS or not _learns_on_cpu(input):
+        if pixels > MAX_PIXELS_FOR_MATMUL or not _learns_on_cpu(input):
             return super().forward(input)
-        return _FewPixels.apply(
+        return _FewPixelConvolution.apply(
             *_in_autocast_type(input, self.weight), self.bias, self.stride[0], self.padding[0]
         )
 
 
 class UpConvolution(nn.ConvTranspose2d):
-    """nn.ConvTranspose2d that doubles the size; the gradients are those of the convolution whose
-    transpose it is."""
+    """nn.ConvTranspose2d that doubles the size.
+
+    Its gradients are computed by the convolution whose transpose it is.
+    """
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(B, C, H, W) to (B, O, 2 H, 2 W)."""
+        """Maps (B, C, H, W) to (B, O, 2 H, 2 W)."""
         if output_size is not None or not _learns_on_cpu(input):
             return super().forward(input, output_size)
-        return _Transposed.apply(*_in_autocast_type(input, self.weight), self.bias, self.padding[0])
+        return _TransposedConvolution.apply(
+            *_in_autocast_type(input, self.weight), self.bias, self.padding[0]
+        )
 
 
 class Head(nn.Conv2d):
-    """nn.Conv2d of stride 1 to few channels, zero-padded: several neighbouring pixels are computed
-    as channels of one.
+    """nn.Conv2d of stride 1 to few channels, zero-padded, with grouped pixels.
 
-    n pixels of a row, each with a kernel of width k, are one pixel with a kernel of width k + n - 1
-    and a stride of n. A single channel without gradients takes half the time of that as one product
-    of matrices, each tap of the kernel a row, added up shifted.
+    Several neighbouring pixels are computed as channels of one: n pixels of a row, each with a
+    kernel of width k, are one pixel with a kernel of width k + n - 1 and a stride of n. A single
+    channel without gradients takes half the time of that as one matrix product, each tap of the
+    kernel a row, added up shifted.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, O, H, W)."""
+        """Maps (B, C, H, W) to (B, O, H, W)."""
+        # Choose between torch's own, the matrix product and grouped pixels.
         if input.device.type != "cpu" or torch.onnx.is_in_onnx_export():
             return super().forward(input)
         if self.out_channels == 1 and not torch.is_grad_enabled():
             return self._by_taps(input)
-        together = min(max(LANES // self.out_channels, 1), 4)
-        if together == 1 or input.shape[-1] % together:
+        group = min(max(KERNEL_CHANNELS // self.out_channels, 1), MAX_GROUPED_PIXELS)
+        if group == 1 or input.shape[-1] % group:
             return super().forward(input)
+        # Convolve with one shifted kernel for each pixel of a group.
         assert self.bias is not None
         weight, bias = _in_autocast_type(self.weight, self.bias)
-        shifted = torch.cat(
-            [F.pad(weight, (shift, together - 1 - shift)) for shift in range(together)]
-        )
+        shifted = torch.cat([F.pad(weight, (shift, group - 1 - shift)) for shift in range(group)])
         shifted = shifted.contiguous(memory_format=torch.channels_last)
-        wide = F.conv2d(input, shifted, bias.repeat(together), (1, together), self.padding)
+        wide = F.conv2d(input, shifted, bias.repeat(group), (1, group), self.padding)
+        # Ungroup the pixels.
         return (
             wide.permute(0, 2, 3, 1)
             .reshape(*input.shape[:1], *input.shape[2:], self.out_channels)
@@ -79,53 +87,55 @@ class Head(nn.Conv2d):
 
     def _by_taps(self, input: Tensor) -> Tensor:
         assert self.bias is not None and not isinstance(self.padding, str)
-        kernel, padding = self.kernel_size, self.padding
-        with torch.autocast(
-            "cpu", enabled=False
-        ):  # half precision would cost more depth here than in all other layers together
-            pixels = (
-                input.to(self.weight.dtype).permute(0, 2, 3, 1).flatten(1, 2)
-            )  # (B, H W, C), a view where the input is channels-last
-            # Each pixel is added to those that see it: what the kernel's last tap sees lies behind,
-            # so taps and padding are mirrored.
+        kernel = self.kernel_size
+        padding = self.padding
+        # Half precision would cost more depth here than in all other layers together.
+        with torch.autocast("cpu", enabled=False):
+            # (B, H W, C), a view where the input is channels-last.
+            pixels = input.to(self.weight.dtype).permute(0, 2, 3, 1).flatten(1, 2)
+            # Each pixel is added to the outputs that it contributes to. The input of the kernel's
+            # last tap lies behind the output, so taps and padding are mirrored.
             taps = self.weight[0].flip(1, 2).flatten(1).T @ pixels.transpose(1, 2)
             mirrored = (kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1])
             return F.fold(taps, input.shape[2:], kernel, padding=mirrored) + self.bias
 
 
-class _FewPixels(torch.autograd.Function):
-    """A convolution whose weights' gradient is a product of matrices."""
+class _FewPixelConvolution(torch.autograd.Function):
+    """A convolution whose weight gradient is a matrix product."""
 
     @staticmethod
     def forward(
         ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int
     ) -> Tensor:
         ctx.save_for_backward(input, weight)
-        ctx.stride, ctx.padding = stride, padding
+        ctx.stride = stride
+        ctx.padding = padding
         return F.conv2d(input, weight, bias.to(input.dtype), stride, padding)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         input, weight = ctx.saved_tensors
-        geometry = ctx.stride, ctx.padding
-        of_input = (
-            _of_convolution(gradient, input, weight, *geometry, wanted=0)
+        geometry = (ctx.stride, ctx.padding)
+        grad_input = (
+            _torch_gradient(grad_output, input, weight, *geometry, index=INPUT)
             if ctx.needs_input_grad[0]
             else None
         )
         return (
-            of_input,
-            _of_weight(gradient, input, weight, *geometry),
-            _rows(gradient).sum(0),
+            grad_input,
+            _weight_gradient(grad_output, input, weight, *geometry),
+            _rows(grad_output).sum(0),
             None,
             None,
         )
 
 
-class _Transposed(torch.autograd.Function):
-    """A transposed convolution of stride 2; its gradients by way of the convolution from its
-    output's size to its input's."""
+class _TransposedConvolution(torch.autograd.Function):
+    """A transposed convolution of stride 2.
+
+    Its gradients are computed by the convolution from its output's size to its input's.
+    """
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
@@ -135,27 +145,29 @@ class _Transposed(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         input, weight = ctx.saved_tensors
-        of_input = (
-            F.conv2d(gradient, weight, None, 2, ctx.padding) if ctx.needs_input_grad[0] else None
+        grad_input = (
+            F.conv2d(grad_output, weight, None, 2, ctx.padding) if ctx.needs_input_grad[0] else None
         )
         return (
-            of_input,
-            _of_weight(input, gradient, weight, 2, ctx.padding),
-            _rows(gradient).sum(0),
+            grad_input,
+            _weight_gradient(input, grad_output, weight, 2, ctx.padding),
+            _rows(grad_output).sum(0),
             None,
         )
 
 
-def _of_weight(
-    of_output: Tensor, input: Tensor, weight: Tensor, stride: int, padding: int
+def _weight_gradient(
+    grad_output: Tensor, input: Tensor, weight: Tensor, stride: int, padding: int
 ) -> Tensor:
-    """The weight's gradient of a convolution; with few pixels the product of the output's
-    gradient with the patches of the input."""
-    rows = _rows(of_output)
-    if len(rows) > FEW_PIXELS:
-        return _of_convolution(of_output, input, weight, stride, padding, wanted=1)
+    """Returns the gradient of a convolution's weight (O, C, kh, kw).
+
+    With few pixels it is the product of the output's gradient with the patches of the input.
+    """
+    rows = _rows(grad_output)
+    if len(rows) > MAX_PIXELS_FOR_MATMUL:
+        return _torch_gradient(grad_output, input, weight, stride, padding, index=WEIGHT)
     outputs, inputs, *kernel = weight.shape
     return (
         (rows.T @ _patches(input, kernel, stride, padding))
@@ -164,28 +176,38 @@ def _of_weight(
     )
 
 
-def _of_convolution(
-    of_output: Tensor, input: Tensor, weight: Tensor, stride: int, padding: int, wanted: int
+def _torch_gradient(
+    grad_output: Tensor, input: Tensor, weight: Tensor, stride: int, padding: int, index: int
 ) -> Tensor:
-    """Gradient of the input (0) or the weight (1) of a convolution, as torch computes it."""
-    mask = [index == wanted for index in range(3)]
-    strides, paddings = [stride, stride], [padding, padding]
+    """Returns torch's gradient of a convolution's input (index 0) or weight (index 1)."""
+    mask = [position == index for position in range(3)]
+    strides = [stride, stride]
+    paddings = [padding, padding]
     return torch.ops.aten.convolution_backward(
-        of_output, input, weight, None, strides, paddings, [1, 1], False, [0, 0], 1, mask
-    )[wanted]
+        grad_output,
+        input,
+        weight,
+        bias_sizes=None,
+        stride=strides,
+        padding=paddings,
+        dilation=[1, 1],
+        transposed=False,
+        output_padding=[0, 0],
+        groups=1,
+        output_mask=mask,
+    )[index]
 
 
 def _rows(image: Tensor) -> Tensor:
-    """The pixels of images (B, C, H, W): (B H W, C)."""
+    """Returns the pixels of images (B, C, H, W) as rows (B H W, C)."""
     return image.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def _patches(image: Tensor, kernel: list[int], stride: int, padding: int) -> Tensor:
-    """What each output pixel sees of an image (B, C, H, W): (B h w, kh kw C)."""
+    """Returns the input patch of each output pixel of images (B, C, H, W): (B h w, kh kw C)."""
     padded = F.pad(image.permute(0, 2, 3, 1), (0, 0, padding, padding, padding, padding))
-    windows = padded.unfold(1, kernel[0], stride).unfold(
-        2, kernel[1], stride
-    )  # (B, h, w, C, kh, kw)
+    # (B, h, w, C, kh, kw)
+    windows = padded.unfold(1, kernel[0], stride).unfold(2, kernel[1], stride)
     return windows.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(0, 2)
 
 
@@ -194,7 +216,7 @@ def _learns_on_cpu(input: Tensor) -> bool:
 
 
 def _in_autocast_type(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Tensors in the type that autocast would give them."""
+    """Returns the tensors in the type that autocast would give them."""
     device = tensors[0].device.type
     if not torch.is_autocast_enabled(device):
         return tensors

@@ -26,7 +26,7 @@ class DepthNetConfig:
     """From the coarsest stage on, each twice as fine; as many stages as encoder pairs end at
     full size, one fewer at half."""
     scales: int = 4
-    """How many of the finest decoder stages predict inverse depth."""
+    """Number of finest decoder stages that predict inverse depth."""
     inverse_depth_gain: float = 10.0
     inverse_depth_offset: float = 0.01
     batch_norm: bool = False
@@ -35,26 +35,29 @@ class DepthNetConfig:
 
 
 class DepthNet(nn.Module):
-    """DispNet with multi-scale side predictions (Mayer et al. 2016; Zhou et al., CVPR 2017, section
-    3.4 and figure 4a).
+    """DispNet with multi-scale side predictions.
 
-    Encoder: pairs of convolutions, stride 2 then 1. Decoder: transposed convolutions, skip
-    connections, and, from the second predicting stage on, the coarser prediction, enlarged. inverse
-    depth = gain * sigmoid(x) + offset.
+    Mayer et al. 2016; Zhou et al., CVPR 2017, section 3.4 and figure 4a. Encoder: pairs of
+    convolutions, stride 2 then 1. Decoder: transposed convolutions, skip connections, and, from the
+    second predicting stage on, the coarser prediction, enlarged. inverse depth = gain * sigmoid(x)
+    + offset.
     """
 
     def __init__(self, config: DepthNetConfig) -> None:
         super().__init__()
         self.config = config
-        widths, stages = config.encoder_widths, len(config.decoder_widths)
-        inputs = (config.image_channels, *widths[:-1])
+        widths = config.encoder_widths
         conv, upconv = (
             partial(layer, batch_norm=config.batch_norm) for layer in (blocks.conv, blocks.upconv)
         )
+        # Encoder: each pair of convolutions halves the size.
+        inputs = (config.image_channels, *widths[:-1])
         self.encoder = nn.ModuleList(
             nn.Sequential(conv(before, width, kernel, stride=2), conv(width, width, kernel))
             for before, width, kernel in zip(inputs, widths, config.encoder_kernels, strict=True)
         )
+        # Decoder: enlarge, then merge with the skip connection and the coarser prediction.
+        stages = len(config.decoder_widths)
         first_head = stages - config.scales
         decoder_inputs = (widths[-1], *config.decoder_widths[:-1])
         skips = (*reversed(widths[:-1]), 0)[:stages]
@@ -67,34 +70,35 @@ class DepthNet(nn.Module):
             conv(width + skip + extra, width)
             for width, skip, extra in zip(config.decoder_widths, skips, coarser, strict=True)
         )
+        # Heads: inverse depth of the finest stages.
         self.heads = nn.ModuleList(
             Head(width, 1, 3, padding=1) for width in config.decoder_widths[first_head:]
         )
         init_xavier(self)
 
     def set_inverse_depth_start(self, start: float) -> None:
-        """Set the biases of the heads so that all scales begin near inverse depth `start`;
-        InputError outside their range.
+        """Sets the biases of the heads so that all scales begin near inverse depth `start`.
 
         A head's convolution is close to zero for a fresh network, so its bias decides: gain *
-        sigmoid(bias) + offset = start.
+        sigmoid(bias) + offset = start. Raises InputError outside the range of the heads.
         """
-        share = (start - self.config.inverse_depth_offset) / self.config.inverse_depth_gain
+        gain = self.config.inverse_depth_gain
+        offset = self.config.inverse_depth_offset
+        share = (start - offset) / gain
         if not 0 < share < 1:
-            lowest, highest = (
-                self.config.inverse_depth_offset,
-                self.config.inverse_depth_offset + self.config.inverse_depth_gain,
-            )
             raise InputError(
-                f"setting 'inverse_depth_start' must lie between {lowest:g} and {highest:g}, got {start:g}"
+                f"setting 'inverse_depth_start' must lie between {offset:g} and {offset + gain:g}, "
+                f"got {start:g}"
             )
         for head in self.heads:
             assert isinstance(head, Head) and head.bias is not None
             nn.init.constant_(head.bias, math.log(share / (1 - share)))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Inverse depth, finest first, each (B, 1, h, w) half as fine as the one before, of a
-        normalised image (B, C, H, W) of any size."""
+        """Inverse depth of a normalised image (B, C, H, W) of any size, finest scale first.
+
+        Each is (B, 1, h, w), float32, half as fine as the one before.
+        """
         features = [image]
         for pair in self.encoder:
             features.append(pair(features[-1]))
@@ -107,38 +111,32 @@ class DepthNet(nn.Module):
         for stage, (up, merge) in enumerate(zip(self.up, self.merge, strict=True)):
             skip = features[-2 - stage]
             x = match_size(up(x), skip)
-            parts = (
-                [x] if skip is features[0] else [x, skip]
-            )  # at full size the skip would be the image itself
+            # At full size the skip connection would be the image itself.
+            inputs = [x] if skip is features[0] else [x, skip]
             if stage > first_head:
                 coarser = F.interpolate(
                     predictions[-1], size=x.shape[-2:], mode="bilinear", align_corners=False
                 )
-                # One channel fits every memory format; said to be channels-last, it lets the result
-                # of cat be so too.
-                parts.append(coarser.to(x.dtype, memory_format=torch.channels_last))
-            x = merge(torch.cat(parts, dim=1))
+                # One channel fits every memory format; marked as channels-last, it makes the result
+                # of cat channels-last, too.
+                inputs.append(coarser.to(x.dtype, memory_format=torch.channels_last))
+            x = merge(torch.cat(inputs, dim=1))
             if stage >= first_head:
                 predictions.append(inverse_depth(self.heads[stage - first_head](x), self.config))
         return predictions[::-1]
 
 
 def inverse_depth(logits: Tensor, config: DepthNetConfig) -> Tensor:
-    """What a head says, of any shape, as inverse depth, float32."""
-    # Whatever the precision of the layers: one bfloat16 step of inverse depth would move the
+    """Inverse depth, float32, of a head's output of any shape."""
+    # float32 in any precision of the layers: one bfloat16 step of inverse depth would move the
     # geometry by pixels.
     return config.inverse_depth_gain * torch.sigmoid(logits.float()) + config.inverse_depth_offset
 
 
 class FinestDepth(Stage[DepthNet]):
-    """A normalised image (1, C, H, W) to its finest inverse depth (1, 1, h, w)."""
+    """Maps a normalised image (1, C, H, W) to its finest inverse depth (1, 1, h, w)."""
 
     allows_half = True
-
-    def __init__(self, network: DepthNet, black: float = 0.0, white: float = 1.0) -> None:
-        super().__init__(network)
-        self.black, self.white = black, white
-        """How the network sees 0 and 1."""
 
     def forward(self, image: Tensor) -> Tensor:
         return self.network(image)[0]

@@ -1,4 +1,4 @@
-"""A depth network and a pose network that were learned together, with the input they expect."""
+"""Model: a depth network and a motion network learned together, with the input they expect."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,23 +18,25 @@ ResizeMode = Literal["crop", "stretch", "pad"]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything needed to build the networks and to make their input from an image."""
+    """Configuration of both networks and of their input."""
 
     width: int = 416
     height: int = 128
     resize_mode: ResizeMode = "crop"
-    """How an image of another aspect becomes the input: cut to the aspect, stretched as the
-    papers do, or padded."""
+    """Treatment of images of another aspect ratio: cropped to it, stretched as the papers do, or
+    padded."""
     image_mean: float = 0.5
     image_std: float = 0.5
-    """Networks see (image - mean) / std of an image in [0, 1]; 0.5 and 0.5 give [-1, 1]."""
+    """The networks' input is (image - mean) / std of an image in [0, 1]; 0.5 and 0.5 give
+    [-1, 1]."""
     depth: DepthNetConfig = field(default_factory=DepthNetConfig)
     pose: PoseNetConfig | MatchingNetConfig = field(default_factory=PoseNetConfig)
 
     def __post_init__(self) -> None:
         if self.depth.image_channels != self.pose.image_channels:
             raise InputError(
-                f"both networks must take the same image channels, got {self.depth.image_channels} and {self.pose.image_channels}"
+                "both networks must take the same image channels, "
+                f"got {self.depth.image_channels} and {self.pose.image_channels}"
             )
         if self.depth.image_channels not in (1, 3):
             raise InputError(
@@ -43,7 +45,7 @@ class ModelConfig:
 
     @property
     def image_channels(self) -> int:
-        """1 for grey input, 3 for RGB."""
+        """Channels of the input: 1 for grey, 3 for RGB."""
         return self.depth.image_channels
 
 
@@ -61,7 +63,7 @@ class Model(nn.Module):
         )
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] as the networks see them."""
+        """Returns the networks' input of images in [0, 1]."""
         return (images - self.config.image_mean) / self.config.image_std
 
     def inverse_depth(self, images: Tensor) -> list[Tensor]:
@@ -71,24 +73,27 @@ class Model(nn.Module):
     def motion_and_masks(
         self, frames: Tensor, with_masks: bool = True
     ) -> tuple[Tensor, list[Tensor]]:
-        """source_from_target (B, N - 1, 4, 4) and mask logits of snippets (B, N, C, H, W) in [0,
-        1]."""
+        """source_from_target (B, N - 1, 4, 4) and mask logits of snippets (B, N, C, H, W).
+
+        The frames are in [0, 1].
+        """
         return self.pose_net(self.normalise(frames), with_masks)
 
-    def parts(self) -> dict[str, Stage]:
-        """All that is computed of a stream of frames, as functions of normalised images."""
-        black, white = (
-            (value - self.config.image_mean) / self.config.image_std for value in (0.0, 1.0)
-        )
-        return {"depth": FinestDepth(self.depth_net, black, white), **self.pose_net.parts()}
+    def stages(self) -> dict[str, Stage]:
+        """Stages computed at run time by name; their images are normalised."""
+        return {"depth": FinestDepth(self.depth_net), **self.pose_net.stages()}
 
     def motion_over_two_steps(self, frames: Tensor) -> Tensor:
-        """Motions (B, N - 2, 4, 4) over two frames of snippets (B, N, C, H, W) in [0, 1];
-        InputError where the network sees no pairs."""
+        """Motions (B, N - 2, 4, 4) over two frames of snippets (B, N, C, H, W) in [0, 1].
+
+        Raises InputError where the motion network does not work on pairs.
+        """
         return self.pose_net.two_steps(self.normalise(frames))
 
 
 def channels_last(model: Model, device: torch.device) -> Model:
-    """The model on `device` with its weights in the memory layout that convolutions are fastest
-    with."""
+    """Returns the model on `device`, its weights in channels-last layout.
+
+    Convolutions are fastest with it.
+    """
     return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,5 +1,4 @@
-"""What every motion network has in common: from a snippet of frames to the motions between them
-and to explainability masks."""
+"""Base class of the motion networks: a snippet of frames to motions and explainability masks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -13,18 +12,18 @@ from sfm_odometry.geometry.projection import invert_transform, transform_from_ve
 from sfm_odometry.networks.stage import Stage
 
 Features = TypeVar("Features")
-Run = Mapping[str, Callable[..., Any]]
-"""The parts of a network by name, or what computes the same."""
-Memory = dict[str, Tensor]
-"""What is kept of one frame, and of it and the one before, while the window slides."""
+Stages = Mapping[str, Callable[..., Any]]
+"""The stages of a network by name, or functions that compute the same."""
+FrameCache = dict[str, Tensor]
+"""Results of one frame, and of it and the one before, kept while the window slides."""
 
 
 class MotionConfig(Protocol):
-    """What the configuration of a motion network says at least."""
+    """Settings that the configurations of all motion networks have."""
 
     @property
     def image_channels(self) -> int:
-        """1 for grey frames, 3 for RGB."""
+        """Channels of a frame: 1 for grey, 3 for RGB."""
 
     @property
     def frames(self) -> int:
@@ -32,8 +31,10 @@ class MotionConfig(Protocol):
 
     @property
     def motion(self) -> Literal["star", "chain"]:
-        """star: each vector is source_from_target (Zhou et al.); chain: previous_from_current of
-        two neighbours (Mahjourian et al.)."""
+        """Motion of each vector: source_from_target, or previous_from_current of two neighbours.
+
+        star: source_from_target (Zhou et al.); chain: previous_from_current (Mahjourian et al.).
+        """
 
     @property
     def translation_gain(self) -> float:
@@ -45,12 +46,14 @@ class MotionConfig(Protocol):
 
     @property
     def masks(self) -> bool:
-        """Whether there is a mask for each source view."""
+        """Whether the network predicts a mask for each source view."""
 
 
 class MotionNetwork(nn.Module, ABC, Generic[Features]):
-    """Snippets (B, N, C, H, W), normalised and in order of time, to N - 1 motions and as many
-    masks."""
+    """Maps normalised snippets (B, N, C, H, W) to N - 1 motions and as many masks.
+
+    Frames are in order of time.
+    """
 
     def __init__(self, config: MotionConfig) -> None:
         super().__init__()
@@ -59,42 +62,46 @@ class MotionNetwork(nn.Module, ABC, Generic[Features]):
 
     @abstractmethod
     def encode(self, frames: Tensor) -> Features:
-        """What motions and masks are both read from."""
+        """Features of snippets (B, N, C, H, W), the input of the motion and mask branches."""
 
     @abstractmethod
     def raw_vectors(self, features: Features) -> Tensor:
-        """Six numbers a motion (B, N - 1, 6) before their gains."""
+        """Six numbers for each motion (B, N - 1, 6) before their gains."""
 
     @abstractmethod
     def mask_logits(self, features: Features, finest_only: bool = False) -> list[Tensor]:
-        """Logits (B, N - 1, 2, h, w), finest first: channel 0 unexplainable, channel 1
-        explainable, softmax over the two."""
+        """Logits of the masks (B, N - 1, 2, h, w), finest scale first.
+
+        Softmax over channel 0, unexplainable, and channel 1, explainable.
+        """
 
     @abstractmethod
-    def parts(self) -> dict[str, Stage]:
-        """What `slide` is made of, in the order of computing it."""
+    def stages(self) -> dict[str, Stage]:
+        """Stages that `slide` needs, by name, in the order of computation."""
 
     @abstractmethod
     def slide(
-        self, run: Run, frames: list[Tensor], memories: list[Memory], with_mask: bool
+        self, stages: Stages, frames: list[Tensor], caches: list[FrameCache], with_mask: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Vectors (1, N - 1, 6) of a window that slides, of frames (1, C, H, W) and a memory for
-        each; `run` computes the parts.
+        """Vectors (1, N - 1, 6) and the mask of a sliding window of frames (1, C, H, W).
 
-        And how explainable the target is (1, 1, h, w), 0 to 1, averaged over the sources, where
-        there are masks and it is wanted. What belongs to one frame, or to it and the one before, is
-        kept in that frame's memory and found there the next time.
+        stages: compute the stages of this network. caches: one for each frame; results that belong
+        to one frame, or to it and the one before, are kept there and reused in the next window.
+        The mask (1, 1, h, w) is the explainability of the target, 0 to 1, averaged over the
+        sources; None without masks, or where `with_mask` is false.
         """
 
-    def explainable(self, features: Features) -> Tensor:
-        """How explainable the target is (1, 1, h, w), at the finest scale, averaged over the
-        sources, of one snippet."""
+    def explainability(self, features: Features) -> Tensor:
+        """Explainability of the target (1, 1, h, w), 0 to 1, of one snippet, at the finest scale.
+
+        It is averaged over the sources.
+        """
         return torch.softmax(self.mask_logits(features, finest_only=True)[0], dim=2)[:, :, 1].mean(
             dim=1, keepdim=True
         )
 
     def vectors(self, features: Features) -> Tensor:
-        """Six numbers a motion (B, N - 1, 6): tx ty tz rx ry rz, float32."""
+        """Six numbers for each motion (B, N - 1, 6): tx ty tz rx ry rz, float32."""
         raw = self.raw_vectors(features).float()
         translations, rotations = raw.split(3, dim=-1)
         return torch.cat(
@@ -102,13 +109,14 @@ class MotionNetwork(nn.Module, ABC, Generic[Features]):
             dim=-1,
         )
 
-    @torch.autocast(
-        "cpu", enabled=False
-    )  # products of motions in half precision would turn cameras by a tenth of a degree
+    # Products of motions in half precision would turn cameras by a tenth of a degree.
+    @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)
     def source_from_target(self, vectors: Tensor) -> Tensor:
-        """Motions (B, N - 1, 4, 4) that map target-camera points into each source camera,
-        sources in order of time, from `vectors`."""
+        """Motions (B, N - 1, 4, 4) from the target camera to each source camera, from `vectors`.
+
+        Sources are in order of time.
+        """
         motions = transform_from_vector(vectors)
         return motions if self.config.motion == "star" else chain_to_star(motions)
 
@@ -118,33 +126,35 @@ class MotionNetwork(nn.Module, ABC, Generic[Features]):
         return star_to_chain(motions) if self.config.motion == "star" else motions
 
     def two_steps(self, frames: Tensor) -> Tensor:
-        """Motions (B, N - 2, 4, 4) over two frames, seen directly: entry i maps frame i + 2 into
-        frame i.
+        """Motions (B, N - 2, 4, 4) over two frames, measured directly.
 
-        Raises InputError where the network sees snippets as a whole only.
+        Entry i maps frame i + 2 into frame i. Raises InputError where the network takes snippets as
+        a whole only.
         """
         raise InputError(
-            f"{type(self).__name__} sees a snippet as a whole, not frames in pairs: it has no motion over two frames"
+            f"{type(self).__name__} sees a snippet as a whole, not frames in pairs: "
+            "it has no motion over two frames"
         )
 
     def forward(self, frames: Tensor, with_masks: bool = True) -> tuple[Tensor, list[Tensor]]:
-        """source_from_target (B, N - 1, 4, 4) and mask logits, finest first; these are empty
-        without masks, or where none are wanted."""
+        """source_from_target (B, N - 1, 4, 4) and mask logits, finest scale first.
+
+        The list of logits is empty without masks, or where `with_masks` is false.
+        """
         features = self.encode(frames)
         logits = self.mask_logits(features) if self.config.masks and with_masks else []
         return self.source_from_target(self.vectors(features)), logits
 
 
 def target_of(frames: int) -> int:
-    """Index of the target view in a snippet of so many frames."""
+    """Index of the target view in a snippet of `frames` frames."""
     return frames // 2
 
 
 def chain_to_star(previous_from_current: Tensor) -> Tensor:
-    """source_from_target (B, N - 1, 4, 4) from the motions of neighbours (B, N - 1, 4, 4), target
-    in the middle of N frames.
+    """source_from_target (B, N - 1, 4, 4) from the motions of neighbours (B, N - 1, 4, 4).
 
-    Entry i of the input maps frame i + 1 into frame i.
+    Entry i of the input maps frame i + 1 into frame i. The target is in the middle of N frames.
     """
     frames = previous_from_current.shape[1] + 1
     target = frames // 2
@@ -163,8 +173,10 @@ def chain_to_star(previous_from_current: Tensor) -> Tensor:
 
 
 def star_to_chain(source_from_target: Tensor) -> Tensor:
-    """previous_from_current (B, N - 1, 4, 4) of neighbours from source_from_target: the inverse
-    of :func:`chain_to_star`."""
+    """previous_from_current (B, N - 1, 4, 4) of neighbours from source_from_target.
+
+    Inverse of :func:`chain_to_star`.
+    """
     target = (source_from_target.shape[1] + 1) // 2
     identity = torch.eye(
         4, dtype=source_from_target.dtype, device=source_from_target.device

@@ -1,4 +1,4 @@
-"""A function of tensors that a network computes at run time: what a backend makes faster."""
+"""Stage: a function of tensors that a network computes at run time, the unit of a backend."""
 
 from typing import Generic, TypeVar
 
@@ -8,10 +8,10 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Stage(nn.Module, Generic[Network]):
-    """Tensors of fixed shapes to one tensor or several; the weights are those of its network."""
+    """Maps tensors of fixed shapes to one tensor or several, with the weights of its network."""
 
     allows_half = False
-    """Whether its results stay good enough where the layers compute in half precision."""
+    """Whether the results stay accurate enough when the layers compute in half precision."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""The ROS 2 side: the only part that imports rclpy, messages and tf2."""
+"""ROS 2 nodes: the only package that imports rclpy, messages and tf2."""

@@ -1,4 +1,4 @@
-"""Depth as points in the camera's frame."""
+"""Point clouds of depth maps, in the camera's optical frame."""
 
 import array
 import sys
@@ -9,26 +9,37 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.nodes.depth_registration import sampled, sampling_map
+from sfm_odometry.nodes.depth_registration import nearest_pixel_map, remap_nearest
 
 POINT_BYTES = 16
-_ONE_POINT = np.complex128
-_CHANNELS_OF_RGB = [0, 2, 1, 1, 2, 0] if sys.byteorder == "little" else [0, 1, 1, 2, 2, 3]
-"""Where red, green and blue go in the four bytes of 0x00RRGGBB."""
+_POINT_DTYPE = np.complex128
+"""A point as one number of 16 bytes, which NumPy gathers faster than four of 4 bytes."""
+_RGB_CHANNELS = [0, 2, 1, 1, 2, 0] if sys.byteorder == "little" else [0, 1, 1, 2, 2, 3]
+"""Channel pairs (from, to) for cv2.mixChannels: red, green and blue into 0x00RRGGBB."""
 
 
-class CloudMaker:
-    """Clouds of one camera's depth. What only the intrinsics decide is computed once, and the
-    rest in memory that is used again."""
+class PointCloudBuilder:
+    """Builds point clouds of one camera's depth maps.
 
-    def __init__(self, panel: Intrinsics, camera: Intrinsics) -> None:
-        self.panel, self.camera = panel, camera
-        shape = panel.height, panel.width
-        columns = (np.arange(panel.width, dtype=np.float32) - panel.cx) / panel.fx
-        rows = (np.arange(panel.height, dtype=np.float32)[:, None] - panel.cy) / panel.fy
-        self._rays = columns, rows
-        self._places = sampling_map(camera, panel)
-        self._x, self._y = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    The rays of the pixels are computed once, and all buffers are used again for each cloud.
+    """
+
+    def __init__(self, map_intrinsics: Intrinsics, image_intrinsics: Intrinsics) -> None:
+        """map_intrinsics: of the depth maps. image_intrinsics: of the camera's images."""
+        self.map_intrinsics = map_intrinsics
+        self.image_intrinsics = image_intrinsics
+
+        # Rays of the map's pixels, and the image pixels that give their colours.
+        columns = np.arange(map_intrinsics.width, dtype=np.float32)
+        rows = np.arange(map_intrinsics.height, dtype=np.float32)[:, None]
+        self._ray_x = (columns - map_intrinsics.cx) / map_intrinsics.fx
+        self._ray_y = (rows - map_intrinsics.cy) / map_intrinsics.fy
+        self._pixel_map = nearest_pixel_map(image_intrinsics, map_intrinsics)
+
+        # Buffers, and the message with a buffer of its own.
+        shape = map_intrinsics.height, map_intrinsics.width
+        self._x = np.empty(shape, np.float32)
+        self._y = np.empty(shape, np.float32)
         self._rgb = np.zeros((*shape, 4), np.uint8)
         self._points = np.empty((*shape, 4), np.float32)
         self._data = array.array("B", bytes(self._points.nbytes))
@@ -36,54 +47,56 @@ class CloudMaker:
             height=1, is_bigendian=sys.byteorder == "big", point_step=POINT_BYTES, is_dense=True
         )
 
-    def cloud_of(self, depth: np.ndarray, image: np.ndarray, header: Header) -> PointCloud2:
-        """The points of known depth (h, w), a panel's, in the optical frame, with `rgb` or, of a
-        grey image, `intensity`.
+    def build(self, depth: np.ndarray, image: np.ndarray, header: Header) -> PointCloud2:
+        """Returns the points of the known depth (h, w): X = Z (u - cx) / fx, Y = Z (v - cy) / fy.
 
-        The cloud is good until the next call. image: the camera's, uint8 (H, W) or (H, W, 3) RGB. X
-        = Z (u - cx) / fx, Y = Z (v - cy) / fy.
+        image: the camera's, uint8 (H, W) or (H, W, 3) RGB. The fourth field of a point is `rgb`, or
+        `intensity` for a grey image. The message is valid until the next call.
         """
-        np.multiply(depth, self._rays[0], out=self._x)
-        np.multiply(depth, self._rays[1], out=self._y)
-        cv2.merge([self._x, self._y, depth, self._last(image)], dst=self._points)
+        # Back-project every pixel.
+        np.multiply(depth, self._ray_x, out=self._x)
+        np.multiply(depth, self._ray_y, out=self._y)
+        cv2.merge([self._x, self._y, depth, self._colour_field(image)], dst=self._points)
+
+        # Gather the points of known depth into the message; "clip" lets take write into `out`
+        # without a copy.
         known = np.flatnonzero(np.isfinite(depth))
         self._resize(POINT_BYTES * len(known))
-        # One point is one number of 16 bytes here, which NumPy picks faster than four; "clip" lets
-        # it write into `out` at once.
-        points = np.frombuffer(self._data, _ONE_POINT)
-        self._points.view(_ONE_POINT).ravel().take(known, out=points, mode="clip")
+        points = np.frombuffer(self._data, _POINT_DTYPE)
+        self._points.view(_POINT_DTYPE).ravel().take(known, out=points, mode="clip")
+
+        # Describe them.
         message = self._message
-        message.header, message.width, message.row_step, message.data = (
-            header,
-            len(known),
-            len(self._data),
-            self._data,
-        )
-        last = "intensity" if image.ndim == 2 else "rgb"
-        if not message.fields or message.fields[-1].name != last:
-            message.fields = _fields(last)
+        message.header = header
+        message.width = len(known)
+        message.row_step = len(self._data)
+        message.data = self._data
+        colour_name = "intensity" if image.ndim == 2 else "rgb"
+        if not message.fields or message.fields[-1].name != colour_name:
+            message.fields = _point_fields(colour_name)
         return message
 
     def _resize(self, size: int) -> None:
-        """Give the message's bytes another length; the memory stays where it is, as long as that
-        was larger before."""
+        """Resize the message's data; no memory is allocated below the largest size before."""
         del self._data[size:]
         self._data.frombytes(bytes(size - len(self._data)))
 
-    def _last(self, image: np.ndarray) -> np.ndarray:
-        """float32 (h, w): the grey values, or those whose bits are 0x00RRGGBB, as PCL and RViz
-        read them."""
-        pixels = sampled(image, self._places)
+    def _colour_field(self, image: np.ndarray) -> np.ndarray:
+        """Returns the fourth field of the points, float32 (h, w).
+
+        Grey values, or numbers whose bits are 0x00RRGGBB, as PCL and RViz read them.
+        """
+        pixels = remap_nearest(image, self._pixel_map)
         if pixels.ndim == 2:
             return pixels.astype(np.float32)
-        cv2.mixChannels([pixels], [self._rgb], _CHANNELS_OF_RGB)
+        cv2.mixChannels([pixels], [self._rgb], _RGB_CHANNELS)
         rgb: np.ndarray = self._rgb.view(np.float32)[..., 0]
         return rgb
 
 
-def _fields(last: str) -> list[PointField]:
-    names = ("x", "y", "z", last)
+def _point_fields(colour_name: str) -> list[PointField]:
+    """Returns the descriptions of four float32 fields: x, y, z and `colour_name`."""
     return [
-        PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32, count=1)
-        for place, name in enumerate(names)
+        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+        for index, name in enumerate(("x", "y", "z", colour_name))
     ]

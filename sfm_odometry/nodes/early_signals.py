@@ -1,8 +1,8 @@
-"""Signals while a node's process is still importing, which takes it a second: they end it at once,
-as there is nothing to clean up.
+"""Signal handlers for the time in which a node's process is still importing.
 
-Imported before all else by the modules that are processes; it does nothing where such a module is
-imported by another program.
+Importing takes about a second. A signal during that time ends the process at once, as nothing needs
+to be cleaned up yet. The modules that are processes import this one first; in any other program it
+does nothing.
 """
 
 import os
@@ -12,6 +12,6 @@ from pathlib import Path
 
 PROGRAMS = ("odometry_node", "kitti_player", "bag_player")
 
-if Path(sys.argv[0]).stem in PROGRAMS:  # its script, or python -m
+if Path(sys.argv[0]).stem in PROGRAMS:  # started by its script, or by python -m
     for _number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(_number, lambda *_: os._exit(0))  # until spinning.run_node sets its own

@@ -1,4 +1,4 @@
-"""Where the camera sits on the robot."""
+"""Extrinsics of the camera: its pose on the robot."""
 
 import numpy as np
 from rclpy.node import Node
@@ -8,59 +8,59 @@ from tf2_ros import Buffer, TransformException, TransformListener
 from sfm_odometry.nodes.tf_conversions import matrix_from_transform
 
 
-class CameraMount:
-    """base_from_camera, from a parameter or from TF; it is looked up once for a camera frame and
-    held, as a mounted camera does not move.
+class CameraExtrinsics:
+    """Extrinsics base_from_camera, from a parameter or from TF.
 
-    `fixed`: the pose as a parameter gives it, or None. `camera_frame`: its frame, or empty for the
-    frame_id of the images. While the transform is not known, and only then, TF is listened to: a
-    robot's /tf costs Python dearly.
+    The transform is looked up once for each camera frame and then kept, as a mounted camera does
+    not move. TF is listened to only until then, as a robot's /tf takes Python much time.
+
+    camera_frame: optical frame of the camera; empty: frame_id of the images.
+    configured: (4, 4), the pose that a parameter gives, or None for TF.
     """
 
     def __init__(
-        self, node: Node, base_frame: str, camera_frame: str, fixed: np.ndarray | None
+        self, node: Node, base_frame: str, camera_frame: str, configured: np.ndarray | None
     ) -> None:
-        self._node, self._base_frame, self._camera_frame, self._fixed = (
-            node,
-            base_frame,
-            camera_frame,
-            fixed,
-        )
+        self._node = node
+        self._base_frame = base_frame
+        self._camera_frame = camera_frame
+        self._configured = configured
         self._buffer: Buffer | None = None
         self._listener: TransformListener | None = None
-        self._known: np.ndarray | None = fixed
+        self._base_from_camera = configured
         self._frame = ""
-        if fixed is None:
-            self._listen()  # already now: the first image shall find the transform here
+        """Camera frame whose transform is looked up."""
+        if configured is None:
+            self._listen()  # now, as the transform shall be there when the first image comes
 
     @property
     def base_from_camera(self) -> np.ndarray | None:
-        """The 4x4 pose of the optical frame in the base, or None as long as it is not known."""
-        return self._known
+        """Pose (4, 4) of the optical frame in the base; None until it is known."""
+        return self._base_from_camera
 
     @property
-    def missing(self) -> str:
-        """What is waited for, or nothing."""
-        if self._known is not None:
+    def problem(self) -> str:
+        """Reason why the pose is not known; empty when it is."""
+        if self._base_from_camera is not None:
             return ""
         if not self._frame:
             return "the images carry no frame_id: set camera_frame, or camera.base_from_camera"
-        return f"no transform from {self._frame} to {self._base_frame} on /tf or /tf_static: publish it, or set camera.base_from_camera"
+        return (
+            f"no transform from {self._frame} to {self._base_frame} on /tf or /tf_static: "
+            "publish it, or set camera.base_from_camera"
+        )
 
     def update(self, image_frame: str) -> None:
-        """Look for the transform of the camera whose images have the frame_id `image_frame`;
-        cheap once it is known."""
+        """Look up the pose of the camera with frame_id `image_frame`; cheap once it is known."""
         frame = (self._camera_frame or image_frame).lstrip("/")
-        if (
-            self._fixed is not None
-            or not frame
-            or (self._known is not None and frame == self._frame)
-        ):
+        known = self._base_from_camera is not None and frame == self._frame
+        if self._configured is not None or not frame or known:
             return
         if frame != self._frame:
-            self._frame, self._known = frame, None
-        self._known = np.eye(4) if frame == self._base_frame else self._look_up()
-        if self._known is not None:
+            self._frame = frame
+            self._base_from_camera = None
+        self._base_from_camera = np.eye(4) if frame == self._base_frame else self._look_up()
+        if self._base_from_camera is not None:
             self._stop_listening()
 
     def close(self) -> None:
@@ -84,4 +84,5 @@ class CameraMount:
     def _stop_listening(self) -> None:
         if self._listener is not None:
             self._listener.unregister()
-        self._listener = self._buffer = None
+        self._listener = None
+        self._buffer = None

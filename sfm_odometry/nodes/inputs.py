@@ -1,5 +1,4 @@
-"""What the node listens to: images, their camera_info and poses that are set; stored for the
-worker and nothing more."""
+"""Inputs of the node: images, camera_info and set poses, stored for the worker."""
 
 import time
 from collections.abc import Callable
@@ -15,29 +14,40 @@ from sfm_odometry.errors import CalibrationError
 from sfm_odometry.io.ros_camera_info import Calibration
 from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.parameters import NodeParameters
-from sfm_odometry.nodes.qos import INPUT_DEPTH, ODOMETRY_DEPTH, FollowingSubscription, reliable
+from sfm_odometry.nodes.qos import (
+    INPUT_DEPTH,
+    ODOMETRY_DEPTH,
+    AdaptiveSubscription,
+    reliable_profile,
+)
 
-_STAMP = slice(4, 12)
-"""Where the stamp is in a serialised message that begins with a Header: behind CDR's four bytes."""
+_STAMP_BYTES = slice(4, 12)
+"""Bytes of the stamp in a serialised message that begins with a Header, after CDR's four bytes."""
 
 
 @dataclass(frozen=True)
 class StampedImage:
-    """An image message as it came; `generation` counts the resets before it."""
+    """Image message as received."""
 
     message: Image | CompressedImage
     stamp_ns: int
     generation: int
+    """Number of resets before it."""
     arrived_s: float
+    """Time of arrival on the monotonic clock."""
+
+    @classmethod
+    def from_message(cls, message: Image | CompressedImage, generation: int) -> "StampedImage":
+        """Returns a message that has just arrived."""
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        return cls(message, stamp_ns, generation, arrived_s=time.monotonic())
 
 
 class Inputs:
-    """The subscriptions. `on_image` gets every image, `on_pose` every pose that is set,
-    `on_calibration` is called when the camera changes.
+    """Subscriptions of the node.
 
-    All of them must be quick.
-
-    `calibration` is the newest camera_info's, or None.
+    on_image: called with every image. on_calibration: called when the calibration changes.
+    on_pose: called with every pose that is set. All of them must be quick.
     """
 
     def __init__(
@@ -48,31 +58,46 @@ class Inputs:
         on_calibration: Callable[[], None],
         on_pose: Callable[[PoseWithCovarianceStamped], None],
     ) -> None:
-        self._node, self._on_calibration = node, on_calibration
+        self._node = node
+        self._on_calibration = on_calibration
         self.calibration: Calibration | None = None
-        self._problem = ""
+        """Calibration of the newest camera_info; None before the first one or after a bad one."""
+        self._calibration_error = ""
+        self._newest_camera_info = b""
+
+        # Images, raw or compressed.
         compressed = parameters.image_transport == "compressed"
         topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
-        depth = (
-            INPUT_DEPTH if parameters.always_process_most_recent_frame else parameters.queue_size
+        latest_only = parameters.always_process_most_recent_frame
+        self.image = AdaptiveSubscription(
+            node,
+            CompressedImage if compressed else Image,
+            topic,
+            on_image,
+            mode=parameters.image_qos,
+            depth=INPUT_DEPTH if latest_only else parameters.queue_size,
         )
-        kind = CompressedImage if compressed else Image
-        self.image = FollowingSubscription(node, kind, topic, on_image, parameters.image_qos, depth)
-        self.camera_info = FollowingSubscription(
-            node, CameraInfo, "camera_info", self._on_camera_info, parameters.image_qos, raw=True
+
+        # camera_info and poses.
+        self.camera_info = AdaptiveSubscription(
+            node,
+            CameraInfo,
+            "camera_info",
+            self._on_camera_info,
+            mode=parameters.image_qos,
+            raw=True,
         )
-        self._camera_info = b""
         self._set_pose = node.create_subscription(
-            PoseWithCovarianceStamped, "set_pose", on_pose, reliable(ODOMETRY_DEPTH)
+            PoseWithCovarianceStamped, "set_pose", on_pose, reliable_profile(ODOMETRY_DEPTH)
         )
 
     @property
-    def beside_images(self) -> tuple[Subscription | None, ...]:
-        """The subscriptions but for the images'; None for one that there is not yet."""
+    def other_subscriptions(self) -> tuple[Subscription | None, ...]:
+        """Subscriptions except the images'; None for one that does not exist yet."""
         return self.camera_info.subscription, self._set_pose
 
     def update(self) -> None:
-        """Follow publishers that come, go or change their offer."""
+        """Match publishers that come, go or change their reliability."""
         self.image.update()
         self.camera_info.update()
 
@@ -83,18 +108,17 @@ class Inputs:
         self._node.destroy_subscription(self._set_pose)
 
     @property
-    def waiting_for_calibration(self) -> str:
-        """Why there are no usable intrinsics, or nothing."""
+    def calibration_problem(self) -> str:
+        """Reason why no calibration is available; empty when it is."""
         if self.calibration is not None:
             return ""
-        return self._problem or f"no camera_info: {self.camera_info.silence}"
+        return self._calibration_error or f"no camera_info: {self.camera_info.silence_reason}"
 
     def _on_camera_info(self, serialised: bytes) -> None:
-        """A camera says the same with every image but for the stamp: what it has said before is
-        not made a message again."""
-        content = serialised[: _STAMP.start] + serialised[_STAMP.stop :]
-        if content != self._camera_info:
-            self._camera_info = content
+        """Store a camera_info, and deserialise it only when more than its stamp has changed."""
+        content = serialised[: _STAMP_BYTES.start] + serialised[_STAMP_BYTES.stop :]
+        if content != self._newest_camera_info:
+            self._newest_camera_info = content
             self._store_calibration(deserialize_message(serialised, CameraInfo))
 
     def _store_calibration(self, message: CameraInfo) -> None:
@@ -102,11 +126,7 @@ class Inputs:
         try:
             self.calibration = Calibration.from_message(message)
         except CalibrationError as error:
-            self.calibration, self._problem = None, str(error)
+            self.calibration = None
+            self._calibration_error = str(error)
         if self.calibration != before:
             self._on_calibration()
-
-
-def stamped(message: Image | CompressedImage, generation: int) -> StampedImage:
-    """The message with what is known of its arrival."""
-    return StampedImage(message, stamp_to_ns(message.header.stamp), generation, time.monotonic())

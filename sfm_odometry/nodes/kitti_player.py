@@ -1,12 +1,11 @@
-"""Plays a sequence folder (KITTI odometry, KITTI raw, a rendered drive) as camera: image and
-camera_info.
+"""Plays a sequence folder (KITTI odometry, KITTI raw, a rendered drive) as camera.
 
-Besides: base_link -> camera on /tf_static, and where the folder has true poses ground_truth/path
-(at once, latched) and their transform, in a frame of its own. Without --clock stamps are of the
-wall clock, with it of a simulated one that starts at the first frame's.
+Publishes image and camera_info, base_link -> camera on /tf_static, and where the folder has true
+poses also ground_truth/path (at once, latched) and their transform, in a frame of its own. Stamps
+are of the wall clock; with --clock, of a simulated clock that starts at the first frame's stamp.
 """
 
-import sfm_odometry.nodes.early_signals  # noqa: F401  # first, as the others take a second
+import sfm_odometry.nodes.early_signals  # noqa: F401  # first, as other imports take a second
 
 # isort: split
 import argparse
@@ -23,54 +22,65 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from sfm_odometry.errors import OutputError
-from sfm_odometry.nodes import tf_conversions as frames
+from sfm_odometry.nodes import tf_conversions
 from sfm_odometry.nodes.conversions import make_header
 from sfm_odometry.nodes.players.arguments import (
     add_drive_arguments,
+    add_pace_arguments,
+    add_wait_argument,
     make_drive,
     parse,
-    positive_number,
 )
-from sfm_odometry.nodes.players.drive import TRUTH_CHILD, TRUTH_FRAME, DriveMessages, Shot
+from sfm_odometry.nodes.players.drive import (
+    GROUND_TRUTH_CHILD_FRAME,
+    GROUND_TRUTH_FRAME,
+    DriveMessages,
+    FrameMessages,
+)
 from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, serve_until, wait_for_subscribers
 from sfm_odometry.nodes.qos import LATCHED_QOS, image_profile
 from sfm_odometry.nodes.spinning import run_node
 
 LOOP_PAUSE_S = 1.0
-"""Between two rounds, so that a listener meets a camera that was restarted rather than one that
-jumped."""
+"""Pause between two rounds, which makes a round look like a restarted camera, not a clock jump."""
 
 
 class KittiPlayer(Node):
-    """Publishes a drive frame by frame."""
+    """Node that publishes a drive frame by frame."""
 
     _publish_log: TextIO | None = None
 
     def __init__(self, drive: DriveMessages, options: argparse.Namespace) -> None:
         super().__init__("kitti_player")
-        self._drive, self._options = drive, options
+        self._drive = drive
+        self._options = options
+        self._ground_truth = drive.ground_truth_poses()
+        self._publish_log = open_publish_log(options.publish_log)
+
+        # Publishers.
         profile = image_profile(options.reliability, depth=10)
-        kind, suffix = (CompressedImage, "/compressed") if drive.compressed else (Image, "")
+        message_type = CompressedImage if drive.compressed else Image
+        suffix = "/compressed" if drive.compressed else ""
         self._image = self.create_publisher(
-            kind, self.resolve_topic_name("image") + suffix, profile
+            message_type, self.resolve_topic_name("image") + suffix, profile
         )
         self._camera_info = self.create_publisher(CameraInfo, "camera_info", profile)
         self._path = self.create_publisher(PathMessage, "ground_truth/path", LATCHED_QOS)
-        self._broadcaster, self._static_broadcaster = (
-            TransformBroadcaster(self),
-            StaticTransformBroadcaster(self),
-        )
+        self._broadcaster = TransformBroadcaster(self)
+        self._static_broadcaster = StaticTransformBroadcaster(self)
         self._pacer = Pacer(self, options.rate, options.clock)
-        self._truth = drive.truth()
-        self._publish_log = open_publish_log(options.publish_log)
         self._send_static_transforms()
 
     def play(self) -> None:
-        """Wait for a listener, then play the drive once, or until the process is told to end."""
+        """Wait for a listener, then play the drive once; with --loop until a signal."""
+        # Wait for a listener.
         if not wait_for_subscribers(self, [self._image, self._camera_info], self._options.wait):
             self.get_logger().warning(
-                f"nobody listens to {self._image.topic_name} after {self._options.wait:g} s: playing all the same"
+                f"nobody listens to {self._image.topic_name} "
+                f"after {self._options.wait:g} s: playing all the same"
             )
+
+        # Play, with rising stamps from round to round.
         start_ns = time.time_ns()
         while True:
             self.get_logger().info(
@@ -81,39 +91,44 @@ class KittiPlayer(Node):
                 break
             serve_until(self, time.monotonic() + LOOP_PAUSE_S)
             start_ns = max(time.time_ns(), newest_ns + round(LOOP_PAUSE_S * 1e9))
+
+        # Let reliable subscribers receive the last frames.
         self._image.wait_for_all_acked(Duration(seconds=2))
 
     def destroy_node(self) -> None:
-        """Complete the log, then what rclpy holds."""
+        """Close the log and destroy the node."""
         if self._publish_log is not None:
             self._publish_log.close()
         super().destroy_node()
 
     def _play_once(self, start_ns: int) -> int:
         """Play all frames, the first stamped `start_ns`; returns the last stamp."""
-        # Stamps follow the wall clock, however fast we play, unless /clock tells another time.
+        # Stamps follow the wall clock at any rate, unless /clock gives another time.
         speed = 1.0 if self._options.clock else self._options.rate
-        path = self._drive.truth_path(start_ns, speed)
+        path = self._drive.ground_truth_path(start_ns, speed)
         if path is not None:
             self._path.publish(path)
         self._pacer.start(start_ns)
         stamp_ns = start_ns
-        for shot in read_ahead(self._drive.shots()):
-            self._pacer.wait_until(start_ns + shot.since_start_ns)
-            stamp_ns = start_ns + round(shot.since_start_ns / speed)
-            self._publish(shot, stamp_ns)
+        for frame in read_ahead(self._drive.frames()):
+            self._pacer.wait_until(start_ns + frame.since_start_ns)
+            stamp_ns = start_ns + round(frame.since_start_ns / speed)
+            self._publish(frame, stamp_ns)
         return stamp_ns
 
-    def _publish(self, shot: Shot, stamp_ns: int) -> None:
-        shot.stamp(stamp_ns)
-        self._camera_info.publish(shot.camera_info)
+    def _publish(self, frame: FrameMessages, stamp_ns: int) -> None:
+        """Publish camera_info and image, write the log, and send the true pose."""
+        frame.stamp(stamp_ns)
+        self._camera_info.publish(frame.camera_info)
         if self._publish_log is not None:
             self._publish_log.write(f"{stamp_ns},{time.time_ns()}\n")
-        self._image.publish(shot.image)
-        if self._truth is not None:
-            pose = self._truth[shot.index - self._drive.indices[0]]
+        self._image.publish(frame.image)
+        if self._ground_truth is not None:
+            pose = self._ground_truth[frame.index - self._drive.indices[0]]
             self._broadcaster.sendTransform(
-                frames.transform_message(pose, TRUTH_FRAME, TRUTH_CHILD, shot.image.header)
+                tf_conversions.transform_message(
+                    pose, GROUND_TRUTH_FRAME, GROUND_TRUTH_CHILD_FRAME, frame.image.header
+                )
             )
 
     def _send_static_transforms(self) -> None:
@@ -121,18 +136,22 @@ class KittiPlayer(Node):
         transforms = (
             [] if self._options.no_static_tf else [self._drive.mounting.static_transform(stamp_ns)]
         )
-        if self._options.odom_frame and self._truth is not None:
+        if self._options.odom_frame and self._ground_truth is not None:
             header = make_header(stamp_ns, self._options.odom_frame)
             transforms.append(
-                frames.transform_message(np.eye(4), self._options.odom_frame, TRUTH_FRAME, header)
+                tf_conversions.transform_message(
+                    np.eye(4), self._options.odom_frame, GROUND_TRUTH_FRAME, header
+                )
             )
         if transforms:
             self._static_broadcaster.sendTransform(transforms)
 
 
 def open_publish_log(path: Path | None) -> TextIO | None:
-    """A CSV of each image's stamp and the wall clock when it is published, for those who
-    measure; raises OutputError naming the file."""
+    """Open a CSV of each image's stamp and the wall clock when it is published, in nanoseconds.
+
+    Returns None without a path. Raises OutputError naming the file.
+    """
     if path is None:
         return None
     try:
@@ -144,32 +163,21 @@ def open_publish_log(path: Path | None) -> TextIO | None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The player's command line."""
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="kitti_player",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    # Frames and their pace.
     add_drive_arguments(parser)
-    parser.add_argument(
-        "--rate",
-        type=positive_number,
-        default=1.0,
-        metavar="FACTOR",
-        help="play so many times as fast",
-    )
-    parser.add_argument("--loop", action="store_true", help="start over, after a pause of a second")
-    parser.add_argument(
-        "--clock", action="store_true", help="publish /clock, for nodes with use_sim_time"
-    )
+    add_pace_arguments(parser, loop_help="start over, after a pause of a second")
+
+    # Listeners.
     parser.add_argument("--reliability", choices=("reliable", "best_effort"), default="reliable")
-    parser.add_argument(
-        "--wait",
-        type=float,
-        default=30.0,
-        metavar="S",
-        help="for a listener, at most; 0: do not, negative: for ever",
-    )
+    add_wait_argument(parser)
+
+    # Log and transforms.
     parser.add_argument(
         "--publish-log",
         type=Path,
@@ -188,7 +196,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play; returns the exit code."""
+    """Run the player; returns the exit code."""
     options = parse(make_parser(), argv)
     return run_node(lambda: KittiPlayer(make_drive(options), options), KittiPlayer.play, argv)
 

@@ -1,10 +1,10 @@
-"""This process's memory."""
+"""Memory of this process."""
 
 import ctypes
 
 
 def resident_memory_mib() -> float:
-    """Resident memory of this process, or 0 where /proc does not tell."""
+    """Resident memory of this process in MiB; 0 where /proc is not available."""
     try:
         with open("/proc/self/status", encoding="ascii") as lines:
             return next(
@@ -14,9 +14,11 @@ def resident_memory_mib() -> float:
         return 0.0
 
 
-def give_back_freed_memory() -> None:
-    """Hand what was freed back to the system, where the C library knows how to (glibc): loading
-    and trying a model leaves much behind."""
+def release_freed_memory() -> None:
+    """Return freed heap memory to the system, where the C library can (malloc_trim of glibc).
+
+    Loading and trying out a model leaves much of it.
+    """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,11 +1,10 @@
-"""The odometry as a ROS 2 lifecycle node: images and camera_info in; odometry, TF, depth and masks
-out.
+"""Monocular odometry as a ROS 2 lifecycle node.
 
-Callbacks only store what arrives; one worker thread decodes, infers and publishes
-(:mod:`sfm_odometry.nodes.pipeline`).
+Inputs are images and camera_info; outputs are odometry, TF, depth and masks. Callbacks only store
+messages; one worker thread decodes, infers and publishes (:mod:`sfm_odometry.nodes.pipeline`).
 """
 
-import sfm_odometry.nodes.early_signals  # noqa: F401  # first, as the others take a second
+import sfm_odometry.nodes.early_signals  # noqa: F401  # first, as other imports take a second
 
 # isort: split
 import argparse
@@ -18,12 +17,17 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
 from sfm_odometry.errors import InputError, SfmOdometryError
-from sfm_odometry.nodes.diagnostics import NodeState, Reporter
-from sfm_odometry.nodes.memory import give_back_freed_memory, resident_memory_mib
-from sfm_odometry.nodes.parameters import changed, declare, result
+from sfm_odometry.nodes.diagnostics import DiagnosticsPublisher, NodeState
+from sfm_odometry.nodes.memory import release_freed_memory, resident_memory_mib
+from sfm_odometry.nodes.parameters import (
+    apply_changes,
+    declare_parameters,
+    parameters_result,
+)
 from sfm_odometry.nodes.players.arguments import parse
 from sfm_odometry.nodes.session import CameraSession
 from sfm_odometry.nodes.spinning import run_node, spin
@@ -33,116 +37,120 @@ if TYPE_CHECKING:
     from sfm_odometry.nodes.pipeline import Pipeline
 
 WATCH_PERIOD_S = 0.1
-"""How often publishers and the camera's transform are looked for: ROS tells a Python node of
-neither."""
+"""Period of looking for publishers and the camera's transform; ROS calls back for neither."""
 
 
 class OdometryNode(LifecycleNode):
-    """configure loads the model and offers the topics, activate listens to the camera;
-    deactivate, cleanup and shutdown release it all."""
+    """Lifecycle node of the odometry.
 
-    # Here, so that a node whose parameters were refused can be destroyed.
+    configure loads the model and makes the publishers, activate subscribes to the camera;
+    deactivate, cleanup and shutdown release them.
+    """
+
+    # Class attributes, as a node whose parameters were refused is destroyed without them.
     _pipeline: "Pipeline | None" = None
-    _active: CameraSession | None = None
+    _session: CameraSession | None = None
 
     def __init__(self, node_name: str = "sfm_odometry", **options: Any) -> None:
-        """`options` are rclpy's for a node: namespace, parameter_overrides, context and so on.
-        Raises InputError for a bad parameter."""
+        """options: rclpy's for a node, such as namespace, parameter_overrides, context.
+
+        Raises InputError for a bad parameter.
+        """
         super().__init__(node_name, **options)
-        self.parameters = declare(self)
+        self.parameters = declare_parameters(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._statistics = Statistics()
-        self._reporter = Reporter(self)
-        self._problem = ""
-        self._autostarting = self._paused = False
-        self._steady = Clock(
-            clock_type=ClockType.STEADY_TIME
-        )  # a node that waits for /clock must be able to say so
-        self._watch_timer = self.create_timer(WATCH_PERIOD_S, self._watch, clock=self._steady)
-        self._report_timer = self.create_timer(
-            self.parameters.diagnostics_period, self._report, clock=self._steady
-        )
-        for name, answer in (
-            ("reset", self._on_reset),
-            ("pause", self._on_pause),
-            ("resume", self._on_resume),
-        ):
-            self.create_service(Trigger, f"~/{name}", answer)
+        self._diagnostics = DiagnosticsPublisher(self)
+        self._transition_error = ""
+        """Reason of the last failed transition; empty after one that succeeded."""
+        self._autostarting = False
+        self._paused = False
+
+        # Timers run on a steady clock, as a node that waits for /clock must report that.
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._watch_timer = self.create_timer(WATCH_PERIOD_S, self._watch, clock=self._steady_clock)
+        self._report_timer = self._create_report_timer(self.parameters.diagnostics_period)
+
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(Trigger, "~/pause", self._on_pause)
+        self.create_service(Trigger, "~/resume", self._on_resume)
 
     def autostart(self) -> None:
-        """Configure and activate where the parameter of that name says so; raises InputError
-        when either fails."""
+        """Configure and activate the node if the parameter autostart is set.
+
+        Raises InputError when either fails.
+        """
         if not self.parameters.autostart:
             return
         self._autostarting = True
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:
-                raise InputError(self._problem)
+                raise InputError(self._transition_error)
         self._autostarting = False
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load and warm the model; FAILURE, with the reason in the log, when that cannot be
-        done."""
+        """Load and warm up the model; FAILURE, with the reason in the log, where it cannot be."""
         return self._attempt("configured", self._configure, self._release)
 
     def _configure(self) -> None:
-        # Here, as torch takes seconds to load: until then parameters are checked, signals end us
-        # well, and others see the node.
+        # Imported here, as torch takes seconds to load: before that, parameters are checked,
+        # signals end the process in order, and other nodes see this one.
         from sfm_odometry.nodes.pipeline import Pipeline
 
         self._statistics = Statistics()
         self._pipeline = Pipeline(self, self.parameters, self._statistics)
-        give_back_freed_memory()
+        release_freed_memory()
         estimator = self._pipeline.estimator
-        no_gpu = (
-            ", as torch sees no GPU"
-            if self.parameters.model_device == "auto" and estimator.device.type == "cpu"
-            else ""
-        )
+        fell_back = self.parameters.model_device == "auto" and estimator.device.type == "cpu"
+        reason = ", as torch sees no GPU" if fell_back else ""
         self.get_logger().info(
-            f"model {estimator.model_name} ({estimator.model_sha256[:12]}) on {estimator.device}{no_gpu}"
+            f"model {estimator.model_name} ({estimator.model_sha256[:12]}) "
+            f"on {estimator.device}{reason}"
         )
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Listen to the camera."""
+        """Subscribe to the camera; FAILURE, with the reason in the log, where that fails."""
         return self._attempt("activated", self._activate, self._deactivate)
 
     def _activate(self) -> None:
         assert self._pipeline is not None
         self._paused = False
-        self._active = CameraSession(self, self.parameters, self._pipeline, self._statistics)
+        self._session = CameraSession(self, self.parameters, self._pipeline, self._statistics)
         self._watch()
 
     def _attempt(
-        self, what: str, transition: Callable[[], None], undo: Callable[[], None]
+        self, participle: str, transition: Callable[[], None], undo: Callable[[], None]
     ) -> TransitionCallbackReturn:
-        """SUCCESS, or FAILURE with all undone and the reason kept and said: rclpy would swallow
-        an exception without a word."""
-        before = self._entities()
+        """Run a transition, and undo it when it raises, keeping and logging the reason.
+
+        rclpy would drop an exception silently. participle: names the transition in the log line.
+        """
+        entities_before = self._entities()
         try:
             transition()
         except Exception as error:
+            # Undo what was done before the error.
             undo()
-            self._withdraw(self._entities() - before)
-            self._problem = (
-                str(error)
-                if isinstance(error, SfmOdometryError)
-                else f"{type(error).__name__}: {error}"
-            )
-            if (
-                not self._autostarting
-            ):  # whoever starts the process reads it as the error that ends it
-                self.get_logger().error(f"cannot be {what}: {self._problem}")
+            self._destroy_entities(self._entities() - entities_before)
+
+            # Keep the reason; during autostart it is the error that ends the process.
+            known = isinstance(error, SfmOdometryError)
+            self._transition_error = str(error) if known else f"{type(error).__name__}: {error}"
+            if not self._autostarting:
+                self.get_logger().error(f"cannot be {participle}: {self._transition_error}")
             return TransitionCallbackReturn.FAILURE
-        self._problem = ""
+        self._transition_error = ""
         return TransitionCallbackReturn.SUCCESS
 
     def _entities(self) -> set[Publisher | Subscription]:
+        """Returns the publishers and subscriptions of the node."""
         return {*self.publishers, *self.subscriptions}
 
-    def _withdraw(self, entities: set[Publisher | Subscription]) -> None:
-        """Take back the topics of a transition that failed half-way: others must not see them,
-        and the next attempt makes its own."""
+    def _destroy_entities(self, entities: set[Publisher | Subscription]) -> None:
+        """Destroy the publishers and subscriptions of a transition that failed half-way.
+
+        Other nodes must not see them, and the next attempt makes new ones.
+        """
         for entity in entities:
             if isinstance(entity, Publisher):
                 self.destroy_publisher(entity)
@@ -150,58 +158,79 @@ class OdometryNode(LifecycleNode):
                 self.destroy_subscription(entity)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening, and finish the frame in work; the pose is kept for the next
-        activation."""
+        """Unsubscribe and finish the current frame; the pose is kept for the next activation."""
         self._deactivate()
         return TransitionCallbackReturn.SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of the model and the topics."""
+        """Release the model and the topics."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of everything, from whatever state."""
+        """Release everything, in any state."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured."""
+        """Release everything and return to unconfigured."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
-        """End the worker, then what rclpy holds: afterwards nobody sees the node any more."""
+        """End the worker and destroy the node; it leaves the graph at once."""
         self._deactivate()
         super().destroy_node()
-        self._state_machine.destroy_when_not_in_use()  # rclpy forgets it, and it would keep the node in the graph until Python collects it
+        # rclpy does not destroy the state machine, which keeps the node in the graph until it is
+        # garbage-collected.
+        self._state_machine.destroy_when_not_in_use()
 
     @property
-    def prompt_subscriptions(self) -> list[Subscription]:
-        """The images, while somebody publishes them, and what is to be heard with them; all else
-        can wait for a tenth of a second.
+    def pipeline(self) -> "Pipeline | None":
+        """Pipeline of a configured node."""
+        return self._pipeline
 
-        Not with simulated time: latencies are told on /clock, which would wait too.
+    @property
+    def session(self) -> CameraSession | None:
+        """Session of an active node."""
+        return self._session
+
+    @property
+    def statistics(self) -> Statistics:
+        """Counters and measures since the node was configured."""
+        return self._statistics
+
+    @property
+    def diagnostics(self) -> DiagnosticsPublisher:
+        """Publisher of the node's state."""
+        return self._diagnostics
+
+    @property
+    def priority_subscriptions(self) -> list[Subscription]:
+        """Subscriptions to serve first: the images, while they are published, and other inputs.
+
+        All other callbacks may wait for 0.1 s. Empty with simulated time: latencies are measured on
+        /clock, which would wait too.
         """
-        if self._active is None or self.get_parameter("use_sim_time").value:
+        if self._session is None or self.get_parameter("use_sim_time").value:
             return []
-        return self._active.subscriptions
+        return self._session.subscriptions
 
     @property
     def state(self) -> NodeState:
-        """What the node is doing, and why where it is not tracking."""
+        """State of the node, and the reason for it where it is not tracking."""
         if self._pipeline is None:
-            return NodeState("unconfigured", self._problem)
-        if self._active is None:
-            return NodeState("inactive", self._problem)
+            return NodeState("unconfigured", self._transition_error)
+        if self._session is None:
+            return NodeState("inactive", self._transition_error)
         if self._paused:
             return NodeState("paused", "resume with the service ~/resume")
-        return self._active.waiting or self._pipeline.state
+        return self._session.waiting_state or self._pipeline.state
 
     def _deactivate(self) -> None:
-        if self._active is not None:
-            self._active.close()
-        self._active = None
+        if self._session is not None:
+            self._session.close()
+        self._session = None
 
     def _release(self) -> None:
         self._deactivate()
@@ -209,18 +238,25 @@ class OdometryNode(LifecycleNode):
             self._pipeline.close()
         self._pipeline = None
 
+    def _create_report_timer(self, period_s: float) -> Timer:
+        return self.create_timer(period_s, self._report, clock=self._steady_clock)
+
     def _watch(self) -> None:
-        if self._active is not None:
-            self._active.update(self._paused)
+        """Look for publishers and the camera's transform, and report a change of state."""
+        if self._session is not None:
+            self._session.update(self._paused)
         if self._pipeline is not None:
-            self._reporter.note_scale(self._pipeline.scale)
-        if self._reporter.note(self.state):
+            self._diagnostics.log_scale(self._pipeline.scale)
+        if self._diagnostics.log_state(self.state):
             self._report()
 
     def _report(self) -> None:
+        """Publish the state and all values of the status."""
         values = self._statistics.report()
         values["resident_memory_mib"] = f"{resident_memory_mib():.0f}"
         values["scale_mode"] = self.parameters.scale_mode
+
+        # Model, device and scale, once configured.
         if self._pipeline is not None:
             estimator = self._pipeline.estimator
             values |= scale_values(self._pipeline.scale)
@@ -231,66 +267,72 @@ class OdometryNode(LifecycleNode):
             }
             values["device_memory_mib"] = f"{self._pipeline.device_memory_mib:.0f}"
             values["network_input"] = "{}x{}".format(*estimator.input_size)
-        if self._active is not None:
-            values["image_topic"] = self._active.inputs.image.topic
-            values["frames_waiting"] = str(len(self._active.queue))
-            if self._active.speeds.topic:
-                values["speed_topic"] = self._active.speeds.topic
-            values["image_qos"] = self._active.inputs.image.reliability or "no publisher yet"
-        self._reporter.publish(self.state, values)
+
+        # Inputs, while active.
+        if self._session is not None:
+            values["image_topic"] = self._session.inputs.image.topic
+            values["frames_waiting"] = str(len(self._session.queue))
+            if self._session.speeds.topic:
+                values["speed_topic"] = self._session.speeds.topic
+            values["image_qos"] = self._session.inputs.image.reliability or "no publisher yet"
+
+        self._diagnostics.publish(self.state, values)
 
     def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
-            parameters = changed(self.parameters, changes, configured=self._pipeline is not None)
+            parameters = apply_changes(
+                self.parameters, changes, configured=self._pipeline is not None
+            )
         except InputError as error:
-            return result(str(error))
+            return parameters_result(str(error))
         if parameters.diagnostics_period != self.parameters.diagnostics_period:
             self.destroy_timer(self._report_timer)
-            self._report_timer = self.create_timer(
-                parameters.diagnostics_period, self._report, clock=self._steady
-            )
+            self._report_timer = self._create_report_timer(parameters.diagnostics_period)
         self.parameters = parameters
         if self._pipeline is not None:
             self._pipeline.parameters = parameters
-        if self._active is not None:
-            self._active.change(parameters)
-        return result()
+        if self._session is not None:
+            self._session.set_parameters(parameters)
+        return parameters_result()
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._pipeline is None:
-            return _answer(response, False, "the node is not configured")
+            return _answer(response, success=False, message="the node is not configured")
         self._pipeline.reset()
-        if self._active is not None:
-            self._statistics.count("frames_dropped", self._active.queue.clear())
+        if self._session is not None:
+            self._statistics.count("frames_dropped", self._session.queue.clear())
         self._statistics.count("resets")
         return _answer(
             response,
-            True,
-            f"the trajectory starts anew at the next image, in {self.parameters.odom_frame}",
+            success=True,
+            message="the trajectory starts anew at the next image, "
+            f"in {self.parameters.odom_frame}",
         )
 
     def _on_pause(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return self._set_paused(True, response)
+        return self._set_paused(response, paused=True)
 
     def _on_resume(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return self._set_paused(False, response)
+        return self._set_paused(response, paused=False)
 
-    def _set_paused(self, paused: bool, response: Trigger.Response) -> Trigger.Response:
-        if self._active is None:
-            return _answer(response, False, f"the node is {self.state.name}")
+    def _set_paused(self, response: Trigger.Response, paused: bool) -> Trigger.Response:
+        if self._session is None:
+            return _answer(response, success=False, message=f"the node is {self.state.name}")
         self._paused = paused
         self._watch()
-        return _answer(response, True, str(self.state))
+        return _answer(response, success=True, message=str(self.state))
 
 
 def _answer(response: Trigger.Response, success: bool, message: str) -> Trigger.Response:
-    response.success, response.message = success, message
+    """Fill in and return the response of a service."""
+    response.success = success
+    response.message = message
     return response
 
 
 def _run(node: OdometryNode) -> None:
     node.autostart()
-    spin(node, lambda: node.prompt_subscriptions)
+    spin(node, lambda: node.priority_subscriptions)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""What the node publishes: odometry, TF, path, depth and masks."""
+"""Outputs of the node: odometry, TF, path, depth and masks."""
 
 import numpy as np
 from geometry_msgs.msg import Transform, TransformStamped, Vector3
@@ -6,23 +6,26 @@ from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from tf2_ros import TransformBroadcaster
 
-from sfm_odometry.nodes import tf_conversions as frames
+from sfm_odometry.geometry import se3
+from sfm_odometry.nodes import tf_conversions
 from sfm_odometry.nodes.conversions import make_header
 from sfm_odometry.nodes.image_outputs import DepthOutput, MaskOutput
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.path_output import PathOutput
-from sfm_odometry.nodes.qos import ODOMETRY_DEPTH, overridable, reliable
-from sfm_odometry.odometry import FrameMotion
-from sfm_odometry.tracking.trajectory import adjoint, invert_rigid
+from sfm_odometry.nodes.qos import ODOMETRY_DEPTH, publisher_overrides, reliable_profile
+from sfm_odometry.results import FrameMotion
 
 
 class Outputs:
-    """All of the node's results on their topics."""
+    """Publishers of the node's results."""
 
     def __init__(self, node: Node, parameters: NodeParameters) -> None:
         self._node = node
         self._odometry = node.create_publisher(
-            Odometry, "odom", reliable(ODOMETRY_DEPTH), qos_overriding_options=overridable()
+            Odometry,
+            "odom",
+            reliable_profile(ODOMETRY_DEPTH),
+            qos_overriding_options=publisher_overrides(),
         )
         self._broadcaster = TransformBroadcaster(node)
         self._newest_transform_ns = 0
@@ -33,18 +36,22 @@ class Outputs:
     def publish_motion(
         self, motion: FrameMotion, base_from_camera: np.ndarray, parameters: NodeParameters
     ) -> None:
-        """Send one frame's pose and twist as odometry and, where wanted, as transform."""
-        odom_from_base = frames.base_pose(base_from_camera, motion.start_from_camera)
-        message = odometry_message(motion, base_from_camera, odom_from_base, parameters)
-        self._odometry.publish(message)
-        self.path.add(message.header, odom_from_base)
+        """Publish one frame's pose and twist as odometry and, with publish_tf, as transform.
+
+        base_from_camera: (4, 4). Transforms never go back in time, as TF refuses those.
+        """
+        odom_from_base = tf_conversions.base_pose(base_from_camera, motion.start_from_camera)
+        odometry = odometry_message(motion, base_from_camera, odom_from_base, parameters)
+        self._odometry.publish(odometry)
+        self.path.add(odometry.header, odom_from_base)
         if parameters.publish_tf and motion.stamp_ns > self._newest_transform_ns:
-            self._broadcaster.sendTransform(_transform(message, odom_from_base, parameters))
+            self._broadcaster.sendTransform(
+                _odometry_transform(odometry, odom_from_base, parameters)
+            )
             self._newest_transform_ns = motion.stamp_ns
 
-    def forget_time(self) -> None:
-        """Stamps have jumped back, and transforms may follow them; otherwise they never go back
-        in time."""
+    def reset_time(self) -> None:
+        """Let transforms go back in time once, after a jump of the stamps."""
         self._newest_transform_ns = 0
 
     def close(self) -> None:
@@ -61,35 +68,41 @@ def odometry_message(
     odom_from_base: np.ndarray,
     parameters: NodeParameters,
 ) -> Odometry:
-    """Pose of the base in the odometry frame, twist in the base's own axes, and both
-    covariances."""
-    pose_covariance = frames.base_pose_covariance(
+    """Returns the odometry message of one frame's motion.
+
+    Pose of the base in the odometry frame, twist in the base's own axes, and their covariances.
+    """
+    # Convert pose covariance and twist from the camera to the base.
+    pose_covariance = tf_conversions.base_pose_covariance(
         base_from_camera, odom_from_base, motion.pose_covariance
     )
-    twist_of_base = adjoint(base_from_camera)
-    twist_covariance = frames.transform_covariance(twist_of_base, motion.twist_covariance)
+    adjoint = se3.adjoint(base_from_camera)
+    twist_covariance = tf_conversions.propagate_covariance(adjoint, motion.twist_covariance)
+
+    # Fill the message.
     message = Odometry(
         header=make_header(motion.stamp_ns, parameters.odom_frame),
         child_frame_id=parameters.base_frame,
     )
-    message.pose.pose = frames.pose_message(odom_from_base)
+    message.pose.pose = tf_conversions.pose_message(odom_from_base)
     message.pose.covariance = (parameters.covariance_factor * pose_covariance).ravel()
-    message.twist.twist = frames.twist_message(twist_of_base @ motion.twist)
+    message.twist.twist = tf_conversions.twist_message(adjoint @ motion.twist)
     message.twist.covariance = (parameters.covariance_factor * twist_covariance).ravel()
     return message
 
 
-def _transform(
+def _odometry_transform(
     odometry: Odometry, odom_from_base: np.ndarray, parameters: NodeParameters
 ) -> TransformStamped:
-    """What the odometry says, or its inverse, as a transform; a pose that is a message already
-    is not turned into one again."""
+    """Returns the pose of an odometry message as a transform, or its inverse with invert_tf."""
     if parameters.invert_tf:
-        inverse = invert_rigid(odom_from_base)
-        return frames.transform_message(
+        inverse = se3.inverse(odom_from_base)
+        return tf_conversions.transform_message(
             inverse, parameters.base_frame, parameters.odom_frame, odometry.header
         )
-    position, pose = odometry.pose.pose.position, odometry.pose.pose
+    # Copy the numbers of the message, which are costly to compute again.
+    pose = odometry.pose.pose
+    position = pose.position
     transform = Transform(
         translation=Vector3(x=position.x, y=position.y, z=position.z), rotation=pose.orientation
     )

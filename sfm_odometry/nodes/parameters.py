@@ -1,5 +1,7 @@
-"""The node's parameters: one dataclass is their only definition, ROS parameters are declared
-from it and checked by it."""
+"""Parameters of the node.
+
+One dataclass is their only definition; ROS parameters are declared from it and checked by it.
+"""
 
 import math
 import re
@@ -21,9 +23,11 @@ from rclpy.parameter import Parameter
 from sfm_odometry.backends.names import BACKEND_NAMES
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry.preprocess import RESIZE_MODES
-from sfm_odometry.nodes.tf_conversions import rigid
+from sfm_odometry.nodes.tf_conversions import rigid_transform
 from sfm_odometry.params import SCALE_MODES, OdometryParams
 
+QUATERNION_TOLERANCE = 0.01
+"""Largest deviation of a quaternion's length from 1."""
 _CORE = OdometryParams()
 
 
@@ -33,17 +37,22 @@ def _parameter(
     *,
     name: str = "",
     choices: tuple[str, ...] = (),
-    span: tuple[float, float] | None = None,
+    limits: tuple[float, float] | None = None,
     live: bool = False,
     read_only: bool = False,
 ) -> Any:
-    """A field that is a ROS parameter. `live` ones may change at any time, the others only while
-    the node is unconfigured."""
+    """Returns a dataclass field that is a ROS parameter.
+
+    name: of the ROS parameter; empty: that of the field. choices: allowed texts. limits: smallest
+    and largest number. live: may change at any time, others only while the node is unconfigured.
+    read_only: cannot change at all.
+    """
+    # The keys are read by the functions below and by parameter_table.
     metadata = {
         "name": name,
         "description": description,
         "choices": choices,
-        "span": span,
+        "limits": limits,
         "live": live,
         "read_only": read_only,
     }
@@ -52,8 +61,10 @@ def _parameter(
 
 @dataclass(frozen=True)
 class NodeParameters:
-    """All parameters of odometry_node; raises InputError that names the parameter, its value and
-    what was expected."""
+    """Parameters of odometry_node.
+
+    Raises InputError that names the parameter, its value and the expected ones.
+    """
 
     odom_frame: str = _parameter(
         "odom", "Frame of the odometry; the transform odom_frame -> base_frame is ours"
@@ -84,8 +95,9 @@ class NodeParameters:
     )
     wait_for_transform: float = _parameter(
         0.2,
-        "Seconds that the newest frame waits for the camera's transform and camera_info before it is dropped; queued frames wait on",
-        span=(0.0, 60.0),
+        "Seconds that the newest frame waits for the camera's transform and camera_info before "
+        "it is dropped; queued frames wait on",
+        limits=(0.0, 60.0),
         live=True,
     )
     image_transport: str = _parameter(
@@ -98,19 +110,20 @@ class NodeParameters:
     )
     always_process_most_recent_frame: bool = _parameter(
         True,
-        "The newest frame wins, older ones are dropped and counted; false: frames queue up, for bags worked offline",
+        "The newest frame wins, older ones are dropped and counted; false: frames queue up, "
+        "for bags worked offline",
         live=True,
     )
     max_update_rate: float = _parameter(
         0.0,
         "Frames a second, by their stamps; more are dropped and counted; 0: no limit",
-        span=(0.0, 1000.0),
+        limits=(0.0, 1000.0),
         live=True,
     )
     queue_size: int = _parameter(
         200,
         "Frames that may wait when always_process_most_recent_frame is false",
-        span=(1, 100_000),
+        limits=(1, 100_000),
     )
     model_path: str = _parameter(
         "", "Checkpoint (.safetensors); empty: the model in the package", name="model.path"
@@ -122,42 +135,49 @@ class NodeParameters:
     )
     model_backend: str = _parameter(
         "auto",
-        "What computes the networks; auto: the fastest that changes depth by at most 0.5 %, measured when configured",
+        "What computes the networks; auto: the fastest that changes depth by at most 0.5 %, "
+        "measured when configured",
         name="model.backend",
         choices=BACKEND_NAMES,
     )
     model_threads: int = _parameter(
         0,
-        "Threads that each network computes on, depth beside the motion; 0: half of the cores, at most 4",
+        "Threads that each network computes on, depth beside the motion; "
+        "0: half of the cores, at most 4",
         name="model.threads",
-        span=(0, 256),
+        limits=(0, 256),
     )
     window_max_gap: float = _parameter(
         _CORE.max_gap_s,
         "Seconds; a longer pause between frames flushes the window",
         name="window.max_gap",
-        span=(0.01, 60.0),
+        limits=(0.01, 60.0),
     )
     window_reset_on_clock_jump: bool = _parameter(
         _CORE.reset_on_clock_jump,
-        "Stamps that jump back start a new trajectory at the origin; false: go on from the last pose",
+        "Stamps that jump back start a new trajectory at the origin; "
+        "false: go on from the last pose",
         name="window.reset_on_clock_jump",
     )
     refine: bool = _parameter(
         _CORE.refine,
-        "Make the networks' motion more precise by aligning the images; false: the networks' motion as it is, at less cost",
+        "Make the networks' motion more precise by aligning the images; "
+        "false: the networks' motion as it is, at less cost",
     )
     fuse: bool = _parameter(
         _CORE.fuse,
-        "Follow points over several frames, which keeps the scale and sharpens the rotation; false: two frames at a time",
+        "Follow points over several frames, which keeps the scale and sharpens the rotation; "
+        "false: two frames at a time",
     )
     speed_prior: bool = _parameter(
         _CORE.speed_prior,
-        "Expect speed to change as a vehicle's does; false for a camera that is held by hand or shaken",
+        "Expect speed to change as a vehicle's does; "
+        "false for a camera that is held by hand or shaken",
     )
     scale_mode: str = _parameter(
         _CORE.scale_mode,
-        "none: the model's own unit of length; fixed: multiplied by scale.value; camera_height: measured from the ground in the depth; "
+        "none: the model's own unit of length; fixed: multiplied by scale.value; "
+        "camera_height: measured from the ground in the depth; "
         "odometry: from the speed on wheel_odom; twist: from the speed on twist",
         name="scale.mode",
         choices=SCALE_MODES,
@@ -166,23 +186,25 @@ class NodeParameters:
         _CORE.scale_value,
         "Metres in the model's unit of length",
         name="scale.value",
-        span=(1e-6, 1e6),
+        limits=(1e-6, 1e6),
     )
     scale_camera_height: float = _parameter(
         _CORE.scale_camera_height,
-        "Metres from the ground to the camera's optical centre, not to base_frame; must be given where scale.mode is camera_height",
+        "Metres from the ground to the camera's optical centre, not to base_frame; "
+        "must be given where scale.mode is camera_height",
         name="scale.camera_height",
-        span=(0.0, 1000.0),
+        limits=(0.0, 1000.0),
     )
     min_depth: float = _parameter(
-        _CORE.min_depth, "Less depth than this is published as unknown", span=(1e-3, 1e4)
+        _CORE.min_depth, "Less depth than this is published as unknown", limits=(1e-3, 1e4)
     )
     max_depth: float = _parameter(
-        _CORE.max_depth, "More depth than this is published as unknown", span=(1e-3, 1e5)
+        _CORE.max_depth, "More depth than this is published as unknown", limits=(1e-3, 1e5)
     )
     depth_output_size: str = _parameter(
         "network",
-        "network: depth as it is predicted; input: registered to the incoming image, with its size, K and P, for RGB-D SLAM",
+        "network: depth as it is predicted; input: registered to the incoming image, "
+        "with its size, K and P, for RGB-D SLAM",
         name="depth.output_size",
         choices=("network", "input"),
         live=True,
@@ -205,27 +227,28 @@ class NodeParameters:
         1000,
         "Poses on the topic path; the oldest fall out",
         name="path.max_length",
-        span=(2, 100_000),
+        limits=(2, 100_000),
     )
     covariance_factor: float = _parameter(
         1.0,
         "Factor on all published covariances: above 1 where a filter trusts the odometry too much",
         name="covariance.factor",
-        span=(1e-3, 1e6),
+        limits=(1e-3, 1e6),
         live=True,
     )
     lost_reset_after: float = _parameter(
         0.0,
-        "Seconds without a plausible motion after which a new trajectory starts at the origin; 0: never, it goes on from the last pose",
+        "Seconds without a plausible motion after which a new trajectory starts at the origin; "
+        "0: never, it goes on from the last pose",
         name="lost.reset_after",
-        span=(0.0, 3600.0),
+        limits=(0.0, 3600.0),
         live=True,
     )
     diagnostics_period: float = _parameter(
         1.0,
         "Seconds between messages on ~/status and /diagnostics",
         name="diagnostics.period",
-        span=(0.05, 60.0),
+        limits=(0.05, 60.0),
         live=True,
     )
     autostart: bool = _parameter(
@@ -236,17 +259,27 @@ class NodeParameters:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            _check(item.metadata, ros_name(item), getattr(self, item.name))
+            _check_value(item.metadata, ros_name(item), getattr(self, item.name))
+        self._check_frames()
+        self._check_numbers()
+        self.fixed_base_from_camera()
+
+    def _check_frames(self) -> None:
         for name in ("odom_frame", "base_frame"):
-            if not getattr(self, name) or getattr(self, name).startswith("/"):
+            frame = getattr(self, name)
+            if not frame or frame.startswith("/"):
                 raise InputError(
-                    f"{name} must be a frame's name without a leading slash, got '{getattr(self, name)}'"
+                    f"{name} must be a frame's name without a leading slash, got '{frame}'"
                 )
         if self.odom_frame == self.base_frame:
             raise InputError(f"odom_frame and base_frame must differ, both are '{self.odom_frame}'")
+
+    def _check_numbers(self) -> None:
+        """Check the scale, the device, and numbers that depend on one another."""
         if self.scale_mode == "camera_height" and self.scale_camera_height == 0.0:
             raise InputError(
-                "scale.camera_height must be given, in metres over the ground, where scale.mode is camera_height, got 0"
+                "scale.camera_height must be given, in metres over the ground, "
+                "where scale.mode is camera_height, got 0"
             )
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.model_device):
             raise InputError(
@@ -258,29 +291,36 @@ class NodeParameters:
             )
         if self.max_update_rate and 1.0 / self.max_update_rate >= self.window_max_gap:
             raise InputError(
-                f"max_update_rate {self.max_update_rate:g} leaves every frame beyond window.max_gap {self.window_max_gap:g} s"
+                f"max_update_rate {self.max_update_rate:g} leaves every frame "
+                f"beyond window.max_gap {self.window_max_gap:g} s"
             )
-        self.fixed_base_from_camera()
 
     def fixed_base_from_camera(self) -> np.ndarray | None:
-        """The 4x4 of camera.base_from_camera, or None where TF shall tell; raises InputError
-        when it is no pose."""
+        """Returns camera.base_from_camera as a matrix (4, 4), or None to take it from TF.
+
+        Raises InputError for numbers that are no pose.
+        """
         values = self.camera_base_from_camera
         if not values:
             return None
-        numbers = all(isinstance(value, int | float) and math.isfinite(value) for value in values)
-        if len(values) != 7 or not numbers or abs(math.hypot(*values[3:]) - 1.0) > 0.01:
+        finite = all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+        if (
+            len(values) != 7
+            or not finite
+            or abs(math.hypot(*values[3:]) - 1.0) > QUATERNION_TOLERANCE
+        ):
             raise InputError(
-                f"camera.base_from_camera must be [x, y, z, qx, qy, qz, qw] with a unit quaternion, got {list(values)}"
+                "camera.base_from_camera must be [x, y, z, qx, qy, qz, qw] "
+                f"with a unit quaternion, got {list(values)}"
             )
-        return rigid(list(values[:3]), list(values[3:]))
+        return rigid_transform(list(values[:3]), list(values[3:]))
 
     def model_file(self) -> Path | None:
-        """Path of the checkpoint, or None for the model in the package."""
+        """Returns the path of the checkpoint, or None for the model in the package."""
         return Path(self.model_path) if self.model_path else None
 
     def odometry_params(self) -> OdometryParams:
-        """The part that the core takes."""
+        """Returns the parameters of the odometry itself."""
         return OdometryParams(
             max_gap_s=self.window_max_gap,
             refine=self.refine,
@@ -297,15 +337,19 @@ class NodeParameters:
 
 
 def ros_name(item: Any) -> str:
-    """The ROS parameter's name of a dataclass field; dots stand where the field has its first
-    underscore of a group."""
+    """Returns the ROS parameter's name of a dataclass field.
+
+    A group's dot stands in place of an underscore of the field's name.
+    """
     name: str = item.metadata["name"] or item.name
     return name
 
 
-def declare(node: Node) -> NodeParameters:
-    """Declare every parameter on the node and return the values in force; raises InputError for
-    one that is refused."""
+def declare_parameters(node: Node) -> NodeParameters:
+    """Declare every parameter on the node; returns their values.
+
+    Raises InputError for a value that is refused.
+    """
     values = {}
     for item in fields(NodeParameters):
         try:
@@ -314,18 +358,20 @@ def declare(node: Node) -> NodeParameters:
             )
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise InputError(" ".join(str(error).split())) from None
-        values[item.name] = _own_value(item, declared.value)
-    strange = _strange_names(node)
-    if strange:
+        values[item.name] = _field_value(item, declared.value)
+    unknown = _unknown_overrides(node)
+    if unknown:
         node.get_logger().warning(
-            f"parameters that this node does not have are ignored: {', '.join(strange)}"
+            f"parameters that this node does not have are ignored: {', '.join(unknown)}"
         )
     return NodeParameters(**values)
 
 
-def _strange_names(node: Node) -> list[str]:
-    """Given parameters that nobody reads: a slip of the pen would change nothing, without a
-    word. rclpy keeps them where only it looks."""
+def _unknown_overrides(node: Node) -> list[str]:
+    """Returns the names of given parameters that the node does not have, such as misspelt ones.
+
+    rclpy ignores them silently and has no public list of them.
+    """
     return sorted(
         name
         for name in node._parameter_overrides
@@ -333,54 +379,65 @@ def _strange_names(node: Node) -> list[str]:
     )
 
 
-def changed(current: NodeParameters, changes: list[Parameter], configured: bool) -> NodeParameters:
-    """The parameters after the changes; raises InputError for a value that is refused, or one
-    that cannot change while configured."""
+def apply_changes(
+    current: NodeParameters, changes: list[Parameter], configured: bool
+) -> NodeParameters:
+    """Returns the parameters after the changes; those of other names are ignored.
+
+    configured: whether the node is. Raises InputError for a value that is refused, and for a
+    parameter that cannot change while the node is configured.
+    """
     items = {ros_name(item): item for item in fields(NodeParameters)}
-    ours = {change.name: change.value for change in changes if change.name in items}
-    for name in ours:
+    values = {change.name: change.value for change in changes if change.name in items}
+    for name in values:
         if configured and not items[name].metadata["live"]:
             raise InputError(
                 f"{name} can be changed only while the node is unconfigured: clean it up first"
             )
     return replace(
         current,
-        **{items[name].name: _own_value(items[name], value) for name, value in ours.items()},
+        **{items[name].name: _field_value(items[name], value) for name, value in values.items()},
     )
 
 
-def result(reason: str = "") -> SetParametersResult:
-    """The answer to a request to set parameters."""
+def parameters_result(reason: str = "") -> SetParametersResult:
+    """Returns the answer to a request to set parameters; `reason`: why it was refused."""
     return SetParametersResult(successful=not reason, reason=reason)
 
 
-def _check(metadata: Any, name: str, value: Any) -> None:
-    if metadata["choices"] and value not in metadata["choices"]:
-        raise InputError(
-            f"{name} must be one of {', '.join(choice or '(empty)' for choice in metadata['choices'])}, got '{value}'"
-        )
-    if metadata["span"] is not None and not metadata["span"][0] <= value <= metadata["span"][1]:
-        raise InputError(
-            f"{name} must be from {metadata['span'][0]:g} to {metadata['span'][1]:g}, got {value}"
-        )
+def _check_value(metadata: Any, name: str, value: Any) -> None:
+    """Check one value against its choices and its limits."""
+    choices = metadata["choices"]
+    if choices and value not in choices:
+        names = ", ".join(choice or "(empty)" for choice in choices)
+        raise InputError(f"{name} must be one of {names}, got '{value}'")
+    if metadata["limits"] is not None:
+        low, high = metadata["limits"]
+        if not low <= value <= high:
+            raise InputError(f"{name} must be from {low:g} to {high:g}, got {value}")
 
 
 def _descriptor(item: Any) -> ParameterDescriptor:
+    """Returns the ROS descriptor of a field."""
     metadata = item.metadata
     descriptor = ParameterDescriptor(
         description=metadata["description"], read_only=metadata["read_only"]
     )
-    # rclpy takes an empty list for one of bytes, so the type of a list is left open and the value
-    # checked here.
+    # rclpy takes an empty list for one of bytes. The type of a list is therefore left open, and its
+    # value is checked here.
     descriptor.dynamic_typing = isinstance(item.default, tuple)
+
+    # Describe choices and the time of change in words.
     if metadata["choices"]:
         descriptor.additional_constraints = "one of: " + ", ".join(
             choice or "(empty)" for choice in metadata["choices"]
         )
     elif not metadata["live"]:
         descriptor.additional_constraints = "can be changed only while the node is unconfigured"
-    if metadata["span"] is not None:
-        low, high = metadata["span"]
+
+    # Give limits as a range.
+    if metadata["limits"] is not None:
+        low, high = metadata["limits"]
         if isinstance(item.default, float):
             descriptor.floating_point_range = [
                 FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)
@@ -394,9 +451,11 @@ def _ros_value(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _own_value(item: Any, value: Any) -> Any:
-    """rclpy hands lists out as list or array, and None for an empty one of unknown type, which
-    `ros2 param dump` writes as null."""
+def _field_value(item: Any, value: Any) -> Any:
+    """Returns the dataclass's value of a ROS value: a tuple for a list or an array.
+
+    rclpy returns None for an empty list of unknown type, which `ros2 param dump` writes as null.
+    """
     if isinstance(item.default, tuple) and value in (None, "null"):
         return ()
     return tuple(value) if isinstance(value, list) or hasattr(value, "typecode") else value

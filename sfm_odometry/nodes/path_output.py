@@ -1,4 +1,4 @@
-"""The way that was travelled, as nav_msgs/Path."""
+"""Travelled path, as nav_msgs/Path."""
 
 import time
 from collections import deque
@@ -9,40 +9,47 @@ from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from sfm_odometry.nodes.qos import ODOMETRY_DEPTH, overridable, reliable
+from sfm_odometry.nodes.qos import ODOMETRY_DEPTH, publisher_overrides, reliable_profile
 from sfm_odometry.nodes.tf_conversions import pose_message
 
-PERIOD_S = 1.0
-"""A thousand poses take Python 16 ms to send, so that a path goes out once in a while and not
-with each frame."""
+PUBLISH_PERIOD_S = 1.0
+"""Minimum time between two messages, as sending a thousand poses takes Python 16 ms."""
 
 
 class PathOutput:
-    """Keeps the newest `max_length` poses, and sends them now and then while somebody listens."""
+    """Keeps the newest `max_length` poses, and publishes them while it has subscribers."""
 
     def __init__(self, node: Node, max_length: int) -> None:
         self._node = node
         self._publisher = node.create_publisher(
-            PathMessage, "path", reliable(ODOMETRY_DEPTH), qos_overriding_options=overridable()
+            PathMessage,
+            "path",
+            reliable_profile(ODOMETRY_DEPTH),
+            qos_overriding_options=publisher_overrides(),
         )
         self._poses: deque[PoseStamped] = deque(maxlen=max_length)
-        self._new: deque[tuple[Header, np.ndarray]] = deque(maxlen=max_length)
-        """Those that are not messages yet: they become some when a path is sent."""
-        self._sent_s = -PERIOD_S
+        self._new_poses: deque[tuple[Header, np.ndarray]] = deque(maxlen=max_length)
+        """Poses since the last message; they are converted when the next one is sent."""
+        self._sent_s = -PUBLISH_PERIOD_S
+
+    @property
+    def has_subscribers(self) -> bool:
+        """Whether the topic has subscribers."""
+        return self._publisher.get_subscription_count() > 0
 
     def add(self, header: Header, odom_from_base: np.ndarray) -> None:
-        """Take the newest pose, (4, 4)."""
-        self._new.append((header, odom_from_base))
+        """Add the newest pose (4, 4)."""
+        self._new_poses.append((header, odom_from_base))
 
     def publish(self) -> None:
-        """Send the path where somebody listens and the last one was sent a while ago."""
+        """Publish the path if it has subscribers and PUBLISH_PERIOD_S has passed."""
         now_s = time.monotonic()
-        if now_s - self._sent_s < PERIOD_S or self._publisher.get_subscription_count() == 0:
+        if now_s - self._sent_s < PUBLISH_PERIOD_S or not self.has_subscribers:
             return
         self._poses.extend(
-            PoseStamped(header=header, pose=pose_message(pose)) for header, pose in self._new
+            PoseStamped(header=header, pose=pose_message(pose)) for header, pose in self._new_poses
         )
-        self._new.clear()
+        self._new_poses.clear()
         if self._poses:
             self._sent_s = now_s
             self._publisher.publish(
@@ -50,9 +57,9 @@ class PathOutput:
             )
 
     def clear(self) -> None:
-        """Begin a new path."""
+        """Start a new path."""
         self._poses.clear()
-        self._new.clear()
+        self._new_poses.clear()
 
     def close(self) -> None:
         """Withdraw the topic."""

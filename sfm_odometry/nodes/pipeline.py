@@ -1,4 +1,4 @@
-"""From one image message to everything that is published of it: runs in the worker thread."""
+"""Pipeline of one image message on the worker thread: decode, rectify, track, publish."""
 
 import threading
 import time
@@ -17,38 +17,39 @@ from sfm_odometry.nodes.conversions import MAX_STAMP_NS, NANOSECONDS
 from sfm_odometry.nodes.diagnostics import NodeState
 from sfm_odometry.nodes.image_outputs import CameraView
 from sfm_odometry.nodes.inputs import StampedImage
-from sfm_odometry.nodes.lost_timer import Loss
+from sfm_odometry.nodes.lost_timer import LostTimer
 from sfm_odometry.nodes.outputs import Outputs
 from sfm_odometry.nodes.parameters import NodeParameters
-from sfm_odometry.nodes.pose_reset import GivenPose
+from sfm_odometry.nodes.pose_reset import PoseReset
 from sfm_odometry.nodes.speed_inputs import StampedTwist
 from sfm_odometry.nodes.statistics import Statistics
 from sfm_odometry.nodes.throttle import ThrottledWarnings
-from sfm_odometry.odometry import MonocularOdometry, OdometryResult, TrackingState
+from sfm_odometry.odometry import MonocularOdometry
+from sfm_odometry.results import EventKind, OdometryEvent, OdometryResult, TrackingState
 from sfm_odometry.scale import ScaleEstimate
 
-ERRORS_IN_A_ROW = 3
-"""After so many frames whose inference failed the node says that it is in error; it goes on
-trying."""
-ERROR_EVERY_S = 5.0
-COUNTER_OF_EVENT = {
-    "gap": "gaps",
-    "clock": "clock_jumps",
-    "intrinsics": "camera_changes",
-    "lost": "losses",
+MAX_ERRORS_IN_A_ROW = 3
+"""Frames in a row whose inference failed, from which on the node's state is `error`."""
+ERROR_LOG_PERIOD_S = 5.0
+COUNTERS = {
+    EventKind.GAP: "gaps",
+    EventKind.CLOCK_JUMP: "clock_jumps",
+    EventKind.CAMERA_CHANGE: "camera_changes",
+    EventKind.LOST: "losses",
 }
-"""By the first word of what the odometry calls an event."""
+"""Counter of the statistics for each kind of event."""
 
 
 class Pipeline:
-    """Decode, rectify, infer, publish.
+    """Decodes, rectifies and tracks images, and publishes the results.
 
-    The model is loaded and warmed here; raises CheckpointError or InputError when it, the device or
+    Loads and warms up the model; raises CheckpointError or InputError when the model, the device or
     a parameter cannot be used.
     """
 
     def __init__(self, node: Node, parameters: NodeParameters, statistics: Statistics) -> None:
-        self.parameters, self.statistics = parameters, statistics
+        self.parameters = parameters
+        self.statistics = statistics
         self.generation = 0
         use_threads(parameters.model_threads)
         self.estimator = Estimator.from_file(
@@ -63,32 +64,29 @@ class Pipeline:
         self._outputs = Outputs(node, parameters)
         self._publishing = threading.Lock()
         self._tracking = NodeState(TrackingState.FILLING_WINDOW.value)
-        self._loss = Loss()
-        self._given_pose: GivenPose | None = None
+        self._lost_timer = LostTimer()
+        self._pose_reset: PoseReset | None = None
         self._errors_in_a_row = 0
         self._last_error = ""
 
     @property
     def state(self) -> NodeState:
-        """What the odometry makes of the frames it gets."""
-        return (
-            NodeState("error", self._last_error)
-            if self._errors_in_a_row >= ERRORS_IN_A_ROW
-            else self._tracking
-        )
+        """State of the node: the tracking state, or `error` while inference fails."""
+        if self._errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
+            return NodeState("error", self._last_error)
+        return self._tracking
 
     def reset(self) -> None:
-        """Start a new trajectory: nothing of frames from before is published any more once this
-        returns."""
+        """Start a new trajectory; results of earlier frames are not published after this."""
         with self._publishing:
             self.generation += 1
-            self._given_pose = None
+            self._pose_reset = None
             self._tracking = NodeState(TrackingState.FILLING_WINDOW.value)
 
-    def set_pose(self, pose: GivenPose) -> None:
-        """Go on from a pose of the newest frame; it shows in the odometry of the next one."""
+    def set_pose(self, pose: PoseReset) -> None:
+        """Set the pose of the newest frame; the odometry of the next frame continues from it."""
         with self._publishing:
-            self._given_pose = pose
+            self._pose_reset = pose
 
     def process(
         self,
@@ -97,50 +95,60 @@ class Pipeline:
         base_from_camera: np.ndarray,
         speeds: Sequence[StampedTwist] = (),
     ) -> None:
-        """All that is done with one frame. What goes wrong with it is counted and said, and the
-        next one is met as if nothing had been."""
+        """Process one image message; never raises.
+
+        Refused frames and failures are counted and logged, and the next frame is processed as
+        usual. base_from_camera: (4, 4), the mount of the camera. speeds: measured since the last
+        frame.
+        """
         started = time.perf_counter()
         try:
-            image, rectifier = self._rectified(frame, calibration)
+            # Decode the image and remove lens distortion.
+            image, rectifier = self._rectify(frame, calibration)
             decoded_ms = (time.perf_counter() - started) * 1e3
-            self._restart(frame, base_from_camera)
-            self._prepare_scale(base_from_camera, speeds)
-            result = self._infer(frame, image, rectifier)
+
+            # Apply requests (reset, set_pose) and measurements that came since the last frame.
+            self._apply_requests(frame, base_from_camera)
+            self._update_scale_source(base_from_camera, speeds)
+
+            # Track.
+            result = self._track(frame, image, rectifier)
             self._errors_in_a_row = 0
+
+            # Publish.
             view = CameraView(image, rectifier.intrinsics, frame.message.header.frame_id)
-            if not self._hand_over(frame, result, view, base_from_camera):
-                return
-            self._measure(frame, result, decoded_ms, (time.perf_counter() - started) * 1e3)
+            if self._publish_unless_stale(frame, result, view, base_from_camera):
+                total_ms = (time.perf_counter() - started) * 1e3
+                self._measure(frame, result, decoded_ms, total_ms)
         except RefusedImage as refusal:
             self._refuse(refusal.reason, str(refusal))
-        except (ImageError, CalibrationError) as refusal:
-            self._refuse(
-                "camera_info" if isinstance(refusal, CalibrationError) else "image", str(refusal)
-            )
-        except Exception as error:  # what nobody foresaw must not end a robot's odometry
+        except CalibrationError as refusal:
+            self._refuse("camera_info", str(refusal))
+        except ImageError as refusal:
+            self._refuse("image", str(refusal))
+        except Exception as error:  # an unforeseen error must not end a robot's odometry
             self._fail(error)
 
     @property
     def scale(self) -> ScaleEstimate:
-        """The factor that depth and translation have at the newest frame."""
+        """Scale of depth and translation at the newest frame."""
         return self._odometry.scale
 
     @property
     def device_memory_mib(self) -> float:
-        """Memory that is taken on the GPU, 0 on a CPU."""
-        return (
-            torch.cuda.memory_allocated(self.estimator.device) / 2**20
-            if self.estimator.device.type == "cuda"
-            else 0.0
-        )
+        """Memory allocated on the GPU in MiB; 0 on a CPU."""
+        if self.estimator.device.type != "cuda":
+            return 0.0
+        return torch.cuda.memory_allocated(self.estimator.device) / 2**20
 
     def close(self) -> None:
         """Withdraw the topics."""
         self._outputs.close()
 
-    def _rectified(
+    def _rectify(
         self, frame: StampedImage, calibration: Calibration
     ) -> tuple[np.ndarray, Rectifier]:
+        """Decode and rectify the image; raises RefusedImage, ImageError or CalibrationError."""
         if frame.stamp_ns <= 0:
             raise RefusedImage(
                 "zero_stamp", "the stamp is not after zero: the camera's driver does not set it"
@@ -158,67 +166,74 @@ class Pipeline:
             )
         return rectifier(image), rectifier
 
-    def _restart(self, frame: StampedImage, base_from_camera: np.ndarray) -> None:
-        """Do what was asked for since the frame before: a new trajectory, or one from another
-        pose."""
+    def _apply_requests(self, frame: StampedImage, base_from_camera: np.ndarray) -> None:
+        """Apply a reset or a pose that was requested since the last frame."""
         if frame.generation != self._odometry_generation:
-            self._start_anew()
+            self._reset_odometry()
             self._odometry_generation = frame.generation
+        requested = None
         with self._publishing:
-            given = self._given_pose if frame.generation == self.generation else None
-            self._given_pose = None if given is not None else self._given_pose
-        if given is not None:
-            self._odometry.continue_from(*given.of_camera(base_from_camera))
+            if frame.generation == self.generation:
+                requested = self._pose_reset
+                self._pose_reset = None
+        if requested is not None:
+            self._odometry.continue_from(*requested.camera_pose(base_from_camera))
 
-    def _start_anew(self) -> None:
+    def _reset_odometry(self) -> None:
         self._odometry.reset()
         self._outputs.path.clear()
-        self._loss = Loss()
+        self._lost_timer = LostTimer()
 
-    def _prepare_scale(self, base_from_camera: np.ndarray, speeds: Sequence[StampedTwist]) -> None:
-        """Tell the odometry what the scale is measured by: where the ground is, and how fast the
-        camera goes."""
-        if not np.array_equal(
-            base_from_camera, np.eye(4)
-        ):  # a base that is the camera itself says nothing of where down is
+    def _update_scale_source(
+        self, base_from_camera: np.ndarray, speeds: Sequence[StampedTwist]
+    ) -> None:
+        """Hand the direction of gravity and measured speeds to the odometry."""
+        # A base frame that is the camera's own has no known vertical axis.
+        if not np.array_equal(base_from_camera, np.eye(4)):
             self._odometry.set_gravity_direction(-base_from_camera[2, :3])
         for twist in speeds:
-            self._odometry.observe_speed(twist.stamp_ns, twist.speed_at(base_from_camera))
+            self._odometry.observe_speed(twist.stamp_ns, twist.camera_speed(base_from_camera))
 
-    def _infer(
+    def _track(
         self, frame: StampedImage, image: np.ndarray, rectifier: Rectifier
     ) -> OdometryResult:
-        wants = self._outputs.depth.wanted, self._outputs.mask.wanted
-        return self._odometry.process(image, rectifier.intrinsics, frame.stamp_ns, *wants)
+        return self._odometry.process(
+            image,
+            rectifier.intrinsics,
+            frame.stamp_ns,
+            want_depth=self._outputs.depth.has_subscribers,
+            want_mask=self._outputs.mask.has_subscribers,
+        )
 
-    def _hand_over(
+    def _publish_unless_stale(
         self,
         frame: StampedImage,
         result: OdometryResult,
         view: CameraView,
         base_from_camera: np.ndarray,
     ) -> bool:
-        """Publish the result, unless a reset came in between or the frame was refused."""
+        """Publish the result; returns False for a refused frame and for one before a reset."""
         with self._publishing:
             if frame.generation != self.generation:
                 self.statistics.count("frames_stale")
                 return False
+            self._report_events(result.events)
             if result.refused:
                 self._refuse(result.refused.replace(" ", "_"), result.refused)
                 return False
-            self._tracking = self._loss.state(result, frame.stamp_ns)
-            self._note(result.event)
+            self._tracking = self._lost_timer.update(result, frame.stamp_ns)
             self._publish(result, view, base_from_camera)
-            if self._loss.lasts(self.parameters.lost_reset_after):
-                self._give_up()
+            if self._lost_timer.exceeds(self.parameters.lost_reset_after):
+                self._reset_after_loss()
             return True
 
-    def _give_up(self) -> None:
-        """Lost for so long that the old trajectory means nothing any more."""
-        self._start_anew()
+    def _reset_after_loss(self) -> None:
+        """Start a new trajectory: after a long loss the old one has lost its meaning."""
+        self._reset_odometry()
         self.statistics.count("resets")
         self._node.get_logger().warning(
-            f"lost for {self.parameters.lost_reset_after:g} s: a new trajectory starts at the origin"
+            f"lost for {self.parameters.lost_reset_after:g} s: "
+            "a new trajectory starts at the origin"
         )
 
     def _publish(
@@ -233,7 +248,7 @@ class Pipeline:
         self._outputs.path.publish()
         if result.mask is not None:
             self._outputs.mask.publish(result.mask, view, self.parameters)
-        if result.depth is not None:  # last: it is waited for
+        if result.depth is not None:  # last, as this waits for the depth network
             self._outputs.depth.publish(result.depth, view, self.parameters)
 
     def _measure(
@@ -248,17 +263,15 @@ class Pipeline:
         if now_ns > 0:  # zero: simulated time that has not begun
             self.statistics.measure(latency_ms=(now_ns - frame.stamp_ns) / NANOSECONDS * 1e3)
 
-    def _note(self, event: str) -> None:
-        """Count and log what happened besides the ordinary; `event` starts with its kind."""
-        if not event:
-            return
-        kind = event.split()[0].rstrip(":")
-        self.statistics.count(COUNTER_OF_EVENT[kind])
-        self._warnings.warn(kind, event)
-        if kind == "clock":
-            self._outputs.forget_time()
-            if self.parameters.window_reset_on_clock_jump:
-                self._outputs.path.clear()
+    def _report_events(self, events: Sequence[OdometryEvent]) -> None:
+        """Count and log events; a clock jump also clears what depends on time."""
+        for event in events:
+            self.statistics.count(COUNTERS[event.kind])
+            self._warnings.warn(event.kind.value, str(event))
+            if event.kind is EventKind.CLOCK_JUMP:
+                self._outputs.reset_time()
+                if self.parameters.window_reset_on_clock_jump:
+                    self._outputs.path.clear()
 
     def _refuse(self, reason: str, message: str) -> None:
         self.statistics.count("frames_refused")
@@ -267,12 +280,12 @@ class Pipeline:
 
     def _fail(self, error: Exception) -> None:
         if not self._node.context.ok():
-            return  # the process is being ended, and publishing fails for that alone
+            return  # the process is shutting down, which makes publishing fail
         self._errors_in_a_row += 1
         self._last_error = f"{type(error).__name__}: {error}"
         self.statistics.count("inference_errors")
         if self.estimator.device.type == "cuda":
-            torch.cuda.empty_cache()  # so that a frame that ran out of memory leaves room for the next
+            torch.cuda.empty_cache()  # frees memory for the next frame after running out of it
         self._node.get_logger().error(
-            f"frame skipped: {traceback.format_exc()}", throttle_duration_sec=ERROR_EVERY_S
+            f"frame skipped: {traceback.format_exc()}", throttle_duration_sec=ERROR_LOG_PERIOD_S
         )

@@ -1,4 +1,4 @@
-"""Quality of service: what we offer, and subscriptions that follow what a publisher offers."""
+"""Quality of service: profiles of publishers, and subscriptions that match a publisher's."""
 
 import time
 from collections.abc import Callable
@@ -11,9 +11,10 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
 INPUT_DEPTH = 5
-ODOMETRY_DEPTH, IMAGE_DEPTH = 10, 5
-LOOK_AGAIN_S = 0.5
-"""To ask for a topic's publishers takes Python a tenth of a millisecond."""
+ODOMETRY_DEPTH = 10
+IMAGE_DEPTH = 5
+MATCH_PERIOD_S = 0.5
+"""Minimum time between two queries for a topic's publishers, each of which takes 0.1 ms."""
 LATCHED_QOS = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
@@ -24,82 +25,96 @@ _RELIABILITY = {
 }
 
 
-def reliable(depth: int) -> QoSProfile:
-    """A profile of its own for each publisher, as rclpy writes overrides into the one that it is
-    given."""
+def reliable_profile(depth: int) -> QoSProfile:
+    """Returns a new reliable profile.
+
+    Each publisher needs a profile of its own, as rclpy writes the user's overrides into it.
+    """
     return QoSProfile(
         depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
     )
 
 
-def overridable() -> QoSOverridingOptions:
-    """Lets users override history, depth and reliability of a publisher by parameters
-    (qos_overrides.<topic>...)."""
+def publisher_overrides() -> QoSOverridingOptions:
+    """Returns the policies of a publisher that users may override by parameters.
+
+    History, depth and reliability, as qos_overrides.<topic>.publisher.<policy>.
+    """
     return QoSOverridingOptions(
         (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
     )
 
 
 def image_profile(reliability: str, depth: int = INPUT_DEPTH) -> QoSProfile:
-    """Profile for image streams; `reliability` is reliable or best_effort."""
+    """Returns a profile for image streams; `reliability` is reliable or best_effort."""
     return QoSProfile(
         depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=_RELIABILITY[reliability]
     )
 
 
-class FollowingSubscription:
-    """A subscription whose reliability is given, or follows the publishers of its topic ("auto").
+class AdaptiveSubscription:
+    """Subscription whose reliability is fixed, or matches the publishers of its topic.
 
-    A best-effort reader of large images loses many, a reliable reader gets nothing from a
-    best-effort writer. So "auto" subscribes once a publisher is there: reliably when all publishers
-    offer it. Call `update` now and then, as ROS does not tell when publishers come and go.
+    A best-effort reader loses many large images, and a reliable reader receives nothing from a
+    best-effort writer. Mode "auto" therefore subscribes once a publisher exists: reliably when all
+    publishers offer that. Call `update` regularly, as ROS reports neither new nor lost publishers.
+
+    message_type: class of the messages. mode: "auto", "reliable" or "best_effort". raw: whether
+    callbacks take serialised messages.
     """
 
     def __init__(
         self,
         node: Node,
-        kind: Any,
+        message_type: Any,
         topic: str,
         callback: Callable[[Any], None],
         mode: str,
         depth: int = INPUT_DEPTH,
         raw: bool = False,
     ) -> None:
-        self._node, self._kind, self._callback, self._mode, self._raw = (
-            node,
-            kind,
-            callback,
-            mode,
-            raw,
-        )
+        # Settings.
+        self._node = node
+        self._message_type = message_type
+        self._callback = callback
+        self._mode = mode
+        self._raw = raw
         self.topic = node.resolve_topic_name(topic)
         self._depth = _overridable_depth(node, self.topic, depth)
+
+        # Current subscription.
         self.reliability = ""
-        self._next_look_s = 0.0
+        """Reliability of the subscription; empty while it does not exist."""
+        self._next_match_s = 0.0
         self.subscription: Subscription | None = None
-        """What rclpy knows of it, or None as long as nobody publishes."""
+        """Subscription of rclpy; None until a publisher is there."""
         self.update()
 
     def update(self) -> None:
-        """Subscribe, or subscribe anew when the publishers' offer has changed; looks at most
-        every LOOK_AGAIN_S once it has subscribed."""
+        """Subscribe, or subscribe again after the publishers' reliability has changed.
+
+        Once subscribed, queries the publishers at most every MATCH_PERIOD_S.
+        """
         now_s = time.monotonic()
-        if self.reliability and now_s < self._next_look_s:
+        if self.reliability and now_s < self._next_match_s:
             return
-        self._next_look_s = now_s + LOOK_AGAIN_S
-        wanted = self._wanted()
-        if wanted and wanted != self.reliability:
+        self._next_match_s = now_s + MATCH_PERIOD_S
+        reliability = self._matching_reliability()
+        if reliability and reliability != self.reliability:
             self.close()
-            self.reliability = wanted
-            profile = image_profile(wanted, self._depth)
+            self.reliability = reliability
             self.subscription = self._node.create_subscription(
-                self._kind, self.topic, self._callback, profile, raw=self._raw
+                self._message_type,
+                self.topic,
+                self._callback,
+                image_profile(reliability, self._depth),
+                raw=self._raw,
             )
 
     @property
-    def silence(self) -> str:
-        """Why nothing may be heard."""
-        offers = self._offers()
+    def silence_reason(self) -> str:
+        """Likely reason why no message comes."""
+        offers = self._offered_reliabilities()
         if not offers:
             return f"nobody publishes {self.topic}"
         if self._mode == "reliable" and ReliabilityPolicy.RELIABLE not in offers:
@@ -110,21 +125,20 @@ class FollowingSubscription:
         """Unsubscribe."""
         if self.subscription is not None:
             self._node.destroy_subscription(self.subscription)
-        self.subscription, self.reliability = None, ""
+        self.subscription = None
+        self.reliability = ""
 
-    def _wanted(self) -> str:
+    def _matching_reliability(self) -> str:
+        """Returns the reliability to subscribe with; without publishers, the current one."""
         if self._mode != "auto":
             return self._mode
-        offers = self._offers()
+        offers = self._offered_reliabilities()
         if not offers:
             return self.reliability
-        return (
-            "reliable"
-            if all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
-            else "best_effort"
-        )
+        all_reliable = all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
+        return "reliable" if all_reliable else "best_effort"
 
-    def _offers(self) -> list[ReliabilityPolicy]:
+    def _offered_reliabilities(self) -> list[ReliabilityPolicy]:
         return [
             info.qos_profile.reliability
             for info in self._node.get_publishers_info_by_topic(self.topic)
@@ -132,10 +146,10 @@ class FollowingSubscription:
 
 
 def _overridable_depth(node: Node, topic: str, default: int) -> int:
-    """The parameter qos_overrides.<topic>.subscription.depth, as rclpy names it.
+    """Returns the parameter qos_overrides.<topic>.subscription.depth, as rclpy names it.
 
-    Declared here and not by rclpy: its parameters of a subscription keep the reliability of the
-    first one, ours follows the publishers.
+    Declared here and not by rclpy, whose parameters of a subscription fix the reliability of the
+    first one, whereas this one matches the publishers.
     """
     name = f"qos_overrides.{topic}.subscription.depth"
     if not node.has_parameter(name):

@@ -1,5 +1,4 @@
-"""The speed that wheels or another sensor measure, from wheel_odom or twist: what metric scale
-is taken from in those modes."""
+"""Speed measured by wheels or another sensor, the source of metric scale in two of its modes."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -14,37 +13,37 @@ from rclpy.subscription import Subscription
 from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.statistics import Statistics
 
-WARN_EVERY_S = 5.0
-WAITING_SPEEDS = 1000
-"""So many speeds may wait for the next frame."""
+WARNING_PERIOD_S = 5.0
+MAX_WAITING_SPEEDS = 1000
+"""Number of speeds that are kept for the next frame; older ones are dropped."""
 
 
 @dataclass(frozen=True)
 class StampedTwist:
-    """Velocity of the robot's body in its own axes, metres and radians a second."""
+    """Velocity of the robot's body in its own axes: linear (3,) in m/s, angular (3,) in rad/s."""
 
     stamp_ns: int
     linear: np.ndarray
     angular: np.ndarray
 
-    def speed_at(self, base_from_camera: np.ndarray) -> float:
-        """Speed of the camera: that of the base, and what the turning adds at the end of the
-        lever arm."""
+    def camera_speed(self, base_from_camera: np.ndarray) -> float:
+        """Speed of the camera in m/s: |v + omega x t|, with t the camera's lever arm."""
         return float(np.linalg.norm(self.linear + np.cross(self.angular, base_from_camera[:3, 3])))
 
 
 class SpeedInputs:
-    """Listens to wheel_odom or twist where scale.mode says so, and keeps what came for the worker.
+    """Subscription of wheel_odom or twist, as scale.mode asks, and the speeds received from it.
 
-    Best effort, which hears publishers of either reliability. The twist is taken for the base
-    frame's; without angular velocity in it the lever arm of the camera counts for nothing.
+    Best effort, which receives from publishers of either reliability. The twist is taken as that of
+    the base frame; without angular velocity in it the camera's lever arm has no effect.
     """
 
     def __init__(self, node: Node, scale_mode: str, statistics: Statistics) -> None:
-        self._node, self._statistics = node, statistics
-        self._waiting: deque[StampedTwist] = deque(maxlen=WAITING_SPEEDS)
+        self._node = node
+        self._statistics = statistics
+        self._waiting: deque[StampedTwist] = deque(maxlen=MAX_WAITING_SPEEDS)
         self.subscription: Subscription | None = None
-        """None where the scale comes from elsewhere."""
+        """None where the scale has another source."""
         qos = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
         if scale_mode == "odometry":
             self.subscription = node.create_subscription(
@@ -55,12 +54,14 @@ class SpeedInputs:
 
     @property
     def topic(self) -> str:
-        """The topic that is listened to, or nothing."""
+        """Full name of the topic; empty without a subscription."""
         return self.subscription.topic_name if self.subscription is not None else ""
 
-    def take(self) -> list[StampedTwist]:
-        """What came since the last call, oldest first; may be called from another thread than
-        the messages come in."""
+    def drain(self) -> list[StampedTwist]:
+        """Remove and return the speeds since the last call, oldest first.
+
+        May be called from another thread than that of the messages.
+        """
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
     def close(self) -> None:
@@ -76,17 +77,19 @@ class SpeedInputs:
         self._store(stamp_to_ns(message.header.stamp), message.twist)
 
     def _store(self, stamp_ns: int, twist: Twist) -> None:
-        linear, angular = _vector(twist.linear), _vector(twist.angular)
+        """Keep a speed; refuse it without a stamp or with numbers that are not finite."""
+        linear = _vector(twist.linear)
+        angular = _vector(twist.angular)
         if stamp_ns <= 0 or not np.isfinite([linear, angular]).all():
             self._statistics.count("speeds_refused")
-            why = "its stamp is zero" if stamp_ns <= 0 else "it is not finite"
+            reason = "its stamp is zero" if stamp_ns <= 0 else "it is not finite"
             self._node.get_logger().warning(
-                f"speed on {self.topic} refused: {why}", throttle_duration_sec=WARN_EVERY_S
+                f"speed on {self.topic} refused: {reason}", throttle_duration_sec=WARNING_PERIOD_S
             )
             return
         self._statistics.count("speeds_received")
         self._waiting.append(StampedTwist(stamp_ns, linear, angular))
 
 
-def _vector(vector: Vector3) -> np.ndarray:
-    return np.array([vector.x, vector.y, vector.z])
+def _vector(message: Vector3) -> np.ndarray:
+    return np.array([message.x, message.y, message.z])

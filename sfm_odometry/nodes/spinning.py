@@ -1,9 +1,9 @@
-"""Start and stop of a node's process: signals end it with exit code 0, what the user can mend with
-one line and exit code 2.
+"""Start, spinning and end of a node's process.
 
-rclpy's own handlers invalidate the context under whatever is being done, and everything that is
-being done then fails in its own way. Ours only note the signal; what runs looks at it between two
-callbacks, so that nothing is torn apart.
+A signal ends the process with exit code 0, an error that the user can correct with one line on
+stderr and exit code 2. rclpy's own signal handlers invalidate the context in the middle of any
+work, which then fails in a way of its own. The handlers here only note the signal, which is checked
+between two callbacks, and all work ends in order.
 """
 
 import gc
@@ -24,151 +24,161 @@ from rclpy.subscription import Subscription
 
 from sfm_odometry.cli import EXIT_BAD_INPUT
 from sfm_odometry.errors import SfmOdometryError
-from sfm_odometry.nodes.subscription_waiter import PromptMessages, Unavailable
+from sfm_odometry.nodes.subscription_waiter import SubscriptionWaiter, WaitSetUnavailable
 
-POLL_S = 0.2
-"""The longest time until a signal is looked at while nothing happens."""
-PROMPT_S = 0.1
-"""While there are prompt subscriptions all others, timers and services wait at most so long."""
-MOST_CALLBACKS = 50
-"""Of these before the prompt ones get their turn again."""
+SIGNAL_POLL_S = 0.2
+"""Maximum time between two checks for a signal while no callback is called."""
+PRIORITY_TURN_S = 0.1
+"""Maximum delay of other callbacks while priority subscriptions are served."""
+MAX_CALLBACKS_PER_TURN = 50
+"""Number of other callbacks after which the priority subscriptions are served again."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SAME_SIGNAL_S = 1.0
-"""Ctrl-C may come twice, from the terminal and from what started us."""
+SIGNAL_DEBOUNCE_S = 1.0
+"""Signals within this time count as one: Ctrl-C comes from the terminal and from the launcher."""
 
-AnyNode = TypeVar("AnyNode", bound=Node)
+NodeT = TypeVar("NodeT", bound=Node)
 
 
 class StopRequested(Exception):
-    """The process was told to end."""
+    """Raised after a signal that ends the process."""
 
 
 class StopSignal(threading.Event):
-    """Set by the first signal that tells the process to end; a later one ends it at once."""
+    """Event that is set by the first signal; a later signal ends the process at once."""
 
-    since_s = 0.0
+    first_s = 0.0
+    """Time of the first signal on the monotonic clock."""
 
-    def note(self, *_: object) -> None:
-        """The handler: what is being done when the second comes, such as loading a model, may
-        take long."""
+    def handle(self, *_: object) -> None:
+        """Handle a signal; the second one may come during slow work such as loading a model."""
         if not self.is_set():
-            self.since_s = time.monotonic()
+            self.first_s = time.monotonic()
             self.set()
-        elif time.monotonic() - self.since_s > SAME_SIGNAL_S:
+        elif time.monotonic() - self.first_s > SIGNAL_DEBOUNCE_S:
             os._exit(0)
 
 
-_signalled = StopSignal()
+_stop_signal = StopSignal()
 
 
 def run_node(
-    make_node: Callable[[], AnyNode],
-    work: Callable[[AnyNode], None],
+    make_node: Callable[[], NodeT],
+    work: Callable[[NodeT], None],
     ros_arguments: Sequence[str] | None = None,
 ) -> int:
-    """Initialise ROS, make the node and its executor, do the work until that ends or a signal
-    comes, and clean up.
+    """Run the process of a node: initialise ROS, make the node, do the work, clean up.
 
-    Returns the process's exit code: 0, also after a signal; 2, after one line on stderr, for what
-    the user can mend.
+    Ends with the work or with a signal. Returns the exit code of the process: 0, also after a
+    signal; 2, after one line on stderr, for an error that the user can correct.
     """
+    # Install the signal handlers, and initialise ROS without its own.
     for number in SIGNALS:
-        signal.signal(number, _signalled.note)
-    node: AnyNode | None = None
+        signal.signal(number, _stop_signal.handle)
+    node: NodeT | None = None
     rclpy.init(
         args=None if ros_arguments is None else list(ros_arguments),
         signal_handler_options=SignalHandlerOptions.NO,
     )
+
+    # Make the node and do the work.
     try:
         node = make_node()
-        executor = make_executor()  # held here: a node does not keep its executor alive
+        executor = make_executor()  # kept in a variable, as a node does not keep it alive
         executor.add_node(node)
-        if not _signalled.is_set():
+        if not _stop_signal.is_set():
             work(node)
     except (StopRequested, ExternalShutdownException):
         pass
-    except (
-        SfmOdometryError,
-        InvalidParameterTypeException,
-    ) as error:  # the second: ROS's own parameters, such as use_sim_time
+    except (SfmOdometryError, InvalidParameterTypeException) as error:
+        # The second one is raised for ROS's own parameters, such as use_sim_time.
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
+
+    # Clean up.
     finally:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-        _leave_quickly()
+        _prepare_exit()
     return 0
 
 
-def _leave_quickly() -> None:
-    """Nothing is left to do: signals change nothing any more, and Python need not look through
-    torch's objects, which takes it a second."""
+def _prepare_exit() -> None:
+    """Make the interpreter end quickly and undisturbed.
+
+    Signals are ignored, and the garbage collector skips torch's objects, which would take it a
+    second.
+    """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     gc.freeze()
 
 
-def spin(node: Node, prompt: Callable[[], Sequence[Subscription]] = tuple) -> None:
-    """Serve the node's callbacks until the process is told to end.
+def spin(node: Node, priority: Callable[[], Sequence[Subscription]] = tuple) -> None:
+    """Serve the node's callbacks until a signal comes; raises StopRequested then.
 
-    prompt: tells the subscriptions that are served first, as long as there are some; the messages
-    of the first are waited for. Where this rclpy does not allow that, its executor serves them like
-    all others.
+    priority: returns the subscriptions to serve first, now; the messages of the first of them are
+    waited for. Where this rclpy does not allow that, its executor serves them like all others.
     """
     try:
-        messages = PromptMessages(node.context)
-    except Unavailable:
-        messages = None
+        waiter = SubscriptionWaiter(node.context)
+    except WaitSetUnavailable:
+        waiter = None
     while True:
-        subscriptions = prompt()
-        if not subscriptions or messages is None:
-            serve_once(node, POLL_S)
+        # Without priority subscriptions the executor does all of the work.
+        subscriptions = priority()
+        if not subscriptions or waiter is None:
+            serve_once(node, SIGNAL_POLL_S)
             continue
-        until_s = time.monotonic() + PROMPT_S
+
+        # Serve the priority subscriptions for a while, then everything else that is ready.
+        until_s = time.monotonic() + PRIORITY_TURN_S
         while (
             time.monotonic() < until_s
-            and not _signalled.is_set()
-            and messages.serve(subscriptions, until_s)
+            and not _stop_signal.is_set()
+            and waiter.serve(subscriptions, until_s)
         ):
             pass
-        _serve_waiting(node)
+        _serve_ready(node)
 
 
-def _serve_waiting(node: Node) -> None:
-    """Serve what is ready now."""
+def _serve_ready(node: Node) -> None:
+    """Serve the callbacks that are ready now, at most MAX_CALLBACKS_PER_TURN of them."""
     executor = node.executor
-    for _ in range(MOST_CALLBACKS):
+    for _ in range(MAX_CALLBACKS_PER_TURN):
         serve_once(node, 0.0)
-        if not isinstance(executor, TellingExecutor) or not executor.served:
+        if not isinstance(executor, ReportingExecutor) or not executor.served:
             break
 
 
 def serve_once(node: Node, timeout_s: float) -> None:
-    """Serve one callback of the node, or none within `timeout_s`; raises StopRequested when the
-    process was told to end."""
+    """Serve at most one callback of the node, within `timeout_s` and SIGNAL_POLL_S.
+
+    Raises StopRequested after a signal.
+    """
     assert node.executor is not None
-    node.executor.spin_once(timeout_sec=min(timeout_s, POLL_S))
-    if _signalled.is_set():
+    node.executor.spin_once(timeout_sec=min(timeout_s, SIGNAL_POLL_S))
+    if _stop_signal.is_set():
         raise StopRequested
 
 
-class TellingExecutor(SingleThreadedExecutor):
-    """One that tells whether there was anything to do when it was last spun."""
+class ReportingExecutor(SingleThreadedExecutor):
+    """Single-threaded executor that reports whether its last spin_once served a callback."""
 
     served = False
+    """Whether a callback was ready in the last spin_once."""
 
-    def wait_for_ready_callbacks(self, *arguments: Any, **named: Any) -> Any:
-        """As rclpy's, which raises when nothing is ready in time."""
+    def wait_for_ready_callbacks(self, *arguments: Any, **keywords: Any) -> Any:
+        """Wait as rclpy's executor does, which raises when no callback is ready in time."""
         self.served = False
-        ready = super().wait_for_ready_callbacks(*arguments, **named)
+        ready = super().wait_for_ready_callbacks(*arguments, **keywords)
         self.served = True
         return ready
 
 
 def make_executor() -> Executor:
-    """The executor of all our processes."""
-    # Not rclpy.experimental.EventsExecutor: in Kilted's 9.1.2 it keeps a core busy, calls no timer
-    # and does not end on a signal.
-    return TellingExecutor()
+    """Returns the executor for any of the processes."""
+    # Not rclpy.experimental.EventsExecutor: that of Kilted's 9.1.2 keeps a core busy, calls no
+    # timer and does not end on a signal.
+    return ReportingExecutor()

@@ -1,4 +1,4 @@
-"""What the node counts and measures, and the diagnostics message that says it."""
+"""Counters and measures of the node, and their diagnostics message."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 from sfm_odometry.scale import ScaleEstimate
 
 GAP_FACTOR = 1.5
-"""Stamps further apart than this many of their usual distances have frames missing between them."""
+"""Distance of two stamps, in usual distances, beyond which frames are missing between them."""
 COUNTERS = (
     "frames_received",
     "frames_processed",
@@ -29,41 +29,46 @@ COUNTERS = (
 occur."""
 
 
-class Measure:
+class MeanAndMax:
     """Mean and maximum of a quantity since the last report."""
 
     def __init__(self) -> None:
-        self._count, self._sum, self.maximum = 0, 0.0, 0.0
+        self._count = 0
+        self._sum = 0.0
+        self.maximum = 0.0
 
     def add(self, value: float) -> None:
-        """Take one value."""
-        self._count, self._sum, self.maximum = (
-            self._count + 1,
-            self._sum + value,
-            max(self.maximum, value),
-        )
+        """Add one value."""
+        self._count += 1
+        self._sum += value
+        self.maximum = max(self.maximum, value)
 
     def clear(self) -> None:
-        """Start anew."""
-        self._count, self._sum, self.maximum = 0, 0.0, 0.0
+        """Remove all values."""
+        self._count = 0
+        self._sum = 0.0
+        self.maximum = 0.0
 
     @property
     def mean(self) -> float:
-        """The mean, or 0 of nothing."""
+        """Mean of the values; 0 without any."""
         return self._sum / self._count if self._count else 0.0
 
 
-class MissingFrames:
-    """Counts frames that never came, from the stamps' own rate: the median of the last
-    distances."""
+class MissingFrameCounter:
+    """Counts frames that never arrived.
+
+    The expected distance of two stamps is the median of the last distances.
+    """
 
     def __init__(self) -> None:
         self.missing = 0
+        """Number of frames that are missing up to now."""
         self._newest_ns: int | None = None
         self._distances_ns: deque[int] = deque(maxlen=15)
 
     def add(self, stamp_ns: int) -> None:
-        """Take the stamp of a frame that arrived."""
+        """Add the stamp of a frame that arrived."""
         distance_ns = stamp_ns - self._newest_ns if self._newest_ns is not None else 0
         self._newest_ns = stamp_ns
         if distance_ns <= 0:
@@ -79,19 +84,25 @@ class MissingFrames:
 
 
 class Statistics:
-    """Counters since the node was activated, rates and times since the last report. Callbacks
-    and the worker add to it at once."""
+    """Counters since the activation of the node; rates and times since the last report.
+
+    Safe to use from several threads.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
+        """Counters by name."""
         self.measures = {
-            name: Measure() for name in ("preprocess_ms", "inference_ms", "total_ms", "latency_ms")
+            name: MeanAndMax()
+            for name in ("preprocess_ms", "inference_ms", "total_ms", "latency_ms")
         }
-        self._missing = MissingFrames()
-        self._since = time.monotonic()
-        self._before: Counter[str] = Counter()
+        """Times since the last report, by name."""
         self.last_image = 0.0
+        """Arrival of the newest image on the monotonic clock, seconds."""
+        self._missing = MissingFrameCounter()
+        self._reported_at = time.monotonic()
+        self._reported_counts: Counter[str] = Counter()
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter."""
@@ -99,50 +110,52 @@ class Statistics:
             self.counts[name] += by
 
     def received(self, stamp_ns: int) -> None:
-        """An image arrived."""
+        """Count an image that arrived."""
         with self._lock:
             self.counts["frames_received"] += 1
             self._missing.add(stamp_ns)
             self.last_image = time.monotonic()
 
     def measure(self, **values: float) -> None:
-        """Add to the measures of these names."""
+        """Add values to the measures of these names."""
         with self._lock:
             for name, value in values.items():
                 self.measures[name].add(value)
 
     def report(self) -> dict[str, str]:
-        """All values by name; rates and measures start anew with it."""
+        """All values as text by name; starts rates and measures anew."""
         with self._lock:
             now = time.monotonic()
-            elapsed = max(now - self._since, 1e-6)
-            values = {}
-            for rate, counter in (
-                ("input_hz", "frames_received"),
-                ("output_hz", "frames_published"),
-            ):
-                values[rate] = f"{(self.counts[counter] - self._before[counter]) / elapsed:.2f}"
+            values = {
+                "input_hz": self._rate("frames_received", now),
+                "output_hz": self._rate("frames_published", now),
+            }
             for name, measure in self.measures.items():
-                values[f"{name}_mean"], values[f"{name}_max"] = (
-                    f"{measure.mean:.2f}",
-                    f"{measure.maximum:.2f}",
-                )
+                values[f"{name}_mean"] = f"{measure.mean:.2f}"
+                values[f"{name}_max"] = f"{measure.maximum:.2f}"
                 measure.clear()
             values |= {name: str(self.counts[name]) for name in COUNTERS}
             values["frames_missing"] = str(self._missing.missing)
-            values |= {
-                name: str(count)
-                for name, count in sorted(self.counts.items())
-                if name not in COUNTERS
-            }
-            self._since, self._before = now, self.counts.copy()
+            # Reasons for drops and refusals, as far as they occurred.
+            others = sorted(self.counts.keys() - set(COUNTERS))
+            values |= {name: str(self.counts[name]) for name in others}
+            self._reported_at = now
+            self._reported_counts = self.counts.copy()
             return values
+
+    def _rate(self, counter: str, now: float) -> str:
+        """Mean rate of a counter since the last report, Hz."""
+        elapsed_s = max(now - self._reported_at, 1e-6)
+        return f"{(self.counts[counter] - self._reported_counts[counter]) / elapsed_s:.2f}"
 
 
 def diagnostic_array(
     header: Header, name: str, hardware: str, level: bytes, message: str, values: dict[str, str]
 ) -> DiagnosticArray:
-    """One status of the given level as a message."""
+    """Returns the message of one status.
+
+    level: of DiagnosticStatus. values: by key.
+    """
     pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
     status = DiagnosticStatus(
         level=level, name=name, message=message, hardware_id=hardware, values=pairs
@@ -151,7 +164,10 @@ def diagnostic_array(
 
 
 def scale_values(scale: ScaleEstimate) -> dict[str, str]:
-    """What the status says of the scale; `scale_reason` is why it is not metric."""
+    """Returns the values of the status that describe the scale.
+
+    `scale_reason`: why it is not metric; empty when it is.
+    """
     return {
         "scale": f"{scale.value:.4g}",
         "scale_sigma": f"{scale.relative_sigma * scale.value:.2g}",

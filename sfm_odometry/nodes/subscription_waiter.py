@@ -1,9 +1,9 @@
-"""A camera's messages taken as they come, for a fifth of what rclpy's executor asks for each.
+"""Waiting for single subscriptions, at a fifth of the cost of rclpy's executor.
 
-The executor waits for all that a node has, some fifty services, timers and events of publishers,
-and lists them anew in Python two or three times for each message: 1 ms, beside 0.4 for taking an
-image and its camera_info. Here the images alone are waited for, in the way of
-rclpy.wait_for_message, and what came on a few other topics is taken along with them.
+The executor waits for every entity of a node (some fifty services, timers and publisher events) and
+lists them two or three times in Python for each message: 1 ms, in addition to 0.4 ms for taking an
+image and its camera_info. Here the images alone are waited for, as rclpy.wait_for_message does, and
+the messages on a few other topics are taken along with them.
 """
 
 import time
@@ -14,58 +14,58 @@ from rclpy.context import Context
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.subscription import Subscription
 
-MOST_TAKEN = 100
-"""Of one topic at a time, so that a flood of messages does not keep the images waiting."""
+MAX_MESSAGES_PER_TURN = 100
+"""Messages taken from one topic at a time, beyond which a flood would keep the images waiting."""
 
 
-class Unavailable(Exception):
-    """This rclpy does not let us wait for single subscriptions: its executor has to do."""
+class WaitSetUnavailable(Exception):
+    """Raised where this rclpy has no wait set for single subscriptions; its executor must do."""
 
 
-class PromptMessages:
-    """Waits for one subscription and calls callbacks with what comes on it and on others, in the
-    thread that asks for it.
+class SubscriptionWaiter:
+    """Waits for one subscription and calls the callbacks of it and of others.
 
-    They may belong to an executor too, as long as that is not running meanwhile: a message is taken
-    once. Callbacks take the message alone.
+    Callbacks run in the calling thread and take the message alone. The subscriptions may belong to
+    an executor too, provided it does not run at the same time: a message is taken once.
     """
 
     def __init__(self, context: Context) -> None:
-        """Raises Unavailable where this version of rclpy has no wait sets of this kind; Humble
-        to Kilted have them."""
+        """Raises WaitSetUnavailable for another version of rclpy than those of Humble to Kilted."""
         self._context = context
         try:
+            # Numbers of subscriptions, guard conditions, timers, clients, services and events.
             self._wait_set: Any = rclpy_implementation.WaitSet(
                 1, 0, 0, 0, 0, 0, cast(Any, context.handle)
             )
         except (AttributeError, TypeError) as error:
-            raise Unavailable(str(error)) from error
+            raise WaitSetUnavailable(str(error)) from error
 
     def serve(self, subscriptions: Sequence[Subscription], until_s: float) -> bool:
-        """Wait for the first subscription until `until_s` of the monotonic clock; then serve what
-        came on the others, and one of its own.
+        """Wait for the first subscription, then serve all others, and one message of the first.
 
-        Returns whether one of its own came; False at once where the context is no longer valid.
+        until_s: end of the waiting on the monotonic clock. Returns whether the first subscription
+        had a message; False at once where the context is no longer valid.
         """
         if not self._context.ok():
             return False
         awaited, *others = subscriptions
-        came = self._wait(awaited, max(round((until_s - time.monotonic()) * 1e9), 0))
+        ready = self._wait(awaited, max(round((until_s - time.monotonic()) * 1e9), 0))
         for other in others:
-            for _ in range(MOST_TAKEN):
-                if not _take(other):
+            for _ in range(MAX_MESSAGES_PER_TURN):
+                if not _serve_oldest(other):
                     break
-        return came and _take(awaited)
+        return ready and _serve_oldest(awaited)
 
     def _wait(self, subscription: Any, timeout_ns: int) -> bool:
+        """Whether the subscription has a message within the timeout."""
         self._wait_set.clear_entities()
-        place = self._wait_set.add_subscription(subscription.handle)
+        index = self._wait_set.add_subscription(subscription.handle)
         self._wait_set.wait(timeout_ns)
-        return bool(self._wait_set.is_ready("subscription", place))
+        return bool(self._wait_set.is_ready("subscription", index))
 
 
-def _take(subscription: Any) -> bool:
-    """Serve the oldest message, if there is one."""
+def _serve_oldest(subscription: Any) -> bool:
+    """Take the oldest message and call its callback; returns whether a message was waiting."""
     taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
     if taken is not None:
         subscription.callback(taken[0])

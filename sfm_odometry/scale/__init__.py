@@ -1,5 +1,4 @@
-"""Metric scale: one factor for depth and translation, from where the user says that it can be
-known."""
+"""Metric scale: one factor for depth and translation, from the source that the user selects."""
 
 from sfm_odometry.scale.camera_height import CameraHeightScale
 from sfm_odometry.scale.estimate import ConstantScale, FramePair, ScaleEstimate, ScaleSource
@@ -11,7 +10,7 @@ __all__ = ["SCALE_MODES", "FramePair", "ScaleEstimate", "ScaleSource", "scale_so
 
 
 def scale_source(mode: str, value: float, camera_height_m: float) -> ScaleSource:
-    """What measures the scale in one of SCALE_MODES."""
+    """Returns the scale source of a mode, one of SCALE_MODES."""
     if mode == "camera_height":
         return CameraHeightScale(camera_height_m)
     if mode in ("odometry", "twist"):

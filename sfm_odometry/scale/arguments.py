@@ -1,4 +1,4 @@
-"""How command lines ask for a scale."""
+"""Command-line options of the metric scale."""
 
 import argparse
 from pathlib import Path
@@ -8,28 +8,29 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.io.text import read_number_rows
 from sfm_odometry.scale import SCALE_MODES
 
-_NEEDS = {
+_REQUIRED_OPTIONS = {
     "fixed": "scale",
     "camera_height": "camera_height",
     "odometry": "speeds",
     "twist": "speeds",
 }
-"""The option that gives a mode what it needs."""
+"""Required option of each mode."""
 
 
 class Speed(NamedTuple):
-    """A speed of the camera at a time."""
+    """Speed of the camera at a time."""
 
     stamp_ns: int
     speed_mps: float
 
 
 def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say where metres come from."""
+    """Adds the options of the metric scale: the mode, and one option for each source."""
     parser.add_argument(
         "--scale-mode",
         choices=SCALE_MODES,
-        help="where metres come from; default: by which of the next three options is given, else none",
+        help="where metres come from; default: by which of the next three options is given, "
+        "else none",
     )
     parser.add_argument(
         "--scale", type=float, metavar="F", help="fixed: metres in the model's unit of length"
@@ -44,32 +45,33 @@ def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
         "--speeds",
         type=Path,
         metavar="FILE",
-        help="odometry, twist: a row of time in seconds and speed in m/s each, on the clock of the images",
+        help="odometry, twist: a row of time in seconds and speed in m/s each, "
+        "on the clock of the images",
     )
 
 
 def scale_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The scale's part of the odometry's parameters; raises InputError for options that do not
-    fit together."""
-    given = [
+    """Odometry parameters of the scale; raises InputError for options that do not fit together."""
+    # Find the mode from the options.
+    present = [
         name
         for name in ("scale", "camera_height", "speeds")
         if getattr(arguments, name) is not None
     ]
-    if len(given) > 1:
+    if len(present) > 1:
         raise InputError(
-            f"{' and '.join(map(_option, given))} exclude each other: the scale has one source"
+            f"{' and '.join(map(_option, present))} exclude each other: the scale has one source"
         )
     mode = arguments.scale_mode or next(
-        (mode for mode, needed in _NEEDS.items() if needed in given), "none"
+        (mode for mode, required in _REQUIRED_OPTIONS.items() if required in present), "none"
     )
-    needed = _NEEDS.get(mode)
-    if given != ([needed] if needed else []):
-        wanted, got = (
-            _option(needed) if needed else "no option",
-            _option(*given) if given else "none",
-        )
+    # Check that the mode has its option, and no other.
+    required = _REQUIRED_OPTIONS.get(mode)
+    if present != ([required] if required else []):
+        wanted = _option(required) if required else "no option"
+        got = _option(*present) if present else "none"
         raise InputError(f"--scale-mode {mode} takes {wanted}, got {got}")
+    # Collect the parameters.
     options: dict[str, Any] = {"scale_mode": mode}
     if mode == "fixed":
         options["scale_value"] = arguments.scale
@@ -79,17 +81,21 @@ def scale_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def read_speeds(path: Path) -> list[Speed]:
-    """The rows of a file of time (s) and speed (m/s), by time; raises InputError that names the
-    line."""
+    """Reads a file of rows of time (s) and speed (m/s), ordered by time.
+
+    Raises InputError naming the line.
+    """
     speeds: list[Speed] = []
     for line, row in read_number_rows(path):
         if len(row) != 2:
             raise InputError(
-                f"{path}, line {line}: {len(row)} numbers, expected 2: time in seconds and speed in m/s"
+                f"{path}, line {line}: {len(row)} numbers, "
+                "expected 2: time in seconds and speed in m/s"
             )
         if speeds and round(row[0] * 1e9) <= speeds[-1].stamp_ns:
             raise InputError(
-                f"{path}, line {line}: time {row[0]:g} s, expected one after {speeds[-1].stamp_ns / 1e9:g} s"
+                f"{path}, line {line}: time {row[0]:g} s, "
+                f"expected one after {speeds[-1].stamp_ns / 1e9:g} s"
             )
         speeds.append(Speed(round(row[0] * 1e9), row[1]))
     if not speeds:

@@ -1,5 +1,4 @@
-"""The scale: metres in the model's unit of length, how sure that is, and the interface of all
-that measures it."""
+"""Scale estimates, metres in the model's unit of length, and the interface of scale sources."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,98 +9,106 @@ import numpy as np
 from sfm_odometry.tracking.noise_model import UNKNOWN_SCALE
 
 FIXED_SIGMA = 0.1
-"""Share by which the packaged model's unit wanders along a drive (0.05 on rendered ones, 0.1 on
-KITTI 00 and 03): a constant misses it."""
+"""Relative drift of the packaged model's unit along a drive (0.05 on rendered ones, 0.1 on KITTI
+00 and 03), which a constant scale does not follow."""
 
 
 @dataclass(frozen=True)
 class ScaleEstimate:
-    """The one factor for depth and translation, at one time."""
+    """Factor for depth and translation at one time."""
 
     value: float
-    """Metres, where it is metric, in the model's unit of length."""
+    """Metres in the model's unit of length, if it is metric."""
     relative_sigma: float
-    """Standard deviation of the value as a share of it; never zero."""
+    """Standard deviation of the value, relative to it; never zero."""
     is_metric: bool
     source: str
-    """Who says so: none, fixed, camera_height, odometry or twist."""
+    """Name of the source: none, fixed, camera_height, odometry or twist."""
     reason: str = ""
-    """Why it is not metric; empty where it is."""
+    """Reason for not being metric; empty if it is."""
 
 
 class DepthFrame(Protocol):
-    """What a source of scale may look at in a frame; either is made when first asked for."""
+    """Images of a frame that scale sources use; each is computed on first access."""
 
     @property
     def grey(self) -> np.ndarray:
-        """(H, W) uint8."""
+        """Grey image (H, W), uint8."""
         ...
 
     @property
     def depth(self) -> np.ndarray:
-        """(H, W) float32 along z, in the model's unit of length."""
+        """Depth along z (H, W), float32, in the model's unit of length."""
         ...
 
 
 @dataclass(frozen=True)
 class FramePair:
-    """A step of the camera between two frames; lengths are in the model's unit."""
+    """Two consecutive frames and the motion between them; lengths are in the model's unit."""
 
     previous: DepthFrame
     current: DepthFrame
     previous_from_current: np.ndarray
-    """(4, 4)."""
+    """Rigid motion (4, 4)."""
     start_ns: int
     end_ns: int
     intrinsics: np.ndarray
-    """(3, 3) of both frames."""
+    """Camera matrix (3, 3) of both frames."""
 
     @property
     def length(self) -> float:
-        """How far the camera went."""
+        """Distance that the camera travelled."""
         return float(np.linalg.norm(self.previous_from_current[:3, 3]))
 
 
 class ScaleSource(ABC):
-    """Measures the scale. Each step is shown to it once, oldest first, before the scale of that
-    step is asked for.
+    """Measures the scale.
 
-    What a source has no use for it ignores.
+    Each pair of frames is passed to `observe` once, oldest first, before the scale at its end is
+    requested. Sources ignore inputs that they have no use for.
     """
 
     @abstractmethod
     def estimate(self, stamp_ns: int) -> ScaleEstimate:
-        """The scale at a time."""
+        """Returns the scale at a time."""
 
-    def observe(self, step: FramePair) -> None:  # noqa: B027
-        """Look at a step that has no scale yet."""
+    def observe(self, pair: FramePair) -> None:  # noqa: B027
+        """Measures the scale on a pair of frames."""
 
     def add_speed(self, stamp_ns: int, speed_mps: float) -> None:  # noqa: B027
-        """Take a speed of the camera from elsewhere."""
+        """Adds a speed of the camera, measured by another sensor."""
 
     def set_gravity_direction(self, down: np.ndarray) -> None:  # noqa: B027
-        """Take where down is in the camera's optical frame, (3,), as its mount says."""
+        """Sets the downward direction (3,) in the camera's optical frame, known from its mount."""
 
     def reset(self) -> None:  # noqa: B027
-        """Forget what was measured: another camera, or a clock that jumped back."""
+        """Discards all measurements: another camera, or a clock that jumped back."""
 
 
 class ConstantScale(ScaleSource):
-    """A scale that nothing measures: unknown, or given by the user."""
+    """Scale without measurements: unknown, or given by the user."""
 
     def __init__(self, estimate: ScaleEstimate) -> None:
         self._estimate = estimate
 
     @classmethod
     def unknown(cls) -> "ConstantScale":
-        """Lengths stay in the model's unit."""
-        return cls(ScaleEstimate(1.0, UNKNOWN_SCALE, False, "none", "scale.mode is none"))
+        """Unknown scale: lengths stay in the model's unit."""
+        return cls(
+            ScaleEstimate(
+                value=1.0,
+                relative_sigma=UNKNOWN_SCALE,
+                is_metric=False,
+                source="none",
+                reason="scale.mode is none",
+            )
+        )
 
     @classmethod
     def fixed(cls, value: float) -> "ConstantScale":
-        """The user's word."""
-        return cls(ScaleEstimate(value, FIXED_SIGMA, True, "fixed"))
+        """Scale given by the user."""
+        return cls(ScaleEstimate(value, FIXED_SIGMA, is_metric=True, source="fixed"))
 
     def estimate(self, stamp_ns: int) -> ScaleEstimate:
-        """Always the same."""
+        """Returns the same scale at all times."""
         return self._estimate

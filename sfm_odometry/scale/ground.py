@@ -1,5 +1,4 @@
-"""The ground before the camera as a plane: first from the predicted depth, then made more precise
-by two images of it.
+"""Ground plane ahead of the camera, from the predicted depth and refined on two images.
 
 A plane n . X = h (n: unit normal, down; h: height of the camera over it) gives the inverse depth of
 a pixel with ray r (z = 1): 1 / z = a . r with a = n / h, so |a| is one over the height. Both fits
@@ -13,42 +12,46 @@ import numpy as np
 
 from sfm_odometry.errors import InputError
 
-DRAWS = 60
-"""Planes that are tried: with 40 % of the region on cars, a miss is once in a million frames."""
+RANSAC_SAMPLES = 60
+"""Planes that are tried: with 40 % of the region on cars, all miss once in a million frames."""
 DOWN = np.array([0.0, 1.0, 0.0])
-"""Down in the optical frame of a camera that looks ahead, level."""
+"""Downward direction in the optical frame of a level camera that looks ahead."""
+REWEIGHTING_WIDTHS = (2.0, 1.5, 1.0)
+"""Widths of Tukey's weights in the iterations of the fit, in inlier distances."""
 
 
 @dataclass(frozen=True)
 class GroundConfig:
-    """Where the ground is looked for and when it is believed; lengths are in heights of the
-    camera. Raises InputError."""
+    """Region of the ground and criteria of its plane; raises InputError.
+
+    Lengths are in heights of the camera.
+    """
 
     nearest: float = 3.0
     farthest: float = 9.0
     side: float = 1.2
-    """Region of interest: ground so far ahead, and so far to each side."""
+    """Region of interest: the nearest and farthest ground ahead, and its extent to each side."""
     stride: int = 3
-    """Every so many pixels along both axes."""
+    """Distance of the pixels that are used, along both axes."""
     min_points: int = 100
-    """Fewer pixels on the plane are no ground."""
+    """Smallest number of pixels on the plane."""
     max_tilt_deg: float = 10.0
-    """Gate of the normal: the largest angle to where the camera's mount says that down is."""
+    """Largest angle between the normal and the downward direction by the camera's mount."""
     inlier_distance: float = 0.06
-    """Share of its distance by which a point may lie off the plane."""
+    """Largest distance of an inlier from the plane, as a share of its distance to the camera."""
     min_inliers: float = 0.5
-    """Least share of the region that must lie on the plane; cars and kerbs take the rest."""
+    """Smallest share of inliers in the region; cars and kerbs take the rest."""
     prior_height: float = 0.2
     prior_tilt_deg: float = 3.0
-    """Standard deviations of the plane from depth, against the images: height as a share, and
+    """Standard deviations of the plane from depth, as a prior of the images: relative height, and
     tilt."""
     correlated_pixels: float = 20.0
-    """So many pixels err together as one."""
+    """Number of pixels with a common error, which count as one."""
     min_parallax: float = 0.5
-    """Median shift in pixels, by the translation alone, below which two images say nothing about
-    the height."""
+    """Smallest median shift in pixels, by the translation alone, at which two images determine the
+    height."""
     max_change: float = 0.4
-    """Largest logarithm of the height's change by the images that is believed."""
+    """Largest logarithm of the height's change by the images that is accepted."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.nearest < self.farthest or not self.side > 0.0:
@@ -61,42 +64,45 @@ class GroundConfig:
 
 @dataclass(frozen=True)
 class GroundRegion:
-    """The pixels where flat ground would be seen."""
+    """Pixels that show flat ground within the region of interest."""
 
     pixels: np.ndarray
-    """(N, 2) int: u, v."""
+    """u, v (N, 2), int."""
     rays: np.ndarray
-    """(N, 3) float64 with z = 1."""
+    """Rays with z = 1 (N, 3), float64."""
     down: np.ndarray
-    """(3,) unit vector: the expected normal."""
+    """Expected normal, unit vector (3,)."""
 
 
 @dataclass(frozen=True)
 class GroundPlane:
-    """A plane below the camera: n . X = height, in the model's unit of length."""
+    """Plane below the camera: n . X = height, in the model's unit of length."""
 
     normal: np.ndarray
-    """(3,) unit vector, downwards, in the camera's optical frame."""
+    """Downward unit vector (3,) in the camera's optical frame."""
     height: float
     relative_sigma: float
-    """Standard deviation of the height as a share of it."""
-    on_plane: np.ndarray
-    """(N,) bool: which pixels of the region lie on it by their depth."""
+    """Standard deviation of the height, relative to it."""
+    inliers: np.ndarray
+    """Pixels of the region that lie on the plane by their depth (N,), bool."""
 
 
 class NoGround(Exception):
-    """No plane that can be believed; the message says why."""
+    """No plane was found; the message gives the reason."""
 
 
 class NoParallax(NoGround):
-    """The camera hardly moved: images cannot show how far the ground is."""
+    """The camera hardly moved: the images do not determine the distance of the ground."""
 
 
 def ground_region(
     intrinsics: np.ndarray, size: tuple[int, int], down: np.ndarray, config: GroundConfig
 ) -> GroundRegion:
-    """The region of interest of a camera with `intrinsics` (3, 3), image `size` (width, height),
-    and `down` (3,) in its axes."""
+    """Region of interest of a camera.
+
+    intrinsics: (3, 3); size: width and height of the image; down: (3,) in the camera's axes.
+    """
+    # Rays of the pixels below the horizon.
     width, height = size
     u, v = (
         axis.ravel()
@@ -113,21 +119,25 @@ def ground_region(
         axis=1,
     )
     below = rays @ down > 1e-6
-    pixels, rays = np.stack([u, v], axis=1)[below], rays[below]
+    pixels = np.stack([u, v], axis=1)[below]
+    rays = rays[below]
+    # Their intersections with ground one height below, ahead and to the side.
     forward = np.array([0.0, 0.0, 1.0]) - down[2] * down
     forward /= max(float(np.linalg.norm(forward)), 1e-9)
-    ground = rays / (rays @ down)[:, None]  # where the rays meet ground one height below
-    ahead, aside = ground @ forward, ground @ np.cross(down, forward)
-    seen = (ahead > config.nearest) & (ahead < config.farthest) & (np.abs(aside) < config.side)
-    return GroundRegion(pixels[seen], rays[seen], down)
+    ground = rays / (rays @ down)[:, None]
+    ahead = ground @ forward
+    aside = ground @ np.cross(down, forward)
+    inside = (ahead > config.nearest) & (ahead < config.farthest) & (np.abs(aside) < config.side)
+    return GroundRegion(pixels[inside], rays[inside], down)
 
 
 def fit_ground(depth: np.ndarray, region: GroundRegion, config: GroundConfig) -> GroundPlane:
-    """The plane through the predicted depth (H, W) of the region; raises NoGround.
+    """Plane through the predicted depth (H, W) of the region; raises NoGround.
 
     Iteratively reweighted least squares of a . X = 1 with Tukey's weights, started from the best of
     the planes through three points.
     """
+    # Points of the region.
     points = region.rays * depth[region.pixels[:, 1], region.pixels[:, 0]][:, None].astype(
         np.float64
     )
@@ -137,18 +147,15 @@ def fit_ground(depth: np.ndarray, region: GroundRegion, config: GroundConfig) ->
             f"{known.sum()} pixels of ground with depth, expected at least {config.min_points}"
         )
     points[~known] = 0.0
-    plane = _sampled_plane(points[known], region.down, config)
-    for width in (2.0, 1.5, 1.0):
-        plane = _weighted_plane(
-            points,
-            np.where(known, points @ plane - 1.0, np.inf),
-            width * config.inlier_distance,
-            plane,
-        )
-    on_plane = known & (np.abs(points @ plane - 1.0) < config.inlier_distance)
-    _check_plane(plane, region, on_plane, config)
+    # Sample planes, then refine the best.
+    plane = _ransac_plane(points[known], region.down, config)
+    for width in REWEIGHTING_WIDTHS:
+        residuals = np.where(known, points @ plane - 1.0, np.inf)
+        plane = _weighted_plane(points, residuals, width * config.inlier_distance, plane)
+    inliers = known & (np.abs(points @ plane - 1.0) < config.inlier_distance)
+    _check_plane(plane, region, inliers, config)
     height = 1.0 / float(np.linalg.norm(plane))
-    return GroundPlane(plane * height, height, config.prior_height, on_plane)
+    return GroundPlane(plane * height, height, config.prior_height, inliers)
 
 
 def align_ground(
@@ -161,43 +168,57 @@ def align_ground(
     config: GroundConfig,
     iterations: int = 3,
 ) -> GroundPlane:
-    """The plane that makes the ground of the previous image (H, W) look as in the current one,
-    given the motion; raises NoGround.
+    """Plane that aligns the ground in two images (H, W), given the motion (4, 4).
 
     Gauss-Newton over `a`, gain and offset of the brightness, with Cauchy's weights and the plane
-    from depth as prior. So the height comes out in the unit of the motion, also where the depth of
-    the road is off as a whole. NoParallax where the camera hardly moved.
+    from depth as prior. The height is in the unit of the motion, even where the depth of the road
+    is wrong as a whole. Raises NoGround, and NoParallax where the camera hardly moved.
     """
-    view = _GroundView(
-        previous, current, previous_from_current, intrinsics, region, depth_plane.on_plane
+    alignment = _GroundAlignment(
+        previous, current, previous_from_current, intrinsics, region, depth_plane.inliers
     )
     plane = start = depth_plane.normal / depth_plane.height
-    parallax = view.parallax(plane)
+    parallax = alignment.parallax(plane)
     if parallax < config.min_parallax:
         raise NoParallax(
-            f"the ground moved by {parallax:.1f} pixels, expected at least {config.min_parallax:.1f}"
+            f"the ground moved by {parallax:.1f} pixels, "
+            f"expected at least {config.min_parallax:.1f}"
         )
+    # Minimise the photometric error and the distance from the prior.
     prior = _prior(start, config)
     brightness = np.array([1.0, 0.0])
     for _ in range(iterations):
-        information, gradient = view.normal_equations(plane, brightness, config)
+        information, gradient = alignment.normal_equations(plane, brightness, config)
         information[:3, :3] += prior
         gradient[:3] += prior @ (plane - start)
         change = -np.linalg.solve(information, gradient)
-        plane, brightness = plane + change[:3], brightness + change[3:]
+        plane = plane + change[:3]
+        brightness = brightness + change[3:]
+    return _aligned_plane(plane, information, region, depth_plane, config)
+
+
+def _aligned_plane(
+    plane: np.ndarray,
+    information: np.ndarray,
+    region: GroundRegion,
+    depth_plane: GroundPlane,
+    config: GroundConfig,
+) -> GroundPlane:
+    """Checks the aligned plane `a` (3,) and propagates its uncertainty; raises NoGround."""
     height = 1.0 / float(np.linalg.norm(plane))
-    _check_plane(plane, region, depth_plane.on_plane, config)
-    if abs(np.log(height / depth_plane.height)) > config.max_change:
+    _check_plane(plane, region, depth_plane.inliers, config)
+    ratio = height / depth_plane.height
+    if abs(np.log(ratio)) > config.max_change:
         raise NoGround(
-            f"images and depth disagree about the height of the camera by a factor of {height / depth_plane.height:.2f}"
+            f"images and depth disagree about the height of the camera by a factor of {ratio:.2f}"
         )
     covariance = np.linalg.inv(information)[:3, :3]
     sigma = float(np.sqrt(plane @ covariance @ plane)) * height**2
-    return GroundPlane(plane * height, height, sigma, depth_plane.on_plane)
+    return GroundPlane(plane * height, height, sigma, depth_plane.inliers)
 
 
-class _GroundView:
-    """The ground's pixels of the current image and the previous image, in which they are sought."""
+class _GroundAlignment:
+    """Photometric error of the ground's pixels between the current and the previous image."""
 
     def __init__(
         self,
@@ -206,11 +227,14 @@ class _GroundView:
         previous_from_current: np.ndarray,
         intrinsics: np.ndarray,
         region: GroundRegion,
-        chosen: np.ndarray,
+        selected: np.ndarray,
     ) -> None:
-        pixels = region.pixels[chosen]
-        self._rays = region.rays[chosen]
+        """selected: pixels of the region that are used (N,), bool."""
+        # Values of the current image.
+        pixels = region.pixels[selected]
+        self._rays = region.rays[selected]
         self._values = _smoothed(current)[pixels[:, 1], pixels[:, 0]].astype(np.float64)
+        # The previous image and its gradients.
         image = _smoothed(previous)
         self._previous = cv2.merge(
             [
@@ -219,87 +243,92 @@ class _GroundView:
                 cv2.Sobel(image, -1, 0, 1, ksize=1, scale=0.5),
             ]
         )
-        self._turned = self._rays @ previous_from_current[:3, :3].T
+        # The motion.
+        self._rotated_rays = self._rays @ previous_from_current[:3, :3].T
         self._translation = previous_from_current[:3, 3]
         self._focal = intrinsics[[0, 1], [0, 1]]
         self._center = intrinsics[:2, 2]
 
     def parallax(self, plane: np.ndarray) -> float:
-        """Median shift (pixels) of the ground by the translation."""
-        with_step = self._project(self._rays @ plane)[0]
-        return float(
-            np.median(
-                np.linalg.norm(with_step - self._project(np.zeros(len(self._rays)))[0], axis=1)
-            )
-        )
+        """Median shift of the ground by the translation, in pixels."""
+        moved, _ = self._project(self._rays @ plane)
+        rotated, _ = self._project(np.zeros(len(self._rays)))
+        return float(np.median(np.linalg.norm(moved - rotated, axis=1)))
 
     def normal_equations(
         self, plane: np.ndarray, brightness: np.ndarray, config: GroundConfig
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Information (5, 5) and gradient (5,) of the error I_previous - gain I_current - offset
-        by plane, gain and offset."""
+        """Information (5, 5) and gradient (5,) of the error I_previous - gain I_current - offset.
+
+        They are by plane, gain and offset. Raises NoGround for too few pixels in both images.
+        """
+        # Sample the previous image.
         pixels, by_inverse_depth = self._project(self._rays @ plane)
         sampled = _sample(self._previous, pixels)
         inside = np.isfinite(sampled).all(axis=1)
         if inside.sum() < config.min_points:
             raise NoGround(
-                f"{inside.sum()} pixels of ground in both images, expected at least {config.min_points}"
+                f"{inside.sum()} pixels of ground in both images, "
+                f"expected at least {config.min_points}"
             )
+        # Errors and their derivatives.
         values, along_u, along_v = sampled[inside].T.astype(np.float64)
         error = values - brightness[0] * self._values[inside] - brightness[1]
         slope = along_u * by_inverse_depth[inside, 0] + along_v * by_inverse_depth[inside, 1]
         jacobian = np.column_stack(
             [slope[:, None] * self._rays[inside], -self._values[inside], -np.ones_like(error)]
         )
+        # Cauchy's weights.
         noise = max(1.4826 * float(np.median(np.abs(error))), 1.0)
         weights = 1.0 / (1.0 + (error / (1.5 * noise)) ** 2) / (noise**2 * config.correlated_pixels)
         weighted = jacobian * weights[:, None]
         return weighted.T @ jacobian + np.diag([0.0, 0.0, 0.0, 1e-6, 1e-6]), weighted.T @ error
 
     def _project(self, inverse_depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the pixels are in the previous image (N, 2), and the derivative (N, 2) of that
-        by their inverse depth (N,)."""
-        moved = self._turned + inverse_depth[:, None] * self._translation
+        """Pixels in the previous image (N, 2) and their derivative (N, 2) by inverse depth (N,)."""
+        moved = self._rotated_rays + inverse_depth[:, None] * self._translation
         z = np.maximum(moved[:, 2:], 1e-6)
         direction = moved[:, :2] / z
-        return direction * self._focal + self._center, (
-            self._translation[:2] - direction * self._translation[2]
-        ) / z * self._focal
+        by_inverse_depth = (
+            (self._translation[:2] - direction * self._translation[2]) / z * self._focal
+        )
+        return direction * self._focal + self._center, by_inverse_depth
 
 
 def _smoothed(image: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 to float32, blurred by 1 2 1 along both axes, as the refinement does."""
+    """Image (H, W), uint8, blurred by 1 2 1 along both axes as in the refinement, float32."""
     kernel = np.array([0.25, 0.5, 0.25])
     return cv2.sepFilter2D(image, cv2.CV_32F, kernel, kernel)
 
 
 def _sample(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Bilinear values (N, C) of an image (H, W, C) at pixels (N, 2); NaN outside."""
-    places = pixels.astype(np.float32)
-    nothing = (np.nan,) * image.shape[2]
-    return cv2.remap(image, places[:, :1], places[:, 1:], cv2.INTER_LINEAR, borderValue=nothing)[
-        :, 0
-    ]
+    u, v = np.hsplit(pixels.astype(np.float32), 2)
+    border = (np.nan,) * image.shape[2]
+    return cv2.remap(image, u, v, cv2.INTER_LINEAR, borderValue=border)[:, 0]
 
 
-def _sampled_plane(points: np.ndarray, down: np.ndarray, config: GroundConfig) -> np.ndarray:
-    """RANSAC: of the planes `a` (3,) through three of the points (N, 3) each, within the gate of
-    the normal, the one nearest to most.
+def _ransac_plane(points: np.ndarray, down: np.ndarray, config: GroundConfig) -> np.ndarray:
+    """Best plane `a` (3,) of those through three random points (N, 3), by RANSAC.
 
-    The draws are the same every time, so that the same frames give the same scale. The level plane
-    at the median takes part too.
+    It is within the largest tilt and has the smallest sum of truncated distances. The samples are
+    the same every time, which makes the scale reproducible. The level plane at the median distance
+    is tried, too.
     """
-    draws = points[np.random.default_rng(0).integers(0, len(points), (DRAWS, 3))]
-    draws = draws[np.abs(np.linalg.det(draws)) > 1e-9]
+    # Planes through three points each, and the level one.
+    samples = points[np.random.default_rng(0).integers(0, len(points), (RANSAC_SAMPLES, 3))]
+    samples = samples[np.abs(np.linalg.det(samples)) > 1e-9]
     planes = np.concatenate(
         [
-            np.linalg.solve(draws, np.ones((len(draws), 3, 1)))[..., 0],
+            np.linalg.solve(samples, np.ones((len(samples), 3, 1)))[..., 0],
             [down / np.median(points @ down)],
         ]
     )
+    # Discard tilted ones.
     level = planes @ down > np.cos(np.radians(config.max_tilt_deg)) * np.linalg.norm(planes, axis=1)
     level[-1] = True
     planes = planes[level]
+    # Choose the best.
     distances = np.minimum(np.abs(points @ planes.T - 1.0), config.inlier_distance)
     best: np.ndarray = planes[int(np.argmin(distances.sum(axis=0)))]
     return best
@@ -308,8 +337,10 @@ def _sampled_plane(points: np.ndarray, down: np.ndarray, config: GroundConfig) -
 def _weighted_plane(
     points: np.ndarray, residuals: np.ndarray, width: float, plane: np.ndarray
 ) -> np.ndarray:
-    """Least squares of a . X = 1 over the points (N, 3) with Tukey's weights; held weakly at
-    `plane` where they determine too little."""
+    """Least squares of a . X = 1 over the points (N, 3) with Tukey's weights of a width.
+
+    A weak prior at `plane` (3,) determines what the points do not.
+    """
     weights = np.clip(1.0 - np.minimum(np.abs(residuals) / width, 1.0) ** 2, 0.0, None) ** 2
     weighted = points * weights[:, None]
     weak = 1e-6 * max(float(np.einsum("ij,ij->", weighted, points)), 1e-12)
@@ -320,8 +351,7 @@ def _weighted_plane(
 
 
 def _prior(plane: np.ndarray, config: GroundConfig) -> np.ndarray:
-    """Information (3, 3) of the plane from depth: along it for the height, across it for the
-    tilt."""
+    """Information (3, 3) of the plane from depth: along it for the height, across for the tilt."""
     squared = float(plane @ plane)
     along = np.outer(plane, plane) / squared
     information: np.ndarray = (
@@ -332,10 +362,9 @@ def _prior(plane: np.ndarray, config: GroundConfig) -> np.ndarray:
 
 
 def _check_plane(
-    plane: np.ndarray, region: GroundRegion, on_plane: np.ndarray, config: GroundConfig
+    plane: np.ndarray, region: GroundRegion, inliers: np.ndarray, config: GroundConfig
 ) -> None:
-    """Raises NoGround for a plane that is not finite, tilted too far or without enough pixels on
-    it."""
+    """Raises NoGround for a plane that is not finite, is tilted too far or has few inliers."""
     length = float(np.linalg.norm(plane))
     if not 0.0 < length < np.inf:
         raise NoGround("the plane is not finite")
@@ -344,8 +373,8 @@ def _check_plane(
         raise NoGround(
             f"the plane is tilted by {tilt_deg:.0f} deg, expected at most {config.max_tilt_deg:.0f}"
         )
-    share = float(on_plane.mean())
-    if on_plane.sum() < config.min_points or share < config.min_inliers:
+    share = float(inliers.mean())
+    if inliers.sum() < config.min_points or share < config.min_inliers:
         raise NoGround(
             f"{share:.0%} of the region lies on a plane, expected at least {config.min_inliers:.0%}"
         )

@@ -1,15 +1,14 @@
-"""Corners followed from frame to frame, each with its inverse depth: what several frames know
-together of one step.
+"""Feature tracks: corners tracked over several frames, each with its inverse depth.
 
-A pose by alignment with one predicted depth map is as wrong as that map. A corner that was followed
-for some frames has a depth of its own, triangulated from steps that are known, and says how long
-the next step was; where its depth is not known it still says how the camera turned. Where corners
-disagree, those that have agreed for some steps count more than new ones: corners on a truck that
-comes to cover half of the image disagree at first, so they are always new. Predicted depth starts
-each corner, holds the scale of all of them slowly, and is all there is where nothing can be
-followed.
+A pose by alignment with one predicted depth map is as wrong as that map. A corner that was tracked
+for some frames has a depth of its own, triangulated from earlier steps, and determines the length
+of the next step; where its depth is not known it still determines the rotation. Where corners
+disagree, those that were inliers for some steps weigh more than new ones: corners on a truck that
+comes to cover half of the image disagree at first, so they are always new. Predicted depth
+initialises each corner, pulls the scale of all of them slowly, and is the only source of length
+where nothing can be tracked.
 
-The corners: :mod:`sfm_odometry.tracking.klt`. Their inverse depth has a Gaussian that each step
+The corners: :mod:`sfm_odometry.tracking.klt`. Their inverse depth is a Gaussian that each step
 narrows (Civera et al., T-RO 2008; Forster et al., ICRA 2014).
 """
 
@@ -18,336 +17,411 @@ from typing import Protocol
 
 import numpy as np
 
-from sfm_odometry.tracking.direct_alignment import motion_information
-from sfm_odometry.tracking.klt import MARGIN, find_corners, follow
+from sfm_odometry.tracking.klt import MARGIN, detect_corners, track_klt
+from sfm_odometry.tracking.noise_model import motion_information
 from sfm_odometry.tracking.track_config import TrackConfig
 from sfm_odometry.tracking.two_view_ba import (
+    BundleAdjustmentResult,
     Correspondences,
-    TrackedMotion,
-    TrackPrior,
+    MotionPrior,
+    RobustNorm,
     align_tracks,
     inverse_depth_after,
     project,
 )
 
-FARTHEST_SHARE = 1.5
-"""Predicted depths up to this times the median say what scale the depth map has."""
+MAX_DEPTH_SHARE = 1.5
+"""Greatest predicted depth that measures the scale of a depth map, as a share of the median."""
 MEDIAN_STRIDE = 4
-"""Of every so many rows and columns one is enough for the median of a depth map."""
-TURN_OF_UNIT = 0.2
+"""Stride of rows and columns in the median of a depth map."""
+UNIT_GAIN = 0.2
 """Share of the newest frame in the ratio between the tracks' unit of length and the depth
 network's."""
-OUTVOTED_SHARE, OUTVOTED_PIXELS = 0.9, 0.2
-"""Where fewer of the corners that are to be believed agree with a motion, and theirs is off by
-more (median), they were outvoted."""
-STEADY_SHARE, STEADY_FLOOR, STEADY_ROTATION_DEG = 0.2, 0.005, 0.5
-"""Standard deviations of the step before as a guess of this one: of its length and direction, as
-a share and a length; of each angle."""
+OUTVOTED_SHARE = 0.9
+"""Least weighted share of corners that agree with a motion; with less, the settled corners may be
+outvoted by new ones."""
+OUTVOTED_PIXELS = 0.2
+"""Median distance in the image between the motions with equal and with settled weights, from which
+the settled corners were outvoted."""
+CONSTANT_MOTION_SHARE = 0.2
+"""Constant-motion prior: standard deviation of length and direction, as a share of the length."""
+CONSTANT_MOTION_FLOOR = 0.005
+"""Constant-motion prior: length added to the standard deviation of the translation."""
+CONSTANT_MOTION_ROTATION_DEG = 0.5
+"""Constant-motion prior: standard deviation of each angle."""
 
 
 class DepthFrame(Protocol):
-    """A frame to follow points in."""
+    """Frame in which corners are tracked."""
 
     @property
     def grey(self) -> np.ndarray:
-        """uint8 (H, W)."""
+        """Grey image, uint8 (H, W)."""
 
     @property
     def depth(self) -> np.ndarray:
-        """(H, W) along z as predicted."""
+        """Predicted depth along z (H, W)."""
 
 
 @dataclass(frozen=True)
-class TrackResult:
-    """The motion of a step as the tracks have it, or why they have none."""
+class MotionEstimate:
+    """Motion of a step by the tracks, or the reason for which they have none."""
 
     previous_from_current: np.ndarray
-    """(4, 4) float64; the given one where there is a reason."""
+    """(4, 4) float64; the prior's motion where a reason is given."""
     covariance: np.ndarray
     """(6, 6), translation then rotation, in the current camera's axes."""
     points: int
+    """Number of corners that were tracked into the current frame."""
     reason: str = ""
+    """Reason for which the tracks have no motion; empty where they have."""
 
 
 @dataclass(frozen=True)
-class _Attempt:
-    """What comes of one guess of the motion."""
+class _Hypothesis:
+    """Motion of a step that follows from one prior and one weighting of the corners."""
 
-    prior: TrackPrior
-    followed: np.ndarray
-    """(M,) bool: the tracks that were found again."""
-    seen: Correspondences
-    """These."""
-    moved: TrackedMotion | None
+    prior: MotionPrior
+    tracked: np.ndarray
+    """(M,) bool: tracks that were found in the current frame."""
+    points: Correspondences
+    """The N tracked corners."""
+    solution: BundleAdjustmentResult | None
+    """None where too few corners were tracked."""
     agreement: float
-    """Share of what all tracks count that was found again and errs by little."""
-    reason: str
-    """Why it is not believed; empty where it is."""
+    """Share of the weight of all tracks that was tracked and has a small error."""
+    rejection_reason: str
+    """Empty where the motion is accepted."""
 
 
-class PointTracks:
-    """The tracks of one drive. Lengths are in a unit of their own, near the depth network's and
-    steadier."""
+class FeatureTracks:
+    """Feature tracks of one drive.
+
+    Their lengths are in a unit of their own, which is near the depth network's and steadier. Call
+    :meth:`prepare`, then :meth:`track`, with each pair of frames, oldest first.
+    """
 
     def __init__(self, config: TrackConfig | None = None) -> None:
         self.config = config or TrackConfig()
+        self._norm = RobustNorm(
+            self.config.robust_threshold, self.config.robust_depth, self.config.noise_floor
+        )
         self.reset()
 
     def reset(self) -> None:
-        """Forget all points and the unit."""
+        """Drop all tracks and forget their unit of length."""
         self._log_unit = 0.0
-        self._lose()
+        self._drop_tracks()
 
-    def _lose(self) -> None:
+    def _drop_tracks(self) -> None:
         self._newest: DepthFrame | None = None
-        self._places: np.ndarray = np.zeros((0, 2))
+        self._keypoints: np.ndarray = np.zeros((0, 2))
         self._inverse_depth: np.ndarray = np.zeros(0)
         self._variance: np.ndarray = np.zeros(0)
-        self._agreed: np.ndarray = np.zeros(0)  # steps
-        self._motion: np.ndarray | None = None
+        self._age: np.ndarray = np.zeros(0)  # steps as an inlier
+        self._last_motion: np.ndarray | None = None
 
     @property
     def unit(self) -> float:
         """Length in the tracks' unit of one unit of the depth network."""
         return float(np.exp(-self._log_unit))
 
-    def begin(self, previous: DepthFrame) -> None:
-        """Take what is predicted of the frame that the next step starts from: it holds the unit,
-        and starts new points.
+    def prepare(self, previous: DepthFrame) -> None:
+        """Update the unit by the previous frame's predicted depth, and detect new corners in it.
 
-        A frame other than the newest one known starts all tracks anew.
+        A frame other than the newest one drops all tracks.
         """
         if self._newest is not previous:
-            self._lose()
+            self._drop_tracks()
             self._newest = previous
-        self._hold_unit(previous)
-        self._fill(previous)
+        self._update_unit(previous)
+        self._detect_corners(previous)
 
-    def step(
+    def track(
         self,
         previous: DepthFrame,
         current: DepthFrame,
         intrinsics: np.ndarray,
-        given: np.ndarray,
-        information: np.ndarray,
-    ) -> TrackResult:
-        """Follow the points of the previous frame, which was begun with, into the current one and
-        find the motion between.
+        prior: MotionPrior,
+    ) -> MotionEstimate:
+        """Track the corners of a prepared frame into the current one and estimate the motion.
 
-        given: previous_from_current (4, 4) as known before, lengths in the tracks' unit, with its
-        information (6, 6) in the current camera's axes. The current frame's depth is not asked for.
+        intrinsics: (3, 3); prior: lengths in the tracks' unit. The current frame's depth is not
+        used.
         """
-        attempt = self._attempt(previous, current, intrinsics, TrackPrior(given, information))
-        if (
-            self._motion is not None
-            and self._apart(given, self._motion, intrinsics) > self.config.guess_pixels
-        ):
-            steady = motion_information(
-                self._motion, STEADY_SHARE, STEADY_SHARE, STEADY_FLOOR, STEADY_ROTATION_DEG
+        # Track the corners from where the prior expects them, and adjust motion and depths.
+        hypothesis = self._hypothesis(previous, current, intrinsics, prior)
+
+        # Try the last step's motion too where it differs: the better agreement wins.
+        constant_motion = self._constant_motion_prior(prior, intrinsics)
+        if constant_motion is not None:
+            other = self._hypothesis(previous, current, intrinsics, constant_motion)
+            hypothesis = other if other.agreement > hypothesis.agreement else hypothesis
+
+        # Drop all tracks where too few corners were tracked or agree.
+        points = len(hypothesis.points.previous)
+        solution = hypothesis.solution
+        if solution is None or hypothesis.rejection_reason:
+            self._drop_tracks()
+            covariance = np.linalg.inv(prior.information)
+            return MotionEstimate(
+                prior.previous_from_current, covariance, points, hypothesis.rejection_reason
             )
-            other = self._attempt(previous, current, intrinsics, TrackPrior(self._motion, steady))
-            attempt = other if other.agreement > attempt.agreement else attempt
-        if attempt.moved is None or attempt.reason:
-            self._lose()
-            return TrackResult(
-                given, np.linalg.inv(information), len(attempt.seen.previous), attempt.reason
-            )
-        self._take(attempt, attempt.moved, current, intrinsics)
-        prior, moved = attempt.prior, attempt.moved
-        covariance = np.linalg.inv(
-            prior.information
-            + (moved.information - prior.information) / self.config.correlated_points
+
+        # Propagate the inliers to the current frame.
+        self._propagate(hypothesis, solution, current, intrinsics)
+
+        covariance = self._covariance(hypothesis.prior, solution)
+        return MotionEstimate(solution.previous_from_current, covariance, points)
+
+    def _covariance(self, prior: MotionPrior, solution: BundleAdjustmentResult) -> np.ndarray:
+        """Covariance (6, 6) of the motion, with points that err as one counted as one."""
+        points_information = solution.information - prior.information
+        return np.linalg.inv(prior.information + points_information / self.config.correlated_points)
+
+    def _constant_motion_prior(
+        self, prior: MotionPrior, intrinsics: np.ndarray
+    ) -> MotionPrior | None:
+        """Prior by the last step's motion, or None where it puts the corners at the same pixels."""
+        if self._last_motion is None:
+            return None
+        distance = self._median_distance(prior.previous_from_current, self._last_motion, intrinsics)
+        if not distance > self.config.guess_pixels:
+            return None
+        information = motion_information(
+            self._last_motion,
+            length=CONSTANT_MOTION_SHARE,
+            direction=CONSTANT_MOTION_SHARE,
+            floor=CONSTANT_MOTION_FLOOR,
+            rotation_deg=CONSTANT_MOTION_ROTATION_DEG,
         )
-        return TrackResult(moved.previous_from_current, covariance, len(attempt.seen.previous))
+        return MotionPrior(self._last_motion, information)
 
-    def _attempt(
-        self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, prior: TrackPrior
-    ) -> _Attempt:
-        """Follow the points from where the prior expects them, and see what they agree on.
-
-        All count alike, unless those that have agreed for long are outvoted by new ones: then they
-        count more.
-        """
-        followed, there = self._followed(previous, current, intrinsics, prior.previous_from_current)
-        trust = self._trust()
-        alike = self._agreed_on(followed, there, intrinsics, prior, np.ones_like(trust), trust)
-        if alike.moved is None or not self._some_disagree(trust[followed], alike.moved):
-            return alike
-        theirs = self._agreed_on(followed, there, intrinsics, prior, trust, trust)
-        assert theirs.moved is not None
-        apart = self._apart(
-            alike.moved.previous_from_current, theirs.moved.previous_from_current, intrinsics
-        )
-        return theirs if apart > OUTVOTED_PIXELS else alike
-
-    def _agreed_on(
+    def _hypothesis(
         self,
-        followed: np.ndarray,
-        there: np.ndarray,
+        previous: DepthFrame,
+        current: DepthFrame,
         intrinsics: np.ndarray,
-        prior: TrackPrior,
-        count: np.ndarray,
-        trust: np.ndarray,
-    ) -> _Attempt:
-        """What the followed points (M,) bool, which are at `there` (N, 2), agree on where each
-        counts so much as `count` (M,) says."""
-        config = self.config
-        seen = Correspondences(
-            self._places[followed],
-            there,
-            self._inverse_depth[followed],
-            np.sqrt(self._variance[followed]),
-            count[followed],
+        prior: MotionPrior,
+    ) -> _Hypothesis:
+        """Track the corners from where the prior expects them, and estimate the motion.
+
+        All corners weigh alike, unless the settled ones are outvoted by new ones: then the settled
+        ones weigh more.
+        """
+        # Track the keypoints, and adjust them with equal weights.
+        tracked, keypoints = self._track_keypoints(
+            previous, current, intrinsics, prior.previous_from_current
         )
-        if len(there) < config.min_points:
-            return _Attempt(prior, followed, seen, None, 0.0, self._doubt(seen, None))
-        moved = align_tracks(
-            seen,
+        weights = self._age_weights()
+        equal_weights = np.ones_like(weights)
+        equal = self._adjust(tracked, keypoints, intrinsics, prior, equal_weights)
+        if equal.solution is None or not self._some_disagree(weights[tracked], equal.solution):
+            return equal
+
+        # Adjust them weighted by age, and compare the motions.
+        weighted = self._adjust(tracked, keypoints, intrinsics, prior, weights)
+        assert weighted.solution is not None
+        distance = self._median_distance(
+            equal.solution.previous_from_current,
+            weighted.solution.previous_from_current,
             intrinsics,
-            prior,
-            config.robust_threshold,
-            config.robust_depth,
-            config.noise_floor,
         )
-        agreement = float(
-            (trust[followed] / (1.0 + (moved.errors / config.agreement_pixels) ** 2)).sum()
-            / trust.sum()
-        )
-        return _Attempt(prior, followed, seen, moved, agreement, self._doubt(seen, moved))
+        return weighted if distance > OUTVOTED_PIXELS else equal
 
-    def _some_disagree(self, trust: np.ndarray, moved: TrackedMotion) -> bool:
-        """Whether some of the followed points that are to be believed, (N,), do not agree with
-        the motion."""
-        return float(
-            trust @ (moved.errors < self.config.agreement_pixels)
-        ) < OUTVOTED_SHARE * float(trust.sum())
-
-    def _trust(self) -> np.ndarray:
-        """(M,) how much each track is to be believed: together as much as their effective number
-        (Kish, Survey Sampling, 1965)."""
-        trust = np.clip(self._agreed / self.config.settled_steps, self.config.newcomer, 1.0)
-        return trust * trust.sum() / max((trust**2).sum(), 1e-12)
-
-    def _apart(self, first: np.ndarray, second: np.ndarray, intrinsics: np.ndarray) -> float:
-        """How far apart two motions put the points, the median in pixels."""
-        there = (
-            project(self._places, self._inverse_depth, motion, intrinsics)
-            for motion in (first, second)
-        )
-        return (
-            float(np.median(np.linalg.norm(np.subtract(*there), axis=1)))
-            if len(self._places)
-            else 0.0
-        )
-
-    def _fill(self, frame: DepthFrame) -> None:
-        """New corners where there are none yet, with the depth that is predicted there, in the
-        tracks' unit."""
-        wanted = self.config.points - len(self._places)
-        places = find_corners(frame.grey, self._places, wanted, self.config)
-        depth = _at(frame.depth, places)
-        known = np.isfinite(depth) & (depth > 0)
-        if not known.any():
-            return
-        inverse_depth = 1.0 / (depth[known] * self.unit)
-        typical = 1.0 / (_typical(frame.depth) * self.unit)
-        sigma = np.hypot(self.config.depth_near * inverse_depth, self.config.depth_far * typical)
-        self._places = np.concatenate([self._places, places[known]])
-        self._inverse_depth = np.concatenate([self._inverse_depth, inverse_depth])
-        self._variance = np.concatenate([self._variance, sigma**2])
-        self._agreed = np.concatenate([self._agreed, np.zeros(len(sigma))])
-
-    def _followed(
+    def _track_keypoints(
         self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, motion: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Which points (M,) are found in the current frame, and from there in the previous one
-        again; where they are there (N, 2)."""
-        config, start = self.config, self._places.astype(np.float32)
+        """Track the corners by KLT forwards and backwards.
+
+        Returns which of the tracks (M,) were found, and their N keypoints (N, 2) in the current
+        frame.
+        """
+        config = self.config
+        start = self._keypoints.astype(np.float32)
         if not len(start):
-            return np.zeros(0, dtype=bool), self._places
+            return np.zeros(0, dtype=bool), self._keypoints
+
+        # Predict the keypoints in the current image.
         height, width = current.grey.shape
-        expected = project(self._places, self._inverse_depth, motion, intrinsics).clip(
+        predicted = project(self._keypoints, self._inverse_depth, motion, intrinsics).clip(
             (0, 0), (width - 1, height - 1)
         )
-        there, found = follow(
+
+        # Track them there, and from there back into the previous image.
+        keypoints, found = track_klt(
             previous.grey,
             current.grey,
             start,
-            expected.astype(np.float32),
+            predicted.astype(np.float32),
             config.patch,
             config.levels,
         )
-        back, found_back = follow(current.grey, previous.grey, there, start, config.patch, 0)
-        returned = np.linalg.norm(back - start, axis=1) < config.return_pixels
-        inside = (there >= MARGIN).all(axis=1) & (
-            there <= (width - 1 - MARGIN, height - 1 - MARGIN)
-        ).all(axis=1)
-        good = found & found_back & returned & inside
-        return good, there[good].astype(np.float64)
+        back, found_back = track_klt(
+            current.grey, previous.grey, keypoints, start, config.patch, levels=0
+        )
 
-    def _doubt(self, seen: Correspondences, moved: TrackedMotion | None) -> str:
-        if moved is None:
-            return f"only {len(seen.previous)} points could be followed, expected at least {self.config.min_points}"
-        if (
-            not np.isfinite(moved.previous_from_current).all()
-            or not np.isfinite(moved.information).all()
+        # Keep those that return to where they were and lie inside the margin.
+        returned = np.linalg.norm(back - start, axis=1) < config.return_pixels
+        last = (width - 1 - MARGIN, height - 1 - MARGIN)
+        inside = (keypoints >= MARGIN).all(axis=1) & (keypoints <= last).all(axis=1)
+        tracked = found & found_back & returned & inside
+        return tracked, keypoints[tracked].astype(np.float64)
+
+    def _adjust(
+        self,
+        tracked: np.ndarray,
+        keypoints: np.ndarray,
+        intrinsics: np.ndarray,
+        prior: MotionPrior,
+        weights: np.ndarray,
+    ) -> _Hypothesis:
+        """Adjust motion and depths of the tracked corners, weighted by (M,).
+
+        tracked: (M,) bool; keypoints: (N, 2) of the tracked corners in the current frame.
+        """
+        # Select the tracked corners; the motion needs a number of them.
+        points = Correspondences(
+            previous=self._keypoints[tracked],
+            current=keypoints,
+            inverse_depth=self._inverse_depth[tracked],
+            sigma=np.sqrt(self._variance[tracked]),
+            weights=weights[tracked],
+        )
+        if len(keypoints) < self.config.min_points:
+            reason = self._rejection_reason(points, None)
+            return _Hypothesis(prior, tracked, points, None, 0.0, reason)
+
+        # Adjust them, and measure how large a share of all tracks agrees.
+        solution = align_tracks(points, intrinsics, prior, self._norm)
+        age_weights = self._age_weights()
+        relative_errors = solution.errors / self.config.agreement_pixels
+        agreement = (age_weights[tracked] / (1.0 + relative_errors**2)).sum() / age_weights.sum()
+        reason = self._rejection_reason(points, solution)
+        return _Hypothesis(prior, tracked, points, solution, float(agreement), reason)
+
+    def _age_weights(self) -> np.ndarray:
+        """Weights (M,) of the tracks that grow with their age.
+
+        Their sum is the effective number of tracks (Kish, Survey Sampling, 1965).
+        """
+        age = np.clip(self._age / self.config.settled_steps, self.config.newcomer, 1.0)
+        return age * age.sum() / max((age**2).sum(), 1e-12)
+
+    def _some_disagree(self, weights: np.ndarray, solution: BundleAdjustmentResult) -> bool:
+        """Whether a weighted share of the tracked corners (N,) does not agree with the motion."""
+        agree = solution.errors < self.config.agreement_pixels
+        return float(weights @ agree) < OUTVOTED_SHARE * float(weights.sum())
+
+    def _rejection_reason(
+        self, points: Correspondences, solution: BundleAdjustmentResult | None
+    ) -> str:
+        """Reason for which a motion is rejected; empty if none."""
+        if solution is None:
+            return (
+                f"only {len(points.previous)} points could be followed,"
+                f" expected at least {self.config.min_points}"
+            )
+        if not (
+            np.isfinite(solution.previous_from_current).all()
+            and np.isfinite(solution.information).all()
         ):
             return "the points' motion is not finite"
-        share = float(np.mean(seen.trust * self._fits(moved)) / np.mean(seen.trust))
+        weighted = np.mean(points.weights * self._inliers(solution))
+        share = float(weighted / np.mean(points.weights))
         if share < self.config.min_inliers:
-            return f"only {share:.0%} of the points agree, expected at least {self.config.min_inliers:.0%}"
+            return (
+                f"only {share:.0%} of the points agree,"
+                f" expected at least {self.config.min_inliers:.0%}"
+            )
         return ""
 
-    def _fits(self, moved: TrackedMotion) -> np.ndarray:
-        fits: np.ndarray = (
-            moved.errors
-            < self.config.inlier_deviations * self.config.robust_threshold * moved.scale
-        )
-        return fits
+    def _inliers(self, solution: BundleAdjustmentResult) -> np.ndarray:
+        """Inliers (N,) bool of the tracked corners."""
+        deviations = self.config.inlier_deviations * self.config.robust_threshold
+        inliers: np.ndarray = solution.errors < deviations * solution.scale
+        return inliers
 
-    def _take(
-        self, attempt: _Attempt, moved: TrackedMotion, current: DepthFrame, intrinsics: np.ndarray
+    def _median_distance(
+        self, first: np.ndarray, second: np.ndarray, intrinsics: np.ndarray
+    ) -> float:
+        """Median distance in pixels between the corners' projections by two motions (4, 4)."""
+        if not len(self._keypoints):
+            return 0.0
+        first_pixels = project(self._keypoints, self._inverse_depth, first, intrinsics)
+        second_pixels = project(self._keypoints, self._inverse_depth, second, intrinsics)
+        return float(np.median(np.linalg.norm(first_pixels - second_pixels, axis=1)))
+
+    def _propagate(
+        self,
+        hypothesis: _Hypothesis,
+        solution: BundleAdjustmentResult,
+        current: DepthFrame,
+        intrinsics: np.ndarray,
     ) -> None:
-        """Go on from the current frame with the points that agreed."""
-        seen = attempt.seen
+        """Propagate the inliers to the current frame, and drop the other tracks."""
+        # Inverse depths in the current frame.
+        points = hypothesis.points
         inverse_depth, variance = inverse_depth_after(
-            seen.previous,
-            moved.inverse_depth,
-            moved.variance,
-            moved.previous_from_current,
+            points.previous,
+            solution.inverse_depth,
+            solution.variance,
+            solution.previous_from_current,
             intrinsics,
         )
-        keep = self._fits(moved) & (inverse_depth > 0)
-        places, inverse_depth = seen.current[keep], inverse_depth[keep]
-        variance = variance[keep] + (self.config.forgetting * inverse_depth) ** 2
-        self._newest, self._motion = current, moved.previous_from_current
-        self._agreed = self._agreed[attempt.followed][keep] + 1
-        self._places, self._inverse_depth, self._variance = places, inverse_depth, variance
 
-    def _hold_unit(self, frame: DepthFrame) -> None:
-        """Let the predicted depth of this frame hold the scale of its tracks, slowly, and tell
-        how their unit differs from it."""
-        predicted = _at(frame.depth, self._places)
-        near = predicted < FARTHEST_SHARE * _typical(frame.depth)
+        # Inliers in front of the camera.
+        accepted = self._inliers(solution) & (inverse_depth > 0)
+        inverse_depth = inverse_depth[accepted]
+        self._newest = current
+        self._last_motion = solution.previous_from_current
+        self._keypoints = points.current[accepted]
+        self._inverse_depth = inverse_depth
+        self._variance = variance[accepted] + (self.config.forgetting * inverse_depth) ** 2
+        self._age = self._age[hypothesis.tracked][accepted] + 1
+
+    def _update_unit(self, frame: DepthFrame) -> None:
+        """Update the unit by the frame's predicted depth, and pull the tracks' scale towards it."""
+        predicted = _nearest_depth(frame.depth, self._keypoints)
+        near = predicted < MAX_DEPTH_SHARE * _median_depth(frame.depth)
         if near.sum() < self.config.min_points / 2:
             return
         log_unit = float(np.median(np.log(predicted[near] * self._inverse_depth[near])))
-        self._log_unit += TURN_OF_UNIT * (log_unit - self._log_unit)
-        pulled = np.exp(-self.config.pull * log_unit)
-        self._inverse_depth, self._variance = (
-            self._inverse_depth * pulled,
-            self._variance * pulled**2,
-        )
+        self._log_unit += UNIT_GAIN * (log_unit - self._log_unit)
+        factor = np.exp(-self.config.pull * log_unit)
+        self._inverse_depth = self._inverse_depth * factor
+        self._variance = self._variance * factor**2
+
+    def _detect_corners(self, frame: DepthFrame) -> None:
+        """Add new corners between the tracks, with the predicted depth in the tracks' unit."""
+        # Corners of known depth.
+        max_corners = self.config.points - len(self._keypoints)
+        corners = detect_corners(frame.grey, self._keypoints, max_corners, self.config)
+        depth = _nearest_depth(frame.depth, corners)
+        known = np.isfinite(depth) & (depth > 0)
+        if not known.any():
+            return
+
+        # Inverse depth and its standard deviation.
+        inverse_depth = 1.0 / (depth[known] * self.unit)
+        median = 1.0 / (_median_depth(frame.depth) * self.unit)
+        sigma = np.hypot(self.config.depth_near * inverse_depth, self.config.depth_far * median)
+
+        # New tracks of age 0.
+        self._keypoints = np.concatenate([self._keypoints, corners[known]])
+        self._inverse_depth = np.concatenate([self._inverse_depth, inverse_depth])
+        self._variance = np.concatenate([self._variance, sigma**2])
+        self._age = np.concatenate([self._age, np.zeros(len(sigma))])
 
 
-def _typical(depth: np.ndarray) -> float:
-    """Median of the known depths (H, W); NaN where there are none."""
-    some = depth[::MEDIAN_STRIDE, ::MEDIAN_STRIDE]
-    return float(np.median(some[np.isfinite(some)])) if np.isfinite(some).any() else np.nan
+def _median_depth(depth: np.ndarray) -> float:
+    """Median of the known depths (H, W); NaN if none is known."""
+    subset = depth[::MEDIAN_STRIDE, ::MEDIAN_STRIDE]
+    return float(np.median(subset[np.isfinite(subset)])) if np.isfinite(subset).any() else np.nan
 
 
-def _at(depth: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Depths (N,) at the pixels nearest to places (N, 2)."""
-    u, v = np.round(places).astype(int).T
+def _nearest_depth(depth: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """Depths (N,) at the pixels nearest to keypoints (N, 2)."""
+    u, v = np.round(keypoints).astype(int).T
     values: np.ndarray = depth[v, u].astype(np.float64)
     return values

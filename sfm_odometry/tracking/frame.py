@@ -1,43 +1,56 @@
-"""A frame in the window, and what is made of it: once, and its depth beside the caller where
-there is a core for it."""
+"""Frame of the window, with depth, image pyramid and alignment points computed once."""
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 import torch
 
-from sfm_odometry.inference.estimator import Estimator
-from sfm_odometry.tracking.direct_config import RefineConfig
-from sfm_odometry.tracking.lazy import Background, LazyFuture
+from sfm_odometry.tracking.direct_config import AlignmentConfig
+from sfm_odometry.tracking.lazy import BackgroundThread, LazyFuture
 from sfm_odometry.tracking.pyramid import Pyramid, Targets
 
 
 class Frame:
-    """A frame as the networks see it, uint8 (H, W, C), of a camera with intrinsics (3, 3); what
-    is made of it is made once."""
+    """Image at the networks' size, uint8 (H, W, C), with its intrinsics (3, 3).
+
+    Depth, pyramid and points are computed once, when they are asked for or in the background.
+    """
 
     def __init__(
-        self, image: np.ndarray, intrinsics: np.ndarray, estimator: Estimator, config: RefineConfig
+        self,
+        image: np.ndarray,
+        intrinsics: np.ndarray,
+        infer_depth: Callable[[np.ndarray], np.ndarray],
+        config: AlignmentConfig,
     ) -> None:
-        """config: of the alignment that the frame is made ready for."""
-        self.image, self.intrinsics = image, intrinsics
-        self.memory: dict[str, torch.Tensor] = {}
-        """What the motion network keeps of this frame while the window slides."""
+        """infer_depth: depth network, from an image to depth (H, W) along z.
+
+        config: of the direct alignment that the pyramid and the points are made for.
+        """
+        self.image = image
+        self.intrinsics = intrinsics
+        self.motion_cache: dict[str, torch.Tensor] = {}
+        """Tensors of this frame that the motion network reuses while the window slides."""
+        # The closures refer to the local futures, not to the frame: see LazyFuture.
         grey = LazyFuture(lambda: _grey(image))
-        depth = LazyFuture(lambda: estimator.depth(image))
+        depth = LazyFuture(lambda: infer_depth(image))
         pyramid = LazyFuture(lambda: _pyramid(grey.get(), intrinsics, config))
         targets = LazyFuture(lambda: _targets(pyramid.get(), depth.get(), config))
-        self._grey, self._depth, self._pyramid, self._targets = grey, depth, pyramid, targets
+        self._grey = grey
+        self._depth = depth
+        self._pyramid = pyramid
+        self._targets = targets
 
-    def prepare(self, background: Background, with_targets: bool) -> None:
-        """Begin to infer the depth, and to select the points that the next frame is aligned
-        with."""
-        background.begin(self._depth)
+    def prepare(self, background: BackgroundThread, with_targets: bool) -> None:
+        """Start to compute the depth in the background, and the points to align the next frame."""
+        background.submit(self._depth)
         if with_targets:
-            background.begin(self._targets)
+            background.submit(self._targets)
 
     @property
     def grey(self) -> np.ndarray:
-        """The image as uint8 (H, W)."""
+        """Grey image, uint8 (H, W)."""
         return self._grey.get()
 
     @property
@@ -47,12 +60,12 @@ class Frame:
 
     @property
     def pyramid(self) -> Pyramid:
-        """The image made ready to be aligned with the frame before."""
+        """Image pyramid in which the previous frame's points are sought."""
         return self._pyramid.get()
 
     @property
     def targets(self) -> Targets:
-        """The points that are sought in the next frame; waits for the depth."""
+        """Points that are sought in the next frame; waits for the depth."""
         return self._targets.get()
 
 
@@ -61,10 +74,10 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def _pyramid(grey: np.ndarray, intrinsics: np.ndarray, config: RefineConfig) -> Pyramid:
-    return Pyramid.of(torch.from_numpy(grey), intrinsics, config)
+def _pyramid(grey: np.ndarray, intrinsics: np.ndarray, config: AlignmentConfig) -> Pyramid:
+    return Pyramid.from_image(torch.from_numpy(grey), intrinsics, config)
 
 
 @torch.inference_mode()
-def _targets(pyramid: Pyramid, depth: np.ndarray, config: RefineConfig) -> Targets:
-    return Targets.of(pyramid, torch.from_numpy(depth), None, config)
+def _targets(pyramid: Pyramid, depth: np.ndarray, config: AlignmentConfig) -> Targets:
+    return Targets.from_depth(pyramid, torch.from_numpy(depth), None, config)

@@ -1,7 +1,7 @@
-"""Corners of an image, found and followed into the next one.
+"""Corner detection and KLT tracking into the next image.
 
-Shi and Tomasi (CVPR 1994); pyramidal Lucas-Kanade (Bouguet 2000), to be run forwards and back
-(Kalal et al., ICPR 2010).
+Corners by Shi and Tomasi (CVPR 1994); pyramidal Lucas-Kanade (Bouguet 2000), to be run forwards and
+backwards (Kalal et al., ICPR 2010).
 """
 
 import cv2
@@ -10,48 +10,49 @@ import numpy as np
 from sfm_odometry.tracking.track_config import TrackConfig
 
 MARGIN = 3
-"""Corners so close to the border, in pixels, are not used."""
+"""Width of the image border, in pixels, where corners are not used."""
 
 
-def find_corners(
-    grey: np.ndarray, taken: np.ndarray, wanted: int, config: TrackConfig
+def detect_corners(
+    grey: np.ndarray, existing: np.ndarray, max_corners: int, config: TrackConfig
 ) -> np.ndarray:
-    """Up to `wanted` corners (N, 2) away from those that are taken (M, 2) already."""
-    if wanted < 1:
+    """Detect up to `max_corners` corners (N, 2) away from existing ones (M, 2), in pixels."""
+    if max_corners < 1:
         return np.zeros((0, 2))
-    free = np.zeros_like(grey)
-    free[MARGIN:-MARGIN, MARGIN:-MARGIN] = 255
-    for x, y in np.round(taken).astype(int).tolist():
-        cv2.circle(free, (x, y), config.distance, 0, -1)
-    found = cv2.goodFeaturesToTrack(
-        grey, wanted, config.quality, config.distance, mask=free, blockSize=config.patch
+    # Mask out the border and the neighbourhoods of existing corners.
+    mask = np.zeros_like(grey)
+    mask[MARGIN:-MARGIN, MARGIN:-MARGIN] = 255
+    for x, y in np.round(existing).astype(int).tolist():
+        cv2.circle(mask, (x, y), config.distance, 0, -1)
+    corners = cv2.goodFeaturesToTrack(
+        grey, max_corners, config.quality, config.distance, mask=mask, blockSize=config.patch
     )
-    return np.zeros((0, 2)) if found is None else found[:, 0].astype(np.float64)
+    return np.zeros((0, 2)) if corners is None else corners[:, 0].astype(np.float64)
 
 
-def follow(
+def track_klt(
     first: np.ndarray,
     second: np.ndarray,
-    places: np.ndarray,
-    expected: np.ndarray,
-    size: int,
+    keypoints: np.ndarray,
+    initial: np.ndarray,
+    patch: int,
     levels: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where points (N, 2) of the first image are in the second, sought from where they are
-    expected, and whether they were found.
+    """Track keypoints (N, 2) of the first image into the second: positions (N, 2), and found (N,).
 
-    size: side of the patch in pixels; levels: of the pyramid above the image's own, for places that
-    are not well known.
+    first, second: uint8 (H, W). initial: (N, 2), where the search begins. patch: side in pixels.
+    levels: pyramid levels above the image's own, for keypoints of uncertain initial position.
+    Keypoints and initial are float32.
     """
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01)
-    there, found, _ = cv2.calcOpticalFlowPyrLK(
+    tracked, found, _ = cv2.calcOpticalFlowPyrLK(
         first,
         second,
-        places,
-        expected.copy(),
-        winSize=(size, size),
+        keypoints,
+        initial.copy(),
+        winSize=(patch, patch),
         maxLevel=levels,
         criteria=criteria,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
-    return there, found[:, 0] > 0
+    return tracked, found[:, 0] > 0

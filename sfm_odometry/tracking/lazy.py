@@ -1,5 +1,7 @@
-"""Work that is started now and asked for later: depth is computed beside the motion, where there
-is a core for it."""
+"""Lazily computed results, and a background thread that computes them ahead of time.
+
+Depth is computed in parallel with the motion where a spare core exists.
+"""
 
 import os
 import threading
@@ -10,50 +12,60 @@ from typing import Any, Generic, TypeVar
 Result = TypeVar("Result")
 
 
-class Background:
-    """One thread, where there are two cores or more; with one, nothing is computed before it is
-    asked for. Results are the same."""
+class BackgroundThread:
+    """Thread that computes lazy results ahead of time, on machines with two cores or more.
+
+    With one core it does nothing, and a result is computed when it is asked for. Results are the
+    same.
+    """
 
     def __init__(self, cores: int | None = None) -> None:
-        """cores: that this process may use; None = as many as it finds."""
-        beside = (cores or len(os.sched_getaffinity(0))) > 1
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="depth") if beside else None
+        """cores: number of cores that this process may use; None = its CPU affinity."""
+        has_spare_core = (cores or len(os.sched_getaffinity(0))) > 1
+        self._executor = (
+            ThreadPoolExecutor(1, thread_name_prefix="depth") if has_spare_core else None
+        )
 
-    def begin(self, later: "LazyFuture[Any]") -> None:
-        """Have the result computed now, if there is a thread for it."""
-        if self._thread is not None:
-            later.run(self._thread)
+    def submit(self, future: "LazyFuture[Any]") -> None:
+        """Start to compute a result in the background; does nothing without a spare core."""
+        if self._executor is not None:
+            future.start(self._executor)
 
 
 class LazyFuture(Generic[Result]):
-    """A result that is computed when it is asked for, or was begun with before; any thread may ask
-    for it.
+    """Result that is computed once: when it is asked for, or earlier by a background thread.
 
-    `compute` must not hold who holds the result: a cycle of references keeps images until Python
-    happens to look for cycles.
+    Any thread may ask for it. `compute` must not refer to the object that holds the future: a cycle
+    of references keeps images alive until Python's garbage collector runs.
     """
 
     def __init__(self, compute: Callable[[], Result]) -> None:
         self._compute = compute
-        self._running: Future[Result] | None = None
-        self._found: list[Result] = []
-        self._asking = threading.Lock()
+        self._future: Future[Result] | None = None
+        self._cached: list[Result] = []
+        """The result; empty until it is computed."""
+        self._lock = threading.Lock()
 
-    def run(self, thread: ThreadPoolExecutor) -> None:
-        """Compute it there."""
-        self._running = thread.submit(self._compute)
+    def start(self, executor: ThreadPoolExecutor) -> None:
+        """Start to compute the result in the executor."""
+        self._future = executor.submit(self._compute)
 
     def wait(self) -> None:
-        """Until it is not being computed any more, whatever came of it; what was not begun never
-        will be."""
-        if self._running is not None and not self._running.cancel():
-            wait([self._running])
+        """Wait until a started computation has ended, with a result or an error.
+
+        A computation that the executor has not begun is cancelled.
+        """
+        if self._future is not None and not self._future.cancel():
+            wait([self._future])
 
     def get(self) -> Result:
-        """The result, waited for or computed now; an error is raised to whoever asks, and who
-        asks again has it computed again."""
-        with self._asking:
-            if not self._found:
-                running, self._running = self._running, None
-                self._found.append(self._compute() if running is None else running.result())
-            return self._found[0]
+        """Wait for the result, or compute it now.
+
+        An error of the computation is raised here, and the next call computes the result again.
+        """
+        with self._lock:
+            if not self._cached:
+                future = self._future
+                self._future = None
+                self._cached.append(self._compute() if future is None else future.result())
+            return self._cached[0]

@@ -1,106 +1,106 @@
-"""The refinement over a stream of frames: alignment, then tracked points; it knows how fast the
-camera was and how the units differ."""
+"""Refinement of a stream of motions: direct alignment, feature tracks and a speed filter."""
 
-from dataclasses import replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfm_odometry.tracking.direct_alignment import Refinement, align_frames, motion_information
-from sfm_odometry.tracking.direct_config import BEFORE_TRACKS, RefineConfig
-from sfm_odometry.tracking.feature_tracks import PointTracks, TrackResult
-from sfm_odometry.tracking.lazy import Background, LazyFuture
-from sfm_odometry.tracking.pyramid import Pyramid, Targets
+from sfm_odometry.tracking.direct_alignment import (
+    AlignmentConfig,
+    RefinedMotion,
+    align_frames,
+)
+from sfm_odometry.tracking.direct_config import BEFORE_TRACKS
+from sfm_odometry.tracking.feature_tracks import FeatureTracks, MotionEstimate
+from sfm_odometry.tracking.frame import Frame
+from sfm_odometry.tracking.lazy import BackgroundThread, LazyFuture
+from sfm_odometry.tracking.noise_model import motion_information
 from sfm_odometry.tracking.speed_filter import SpeedFilter
-
-LARGEST_CHANGE = 0.5
-"""Once settled, one frame changes the logarithm of the ratio by no more than this times the
-gain."""
-LARGEST_LOG_RATIO = float(np.log(4.0))
-"""Networks that were learned together do not differ by more: a larger ratio would be a state run
-away over depth that says nothing."""
-SURE_LENGTH = 4.0
-"""A step must be so many standard deviations long to say anything about the ratio."""
-STARTING_MAX_TRANSLATION = 2.0
-"""Share of the given length that may be corrected while the ratio is not known."""
-NETWORK_LENGTH_SIGMA = 0.2
-"""Standard deviation of the pose network's lengths, as a share: what is left to go by where the
-images do not align."""
-ALIGNED_ROTATION_DEG, ALIGNED_DIRECTION = 0.03, 0.01
-NETWORK_ROTATION_DEG, NETWORK_DIRECTION = 0.5, 0.2
-"""Standard deviations of a motion as a prior for the tracked points: by alignment, beside its
-own doubt, and by the networks alone."""
-LENGTH_SIGMA = 0.2
-LENGTH_FLOOR = 0.005
+from sfm_odometry.tracking.two_view_ba import MotionPrior
 
 
-class AlignableFrame(Protocol):
-    """A frame as the refinement needs it."""
+@dataclass(frozen=True)
+class RefinerConfig:
+    """Parameters of the length ratio, and of the prior for feature tracks."""
 
-    @property
-    def grey(self) -> np.ndarray:
-        """uint8 (H, W)."""
-
-    @property
-    def depth(self) -> np.ndarray:
-        """(H, W) along z."""
-
-    @property
-    def intrinsics(self) -> np.ndarray:
-        """(3, 3)."""
-
-    @property
-    def pyramid(self) -> Pyramid:
-        """The image made ready to be aligned with the frame before."""
-
-    @property
-    def targets(self) -> Targets:
-        """The points that are sought in the next frame."""
+    ratio_gain: float = 0.2
+    """Share of a new step in the length ratio, once settled."""
+    settling_steps: int = 3
+    """Number of steps at the start without a prior on the length; the ratio is their mean."""
+    max_log_ratio_change: float = 0.5
+    """Greatest change of the ratio's logarithm by one step, before the gain, once settled."""
+    max_log_ratio: float = float(np.log(4.0))
+    """Greatest logarithm of the ratio or its inverse. Networks that were trained together do not
+    differ by more: a larger ratio would be a state that ran away over depth without information."""
+    min_length_deviations: float = 4.0
+    """Least length of a step, in standard deviations, that updates the ratio."""
+    starting_max_translation: float = 2.0
+    """Greatest plausible correction of a translation before the ratio has settled, as a share."""
+    network_length_sigma: float = 0.2
+    """Standard deviation of the pose network's lengths, as a share; they are the measurement where
+    the images do not align."""
+    aligned_rotation_deg: float = 0.03
+    """Prior by direct alignment: standard deviation of each angle, on top of the alignment's own
+    covariance."""
+    aligned_direction: float = 0.01
+    """Prior by direct alignment: standard deviation of the translation across itself, a share."""
+    network_rotation_deg: float = 0.5
+    """Prior by the networks alone: standard deviation of each angle."""
+    network_direction: float = 0.2
+    """Prior by the networks alone: standard deviation of the translation across itself, a share."""
+    length_sigma: float = 0.2
+    """Either prior: standard deviation of the translation along itself, as a share."""
+    length_floor: float = 0.005
+    """Either prior: length added to the standard deviations of the translation."""
 
 
 class MotionRefiner:
-    """Refines the steps of one drive, oldest first. `unit` is what lengths come out in.
+    """Refines the steps of one drive, oldest first. Lengths come out in the refiner's `unit`.
 
     The pose network's lengths may be off by a factor that the depth network does not share: the
     ratio of the two is a slowly varying state. Lengths by alignment follow the depth map of one
-    frame, which is a little too large in one and too small in the next: tracked points remember,
-    and a filter of the speed says what to expect of the next step.
+    frame, which is a little too large in one and too small in the next: feature tracks average over
+    several frames, and a speed filter predicts the next step.
     """
 
     def __init__(
         self,
-        config: RefineConfig | None = None,
-        tracks: PointTracks | None = None,
+        alignment_config: AlignmentConfig | None = None,
+        tracks: FeatureTracks | None = None,
         speed: SpeedFilter | None = None,
-        gain: float = 0.2,
-        settle: int = 3,
+        config: RefinerConfig | None = None,
     ) -> None:
-        """config: of the alignment; None takes the one with or without tracks after it. tracks:
-        None goes by alignment alone. speed: None leaves lengths as they are found. gain: share of a
-        new step in the ratio. settle: steps without a prior on the length at the start.
-        """
-        self.config = config = config or (RefineConfig() if tracks is None else BEFORE_TRACKS)
-        self.tracks, self.speed, self.gain, self.settle = tracks, speed, gain, settle
-        self._starting = replace(
-            config,
+        """alignment_config: None takes the default with or without tracks after the alignment.
+        tracks: None uses alignment alone. speed: None leaves lengths unfiltered."""
+        default = AlignmentConfig() if tracks is None else BEFORE_TRACKS
+        self.alignment_config = alignment_config or default
+        self.tracks = tracks
+        self.speed = speed
+        self.config = config or RefinerConfig()
+        # Until the length ratio has settled, the initial translation is not trusted.
+        self._starting_config = replace(
+            self.alignment_config,
             prior_length=0.0,
             prior_direction=0.0,
-            max_translation=max(config.max_translation, STARTING_MAX_TRANSLATION),
+            max_translation=max(
+                self.alignment_config.max_translation, self.config.starting_max_translation
+            ),
         )
-        self._begun: tuple[AlignableFrame, LazyFuture[None]] | None = None
+        self._prepared: tuple[Frame, LazyFuture[None]] | None = None
         self.reset()
 
     def reset(self) -> None:
-        """Forget the ratio, the points and the speed."""
-        self._wait()
-        self._log_ratio, self._steps = 0.0, 0
-        for state in (self.tracks, self.speed):
-            if state is not None:
-                state.reset()
+        """Forget the length ratio, the tracks and the speed."""
+        self._discard_prepared()
+        self._log_ratio = 0.0
+        self._ratio_steps = 0
+        if self.tracks is not None:
+            self.tracks.reset()
+        if self.speed is not None:
+            self.speed.reset()
 
     def skip(self, dt_s: float) -> None:
-        """Time went by without frames."""
-        if self.speed is not None and self.speed.knows:
+        """Predict the speed over a gap without frames."""
+        if self.speed is not None and self.speed.initialised:
             self.speed.predict(dt_s)
 
     @property
@@ -110,140 +110,164 @@ class MotionRefiner:
 
     @property
     def unit(self) -> float:
-        """Length, as steps come out, of one unit of the depth network; depth times this goes
-        with them."""
+        """Length, in refined motions, of one unit of the depth network.
+
+        Depth times this factor is in the unit of the refined motions.
+        """
         return 1.0 if self.tracks is None else self.tracks.unit
 
-    def prepare(self, newest: AlignableFrame, background: Background) -> None:
-        """Begin with what a step from the newest frame on needs, once its depth is there."""
+    @property
+    def _settled(self) -> bool:
+        """Whether the length ratio has settled."""
+        return self._ratio_steps >= self.config.settling_steps
+
+    def prepare(self, newest: Frame, background: BackgroundThread) -> None:
+        """Prepare the tracks in the background for the step from the newest frame on."""
         tracks = self.tracks
         if tracks is not None:
-            self._begun = newest, LazyFuture(lambda: tracks.begin(newest))
-            background.begin(self._begun[1])
+            future = LazyFuture(lambda: tracks.prepare(newest))
+            self._prepared = newest, future
+            background.submit(future)
 
-    def _begin(self, previous: AlignableFrame) -> None:
-        """See to it that the tracks have begun with the frame that a step starts from."""
+    def _prepare_tracks(self, previous: Frame) -> None:
+        """Make sure that the tracks are prepared for a step from the previous frame."""
         assert self.tracks is not None
-        if self._begun is not None and self._begun[0] is previous:
-            (_, begun), self._begun = self._begun, None
-            begun.get()
+        if self._prepared is not None and self._prepared[0] is previous:
+            future = self._prepared[1]
+            self._prepared = None
+            future.get()
         else:
-            self._wait()
-            self.tracks.begin(previous)
+            self._discard_prepared()
+            self.tracks.prepare(previous)
 
-    def _wait(self) -> None:
-        """Let what was begun come to its end: nobody else works on the tracks after this."""
-        begun, self._begun = self._begun, None
-        if begun is not None:
-            begun[1].wait()
+    def _discard_prepared(self) -> None:
+        """Wait until no other thread works on the tracks."""
+        prepared = self._prepared
+        self._prepared = None
+        if prepared is not None:
+            prepared[1].wait()
 
     def refine(
-        self,
-        previous: AlignableFrame,
-        current: AlignableFrame,
-        previous_from_current: np.ndarray,
-        dt_s: float,
-    ) -> Refinement:
-        """The step from `previous` to `current`, which took dt_s, from the pose network's motion
-        on.
+        self, previous: Frame, current: Frame, previous_from_current: np.ndarray, dt_s: float
+    ) -> RefinedMotion:
+        """Refine the pose network's motion (4, 4) from the previous to the current frame.
 
-        Where the given motion is kept, its length is still brought to the unit of the others. The
-        current frame's depth is not asked for.
+        dt_s: time between them. Where the network's motion is kept, its length is still brought to
+        the unit of the others. The current frame's depth is not used.
         """
         if self.tracks is not None:
-            self._begin(previous)
+            self._prepare_tracks(previous)
+
+        # Predict the length of the step.
         network_length = float(np.linalg.norm(previous_from_current[:3, 3]))
         length = network_length * self.length_ratio
-        if self.speed is not None and self.speed.knows:
+        if self.speed is not None and self.speed.initialised:
             length = self.speed.predict(dt_s)[0] / self.unit
-        given = _of_length(previous_from_current, length)
-        config = self.config if self._steps >= self.settle else self._starting
-        result = align_frames(previous.targets, current.pyramid, given, config)
-        if result.converged:
-            self._learn(network_length, result)
+        initial = _with_length(previous_from_current, length)
+
+        # Align the images over the previous frame's depth.
+        config = self.alignment_config if self._settled else self._starting_config
+        aligned = align_frames(previous.targets, current.pyramid, initial, config)
+        if aligned.converged:
+            self._update_ratio(network_length, aligned)
+
+        # Adjust the feature tracks, started and held by the alignment.
         if self.tracks is not None:
-            tracked = self.tracks.step(previous, current, previous.intrinsics, *self._prior(result))
+            prior = self._tracks_prior(aligned)
+            tracked = self.tracks.track(previous, current, previous.intrinsics, prior)
             if not tracked.reason:
-                return self._as_tracked(result, tracked, dt_s)
-        return self._steady(
-            _in_unit(result, self.unit), network_length * self.length_ratio * self.unit, dt_s
-        )
+                return self._tracked_motion(aligned, tracked, dt_s)
 
-    def _learn(self, network_length: float, result: Refinement) -> None:
-        """Follow the ratio of lengths: the mean of the first steps, then a slow filter."""
-        if network_length == 0.0 or result.length < SURE_LENGTH * result.length_sigma:
+        # Filter the length where the tracks have no motion.
+        network_length = network_length * self.length_ratio * self.unit
+        return self._filtered(_in_unit(aligned, self.unit), network_length, dt_s)
+
+    def _update_ratio(self, network_length: float, aligned: RefinedMotion) -> None:
+        """Update the length ratio: mean of the first steps, then an exponential filter."""
+        config = self.config
+        min_length = config.min_length_deviations * aligned.length_sigma
+        if network_length == 0.0 or aligned.length < min_length:
             return
-        change = float(np.log(result.length / network_length)) - self._log_ratio
-        if self._steps >= self.settle:
-            change = min(max(change, -LARGEST_CHANGE), LARGEST_CHANGE)
-        self._steps += 1
-        ratio = self._log_ratio + max(self.gain, 1.0 / self._steps) * change
-        self._log_ratio = min(max(ratio, -LARGEST_LOG_RATIO), LARGEST_LOG_RATIO)
+        change = float(np.log(aligned.length / network_length)) - self._log_ratio
+        if self._settled:
+            change = min(max(change, -config.max_log_ratio_change), config.max_log_ratio_change)
+        self._ratio_steps += 1
+        ratio = self._log_ratio + max(config.ratio_gain, 1.0 / self._ratio_steps) * change
+        self._log_ratio = min(max(ratio, -config.max_log_ratio), config.max_log_ratio)
 
-    def _prior(self, result: Refinement) -> tuple[np.ndarray, np.ndarray]:
-        """What the tracked points start from: the motion in their unit, and its information (6,
-        6)."""
-        motion = _in_unit(result, self.unit).previous_from_current
-        rotation_deg, direction = (
-            (ALIGNED_ROTATION_DEG, ALIGNED_DIRECTION)
-            if result.converged
-            else (NETWORK_ROTATION_DEG, NETWORK_DIRECTION)
-        )
-        if self.speed is not None and self.speed.knows:
-            motion = _of_length(motion, self.speed.length)
+    def _tracks_prior(self, aligned: RefinedMotion) -> MotionPrior:
+        """Prior for the feature tracks, in their unit: the aligned motion, or the network's."""
+        config = self.config
+        motion = _in_unit(aligned, self.unit).previous_from_current
+        if self.speed is not None and self.speed.initialised:
+            motion = _with_length(motion, self.speed.length)
+        rotation_deg = config.network_rotation_deg
+        direction = config.network_direction
+        if aligned.converged:
+            rotation_deg = config.aligned_rotation_deg
+            direction = config.aligned_direction
         information = motion_information(
-            motion, LENGTH_SIGMA, direction, LENGTH_FLOOR, rotation_deg
+            motion, config.length_sigma, direction, config.length_floor, rotation_deg
         )
-        if (
-            result.converged
-        ):  # behind a truck the alignment is less sure of the angles than it usually errs
+        if aligned.converged:
+            # Behind a truck the alignment's own covariance of the angles exceeds its usual error.
             information[3:, 3:] = np.linalg.inv(
-                np.linalg.inv(information[3:, 3:]) + result.covariance[3:, 3:]
+                np.linalg.inv(information[3:, 3:]) + aligned.covariance[3:, 3:]
             )
-        return motion, information
+        return MotionPrior(motion, information)
 
-    def _as_tracked(self, result: Refinement, tracked: TrackResult, dt_s: float) -> Refinement:
-        """The points' motion, which is steady by itself; the filter of the speed only follows."""
-        result = replace(
-            result,
+    def _tracked_motion(
+        self, aligned: RefinedMotion, tracked: MotionEstimate, dt_s: float
+    ) -> RefinedMotion:
+        """Take the tracks' motion, and update the speed filter with its length.
+
+        The length is not filtered: it is steady by itself.
+        """
+        refined = replace(
+            aligned,
             previous_from_current=tracked.previous_from_current,
             covariance=tracked.covariance,
             converged=True,
             reason="",
         )
         if self.speed is not None:
-            self.speed.update(result.length, result.length_sigma, dt_s)
-        return result
+            self.speed.update(refined.length, refined.length_sigma, dt_s)
+        return refined
 
-    def _steady(self, result: Refinement, network_length: float, dt_s: float) -> Refinement:
-        """The result with its length as the filter of the speed has it, and the filter after it."""
-        if self.speed is None or self._steps < self.settle:
-            return result
-        seen = (
-            (result.length, result.length_sigma)
-            if result.converged
-            else (network_length, NETWORK_LENGTH_SIGMA * network_length)
-        )
-        length, _ = self.speed.update(*seen, dt_s)
-        return replace(
-            result, previous_from_current=_of_length(result.previous_from_current, length)
-        )
+    def _filtered(
+        self, aligned: RefinedMotion, network_length: float, dt_s: float
+    ) -> RefinedMotion:
+        """Update the speed filter, and give the motion the filtered length.
+
+        network_length: of the network's motion in the refiner's unit, the measurement where the
+        images do not align.
+        """
+        if self.speed is None or not self._settled:
+            return aligned
+        length = network_length
+        sigma = self.config.network_length_sigma * network_length
+        if aligned.converged:
+            length = aligned.length
+            sigma = aligned.length_sigma
+        filtered_length, _ = self.speed.update(length, sigma, dt_s)
+        motion = _with_length(aligned.previous_from_current, filtered_length)
+        return replace(aligned, previous_from_current=motion)
 
 
-def _of_length(motion: np.ndarray, length: float) -> np.ndarray:
-    """The motion (4, 4) with a translation of that length; unchanged where it has none."""
+def _with_length(motion: np.ndarray, length: float) -> np.ndarray:
+    """Copy of the motion (4, 4) with a translation of that length; a zero translation stays."""
     result = np.array(motion, dtype=np.float64)
-    own = float(np.linalg.norm(result[:3, 3]))
-    if own > 0.0:
-        result[:3, 3] *= length / own
+    old_length = float(np.linalg.norm(result[:3, 3]))
+    if old_length > 0.0:
+        result[:3, 3] *= length / old_length
     return result
 
 
-def _in_unit(result: Refinement, unit: float) -> Refinement:
-    """The result with its lengths times `unit`."""
+def _in_unit(aligned: RefinedMotion, unit: float) -> RefinedMotion:
+    """Multiply the lengths of a motion and its covariance by `unit`."""
     units = np.diag([unit] * 3 + [1.0] * 3)
-    motion = result.previous_from_current.copy()
+    motion = aligned.previous_from_current.copy()
     motion[:3, 3] *= unit
     return replace(
-        result, previous_from_current=motion, covariance=units @ result.covariance @ units
+        aligned, previous_from_current=motion, covariance=units @ aligned.covariance @ units
     )

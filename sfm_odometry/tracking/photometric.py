@@ -1,7 +1,7 @@
-"""The photometric error of a motion and its hand-written derivatives: what
-`sfm_odometry.tracking.direct_alignment` minimises.
+"""Photometric error of a motion, and its analytic derivatives.
 
-A target view has depth: its pixels are points X. A motion T = source_from_target moves them into a
+:mod:`sfm_odometry.tracking.direct_alignment` minimises this error. A target view has depth: its
+pixels are points X. A motion T = source_from_target moves them into a
 source view, where they are sampled. The error of a point is e = a I_source(pi(T X)) + b -
 I_target(p), with the gain a and the offset b of the brightness between the views.
 
@@ -22,7 +22,7 @@ from sfm_odometry.geometry.projection import MIN_PROJECTION_DEPTH
 
 @dataclass(frozen=True)
 class ImageView:
-    """One camera image at one level of the pyramid."""
+    """Camera image at one level of the pyramid."""
 
     image: Tensor
     """(H, W) float32, grey values 0 to 1."""
@@ -30,7 +30,7 @@ class ImageView:
     """fx, fy, cx, cy of these pixels."""
 
     def reduced(self, level: int) -> "ImageView":
-        """The view made smaller by 2^level, then smoothed; odd last rows and columns go."""
+        """Downsample the view by 2^level, then smooth it; odd last rows and columns are cut off."""
         size = 2**level
         fx, fy, cx, cy = self.camera
         camera = (fx / size, fy / size, (cx + 0.5) / size - 0.5, (cy + 0.5) / size - 0.5)
@@ -39,30 +39,31 @@ class ImageView:
 
 @dataclass(frozen=True)
 class TargetPoints:
-    """The informative pixels of a target view."""
+    """Informative pixels of a target view, as points."""
 
     points: Tensor
     """(3, N) float32 in the target camera's frame."""
-    places: Tensor
-    """(2, N): where their pixels lie in the image, 0 to 1 from the first column and row to the
-    last."""
+    relative_pixels: Tensor
+    """Column and row (2, N) of their pixels, 0 at the first and 1 at the last of the image."""
     values: Tensor
     """(N,) grey values of the target."""
     jacobian: Tensor
-    """(6, N): derivative of the grey value at pi(exp(xi) X) by xi, translation then rotation."""
+    """Derivative (6, N) of the grey value at pi(exp(xi) X) by xi, translation then rotation."""
     weights: Tensor
-    """(N,): given weights, positive."""
+    """(N,), positive: the weights given with the view."""
 
 
 def mean_of_blocks(values: Tensor, size: int) -> Tensor:
-    """(H, W) made smaller: the mean of each block of size x size pixels, NaN where one of them
-    is."""
+    """Downsample (H, W): mean of each block of size x size pixels, NaN where one of them is."""
     return values if size == 1 else F.avg_pool2d(values[None, None], size)[0, 0]
 
 
 def smoothed(image: Tensor) -> Tensor:
-    """(H, W) blurred by 1 2 1 along both axes: against noise, and because bilinear sampling
-    blurs one view of a pair and not the other."""
+    """Blur (H, W) by 1 2 1 along both axes.
+
+    It reduces noise, and the difference that bilinear sampling makes by blurring one view of a pair
+    and not the other.
+    """
     return _smoothed_rows(_smoothed_rows(image).T).T
 
 
@@ -73,8 +74,7 @@ def _smoothed_rows(image: Tensor) -> Tensor:
 
 
 def image_gradient(image: Tensor) -> Tensor:
-    """(2, H, W) central differences along u and v of an image (H, W); zero at the border, where
-    a neighbour is missing."""
+    """Central differences (2, H, W) along u and v of an image (H, W); zero at its border."""
     gradient = image.new_zeros(2, *image.shape)
     torch.sub(image[1:-1, 2:], image[1:-1, :-2], out=gradient[0, 1:-1, 1:-1])
     torch.sub(image[2:, 1:-1], image[:-2, 1:-1], out=gradient[1, 1:-1, 1:-1])
@@ -84,57 +84,62 @@ def image_gradient(image: Tensor) -> Tensor:
 def motion_jacobian(
     gradient: Tensor, points: Tensor, camera: tuple[float, float, float, float]
 ) -> Tensor:
-    """(6, N): d I(pi(exp(xi) X)) / d xi at xi = 0, of gradients (2, N) and points (3, N).
+    """Derivative (6, N) of I(pi(exp(xi) X)) by xi at xi = 0, translation then rotation.
 
-    With q = dI/du du/dX + dI/dv dv/dX the translation's part is q, and the rotation's X x q, for q
-    . (w x X) = w . (X x q).
+    gradient: (2, N) of the image at the points (3, N); camera: fx, fy, cx, cy. With q = dI/du du/dX
+    + dI/dv dv/dX the translation's part is q, and the rotation's X x q, as q . (w x X) = w . (X x
+    q).
     """
     x, y, z = points
-    along_x = gradient[0] * camera[0] / z
-    along_y = gradient[1] * camera[1] / z
-    along_z = -(along_x * x + along_y * y) / z
-    turning = (y * along_z - z * along_y, z * along_x - x * along_z, x * along_y - y * along_x)
-    return torch.stack([along_x, along_y, along_z, *turning])
+    by_x = gradient[0] * camera[0] / z
+    by_y = gradient[1] * camera[1] / z
+    by_z = -(by_x * x + by_y * y) / z
+    by_rotation = (y * by_z - z * by_y, z * by_x - x * by_z, x * by_y - y * by_x)
+    return torch.stack([by_x, by_y, by_z, *by_rotation])
 
 
 def select_points(
     view: ImageView, inverse_depth: Tensor, weights: Tensor | None, block: int, min_gradient: float
 ) -> TargetPoints:
-    """The pixel of the steepest gradient in each block of `block` x `block` pixels: few points,
-    spread over the whole image.
+    """Select the pixel of the steepest gradient in each block of `block` x `block` pixels.
 
-    inverse_depth: (H, W), 1 / depth along z, NaN = unknown; weights: (H, W), 0 to 1, None = 1.
-    Pixels of unknown depth, without weight, at the border, or flatter than `min_gradient` are left
-    out.
+    The points are few, and spread over the whole image. inverse_depth: (H, W), 1 / depth along z,
+    NaN = unknown; weights: (H, W), 0 to 1, None = 1. Pixels of unknown depth, without weight, at
+    the border, or flatter than `min_gradient` are left out.
     """
+    # Squared gradient of the usable pixels, and its maximum in each block.
     usable = inverse_depth > 0 if weights is None else (inverse_depth > 0) & (weights > 0)
     gradient = image_gradient(view.image)
     squared = torch.addcmul(gradient[0] * gradient[0], gradient[1], gradient[1]) * usable
     steepest, index = F.max_pool2d(squared[None, None], block, return_indices=True)
     index = index.flatten()[steepest.flatten() >= max(min_gradient, 1e-9) ** 2]
-    values, depth = view.image.take(index), 1.0 / inverse_depth.take(index)
-    pixels = _pixels(index, view.image.shape[1])
-    points = _points(pixels, depth, view.camera)
+
+    # Points of these pixels, and the derivatives of their grey values.
+    depth = 1.0 / inverse_depth.take(index)
     height, width = view.image.shape
-    places = pixels / pixels.new_tensor([[width - 1], [height - 1]])
-    jacobian = motion_jacobian(gradient.flatten(1).index_select(1, index), points, view.camera)
+    pixels = _pixels(index, width)
+    points = _back_project(pixels, depth, view.camera)
+    point_gradient = gradient.flatten(1).index_select(1, index)
+    values = view.image.take(index)
     return TargetPoints(
-        points,
-        places,
-        values,
-        jacobian,
-        torch.ones_like(values) if weights is None else weights.take(index),
+        points=points,
+        relative_pixels=pixels / pixels.new_tensor([[width - 1], [height - 1]]),
+        values=values,
+        jacobian=motion_jacobian(point_gradient, points, view.camera),
+        weights=torch.ones_like(values) if weights is None else weights.take(index),
     )
 
 
 def _pixels(index: Tensor, width: int) -> Tensor:
-    """Column and row (2, N), float32, of the pixels `index` = v * width + u."""
+    """Column and row (2, N), float32, of the pixels of flat `index` = v * width + u."""
     v = torch.div(index, width, rounding_mode="floor")
     return torch.stack([index - v * width, v]).float()
 
 
-def _points(pixels: Tensor, depth: Tensor, camera: tuple[float, float, float, float]) -> Tensor:
-    """Points (3, N) of pixels (2, N) at `depth` (N,)."""
+def _back_project(
+    pixels: Tensor, depth: Tensor, camera: tuple[float, float, float, float]
+) -> Tensor:
+    """Points (3, N) of pixels (2, N) at `depth` (N,) along z."""
     fx, fy, cx, cy = camera
     return torch.stack([(pixels[0] - cx) / fx * depth, (pixels[1] - cy) / fy * depth, depth])
 
@@ -142,10 +147,10 @@ def _points(pixels: Tensor, depth: Tensor, camera: tuple[float, float, float, fl
 def sample_points(
     view: ImageView, points: Tensor, source_from_target: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Grey values (N,) of a source where points (3, N) of the target project, and whether (N,) they
-    do so inside and in front.
+    """Sample a source view at the projections of points (3, N) of the target view.
 
-    source_from_target: (4, 4) float32.
+    source_from_target: (4, 4) float32. Returns grey values (N,), and a mask (N,) of the points that
+    project inside the image and lie in front of the camera.
     """
     height, width = view.image.shape
     fx, fy, cx, cy = view.camera

@@ -1,3 +1,5 @@
+"""Benchmark of data preparation and sampling."""
+
 import re
 
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from benchmarks.data import main
 
 
-def test_the_benchmark_measures_both_ways_on_the_same_images(capsys):
+def test_prepare_skimage_and_sampling_have_a_rate(capsys):
     pytest.importorskip("skimage", reason="scikit-image is not installed: make setup brings it")
     assert main(["--frames", "8", "--repeats", "1"]) == 0
     rates = {
@@ -15,6 +17,6 @@ def test_the_benchmark_measures_both_ways_on_the_same_images(capsys):
     assert min(rates.values()) > 0
 
 
-def test_images_that_cannot_be_read_are_one_line(tmp_path, capsys):
+def test_missing_images_end_with_one_line_of_error(tmp_path, capsys):
     assert main(["--images", str(tmp_path / "nowhere")]) == 2
     assert re.fullmatch(r"error: .*nowhere: no such folder\n", capsys.readouterr().err)

@@ -1,5 +1,4 @@
-"""The benchmark as its user starts it, over real DDS; no bounds on speed, which is the
-machine's."""
+"""Node benchmark from its command line, over real DDS; without limits on speed."""
 
 import json
 import math
@@ -25,7 +24,7 @@ def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory) -> tuple[dict, str]:
-    """Numbers and words of a quick benchmark."""
+    """JSON and terminal output of a quick benchmark."""
     out: Path = tmp_path_factory.mktemp("bench") / "bench.json"
     done = run_bench("--quick", "--out", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -33,7 +32,7 @@ def quick(tmp_path_factory) -> tuple[dict, str]:
 
 
 def numbers(value: object) -> list[float]:
-    """All numbers of nested lists and dictionaries."""
+    """Returns all numbers of nested lists and dictionaries."""
     if isinstance(value, dict | list):
         return [
             number
@@ -43,20 +42,20 @@ def numbers(value: object) -> list[float]:
     return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
-def test_it_measures_the_default_node_and_the_papers_networks(quick):
-    found, _ = quick
-    assert [(node["setup"], node["consumers"]) for node in found["nodes"]] == [
+def test_the_default_node_and_the_papers_networks_are_measured(quick):
+    results, _ = quick
+    assert [(node["setup"], node["consumers"]) for node in results["nodes"]] == [
         ("default", []),
         ("default", ["depth", "mask", "cloud"]),
         ("papers' networks", ["depth", "mask"]),
     ]
-    assert [times["model"] for times in found["networks"]] == ["default", "papers' networks"]
-    assert all(math.isfinite(number) and number >= 0.0 for number in numbers(found))
+    assert [times["model"] for times in results["networks"]] == ["default", "papers' networks"]
+    assert all(math.isfinite(number) and number >= 0.0 for number in numbers(results))
 
 
-def test_latencies_and_costs_make_sense(quick):
-    found, _ = quick
-    for load in (node["load"] for node in found["nodes"]):
+def test_latencies_and_costs_are_plausible(quick):
+    results, _ = quick
+    for load in (node["load"] for node in results["nodes"]):
         assert 0.0 < load["easy_latency_ms_median"] <= load["easy_latency_ms_p99"]
         assert load["easy_frames"] > load["easy_lost"]
         assert load["cpu_ms_per_frame"] > 1.0
@@ -70,9 +69,9 @@ def test_latencies_and_costs_make_sense(quick):
         )
 
 
-def test_only_who_listens_gets_depth_mask_and_cloud(quick):
-    found, _ = quick
-    alone, everything, papers = (node["heard"] for node in found["nodes"])
+def test_consumers_receive_only_their_topics(quick):
+    results, _ = quick
+    alone, everything, papers = (node["heard"] for node in results["nodes"])
     assert alone == {}
     assert set(papers) == {"depth/image_rect", "depth/camera_info", "mask/image"}
     assert set(everything) == {
@@ -84,9 +83,9 @@ def test_only_who_listens_gets_depth_mask_and_cloud(quick):
     assert all(count > 0 for count in everything.values())
 
 
-def test_the_stages_hold_what_was_worked_on(quick):
-    found, _ = quick
-    alone, everything = (result["stages_ms"] for result in found["stages"])
+def test_stages_have_time_where_their_output_is_consumed(quick):
+    results, _ = quick
+    alone, everything = (result["stages_ms"] for result in results["stages"])
     for stages in (alone, everything):
         assert {
             "decode the message",
@@ -100,26 +99,26 @@ def test_the_stages_hold_what_was_worked_on(quick):
     assert everything["mask"] > 0.0 and everything["depth, its colours and cloud"] > 0.0
 
 
-def test_the_table_says_the_same_as_the_file(quick):
-    found, words = quick
-    for node in found["nodes"]:
+def test_table_and_file_agree(quick):
+    results, text = quick
+    for node in results["nodes"]:
         load = node["load"]
         latency = f"{load['easy_latency_ms_median']:.1f} / {load['easy_latency_ms_p99']:.1f}"
         assert any(
-            line.startswith(f"{node['setup']}  ") and latency in line for line in words.splitlines()
+            line.startswith(f"{node['setup']}  ") and latency in line for line in text.splitlines()
         )
-    assert words.count(" met\n") + words.count(" missed\n") == sum(
-        goal["seen"] is not None for goal in found["wanted"]
+    assert text.count(" met\n") + text.count(" missed\n") == sum(
+        target["seen"] is not None for target in results["wanted"]
     )
 
 
-def test_a_model_that_is_not_there_is_named():
+def test_a_missing_model_is_named():
     done = run_bench("--quick", "--model", "absent.safetensors")
     assert done.returncode == 2
     assert "absent.safetensors" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_no_cores_are_refused():
+def test_zero_cores_are_refused():
     done = run_bench("--cores", "0")
     assert done.returncode == 2
     assert "--cores must be at least 1" in done.stderr

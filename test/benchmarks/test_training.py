@@ -1,4 +1,4 @@
-"""The benchmark compares like with like."""
+"""Benchmark of training steps: equal objectives, throughput table, waiting for data."""
 
 import json
 from dataclasses import replace
@@ -6,36 +6,42 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.training import contenders
+from benchmarks.training import steps
 from benchmarks.training.__main__ import main
-from benchmarks.training.contenders import (
+from benchmarks.training.data_wait import data_wait
+from benchmarks.training.random_dataset import random_sampler
+from benchmarks.training.steps import (
     compact_config,
-    our_learner,
+    make_learner,
     papers_config,
     plain_step,
     random_batch,
 )
-from benchmarks.training.data import random_sampler
-from benchmarks.training.gpu import data_wait
-from benchmarks.training.throughput import ALWAYS, Plan, Row, Table, _cells
+from benchmarks.training.throughput import (
+    QUICK_KINDS,
+    MarkdownTable,
+    ThroughputConfig,
+    ThroughputRow,
+    planned_rows,
+)
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Images of a quarter of the size: the networks take any."""
-    monkeypatch.setattr(contenders, "WIDTH", 208)
-    monkeypatch.setattr(contenders, "HEIGHT", 64)
+def small_images(monkeypatch):
+    """Use images of a quarter of the size; the networks take any."""
+    monkeypatch.setattr(steps, "WIDTH", 208)
+    monkeypatch.setattr(steps, "HEIGHT", 64)
 
 
 @pytest.mark.parametrize("frames", [3, 5])
 def test_the_plain_step_has_the_same_loss_and_gradients_as_ours(frames):
     config = replace(papers_config(frames), precision="float32")
-    learner, _ = our_learner(config, CPU)
-    plain = plain_step(config, CPU, 2).step
+    learner, _ = make_learner(config, CPU)
+    plain = plain_step(config, CPU, 2).run
     plain.copy_weights(learner.model)
-    ours = sum(learner.judge(random_batch(config, 2).to(CPU))[2].values())
+    ours = sum(learner.evaluate(random_batch(config, 2).to(CPU))[2].values())
     theirs = plain.loss()
     assert float(ours.detach()) == pytest.approx(float(theirs.detach()), rel=1e-5)
     ours.backward()
@@ -48,51 +54,40 @@ def test_the_plain_step_has_the_same_loss_and_gradients_as_ours(frames):
             assert float((parameter.grad - same.grad).norm()) <= 0.02 * float(same.grad.norm())
 
 
-def test_both_learn():
+def test_both_steps_reduce_the_loss():
     config = replace(papers_config(3), learning_rate=1e-4, precision="float32")
-    plain = plain_step(config, CPU, 1).step
+    plain = plain_step(config, CPU, 1).run
     first, *_, last = [plain() for _ in range(4)]
     assert last < first
-    learner, optimiser = our_learner(config, CPU)
-    batch, losses = random_batch(config, 1).to(CPU), []
+    learner, optimiser = make_learner(config, CPU)
+    batch = random_batch(config, 1).to(CPU)
+    losses = []
     for step in range(4):
-        losses.append(sum(learner.judge(batch)[2].values()))
-        optimiser.descend(losses[-1], step)
+        losses.append(sum(learner.evaluate(batch)[2].values()))
+        optimiser.step(losses[-1], step)
     assert losses[-1] < losses[0]
 
 
-def test_all_contenders_have_the_same_objective():
+def test_all_steps_have_the_same_objective():
     assert papers_config(5).objective == compact_config(5).objective
     assert papers_config(5).model.pose.frames == compact_config(5).model.pose.frames == 5
 
 
-def test_it_prints_samples_a_second_and_ratios(capsys):
+def test_samples_per_second_and_ratios_are_printed(capsys):
     assert (
         main(["--frames", "3", "--steps", "1", "--rounds", "1", "--device", "cpu", "--json"]) == 0
     )
     result = json.loads(capsys.readouterr().out)
-    steps = result["3 frames"]["steps"]
-    assert len(steps) == 3
-    assert steps["plain eager step"]["times_plain"] == 1.0
-    assert all(figures["samples_per_s"] > 0 for figures in steps.values())
+    figures_of = result["3 frames"]["steps"]
+    assert len(figures_of) == 3
+    assert figures_of["plain eager step"]["times_plain"] == 1.0
+    assert all(figures["samples_per_s"] > 0 for figures in figures_of.values())
     assert result["3 frames"]["data_snippets_per_s"] > 0
 
 
-def test_the_table_has_a_row_for_each_way(capsys):
-    sizes = [
-        "--steps",
-        "1",
-        "--rounds",
-        "1",
-        "--device",
-        "cpu",
-        "--recipes",
-        "sfmlearner",
-        "default",
-        "--batches",
-        "1",
-    ]
-    assert main(["--table", *sizes]) == 0
+def test_the_table_has_a_row_for_each_kind_of_step(capsys):
+    command = "--table --steps 1 --rounds 1 --device cpu --recipes sfmlearner default --batches 1"
+    assert main(command.split()) == 0
     rows = [
         line.strip("| ").split(" | ")
         for line in capsys.readouterr().out.splitlines()
@@ -109,22 +104,30 @@ def test_the_table_has_a_row_for_each_way(capsys):
     assert rows[1][5] == rows[2][6] == "1.00"
 
 
-def test_a_row_that_takes_long_to_prepare_comes_with_its_batch():
-    cells = list(_cells(Plan(recipes=("sfmlearner", "vid2depth"), batches=(64, 4), compiled=(64,))))
-    assert cells[:5] == [(way, 64, "sfmlearner") for way in ALWAYS] + [
-        (way, 64, "vid2depth") for way in ("eager", "graph")
+def test_compiled_rows_come_with_their_batch_size():
+    config = ThroughputConfig(recipes=("sfmlearner", "vid2depth"), batches=(64, 4), compiled=(64,))
+    rows = list(planned_rows(config))
+    assert rows[:5] == [(kind, 64, "sfmlearner") for kind in QUICK_KINDS] + [
+        (kind, 64, "vid2depth") for kind in ("eager", "graph")
     ]
-    assert cells[5:7] == [
+    assert rows[5:7] == [
         ("graph, float32", 64, "sfmlearner"),
         ("compile + graph", 64, "sfmlearner"),
     ]
-    assert [batch for _, batch, _ in cells[7:]] == [4] * 5
+    assert [batch for _, batch, _ in rows[7:]] == [4] * 5
 
 
-def test_what_does_not_run_is_a_row_too():
-    line = Table().line(
-        Row("default", 256, "graph", "bfloat16", float("nan"), 0.0, "out of memory")
+def test_a_step_that_fails_is_a_row_with_its_error():
+    row = ThroughputRow(
+        recipe="default",
+        batch=256,
+        kind="graph",
+        precision="bfloat16",
+        snippets_per_s=float("nan"),
+        gib=0.0,
+        error="out of memory",
     )
+    line = MarkdownTable().line(row)
     assert line == "| default | 256 | graph | bfloat16 | out of memory | | | |"
 
 

@@ -1,4 +1,4 @@
-"""The demo as its user starts it: a short rendered drive through real processes."""
+"""The demo from its command line, on a short rendered drive, in real processes."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def start_demo(*arguments: str, mark: str) -> subprocess.Popen:
 
 
 def processes_of(mark: str) -> list[str]:
-    """Command lines of the running processes that a demo with this mark started."""
+    """Returns the command lines of the running processes of the demo with this mark."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -50,39 +50,29 @@ def processes_of(mark: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def demo_output(tmp_path_factory) -> tuple[Path, str]:
-    """The folder and the words of one whole demo, at a gentle rate."""
+    """Folder and terminal output of one whole demo at a low rate."""
     out = tmp_path_factory.mktemp("demo") / "out"
     mark = uuid.uuid4().hex
-    demo = start_demo(
-        "--out",
-        str(out),
-        "--frames",
-        str(FRAMES),
-        "--size",
-        "208x64",
-        "--seed",
-        "3",
-        "--rate",
-        "5",
-        mark=mark,
-    )
-    words, _ = demo.communicate(timeout=DEADLINE_S)
-    assert demo.returncode == 0, words
+    options = f"--frames {FRAMES} --size 208x64 --seed 3 --rate 5".split()
+    demo = start_demo("--out", str(out), *options, mark=mark)
+    text, _ = demo.communicate(timeout=DEADLINE_S)
+    assert demo.returncode == 0, text
     assert processes_of(mark) == []
-    return out, words
+    return out, text
 
 
-def test_it_ends_with_the_numbers_and_where_to_look(demo_output):
-    out, words = demo_output
-    assert re.search(rf"frames processed +\d+ of {FRAMES}\n", words)
-    assert re.search(r"latency, median +[\d.]+ ms\n", words)
-    assert words.rstrip().endswith(f"look at {out}/report.html")
+def test_the_summary_has_the_metrics_and_the_path_of_the_report(demo_output):
+    out, text = demo_output
+    assert re.search(rf"frames processed +\d+ of {FRAMES}\n", text)
+    assert re.search(r"latency, median +[\d.]+ ms\n", text)
+    assert text.rstrip().endswith(f"look at {out}/report.html")
 
 
 def test_poses_metrics_and_report_agree(demo_output):
     out, _ = demo_output
     metrics = json.loads((out / "metrics.json").read_text())
-    kitti, tum = read_poses(out / "odometry_kitti.txt"), read_poses(out / "odometry_tum.txt")
+    kitti = read_poses(out / "odometry_kitti.txt")
+    tum = read_poses(out / "odometry_tum.txt")
     assert metrics["frames_in"] == FRAMES
     assert 5 <= metrics["frames_processed"] == len(kitti.poses) == len(tum.poses) <= FRAMES
     assert np.isfinite(metrics["ate_7dof_m"])
@@ -90,7 +80,7 @@ def test_poses_metrics_and_report_agree(demo_output):
     assert f"{metrics['ate_7dof_m']:.2f}" in (out / "report.html").read_text()
 
 
-def test_the_node_is_heard_as_by_a_slam(demo_output):
+def test_odometry_transforms_and_depth_are_recorded(demo_output):
     out, _ = demo_output
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["depth_images"] >= metrics["frames_processed"]
@@ -115,33 +105,26 @@ def test_ctrl_c_ends_the_demo_and_its_children(demo_output, tmp_path):
         assert time.monotonic() < deadline_s
         time.sleep(0.1)
     os.kill(demo.pid, signal.SIGINT)
-    words, _ = demo.communicate(timeout=DEADLINE_S)
-    assert demo.returncode == 130, words
-    assert words.rstrip().endswith("interrupted")
-    assert "Traceback" not in words
+    text, _ = demo.communicate(timeout=DEADLINE_S)
+    assert demo.returncode == 130, text
+    assert text.rstrip().endswith("interrupted")
+    assert "Traceback" not in text
     assert processes_of(mark) == []
 
 
-def test_a_corrupt_image_ends_the_demo_with_the_players_words(demo_output, tmp_path):
+def test_a_corrupt_image_ends_the_demo_with_the_players_log(demo_output, tmp_path):
     out, _ = demo_output
     corrupt = tmp_path / "drive"
     subprocess.run(["cp", "-r", str(out / "drive"), str(corrupt)], check=True)
     (corrupt / "image_2" / "000010.png").write_bytes(b"no image")
-    demo = start_demo(
-        "--out",
-        str(tmp_path / "out"),
-        "--sequence",
-        str(corrupt),
-        "--rate",
-        "20",
-        mark=uuid.uuid4().hex,
-    )
-    words, _ = demo.communicate(timeout=DEADLINE_S)
-    assert demo.returncode == 2, words
+    options = ["--out", str(tmp_path / "out"), "--sequence", str(corrupt), "--rate", "20"]
+    demo = start_demo(*options, mark=uuid.uuid4().hex)
+    text, _ = demo.communicate(timeout=DEADLINE_S)
+    assert demo.returncode == 2, text
     assert re.search(
         r"^error: the player failed with exit code 2; its log is .*kitti_player\.log",
-        words,
+        text,
         re.MULTILINE,
     )
-    assert "000010.png" in words
-    assert "Traceback" not in words
+    assert "000010.png" in text
+    assert "Traceback" not in text

@@ -1,3 +1,5 @@
+"""Images of depth and masks."""
+
 import base64
 
 import cv2
@@ -8,7 +10,7 @@ from demo.pictures import depth_colours, mask_over_image, read_depth, to_data_ur
 from sfm_odometry.errors import ImageError, OutputError
 
 
-def test_near_is_bright_far_is_dark_and_the_unit_does_not_matter():
+def test_near_is_bright_and_far_is_dark_in_any_unit():
     depth = np.linspace(2.0, 60.0, 64).reshape(8, 8)
     brightness = depth_colours(depth).sum(axis=2).ravel().astype(int)
     assert (np.diff(brightness) <= 0).all()
@@ -23,7 +25,7 @@ def test_unknown_depth_is_grey():
     assert (depth_colours(np.full((2, 2), np.nan)) == picture[1, 0, 0]).all()
 
 
-def test_only_what_is_not_explained_turns_red():
+def test_only_unexplained_pixels_turn_red():
     image = np.full((20, 40, 3), 120, np.uint8)
     mask = np.full((10, 20), 255, np.uint8)
     mask[:, 10:] = 0
@@ -33,10 +35,10 @@ def test_only_what_is_not_explained_turns_red():
     assert (picture[:, 10:, 0] > picture[:, 10:, 1] + 80).all()
 
 
-def test_a_data_uri_holds_the_picture_no_wider_than_asked():
+def test_a_data_uri_has_the_picture_at_most_as_wide_as_asked():
     picture = np.zeros((100, 400, 3), np.uint8)
     picture[..., 0] = 200
-    uri = to_data_uri(picture, width=200)
+    uri = to_data_uri(picture, max_width=200)
     assert uri.startswith("data:image/jpeg;base64,")
     decoded = cv2.imdecode(
         np.frombuffer(base64.b64decode(uri.split(",")[1]), np.uint8), cv2.IMREAD_COLOR
@@ -55,6 +57,6 @@ def test_rendered_depth_is_read_in_metres_and_other_files_are_refused(tmp_path):
         read_depth(tmp_path / "missing.png")
 
 
-def test_a_picture_that_cannot_be_written_names_its_file(tmp_path):
+def test_a_picture_that_cannot_be_written_is_an_error_with_its_path(tmp_path):
     with pytest.raises(OutputError, match=r"absent/a\.png: cannot be written"):
         write_png(tmp_path / "absent" / "a.png", np.zeros((4, 4), np.uint8))

@@ -1,3 +1,5 @@
+"""Child processes and their ROS environment."""
+
 import os
 import signal
 import socket
@@ -19,7 +21,7 @@ from demo.processes import (
 from sfm_odometry.errors import InputError
 
 
-def python(code: str, tmp_path) -> Child:
+def start_python(code: str, tmp_path) -> Child:
     return Child(
         "worker",
         [sys.executable, "-c", code],
@@ -35,7 +37,7 @@ def wait_for_log(child: Child, text: str) -> None:
         time.sleep(0.02)
 
 
-def gone(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -43,8 +45,8 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_a_child_that_fails_is_reported_with_its_name_exit_code_and_last_words(tmp_path):
-    with python("print('opening'); raise SystemExit('no such camera')", tmp_path) as child:
+def test_a_child_that_fails_is_reported_with_name_exit_code_and_end_of_its_log(tmp_path):
+    with start_python("print('opening'); raise SystemExit('no such camera')", tmp_path) as child:
         assert child.wait(30)
         with pytest.raises(ChildError) as caught:
             child.check_success()
@@ -54,8 +56,8 @@ def test_a_child_that_fails_is_reported_with_its_name_exit_code_and_last_words(t
     assert [line.strip() for line in rest] == ["opening", "no such camera"]
 
 
-def test_a_child_that_ends_too_early_is_noticed_even_when_it_returns_0(tmp_path):
-    with python("pass", tmp_path) as child:
+def test_a_child_that_ends_too_early_is_an_error_even_with_exit_code_0(tmp_path):
+    with start_python("pass", tmp_path) as child:
         assert child.wait(30)
         child.check_success()
         with pytest.raises(
@@ -64,7 +66,7 @@ def test_a_child_that_ends_too_early_is_noticed_even_when_it_returns_0(tmp_path)
             child.check_alive()
 
 
-def test_a_child_is_asked_by_sigint_and_its_own_exit_code_is_returned(tmp_path):
+def test_a_child_gets_sigint_first_and_its_exit_code_is_returned(tmp_path):
     code = """
 import time
 try:
@@ -72,14 +74,14 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    with python(code, tmp_path) as child:
+    with start_python(code, tmp_path) as child:
         wait_for_log(child, "ready")
         assert child.running()
         assert child.stop() == 0
     assert "interrupted" in log_tail(child.log_path)
 
 
-def test_a_child_that_does_not_listen_is_killed(tmp_path, monkeypatch):
+def test_a_child_that_ignores_signals_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr("demo.processes.INTERRUPT_TIMEOUT_S", 0.2)
     monkeypatch.setattr("demo.processes.TERMINATE_TIMEOUT_S", 0.2)
     code = """
@@ -87,7 +89,7 @@ import signal, time
 signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready"); time.sleep(60)
 """
-    with python(code, tmp_path) as child:
+    with start_python(code, tmp_path) as child:
         wait_for_log(child, "ready")
         assert child.stop() == -signal.SIGKILL
 
@@ -95,24 +97,28 @@ print("ready"); time.sleep(60)
 def test_no_child_outlives_its_block_when_the_block_is_interrupted(tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),
-        python("import time; print('ready'); time.sleep(60)", tmp_path) as child,
+        start_python("import time; print('ready'); time.sleep(60)", tmp_path) as child,
     ):
         wait_for_log(child, "ready")
         raise KeyboardInterrupt
     assert not child.running()
-    assert gone(child.pid)
+    assert has_ended(child.pid)
 
 
 def test_a_second_interrupt_while_stopping_still_ends_the_child(tmp_path):
-    code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('ready'); time.sleep(60)"
-    with python(code, tmp_path) as child:
+    code = """
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("ready"); time.sleep(60)
+"""
+    with start_python(code, tmp_path) as child:
         wait_for_log(child, "ready")
         timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):
             child.stop()
         timer.join()
-    assert gone(child.pid)
+    assert has_ended(child.pid)
 
 
 def test_only_the_last_lines_of_a_long_log_are_shown(tmp_path):
@@ -122,12 +128,12 @@ def test_only_the_last_lines_of_a_long_log_are_shown(tmp_path):
     assert log_tail(tmp_path / "missing") == ""
 
 
-def test_children_start_the_ros_wheels_by_themselves(monkeypatch):
+def test_children_do_not_inherit_the_guard_of_the_ros_wheels(monkeypatch):
     monkeypatch.setenv(WHEELS_GUARD, "1")
     assert WHEELS_GUARD not in child_environment()
 
 
-def test_the_domain_of_the_environment_is_kept_and_a_bad_one_refused(monkeypatch):
+def test_the_domain_of_the_environment_is_kept_and_a_bad_one_is_refused(monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", "42")
     assert domain_id() == 42
     assert ros_environment()["ROS_DOMAIN_ID"] == "42"
@@ -139,7 +145,7 @@ def test_the_domain_of_the_environment_is_kept_and_a_bad_one_refused(monkeypatch
             domain_id()
 
 
-def test_a_free_domain_is_chosen_where_none_is_given(monkeypatch):
+def test_a_free_domain_is_chosen_where_none_is_set(monkeypatch):
     monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
     monkeypatch.setattr("random.sample", lambda population, count: [7, 8])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as participant:

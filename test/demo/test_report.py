@@ -1,18 +1,20 @@
+"""HTML page of the demo."""
+
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 
-from demo.measure import Measures, Motion
-from demo.recording import Track
-from demo.report import PanelRow, Report
+from demo.metrics import BodyMotion, DriveMetrics
+from demo.recording import EstimatedTrajectory
+from demo.report import Report, SampleImages
 
 VOID = {"meta", "img", "br", "path", "use", "rect", "circle", "line"}
 
 
 class Page(HTMLParser):
-    """What a browser would load, and whether every element is closed."""
+    """References, text and open elements of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -38,66 +40,85 @@ class Page(HTMLParser):
         self.text += data
 
 
-def report(count: int = 40, truth: bool = True) -> Report:
+def make_report(count: int = 40, truth: bool = True) -> Report:
+    """Returns the report of a drive of `count` frames with one lost frame."""
     ahead = np.linspace(0.0, 30.0, count)
     path = np.stack([0.01 * ahead**2, np.zeros(count), ahead], axis=1)
+    motion = BodyMotion(ahead[1:], np.ones(count - 1), np.zeros(count - 1))
+    return Report(
+        title="a <drive>",
+        lead="40 frames",
+        metrics=make_metrics(count, truth),
+        trajectory=make_trajectory(path),
+        path=path,
+        true_path=path if truth else None,
+        motion=motion,
+        true_motion=motion if truth else None,
+        samples=[make_sample()],
+        facts=[("model", "small & fast")],
+        files=[("metrics.json", "the numbers")],
+    )
+
+
+def make_trajectory(path: np.ndarray) -> EstimatedTrajectory:
+    count = len(path)
     latencies_ms = np.full(count, 25.0)
     latencies_ms[:4] = [431.0, 331.0, 231.0, 131.0][:count]
     poses = np.tile(np.eye(4), (count, 1, 1))
     poses[:, :3, 3] = path
-    track = Track(
-        np.arange(count),
-        np.arange(count) * 10**8,
-        poses,
-        np.zeros((count, 6)),
-        latencies_ms,
+    return EstimatedTrajectory(
+        frames=np.arange(count),
+        stamps_ns=np.arange(count) * 10**8,
+        start_from_camera=poses,
+        twists=np.zeros((count, 6)),
+        latencies_ms=latencies_ms,
         frames_in=count + 1,
     )
-    motion = Motion(ahead[1:], np.ones(count - 1), np.zeros(count - 1))
+
+
+def make_sample() -> SampleImages:
     rng = np.random.default_rng(3)
     image = rng.integers(0, 255, (40, 120, 3), dtype=np.uint8)
-    panel = PanelRow(
-        7,
-        0.7,
-        image,
-        rng.uniform(1.0, 50.0, (16, 48)).astype(np.float32),
-        np.full((16, 48), 255, np.uint8),
-        None,
+    return SampleImages(
+        frame=7,
+        seconds=0.7,
+        image=image,
+        depth=rng.uniform(1.0, 50.0, (16, 48)).astype(np.float32),
+        mask=np.full((16, 48), 255, np.uint8),
+        true_depth=None,
     )
-    measures = Measures(
+
+
+def make_metrics(count: int, truth: bool) -> DriveMetrics:
+    metrics = DriveMetrics(
         frames_in=count + 1, frames_processed=count, latency_ms_median=25.0, latency_ms_p99=26.4
     )
-    if truth:
-        measures = replace(
-            measures,
-            ate_5frame=0.0123,
-            ate_7dof_m=4.56,
-            t_err_percent=7.89,
-            r_err_deg_per_100m=2.34,
-            scale=31.415,
-        )
-    return Report(
-        title="a <drive>", lead="40 frames", measures=measures, track=track, path=path, true_path=path if truth else None, motion=motion,
-        true_motion=motion if truth else None, panels=[panel], facts=[("model", "small & fast")], files=[("metrics.json", "the numbers")],
-    )  # fmt: skip
+    if not truth:
+        return metrics
+    return replace(
+        metrics,
+        ate_5frame=0.0123,
+        ate_7dof_m=4.56,
+        t_err_percent=7.89,
+        r_err_deg_per_100m=2.34,
+        scale=31.415,
+    )
 
 
-def test_the_page_is_whole_and_loads_nothing_from_anywhere():
-    html = report().html()
+def test_the_page_is_complete_and_loads_nothing():
+    html = make_report().html()
     page = Page(html)
     assert page.open == []
-    assert (
-        len([reference for reference in page.references if reference.startswith("data:image/")])
-        == 3
-    )
+    images = [reference for reference in page.references if reference.startswith("data:image/")]
+    assert len(images) == 3
     assert all(reference.startswith(("data:", "#")) for reference in page.references)
     without_pictures = re.sub(r"base64,[\w+/=]+", "", html)
     assert re.findall(r"https?:|//\w|@import|url\((?!#)", without_pictures) == []
     assert "<script" not in html
 
 
-def test_the_page_tells_the_numbers():
-    text = Page(report().html()).text
+def test_the_page_has_the_metrics():
+    text = Page(make_report().html()).text
     for number in (
         "0.0123",
         "4.56",
@@ -113,34 +134,29 @@ def test_the_page_tells_the_numbers():
         assert number in text, number
 
 
-def test_what_comes_from_outside_is_escaped():
-    html = report().html()
+def test_names_and_facts_are_escaped():
+    html = make_report().html()
     assert "a &lt;drive&gt;" in html
     assert "small &amp; fast" in html
 
 
-def test_without_truth_nothing_is_claimed():
-    page = Page(report(truth=False).html())
+def test_without_truth_the_page_has_no_errors():
+    page = Page(make_report(truth=False).html())
     assert "no truth for this drive" in page.text
     assert "aligned" not in page.text.split("The path from above")[1]
     assert page.text.count("\N{EN DASH}") == 5
 
 
 def test_a_drive_that_ends_while_the_window_fills_still_has_a_page():
-    short = report(count=3)
-    page = Page(
-        replace(
-            short,
-            panels=[],
-            measures=replace(short.measures, latency_ms_median=None, latency_ms_p99=None),
-        ).html()
-    )
+    short = make_report(count=3)
+    metrics = replace(short.metrics, latency_ms_median=None, latency_ms_p99=None)
+    page = Page(replace(short, samples=[], metrics=metrics).html())
     assert page.open == []
     assert "What the node sees" not in page.text
 
 
-def test_plots_take_their_colours_and_font_from_the_page():
-    plots = re.findall(r"<svg.*?</svg>", report().html(), re.DOTALL)
+def test_plots_have_the_colours_and_font_of_the_page():
+    plots = re.findall(r"<svg.*?</svg>", make_report().html(), re.DOTALL)
     assert len(plots) == 3
     for plot in plots:
         assert "var(--ink)" in plot
@@ -151,12 +167,12 @@ def test_plots_take_their_colours_and_font_from_the_page():
 
 
 def test_the_same_report_is_the_same_file():
-    assert report().html() == report().html()
+    assert make_report().html() == make_report().html()
 
 
 def test_a_model_without_masks_leaves_their_column_out():
-    whole = report()
-    text = Page(replace(whole, panels=[replace(whole.panels[0], mask=None)]).html()).text
+    whole = make_report()
+    text = Page(replace(whole, samples=[replace(whole.samples[0], mask=None)]).html()).text
     assert "mask of this image" in Page(whole.html()).text
     assert "mask of this image" not in text
     assert "Mask:" not in text

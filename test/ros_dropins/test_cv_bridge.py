@@ -1,5 +1,4 @@
-"""cv_bridge as published: these tests hold for the real one too, and run against it where a ROS
-2 is sourced."""
+"""Behaviour of cv_bridge; where a ROS 2 is sourced, these tests run against the original."""
 
 import array
 from pathlib import Path
@@ -13,7 +12,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 DROPIN = Path(cv_bridge.__file__).resolve().parents[1].name == "ros_dropins"
-SHEARED_BY_THE_REAL_ONE = pytest.mark.skipif(
+SHEARED_BY_THE_ORIGINAL = pytest.mark.skipif(
     not DROPIN, reason="the real cv_bridge shears rows whose step is no whole number of pixels"
 )
 OLD_NUMPY = pytest.mark.skipif(
@@ -23,10 +22,23 @@ OLD_NUMPY = pytest.mark.skipif(
 GENERATOR = np.random.default_rng(0)
 COLOR = GENERATOR.integers(0, 256, (6, 8, 3), dtype=np.uint8)
 TYPES = {
-    "mono8": ("uint8", 1), "8UC1": ("uint8", 1), "mono16": ("uint16", 1), "16UC1": ("uint16", 1), "32FC1": ("float32", 1),
-    "rgb8": ("uint8", 3), "bgr8": ("uint8", 3), "8UC3": ("uint8", 3), "32FC3": ("float32", 3), "rgba8": ("uint8", 4),
-    "bgra8": ("uint8", 4), "yuv422": ("uint8", 2), "yuv422_yuy2": ("uint8", 2), "bayer_rggb8": ("uint8", 1), "rgb16": ("uint16", 3),
-}  # fmt: skip
+    "mono8": ("uint8", 1),
+    "8UC1": ("uint8", 1),
+    "mono16": ("uint16", 1),
+    "16UC1": ("uint16", 1),
+    "32FC1": ("float32", 1),
+    "rgb8": ("uint8", 3),
+    "bgr8": ("uint8", 3),
+    "8UC3": ("uint8", 3),
+    "32FC3": ("float32", 3),
+    "rgba8": ("uint8", 4),
+    "bgra8": ("uint8", 4),
+    "yuv422": ("uint8", 2),
+    "yuv422_yuy2": ("uint8", 2),
+    "bayer_rggb8": ("uint8", 1),
+    "rgb16": ("uint16", 3),
+}
+"""Element type and channels by encoding."""
 
 
 def image(dtype: str, channels: int) -> np.ndarray:
@@ -98,7 +110,7 @@ def test_big_endian_depth_is_decoded() -> None:
     np.testing.assert_array_equal(CvBridge().imgmsg_to_cv2(message), [[0x0102, 3]])
 
 
-@pytest.mark.parametrize("padding", [3, pytest.param(4, marks=SHEARED_BY_THE_REAL_ONE)])
+@pytest.mark.parametrize("padding", [3, pytest.param(4, marks=SHEARED_BY_THE_ORIGINAL)])
 def test_padding_at_the_end_of_rows_is_not_image(padding: int) -> None:
     message = CvBridge().cv2_to_imgmsg(COLOR, "rgb8")
     message.data = np.pad(COLOR.reshape(6, -1), ((0, 0), (0, padding))).tobytes()
@@ -110,13 +122,13 @@ def test_padding_at_the_end_of_rows_is_not_image(padding: int) -> None:
     "encoding, target",
     [("32FC1", "mono8"), ("16UC1", "rgb8"), ("rgb8", "32FC1"), ("rgb8", "nonsense")],
 )
-def test_conversions_without_sense_are_refused(encoding: str, target: str) -> None:
+def test_meaningless_conversions_are_refused(encoding: str, target: str) -> None:
     message = CvBridge().cv2_to_imgmsg(image(*TYPES[encoding]), encoding)
     with pytest.raises(CvBridgeError):
         CvBridge().imgmsg_to_cv2(message, target)
 
 
-def test_wrong_input_is_refused() -> None:
+def test_invalid_input_is_refused() -> None:
     with pytest.raises(CvBridgeError):
         CvBridge().cv2_to_imgmsg(COLOR, "mono8")
     with pytest.raises(CvBridgeError):

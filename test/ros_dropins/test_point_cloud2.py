@@ -1,5 +1,4 @@
-"""sensor_msgs_py.point_cloud2 as published: these tests hold for the real one too, and run
-against it where a ROS 2 is sourced."""
+"""Behaviour of sensor_msgs_py.point_cloud2; with a ROS 2 sourced, that of the original."""
 
 import struct
 
@@ -16,8 +15,8 @@ from std_msgs.msg import Header
 
 XYZ = np.array([[1.0, 2.0, 3.0], [4.0, np.nan, 6.0]], np.float32)
 FIELDS = [
-    PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32, count=1)
-    for place, name in enumerate("xyz")
+    PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+    for index, name in enumerate("xyz")
 ]
 COLORED = [*FIELDS, PointField(name="rgb", offset=16, datatype=PointField.UINT32, count=1)]
 

@@ -1,4 +1,4 @@
-"""The message package that set-up builds is the one that every other ROS 2 has."""
+"""Compatibility of the tf2_msgs package that set-up builds with other installs of ROS 2."""
 
 import ctypes
 
@@ -8,8 +8,8 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.serialization import deserialize_message, serialize_message
 from tf2_msgs.msg import TFMessage
 
-# As ROS 2 publishes it since Iron, when type hashes came: it follows from the definitions of the
-# message and of all that it holds.
+# Published by ROS 2 since Iron, which introduced type hashes. It follows from the definitions of
+# the message and of all messages in it.
 TYPE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
 
 
@@ -42,8 +42,10 @@ def test_type_hash_is_that_of_other_installs() -> None:
 
 @pytest.mark.parametrize("kind", ["fastrtps_c", "introspection_c"])
 def test_type_supports_are_found_by_name(kind: str) -> None:
-    """Fast DDS needs the second to describe the type; without it everything works, but errors
-    are printed at odd moments."""
+    """Fast DDS describes the type with introspection_c.
+
+    Without it everything works, but errors are printed at odd moments.
+    """
     library = ctypes.CDLL(f"libtf2_msgs__rosidl_typesupport_{kind}.so")
     assert hasattr(
         library,

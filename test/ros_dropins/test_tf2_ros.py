@@ -1,5 +1,4 @@
-"""tf2_ros as published: these tests hold for the real one too, and run against it where a ROS 2
-is sourced."""
+"""Behaviour of tf2_ros; where a ROS 2 is sourced, these tests run against the original."""
 
 import math
 import time
@@ -35,10 +34,8 @@ def transform(
     message.header.frame_id = parent
     message.header.stamp = at(stamp_s).to_msg()
     message.transform.translation.x = x
-    message.transform.rotation.z, message.transform.rotation.w = (
-        math.sin(yaw_rad / 2),
-        math.cos(yaw_rad / 2),
-    )
+    message.transform.rotation.z = math.sin(yaw_rad / 2)
+    message.transform.rotation.w = math.cos(yaw_rad / 2)
     return message
 
 
@@ -51,8 +48,9 @@ def stamp_s(message: TransformStamped) -> float:
 
 
 def matrix(message: TransformStamped) -> np.ndarray:
-    """target_from_source as a 4x4, by the textbook formula."""
-    q, t = message.transform.rotation, message.transform.translation
+    """Transform target_from_source (4, 4), by the textbook formula."""
+    q = message.transform.rotation
+    t = message.transform.translation
     x, y, z, w = q.x, q.y, q.z, q.w
     return np.array(
         [
@@ -67,7 +65,8 @@ def matrix(message: TransformStamped) -> np.ndarray:
 def random_transform(parent: str, child: str, generator: np.random.Generator) -> TransformStamped:
     message = transform(parent, child)
     rotation = generator.normal(size=4)
-    q, t = message.transform.rotation, message.transform.translation
+    q = message.transform.rotation
+    t = message.transform.translation
     q.x, q.y, q.z, q.w = (rotation / np.linalg.norm(rotation)).tolist()
     t.x, t.y, t.z = generator.normal(size=3).tolist()
     return message
@@ -79,6 +78,7 @@ def buffer() -> Buffer:
 
 
 def test_transforms_along_a_tree_chain_and_invert(buffer: Buffer) -> None:
+    # Tree: root - a - b, root - c - d.
     generator = np.random.default_rng(0)
     edges = {
         (p, c): random_transform(p, c, generator)
@@ -88,6 +88,7 @@ def test_transforms_along_a_tree_chain_and_invert(buffer: Buffer) -> None:
         buffer.set_transform_static(message, "test")
     root_from_b = matrix(edges["root", "a"]) @ matrix(edges["a", "b"])
     root_from_d = matrix(edges["root", "c"]) @ matrix(edges["c", "d"])
+    # Down, up, and across the root.
     np.testing.assert_allclose(
         matrix(buffer.lookup_transform("root", "b", LATEST)), root_from_b, atol=1e-12
     )
@@ -103,7 +104,7 @@ def test_transforms_along_a_tree_chain_and_invert(buffer: Buffer) -> None:
     assert buffer.lookup_transform("d", "b", LATEST).child_frame_id == "b"
 
 
-def test_between_two_stamps_it_interpolates(buffer: Buffer) -> None:
+def test_interpolation_between_two_stamps(buffer: Buffer) -> None:
     buffer.set_transform(transform("odom", "base", 1.0, x=0.0, yaw_rad=0.0), "test")
     buffer.set_transform(transform("odom", "base", 2.0, x=4.0, yaw_rad=1.0), "test")
     found = buffer.lookup_transform("odom", "base", at(1.25))
@@ -139,22 +140,22 @@ def test_static_transforms_hold_at_any_time(buffer: Buffer) -> None:
     assert stamp_s(buffer.lookup_transform("base", "camera", LATEST)) == 0.0
 
 
-@pytest.mark.parametrize("asked_s, word", [(0.5, "past"), (2.5, "future")])
-def test_it_does_not_extrapolate(buffer: Buffer, asked_s: float, word: str) -> None:
+@pytest.mark.parametrize("requested_s, word", [(0.5, "past"), (2.5, "future")])
+def test_extrapolation_is_refused(buffer: Buffer, requested_s: float, word: str) -> None:
     buffer.set_transform(transform("odom", "base", 1.0), "test")
     buffer.set_transform(transform("odom", "base", 2.0), "test")
     with pytest.raises(ExtrapolationException, match=f"into the {word}"):
-        buffer.lookup_transform("odom", "base", at(asked_s))
+        buffer.lookup_transform("odom", "base", at(requested_s))
 
 
-def test_one_transform_alone_serves_its_own_stamp_only(buffer: Buffer) -> None:
+def test_single_transform_holds_at_its_own_stamp_only(buffer: Buffer) -> None:
     buffer.set_transform(transform("odom", "base", 1.0), "test")
     buffer.lookup_transform("odom", "base", at(1.0))
     with pytest.raises(ExtrapolationException, match=r"only time 1\.0"):
         buffer.lookup_transform("odom", "base", at(1.1))
 
 
-def test_what_is_older_than_the_cache_is_forgotten() -> None:
+def test_transforms_older_than_the_cache_are_dropped() -> None:
     buffer = Buffer(cache_time=Duration(seconds=2))
     for stamp in (1.0, 2.0, 5.0, 5.5):
         buffer.set_transform(transform("odom", "base", stamp), "test")
@@ -180,7 +181,7 @@ def test_each_failure_has_its_exception(buffer: Buffer) -> None:
         assert not buffer.can_transform(target, source, LATEST)
 
 
-def test_a_loop_is_an_error_not_an_endless_walk(buffer: Buffer) -> None:
+def test_loop_is_an_error(buffer: Buffer) -> None:
     buffer.set_transform_static(transform("a", "b"), "test")
     buffer.set_transform_static(transform("b", "a"), "test")
     buffer.set_transform_static(transform("c", "d"), "test")
@@ -188,7 +189,7 @@ def test_a_loop_is_an_error_not_an_endless_walk(buffer: Buffer) -> None:
         buffer.lookup_transform("c", "a", LATEST)
 
 
-def test_nonsense_is_dropped(buffer: Buffer) -> None:
+def test_invalid_transforms_are_dropped(buffer: Buffer) -> None:
     for message in (
         transform("a", "a"),
         transform("", "b"),
@@ -199,7 +200,7 @@ def test_nonsense_is_dropped(buffer: Buffer) -> None:
     assert not buffer.can_transform("a", "b", LATEST)
 
 
-def test_a_frame_seen_from_itself_is_the_identity(buffer: Buffer) -> None:
+def test_transform_of_a_frame_to_itself_is_the_identity(buffer: Buffer) -> None:
     np.testing.assert_array_equal(matrix(buffer.lookup_transform("any", "any", LATEST)), np.eye(4))
 
 
@@ -213,15 +214,15 @@ def test_clear_keeps_the_static_transforms(buffer: Buffer) -> None:
 
 def test_waiting_ends_at_the_timeout_with_the_reason(buffer: Buffer) -> None:
     started = time.monotonic()
-    assert buffer.can_transform("a", "b", LATEST, Duration(seconds=0.1), return_debug_tuple=True)[
-        0
-    ] in (False, 0)
+    timeout = Duration(seconds=0.1)
+    result = buffer.can_transform("a", "b", LATEST, timeout, return_debug_tuple=True)
+    assert result[0] in (False, 0)
     assert 0.08 < time.monotonic() - started < 1.0
 
 
 @pytest.fixture
 def nodes() -> Iterator[tuple[Node, Node, SingleThreadedExecutor]]:
-    """A node that sends, one that listens, and what spins both."""
+    """Sending node, listening node, and the executor of both."""
     context = rclpy.Context()
     context.init()
     executor = SingleThreadedExecutor(context=context)
@@ -253,9 +254,8 @@ def test_round_trip_over_broadcasters_and_a_late_listener(
     static.sendTransform([transform("base", "lidar", x=2.0)])
     buffer = Buffer()
     subscription = TransformListener(buffer, listener)
-    assert spin_until(
-        executor, lambda: buffer.can_transform("camera", "lidar", LATEST)
-    )  # both, although one message is kept
+    # Both arrive, although one message is kept.
+    assert spin_until(executor, lambda: buffer.can_transform("camera", "lidar", LATEST))
 
     dynamic = TransformBroadcaster(sender)
     assert spin_until(executor, lambda: sender.count_subscribers("/tf") > 0)

@@ -1,5 +1,4 @@
-"""tf_transformations as published: these tests hold for the real one too, and run against it
-where a ROS 2 is sourced."""
+"""Behaviour of tf_transformations; where a ROS 2 is sourced, that of the original."""
 
 import math
 from itertools import pairwise
@@ -68,7 +67,8 @@ def test_fixed_axes_are_applied_in_the_order_of_their_letters() -> None:
 
 
 def test_slerp_turns_evenly_and_the_shorter_way() -> None:
-    start, end = tf.quaternion_about_axis(0.2, (0, 1, 0)), tf.quaternion_about_axis(1.0, (0, 1, 0))
+    start = tf.quaternion_about_axis(0.2, (0, 1, 0))
+    end = tf.quaternion_about_axis(1.0, (0, 1, 0))
     for fraction in (0.0, 0.25, 1.0):
         expected = tf.quaternion_about_axis(0.2 + 0.8 * fraction, (0, 1, 0))
         np.testing.assert_allclose(tf.quaternion_slerp(start, end, fraction), expected, atol=1e-12)

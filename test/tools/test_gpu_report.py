@@ -1,4 +1,4 @@
-"""The tables that tools/gpu_run.sh prints."""
+"""Tables and run lengths for tools/gpu_run.sh."""
 
 import importlib.util
 import json
@@ -21,10 +21,11 @@ BENCH = """NVIDIA H100
 """
 
 
-def test_tests_become_rows(tmp_path):
+def test_the_table_has_a_row_for_each_test(tmp_path):
     log = tmp_path / "log"
     log.write_text(
-        "noise\nPASSED test/a.py::b[c|d]\nSKIPPED [2] test/a.py:3: no CUDA\n=== 1 passed, 2 skipped in 1s ===\n"
+        "noise\nPASSED test/a.py::b[c|d]\nSKIPPED [2] test/a.py:3: no CUDA\n"
+        "=== 1 passed, 2 skipped in 1s ===\n"
     )
     table = gpu_report.tests(log)
     assert (
@@ -34,7 +35,7 @@ def test_tests_become_rows(tmp_path):
     assert table.endswith("1 passed, 2 skipped in 1s")
 
 
-def test_a_run_is_as_long_as_its_measured_speed_allows(tmp_path):
+def test_the_number_of_steps_follows_from_the_measured_speed(tmp_path):
     log = tmp_path / "bench.log"
     log.write_text(BENCH)
     assert gpu_report.steps(log, "sfmlearner", 64, 100.0) == int(0.8 * 100 * 1600 / 64)
@@ -43,7 +44,7 @@ def test_a_run_is_as_long_as_its_measured_speed_allows(tmp_path):
 
 
 @pytest.mark.parametrize("entries", [1, 100])
-def test_the_last_line_of_a_log_is_shown(tmp_path, entries):
+def test_the_last_step_of_a_log_is_shown(tmp_path, entries):
     run = tmp_path / "sfmlearner"
     run.mkdir()
     lines = [

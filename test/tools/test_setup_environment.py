@@ -1,4 +1,4 @@
-"""Set-up says what is missing before it does anything long."""
+"""Errors of set-up that are found before any long work."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The files that set-up needs, in a folder without .venv."""
+    """Files that set-up needs, in a folder without .venv."""
     for name in ("tools", "ros_dropins"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "constraints.txt", tmp_path)
@@ -22,7 +22,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def set_up(clone: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
-    """Run set-up on a machine that has the programs of clone/bin and no others."""
+    """Run set-up with only the programs of clone/bin on the path."""
     environment = {"PATH": str(clone / "bin"), "HOME": str(clone), **variables}
     script = [BASE_PYTHON, clone / "tools" / "setup_environment.py", *arguments]
     return subprocess.run(script, env=environment, capture_output=True, text=True, timeout=60)
@@ -48,10 +48,10 @@ def test_python_of_the_wrong_version_is_named(clone: Path) -> None:
     assert "needs Python 3.10, 3.11, 3.12 or 3.13 (python3 is 3.9)" in result.stderr
 
 
-def test_another_python_is_found_beside_one_that_is_too_old(clone: Path) -> None:
+def test_a_supported_python_is_found_after_one_that_is_too_old(clone: Path) -> None:
     add_program(clone, "python3", "echo 3 9")
     add_program(clone, f"python3.{sys.version_info.minor}", f'exec "{BASE_PYTHON}" "$@"')
-    assert "g++" in set_up(clone).stderr  # it goes on to what is missing next
+    assert "g++" in set_up(clone).stderr  # the next thing missing
 
 
 def test_a_python_that_does_not_exist_is_named(clone: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_python_that_does_not_exist_is_named(clone: Path) -> None:
     assert "found no python9" in result.stderr
 
 
-def test_a_sourced_ros_of_another_python_is_not_mixed_in(clone: Path) -> None:
+def test_a_sourced_ros_for_another_python_is_refused(clone: Path) -> None:
     result = set_up(clone, "--python", BASE_PYTHON, ROS_DISTRO="jazzy")
     assert result.returncode == 2
     assert "ROS 2 jazzy is sourced" in result.stderr

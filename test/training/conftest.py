@@ -1,5 +1,4 @@
-"""Small networks train faster on one thread, the more so where another process has the other
-core; and real runs of a small one."""
+"""Fixtures for training: one thread, runs of a small network, and a street of planes."""
 
 import json
 import os
@@ -25,7 +24,9 @@ RECIPE = """
 model:
   width: 64
   height: 32
-  depth: {image_channels: 1, encoder_widths: [4, 8, 8], encoder_kernels: [3, 3, 3], decoder_widths: [8, 8, 4], scales: 2}
+  depth:
+    {image_channels: 1, encoder_widths: [4, 8, 8], encoder_kernels: [3, 3, 3],
+     decoder_widths: [8, 8, 4], scales: 2}
   pose:
     {image_channels: 1, encoder_widths: [4, 8, 8, 8, 8], pose_widths: [8],
      mask_widths: [8, 8, 8, 4, 4], mask_kernels: [3, 3, 3, 3, 3], mask_scales: 2}
@@ -44,7 +45,10 @@ precision: float32
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Threads that wait for each other over tiny layers cost more than they bring."""
+    """Sets torch to one thread: on tiny layers several threads mostly wait for each other.
+
+    The more so where another process uses the other core.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -52,11 +56,15 @@ def one_thread():
 
 
 class TinyRuns:
-    """Runs of a small network on two prepared scenes, `drive` and `held_out`, each in a folder
-    of its own."""
+    """Runs of a small network on two prepared scenes, `drive` and `held_out`.
+
+    Each run has its own folder.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.data, self.recipe = folder, folder / "data", folder / "recipe.yaml"
+        self.folder = folder
+        self.data = folder / "data"
+        self.recipe = folder / "recipe.yaml"
         for seed, name in enumerate(("drive", "held_out")):
             write_scene(self.data / name, seed)
         (self.data / "index.json").write_text(
@@ -65,7 +73,7 @@ class TinyRuns:
         self.recipe.write_text(RECIPE)
 
     def arguments(self, run: str, *more: str) -> list[str]:
-        """What `python -m training.train` is given."""
+        """Returns the arguments of `python -m training.train`."""
         return [
             "--config",
             str(self.recipe),
@@ -77,7 +85,7 @@ class TinyRuns:
         ]
 
     def train(self, run: str, *more: str) -> int:
-        """Train in this process; the exit code."""
+        """Trains in this process; returns the exit code."""
         return main(self.arguments(run, *more))
 
     def start(
@@ -88,8 +96,10 @@ class TinyRuns:
         file_limit: int | None = None,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> subprocess.Popen:
-        """Train in a process of its own, on one thread as this one does, its files of no more
-        than `file_limit` bytes."""
+        """Trains in a process of its own, on one thread.
+
+        file_limit: maximum size of its files in bytes.
+        """
         command = [
             sys.executable,
             "-m",
@@ -112,22 +122,24 @@ class TinyRuns:
         return process
 
     def log(self, run: str) -> list[dict]:
-        """The entries of a run's log."""
+        """Reads the entries of a run's log."""
         return [
             json.loads(line) for line in (self.folder / run / "log.jsonl").read_text().splitlines()
         ]
 
     def losses(self, run: str) -> dict[int, float]:
-        """The loss by step."""
+        """Returns the loss by step."""
         return {entry["step"]: entry["loss"] for entry in self.log(run) if "loss" in entry}
 
     def weights(self, run: str, name: str = "latest") -> dict[str, torch.Tensor]:
-        """The weights of a run's model."""
+        """Loads the weights of a run's model."""
         return load_model(self.folder / run / f"{name}.safetensors").state_dict()
 
     def add_truth(self, depth: np.ndarray, poses: np.ndarray) -> None:
-        """Give every scene the same true depth, of all its frames or broadcast to them, no
-        moving objects, and poses that supervise."""
+        """Adds the same true depth and supervising poses to every scene, without moving objects.
+
+        depth, poses: of all frames, or broadcast to them.
+        """
         for path in self.data.glob("*/scene.json"):
             description = json.loads(path.read_text())
             count = len(description["frame_numbers"])
@@ -145,7 +157,7 @@ class TinyRuns:
 
 
 def write_scene(folder: Path, seed: int) -> None:
-    """A texture that slides two pixels a frame, in prepared form."""
+    """Writes a prepared scene: a texture that moves by two pixels per frame."""
     texture = np.random.default_rng(seed).integers(0, 256, (32, 96, 1), np.uint8)
     folder.mkdir(parents=True)
     np.save(
@@ -173,10 +185,10 @@ def runs(tmp_path: Path) -> TinyRuns:
 
 
 class Street:
-    """A street of planes, painted all over, seen by intersecting every pixel's ray with every
-    plane."""
+    """Textured street of planes, rendered by intersecting each pixel's ray with each plane."""
 
-    height, width = 36, 112
+    height = 36
+    width = 112
     intrinsics = torch.tensor([[65.0, 0.0, 55.0], [0.0, 65.0, 16.0], [0.0, 0.0, 1.0]])
     planes = (
         (0.0, 1.0, 0.0, 1.6),
@@ -185,10 +197,10 @@ class Street:
         (0.0, 0.0, 1.0, 28.0),
         (0.6, 0.0, 0.8, 14.0),
     )
-    """n . x = d of the ground, two house fronts, one across the end of the street and one askew."""
+    """Planes n . x = d: ground, two house fronts, one across the end of the street, one oblique."""
 
     def depth(self, world_from_camera: torch.Tensor) -> torch.Tensor:
-        """(M, 1, H, W) from poses (M, 4, 4)."""
+        """Renders the depth (M, 1, H, W) from poses (M, 4, 4)."""
         count = len(world_from_camera)
         rays = backproject(
             torch.ones(count, 1, self.height, self.width), self.intrinsics.expand(count, 3, 3)
@@ -196,21 +208,20 @@ class Street:
         directions = torch.einsum("mij,mjhw->mihw", world_from_camera[:, :3, :3], rays)
         hits = []
         for *normal, distance in self.planes:
-            across = torch.tensor(normal)
-            along = (distance - world_from_camera[:, :3, 3] @ across)[:, None, None] / torch.einsum(
-                "i,mihw->mhw", across, directions
-            )
-            hits.append(torch.where(along > 0, along, torch.inf))
+            normal_tensor = torch.tensor(normal)
+            height = (distance - world_from_camera[:, :3, 3] @ normal_tensor)[:, None, None]
+            depth = height / torch.einsum("i,mihw->mhw", normal_tensor, directions)
+            hits.append(torch.where(depth > 0, depth, torch.inf))
         return torch.stack(hits).amin(dim=0)[:, None]
 
     def cloud(self, world_from_camera: torch.Tensor) -> torch.Tensor:
-        """(M, 3, H, W) in the camera's frame."""
+        """Returns the points (M, 3, H, W) in the camera's frame."""
         return backproject(
             self.depth(world_from_camera), self.intrinsics.expand(len(world_from_camera), 3, 3)
         )
 
     def image(self, world_from_camera: torch.Tensor) -> torch.Tensor:
-        """(M, 1, H, W) in [0, 1]: waves of paint, as long as the camera at the origin can see."""
+        """Renders images (M, 1, H, W) in [0, 1]: waves long enough for the camera at the origin."""
         x, y, z = transform_points(world_from_camera, self.cloud(world_from_camera)).unbind(1)
         paint = (
             torch.sin(1.1 * x + 0.7 * z)

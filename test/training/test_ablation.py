@@ -1,4 +1,4 @@
-"""Real runs of two variants of a small recipe."""
+"""Ablation of two variants of a small recipe."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def run(runs, *more):
     )
 
 
-def test_every_variant_is_trained_on_the_same_and_put_into_the_table(runs, capsys):
+def test_every_variant_is_trained_on_the_same_data_and_is_in_the_table(runs, capsys):
     assert run(runs) == 0
     results = json.loads((runs.folder / "out" / "results.json").read_text())
     assert list(results) == ["plain", "without masks"]
@@ -46,7 +46,7 @@ def test_every_variant_is_trained_on_the_same_and_put_into_the_table(runs, capsy
     assert table in capsys.readouterr().out
 
 
-def test_what_is_finished_is_kept(runs):
+def test_finished_variants_are_kept(runs):
     assert run(runs) == 0
     before = (runs.folder / "out" / "plain" / "log.jsonl").read_text()
     assert run(runs) == 0
@@ -71,7 +71,7 @@ def test_a_variant_that_cannot_be_trained_ends_with_its_exit_code(runs, capsys):
         "{",
     ],
 )
-def test_a_file_that_is_no_ablation_is_refused_by_name(tmp_path, content):
+def test_an_invalid_ablation_file_is_reported_with_its_path(tmp_path, content):
     (tmp_path / "wrong.yaml").write_text(content)
     with pytest.raises(InputError, match=r"wrong\.yaml"):
         read_variants(tmp_path / "wrong.yaml")
@@ -84,10 +84,10 @@ def test_a_run_without_validation_has_no_scores(tmp_path):
 
 
 @pytest.mark.parametrize("path", ABLATIONS, ids=[path.stem for path in ABLATIONS])
-def test_the_ablations_that_ship_are_valid(path):
+def test_the_packaged_ablations_are_valid(path):
     variants = read_variants(path)
     configs = [load_config(variant.recipe, variant.settings) for variant in variants]
     assert len({config.steps * config.batch_size for config in configs}) == 1, (
-        "all variants see as many snippets"
+        "all variants are trained on the same number of snippets"
     )
     assert len(configs) == len({repr(config) for config in configs}), "no two are alike"

@@ -1,4 +1,4 @@
-"""Curves of hand-written logs and of a real run."""
+"""Curves of synthetic logs and of a run."""
 
 import json
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.plot import FEW, draw, labels, main, read_curves, smoothed
+from training.plot import MAX_POINTS, draw, labels, main, read_curves, smoothed
 
 
 def write_log(run, entries):
@@ -55,7 +55,7 @@ def test_every_quantity_of_a_log_is_a_curve(tmp_path):
     )
 
 
-def test_runs_share_panels_in_order_and_lines_carry_their_values(tmp_path):
+def test_runs_share_sorted_panels_and_lines_have_their_values(tmp_path):
     first = read_curves(write_log(tmp_path / "first", ENTRIES))
     second = read_curves(
         write_log(tmp_path / "second", [{**ENTRIES[0], "terms": {"geometry": 4.0}}])
@@ -69,22 +69,22 @@ def test_runs_share_panels_in_order_and_lines_carry_their_values(tmp_path):
     assert len(panels[1].lines[0].get_xdata()) == 0, "the first run has no such term"
 
 
-def test_smoothing_keeps_a_line_straight_and_halves_noise():
+def test_smoothing_preserves_a_line_and_halves_noise():
     ramp = np.linspace(0.0, 10.0, 400)
-    half = 400 // FEW
+    half = 400 // MAX_POINTS
     np.testing.assert_allclose(smoothed(ramp)[half:-half], ramp[half:-half], atol=1e-9)
     noise = np.random.default_rng(0).normal(size=400)
     assert smoothed(noise).std() < 0.5 * noise.std()
-    few = noise[:FEW]
+    few = noise[:MAX_POINTS]
     np.testing.assert_array_equal(smoothed(few), few)
 
 
-def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path):
+def test_runs_of_the_same_name_are_labelled_by_their_paths(tmp_path):
     runs = [tmp_path / "a" / "run", tmp_path / "b" / "run", tmp_path / "c"]
     assert labels(runs) == [str(runs[0]), str(runs[1]), "c"]
 
 
-def test_the_command_draws_a_real_run_beside_another(runs, tmp_path, capsys):
+def test_the_command_draws_one_run_or_two(runs, tmp_path, capsys):
     assert runs.train("run") == 0
     other = write_log(tmp_path / "other", ENTRIES)
     assert main([str(runs.folder / "run")]) == 0
@@ -97,7 +97,7 @@ def test_the_command_draws_a_real_run_beside_another(runs, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "plots" / "both.svg")
 
 
-def test_a_run_that_still_writes_is_drawn_up_to_its_torn_last_line(tmp_path):
+def test_an_incomplete_last_line_is_ignored(tmp_path):
     run = write_log(tmp_path / "run", ENTRIES)
     with (run / "log.jsonl").open("a") as log:
         log.write('{"step": 6, "lo')
@@ -113,7 +113,9 @@ def test_a_run_that_still_writes_is_drawn_up_to_its_torn_last_line(tmp_path):
         ('{"loss": 1}\n{"step": 2, "loss": 1}\n', "line 1: no 'step'"),
     ],
 )
-def test_logs_that_cannot_be_drawn_are_one_line_and_exit_two(tmp_path, capsys, text, message):
+def test_unreadable_logs_are_reported_in_one_line_with_exit_code_two(
+    tmp_path, capsys, text, message
+):
     if text is not None:
         (tmp_path / "log.jsonl").write_text(text)
     assert main([str(tmp_path)]) == 2
@@ -122,7 +124,7 @@ def test_logs_that_cannot_be_drawn_are_one_line_and_exit_two(tmp_path, capsys, t
     assert "\n" not in error
 
 
-def test_an_unknown_kind_of_picture_is_refused(tmp_path, capsys):
+def test_an_unknown_picture_format_is_refused(tmp_path, capsys):
     assert (
         main([str(write_log(tmp_path / "run", ENTRIES)), "--out", str(tmp_path / "curves.xyz")])
         == 2

@@ -1,5 +1,4 @@
-"""Real runs of a small network on a small prepared data set: what they leave, and what they
-refuse."""
+"""Runs of a small network on small prepared data: written files and refused settings."""
 
 import json
 from pathlib import Path
@@ -16,7 +15,7 @@ from training.engine.optimiser import learning_rate
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "config" / "training").glob("*.yaml"))
 
 
-def test_a_run_leaves_models_log_and_states(runs):
+def test_a_run_writes_models_log_and_states(runs):
     assert runs.train("run") == 0
     run = runs.folder / "run"
     assert read_provenance(run / "latest.safetensors")["step"] == 6
@@ -33,7 +32,7 @@ def test_a_run_leaves_models_log_and_states(runs):
     assert json.loads((run / "config.json").read_text())["steps"] == 6
 
 
-def test_the_best_model_is_that_of_the_smallest_validation_loss(runs):
+def test_the_best_model_has_the_smallest_validation_loss(runs):
     assert runs.train("run", "steps=12", "checkpoint_every=2", "learning_rate=0.02") == 0
     validation = {
         entry["step"]: entry["validation"]["loss"]
@@ -51,7 +50,7 @@ def test_only_the_last_states_are_kept(runs):
     assert [path.name for path in states] == [f"step_{step:08d}.pt" for step in (4, 5, 6)]
 
 
-def test_learning_lowers_the_loss(runs):
+def test_training_lowers_the_loss(runs):
     settings = [
         "steps=80",
         "log_every=20",
@@ -64,16 +63,17 @@ def test_learning_lowers_the_loss(runs):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_bfloat16_learns_as_float32_does_but_for_rounding(runs):
+def test_bfloat16_and_float32_train_alike_up_to_rounding(runs):
     settings = ["steps=8", "log_every=8", "learning_rate=0.002"]
     assert runs.train("full", *settings) == 0
     assert runs.train("half", *settings, "precision=bfloat16") == 0
-    full, half = runs.losses("full")[8], runs.losses("half")[8]
+    full = runs.losses("full")[8]
+    half = runs.losses("half")[8]
     assert half != full
     assert half == pytest.approx(full, rel=0.02)
 
 
-def test_precision_auto_is_settled_before_the_run_and_kept_when_it_resumes(runs, capsys):
+def test_precision_auto_is_measured_once_and_kept_when_resumed(runs, capsys):
     assert runs.train("run", "precision=auto") == 0
     assert capsys.readouterr().out.count("times as long as float32 on") == 1
     settled = json.loads((runs.folder / "run" / "config.json").read_text())["precision"]
@@ -83,14 +83,14 @@ def test_precision_auto_is_settled_before_the_run_and_kept_when_it_resumes(runs,
     assert json.loads((runs.folder / "run" / "config.json").read_text())["precision"] == settled
 
 
-def test_clipped_gradients_change_the_weights_no_further_than_adam_would(runs):
+def test_tightly_clipped_gradients_hardly_change_the_weights(runs):
     assert runs.train("free", "steps=3") == 0
     assert runs.train("loose", "steps=3", "gradient_clip=1e9") == 0
     assert runs.train("tight", "steps=3", "gradient_clip=1e-9") == 0
     free, loose, tight = (runs.weights(run) for run in ("free", "loose", "tight"))
     assert all(torch.equal(free[name], loose[name]) for name in free)
-    # Adam divides by the gradient's own size, but for its epsilon of 1e-8: beside that, so small
-    # gradients move nothing.
+    # Adam divides by the gradient's magnitude plus an epsilon of 1e-8, beside which such small
+    # gradients hardly change the weights.
     assert runs.train("start", "steps=1", "learning_rate=1e-12") == 0
     start = runs.weights("start")
     moved = [
@@ -104,11 +104,12 @@ def test_init_from_starts_at_the_weights_of_a_model(runs):
     assert runs.train("first") == 0
     start = runs.folder / "first" / "latest.safetensors"
     assert runs.train("second", f"init_from={start}", "learning_rate=1e-12", "steps=1") == 0
-    before, after = runs.weights("first"), runs.weights("second")
+    before = runs.weights("first")
+    after = runs.weights("second")
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
 
 
-def test_init_from_takes_networks_that_learned_from_images_of_another_size(runs):
+def test_init_from_accepts_networks_trained_on_images_of_another_size(runs):
     assert runs.train("first", "steps=3") == 0
     for path in runs.data.glob("*/scene.json"):
         path.write_text(path.read_text().replace('"width": 64', '"width": 48'))
@@ -120,7 +121,8 @@ def test_init_from_takes_networks_that_learned_from_images_of_another_size(runs)
         )
         == 0
     )
-    before, after = runs.weights("first"), runs.weights("second")
+    before = runs.weights("first")
+    after = runs.weights("second")
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
 
 
@@ -136,7 +138,7 @@ def test_init_from_takes_networks_that_learned_from_images_of_another_size(runs)
         ("model.pose.frames=3", "model.pose.frames is 5, the configuration's is 3"),
     ],
 )
-def test_init_from_refuses_other_networks_by_name(runs, capsys, setting, message):
+def test_init_from_reports_the_setting_of_other_networks(runs, capsys, setting, message):
     assert runs.train("first", "steps=1") == 0
     assert (
         runs.train("second", setting, f"init_from={runs.folder / 'first' / 'latest.safetensors'}")
@@ -145,7 +147,7 @@ def test_init_from_refuses_other_networks_by_name(runs, capsys, setting, message
     assert message in capsys.readouterr().err
 
 
-def test_a_pose_network_is_warmed_up_without_the_depth_network(runs):
+def test_a_pose_network_is_trained_without_the_depth_network(runs):
     before = [
         "objective.photometric=0",
         "objective.smoothness=0",
@@ -158,12 +160,13 @@ def test_a_pose_network_is_warmed_up_without_the_depth_network(runs):
         runs.train("warm", *before, f"init_from={runs.folder / 'start' / 'latest.safetensors'}")
         == 0
     )
-    old, new = runs.weights("start"), runs.weights("warm")
+    old = runs.weights("start")
+    new = runs.weights("warm")
     assert all(torch.equal(old[name], new[name]) for name in old if name.startswith("depth_net"))
     assert not torch.equal(old["pose_net.encoder.0.0.weight"], new["pose_net.encoder.0.0.weight"])
 
 
-def test_a_share_of_the_scenes_is_held_out_where_no_pattern_says_which(runs):
+def test_a_share_of_the_scenes_is_held_out_without_patterns(runs):
     assert runs.train("run", "validation_scenes=[]", "validation_fraction=0.5") == 0
     assert any("validation" in entry for entry in runs.log("run"))
 
@@ -194,11 +197,12 @@ def test_without_held_out_scenes_there_is_no_validation(runs, capsys):
         (("steps.more=3",), "'steps' is not a group of settings"),
         (
             ("precision=float16",),
-            "'precision' must be one of auto, float32, bfloat16, got 'float16': did you mean 'bfloat16'?",
+            "'precision' must be one of auto, float32, bfloat16, "
+            "got 'float16': did you mean 'bfloat16'?",
         ),
     ],
 )
-def test_wrong_settings_are_one_line_and_exit_two(runs, capsys, more, message):
+def test_wrong_settings_are_reported_in_one_line_with_exit_code_two(runs, capsys, more, message):
     assert runs.train("run", *more) == 2
     error = capsys.readouterr().err.strip()
     assert message in error
@@ -209,26 +213,26 @@ def test_wrong_settings_are_one_line_and_exit_two(runs, capsys, more, message):
     ("content", "message"),
     [(b"- steps", "expected settings"), (b"steps: [", "not YAML"), (b"steps: \xff", "not YAML")],
 )
-def test_a_recipe_that_is_none_is_named(tmp_path, content, message):
+def test_an_invalid_recipe_is_reported_with_its_path(tmp_path, content, message):
     (tmp_path / "recipe.yaml").write_bytes(content)
     with pytest.raises(InputError, match=rf"recipe\.yaml: .*{message}"):
         load_config(tmp_path / "recipe.yaml", ["steps=3"])
 
 
-def test_validation_looks_at_no_more_snippets_than_wanted(runs):
+def test_validation_uses_at_most_the_configured_snippets(runs):
     assert runs.train("all", "steps=1") == 0
     assert runs.train("some", "steps=1", "validation_snippets=2") == 0
     everything, some = (runs.log(run)[-1]["validation"]["loss"] for run in ("all", "some"))
     assert some != everything
 
 
-def test_missing_data_is_named(runs, capsys):
+def test_missing_data_is_reported_with_its_path(runs, capsys):
     assert runs.train("run", "--data", str(runs.data / "nowhere")) == 2
     assert "nowhere" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
-def test_the_recipes_that_ship_are_valid(path):
+def test_the_packaged_recipes_are_valid(path):
     assert isinstance(load_config(path), TrainConfig)
     with pytest.raises(InputError, match=path.name):
         load_config(path, ["batch_size=0"])

@@ -1,1 +1,1 @@
-"""Scores of variants of the odometry over drives, with tables and pictures."""
+"""Scores of variants of the odometry on drives, with tables and figures."""

@@ -1,27 +1,33 @@
-"""Whether covariances mean what they say: normalised estimation errors squared (Bar-Shalom et
-al., Estimation with Applications, 5.4)."""
+"""Consistency of covariances: normalised estimation errors squared, NEES.
+
+Bar-Shalom et al., Estimation with Applications to Tracking and Navigation, section 5.4.
+"""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from sfm_odometry.tracking.trajectory import invert_rigid, rotation_vector
+from sfm_odometry.geometry import se3
 from training.evaluate.alignment import least_squares_scale
 
 
 @dataclass(frozen=True, eq=False)
 class NormalisedErrors:
-    """Of M steps: e^T C^-1 e, (M,) each, of all six numbers and of the three of translation and
-    of rotation alone."""
+    """Normalised errors squared e^T C^-1 e (M,) of M steps."""
 
     pose: np.ndarray
+    """(M,) of all six numbers."""
     translation: np.ndarray
+    """(M,) of the three of translation alone."""
     rotation: np.ndarray
+    """(M,) of the three of rotation alone."""
 
     def anees(self) -> dict[str, float]:
-        """Mean over the steps and degrees of freedom: 1 for an honest covariance, more for one
-        too small; NaN of no steps."""
+        """Average NEES per degree of freedom, by name; NaN of no steps.
+
+        It is 1 for a consistent covariance and more for one that is too small.
+        """
         parts = (
             ("anees", self.pose, 6),
             ("anees_translation", self.translation, 3),
@@ -36,13 +42,14 @@ class NormalisedErrors:
 def normalised_errors(
     true_steps: np.ndarray, steps: np.ndarray, covariances: np.ndarray, metric: bool
 ) -> NormalisedErrors:
-    """Of predicted steps (M, 4, 4) previous_from_current with covariances (M, 6, 6), against true
-    ones in metres.
+    """Normalised errors of predicted steps (M, 4, 4) with covariances (M, 6, 6).
 
-    The error is the small motion true = predicted exp(e), e = (translation, rotation) in the
-    current camera's axes. Where the unit is not metres (`metric` False) one factor for the whole
-    drive, by least squares over the translations, scales lengths and covariances alike.
+    Steps are previous_from_current, the true ones (M, 4, 4) in metres. The error e of a step is the
+    small motion with true = predicted exp(e), e = (translation, rotation) in the current camera's
+    axes. Where the unit is not metres (`metric` False), one factor for the whole drive, by least
+    squares over the translations, scales lengths and covariances alike.
     """
+    # Bring the lengths to metres.
     scale = (
         1.0
         if metric or len(steps) == 0
@@ -51,32 +58,38 @@ def normalised_errors(
     units = np.array([scale] * 3 + [1.0] * 3)
     scaled = steps.copy()
     scaled[:, :3, 3] *= scale
+    covariances = covariances * units[:, None] * units
+    # Errors in the current camera's axes.
     errors = np.array(
         [
-            small_motion(invert_rigid(found) @ true)
-            for found, true in zip(scaled, true_steps, strict=True)
+            small_motion_vector(se3.inverse(predicted) @ true)
+            for predicted, true in zip(scaled, true_steps, strict=True)
         ]
     ).reshape(-1, 6)
-    covariances = covariances * units[:, None] * units
+    # Mahalanobis distances of the whole step, its translation and its rotation.
     parts = (slice(0, 6), slice(0, 3), slice(3, 6))
     return NormalisedErrors(
-        *(_squared(errors[:, part], covariances[:, part, part]) for part in parts)
+        *(_mahalanobis_squared(errors[:, part], covariances[:, part, part]) for part in parts)
     )
 
 
-def small_motion(motion: np.ndarray) -> np.ndarray:
-    """(6,) translation and rotation vector of a motion (4, 4) near to the identity, to first
-    order its logarithm."""
-    return np.concatenate([motion[:3, 3], rotation_vector(motion[:3, :3])])
+def small_motion_vector(motion: np.ndarray) -> np.ndarray:
+    """Translation and rotation vector (6,) of a motion (4, 4) close to the identity.
+
+    To first order it is the logarithm of the motion.
+    """
+    return np.concatenate([motion[:3, 3], se3.so3_log(motion[:3, :3])])
 
 
-def chi_squared_probability(values: np.ndarray) -> np.ndarray:
-    """P(x <= value), (M,), of the chi-squared distribution of three degrees of freedom:
-    erf(sqrt(x/2)) - sqrt(2x/pi) exp(-x/2)."""
+def chi_squared_cdf(values: np.ndarray) -> np.ndarray:
+    """P(x <= value), (M,), of the chi-squared distribution with three degrees of freedom.
+
+    It is erf(sqrt(x/2)) - sqrt(2x/pi) exp(-x/2).
+    """
     erf = np.array([math.erf(math.sqrt(value / 2)) for value in values])
     return erf - np.sqrt(2 * values / np.pi) * np.exp(-values / 2)
 
 
-def _squared(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
-    """(M,) e^T C^-1 e of (M, D) errors."""
+def _mahalanobis_squared(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Squared distances e^T C^-1 e (M,) of errors (M, D) with covariances (M, D, D)."""
     return np.einsum("mi,mi->m", errors, np.linalg.solve(covariances, errors[..., None])[..., 0])

@@ -1,4 +1,4 @@
-"""Drives to score on: a folder, perhaps a part of its frames, and the true poses."""
+"""Drives with true poses: selection of folder and frames, and reading."""
 
 import re
 from dataclasses import dataclass
@@ -11,21 +11,22 @@ from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.io.kitti import ImageSequence, open_sequence
 from sfm_odometry.io.trajectories import PoseFile, read_poses
 
-LEAST_FRAMES = 5
+MIN_FRAMES = 5
 
 
 @dataclass(frozen=True)
 class DriveChoice:
-    """What the user asked for: a sequence folder, its first and last frame (both included) or
-    all, and a folder of poses or its own."""
+    """Selection of a sequence folder, of a range of its frames and of the true poses."""
 
     folder: Path
     frames: tuple[int, int] | None = None
+    """First and last frame number, both included; None: all frames."""
     poses: Path | None = None
+    """Folder of <sequence>.txt with the true poses; None: the sequence's own poses."""
 
     @property
     def name(self) -> str:
-        """The folder's name, with the frames; fit for a file's name."""
+        """Name of the folder with the frame range; suitable as a file name."""
         return (
             self.folder.name
             if self.frames is None
@@ -35,71 +36,73 @@ class DriveChoice:
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedDrive:
-    """N frames with their truth; true_poses (N, 4, 4) float64 camera0_from_camera, metres.
-    Otherwise as `ImageSequence`."""
+    """N frames of a drive with their ground truth; fields as in `ImageSequence`."""
 
     name: str
     image_paths: tuple[Path, ...]
     stamps_ns: tuple[int, ...]
     intrinsics: Intrinsics
     true_poses: np.ndarray
+    """(N, 4, 4) float64 camera0_from_camera in metres."""
     depth_paths: tuple[Path, ...] | None
+    """Files of true depth; None where the drive has none."""
 
 
 def parse_choice(text: str, poses: Path | None = None) -> DriveChoice:
-    """FOLDER or FOLDER:FIRST-LAST."""
+    """Parse FOLDER or FOLDER:FIRST-LAST; InputError for a range of too few frames."""
     match = re.fullmatch(r"(.+):(\d+)-(\d+)", text)
     if match is None:
-        return DriveChoice(_absolute(text), None, poses)
-    first, last = int(match[2]), int(match[3])
-    if last - first + 1 < LEAST_FRAMES:
-        raise InputError(f"{text}: frames {first} to {last}, expected at least {LEAST_FRAMES}")
-    return DriveChoice(_absolute(match[1]), (first, last), poses)
+        return DriveChoice(Path(text).absolute(), None, poses)
+    first = int(match[2])
+    last = int(match[3])
+    if last - first + 1 < MIN_FRAMES:
+        raise InputError(f"{text}: frames {first} to {last}, expected at least {MIN_FRAMES}")
+    return DriveChoice(Path(match[1]).absolute(), (first, last), poses)
 
 
 def parse_choices(texts: list[str], poses: Path | None = None) -> list[DriveChoice]:
-    """Several drives; InputError where two have one name, which results are filed under."""
+    """Parse several drives; InputError where two have the same name, since results go by name."""
     choices = [parse_choice(text, poses) for text in texts]
     names = [choice.name for choice in choices]
     for choice in choices:
         if names.count(choice.name) > 1:
             raise InputError(
-                f"{choice.folder}: two drives are called {choice.name}, expected folders of different names"
+                f"{choice.folder}: two drives are called {choice.name}, "
+                "expected folders of different names"
             )
     return choices
 
 
 def open_drive(choice: DriveChoice) -> EvaluatedDrive:
-    """The frames and their truth; InputError with what is missing."""
+    """Read the selected frames' paths, camera and true poses; InputError names missing parts."""
     sequence = open_sequence(choice.folder)
     true_poses = _true_poses(sequence, choice)
-    part = _part(sequence, choice)
+    selection = _selected_frames(sequence, choice)
     return EvaluatedDrive(
-        choice.name,
-        sequence.image_paths[part],
-        tuple(round(stamp * 1e9) for stamp in sequence.stamps_s[part]),
-        sequence.intrinsics,
-        true_poses[part],
-        None if sequence.depth_paths is None else sequence.depth_paths[part],
+        name=choice.name,
+        image_paths=sequence.image_paths[selection],
+        stamps_ns=tuple(round(stamp * 1e9) for stamp in sequence.stamps_s[selection]),
+        intrinsics=sequence.intrinsics,
+        true_poses=true_poses[selection],
+        depth_paths=None if sequence.depth_paths is None else sequence.depth_paths[selection],
     )
 
 
-def _absolute(text: str) -> Path:
-    return Path(text).absolute()
-
-
 def _true_poses(sequence: ImageSequence, choice: DriveChoice) -> np.ndarray:
+    """True poses (N, 4, 4) of all frames of the sequence, in its own order."""
     if choice.poses is None:
         if sequence.poses is None:
             raise InputError(
-                f"{choice.folder}: no true poses, expected poses.txt in it, or --poses with a folder of {sequence.name}.txt"
+                f"{choice.folder}: no true poses, expected poses.txt in it, "
+                f"or --poses with a folder of {sequence.name}.txt"
             )
         return sequence.poses
     path = choice.poses / f"{sequence.name}.txt"
-    return _rows_of_frames(path, read_poses(path), sequence.frame_numbers)
+    return _poses_of_frames(path, read_poses(path), sequence.frame_numbers)
 
 
-def _rows_of_frames(path: Path, file: PoseFile, numbers: tuple[int, ...]) -> np.ndarray:
+def _poses_of_frames(path: Path, file: PoseFile, numbers: tuple[int, ...]) -> np.ndarray:
+    """Rows of a KITTI pose file at the frame numbers; InputError where the file has no such."""
     if file.stamps_s is not None or file.frame_numbers is not None:
         raise InputError(f"{path}: expected KITTI's rows of 12 numbers, row k of frame k")
     if len(file.poses) <= numbers[-1]:
@@ -109,17 +112,19 @@ def _rows_of_frames(path: Path, file: PoseFile, numbers: tuple[int, ...]) -> np.
     return file.poses[list(numbers)]
 
 
-def _part(sequence: ImageSequence, choice: DriveChoice) -> slice:
+def _selected_frames(sequence: ImageSequence, choice: DriveChoice) -> slice:
+    """Slice of the sequence's frames that is selected; InputError where frames are missing."""
     numbers = list(sequence.frame_numbers)
     if choice.frames is None:
-        if len(numbers) < LEAST_FRAMES:
+        if len(numbers) < MIN_FRAMES:
             raise InputError(
-                f"{choice.folder}: {len(numbers)} frames, expected at least {LEAST_FRAMES}"
+                f"{choice.folder}: {len(numbers)} frames, expected at least {MIN_FRAMES}"
             )
         return slice(None)
     first, last = choice.frames
     if first not in numbers or last not in numbers:
         raise InputError(
-            f"{choice.folder}: has frames {numbers[0]} to {numbers[-1]}, expected {first} to {last} among them"
+            f"{choice.folder}: has frames {numbers[0]} to {numbers[-1]}, "
+            f"expected {first} to {last} among them"
         )
     return slice(numbers.index(first), numbers.index(last) + 1)

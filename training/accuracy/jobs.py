@@ -1,4 +1,4 @@
-"""The work, cut into jobs of one drive and one variant each, whose results are kept."""
+"""Jobs of one drive and one variant each, in worker processes, and the cache of their results."""
 
 import hashlib
 import json
@@ -19,11 +19,12 @@ from sfm_odometry.inference.checkpoint import DEFAULT_MODEL
 from sfm_odometry.io.text import write_text
 from training.accuracy.depth import score_depth
 from training.accuracy.drives import DriveChoice, open_drive
-from training.accuracy.recording import record
-from training.accuracy.scores import score
-from training.accuracy.variants import CLASSICAL, params_of
+from training.accuracy.odometry_run import run_variant
+from training.accuracy.scores import score_run
+from training.accuracy.variants import CLASSICAL, variant_params
 
 DEPTH = "depth"
+"""Name of the job that scores a model's depth, in place of a variant."""
 SOURCES = Path(__file__).resolve().parents[2]
 CODE = (
     "sfm_odometry/**/*.py",
@@ -31,44 +32,45 @@ CODE = (
     "training/evaluate/*.py",
     *(
         f"training/accuracy/{name}.py"
-        for name in ("consistency", "depth", "drives", "recording", "scores")
+        for name in ("consistency", "depth", "drives", "odometry_run", "scores")
     ),
 )
-"""What the results depend on, besides the drive, the variant and the model: everything that
-computes, but neither nodes nor pictures."""
+"""Patterns of the source files on which results depend: all that computes, without nodes and
+figures."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One variant of the odometry on one drive, or (variant DEPTH) the model's depth on every
-    `every`-th frame of it."""
+    """Evaluation of one variant on one drive, or of the model's depth on it (variant DEPTH)."""
 
     drive: DriveChoice
     variant: str
     model: Path | None
-    every: int
+    """Model file; None: the packaged one."""
+    depth_every: int
+    """Stride of the frames whose depth is scored."""
 
     def run(self) -> dict[str, Any]:
-        """The results, for JSON."""
+        """Evaluate; returns the results for JSON."""
         drive = open_drive(self.drive)
         if self.variant == DEPTH:
-            return score_depth(drive, self.model, self.every)
-        return score(drive, record(drive, self.variant, self.model))
+            return score_depth(drive, self.model, self.depth_every)
+        return score_run(drive, run_variant(drive, self.variant, self.model))
 
     def key(self) -> str:
-        """What the results are kept under: differs wherever they might."""
+        """Cache key: a hash of the drive, the variant, its settings, the model and the code."""
         drive = (
             str(self.drive.folder),
             self.drive.frames,
             str(self.drive.poses),
-            _stamp_of(self.drive),
+            _modification_times_ns(self.drive),
         )
         settings = (
-            self.every
+            self.depth_every
             if self.variant == DEPTH
             else None
             if self.variant == CLASSICAL
-            else asdict(params_of(self.variant))
+            else asdict(variant_params(self.variant))
         )
         model = None if self.variant == CLASSICAL else model_sha256(self.model)
         return hashlib.sha256(
@@ -76,21 +78,24 @@ class Job:
         ).hexdigest()[:16]
 
 
-class Results:
-    """Results in a folder, a JSON file each, so that what was done once is not done again."""
+class ResultCache:
+    """Cache of the results of jobs: a folder with one JSON file each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def read(self, job: Job) -> dict[str, Any] | None:
-        """What is kept of a job, or None."""
+        """Cached results of a job; None where there are none that can be read."""
         try:
             return json.loads(self._path(job).read_text())
         except (OSError, ValueError):
             return None
 
-    def keep(self, job: Job, results: Mapping[str, Any]) -> None:
-        """Write a job's results, in place of those of an earlier model, drive or code."""
+    def write(self, job: Job, results: Mapping[str, Any]) -> None:
+        """Write a job's results in place of those of an earlier model, drive or code.
+
+        Raises OutputError where the folder cannot be written.
+        """
         path = self._path(job)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,23 +112,28 @@ class Results:
 
 
 def run_jobs(
-    jobs: Sequence[Job], results: Results, workers: int, done: Callable[[Job, bool], None]
+    jobs: Sequence[Job],
+    result_cache: ResultCache,
+    workers: int,
+    on_done: Callable[[Job, bool], None],
 ) -> dict[Job, dict[str, Any]]:
-    """The results of all jobs; `done` is told of each as it ends, and whether it was kept from
-    an earlier run."""
-    found = {job: kept for job in jobs if (kept := results.read(job)) is not None}
-    for job in found:
-        done(job, True)
-    for job, result in _run([job for job in jobs if job not in found], workers):
-        results.keep(job, result)
-        # What was written and read again is the same whether it was kept or not: NaN, tuples and
-        # all.
-        found[job] = json.loads(json.dumps(result))
-        done(job, False)
-    return found
+    """Run all jobs that have no cached results; returns the results of all.
+
+    `on_done` is called after each job, with True where its results came from the cache.
+    """
+    results = {job: cached for job in jobs if (cached := result_cache.read(job)) is not None}
+    for job in results:
+        on_done(job, True)
+    for job, result in _run([job for job in jobs if job not in results], workers):
+        result_cache.write(job, result)
+        # As read from the file, to be the same with and without the cache: NaN, tuples and all.
+        results[job] = json.loads(json.dumps(result))
+        on_done(job, False)
+    return results
 
 
 def _run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """Run jobs in this process or in worker processes; yields each with its results as it ends."""
     if workers == 1 or len(jobs) < 2:
         for job in jobs:
             yield job, job.run()
@@ -145,7 +155,7 @@ def _use_one_thread() -> None:
 
 
 def model_sha256(model: Path | None) -> str:
-    """Of a model file, None being the packaged one; CheckpointError where it cannot be read."""
+    """SHA-256 of a model file, None: the packaged one; CheckpointError where it cannot be read."""
     path = model or DEFAULT_MODEL
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -155,6 +165,7 @@ def model_sha256(model: Path | None) -> str:
 
 @cache
 def _code_sha256() -> str:
+    """SHA-256 over the source files of CODE."""
     digest = hashlib.sha256()
     for path in sorted(
         path for pattern in CODE for path in SOURCES.glob(pattern) if "nodes" not in path.parts
@@ -163,7 +174,7 @@ def _code_sha256() -> str:
     return digest.hexdigest()
 
 
-def _stamp_of(choice: DriveChoice) -> list[int]:
-    """When the drive's texts were written: a drive that is rendered anew is another one."""
+def _modification_times_ns(choice: DriveChoice) -> list[int]:
+    """Modification times of the drive's text files, which change when a drive is rendered anew."""
     texts = [choice.folder / name for name in ("calib.txt", "poses.txt", "times.txt")]
     return [os.stat(path).st_mtime_ns for path in texts if path.is_file()]

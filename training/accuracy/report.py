@@ -1,4 +1,4 @@
-"""Results of drives and variants as JSON and as a Markdown table."""
+"""Summary of drives and variants: mean scores and Markdown tables."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +17,15 @@ COLUMNS = {
     "anees_rotation": ("of rotation", 2),
     "ms_a_frame": ("ms a frame", 1),
 }
-NO_CONTEST = ("metres_per_unit", "anees", "anees_translation", "anees_rotation", "ms_a_frame")
-"""Where lower is not better, or only on an idle machine."""
+"""Title and decimals of each column, by score."""
+UNRANKED_COLUMNS = (
+    "metres_per_unit",
+    "anees",
+    "anees_translation",
+    "anees_rotation",
+    "ms_a_frame",
+)
+"""Scores without a best value in bold: lower is not better, or only on an idle machine."""
 DEPTH_COLUMNS = {
     "abs_rel": "AbsRel",
     "a1": "a1",
@@ -34,7 +41,7 @@ Drives = Mapping[str, Mapping[str, Any]]
 
 
 def mean_scores(drives: Drives) -> dict[str, dict[str, float]]:
-    """By variant, each score's mean over the drives that have it, NaN where none has."""
+    """Mean of each score by variant over the drives that have it; NaN where none has."""
     variants = list(
         dict.fromkeys(variant for drive in drives.values() for variant in drive["variants"])
     )
@@ -47,21 +54,24 @@ def mean_scores(drives: Drives) -> dict[str, dict[str, float]]:
 
 
 def markdown(drives: Drives) -> str:
-    """A table of the odometry with one row a drive and variant, the best of each drive in bold,
-    and one of depth where there is any."""
+    """Markdown tables of the odometry and, where it was scored, of the depth.
+
+    The table of the odometry has one row for each drive and variant, with the best of each drive in
+    bold.
+    """
     lines = [_row(["drive", "", *(title for title, _ in COLUMNS.values())]), _rule(2, len(COLUMNS))]
     for name, drive in drives.items():
-        lines += _rows(
-            f"{name}, {drive['frames']} frames, {drive['length_m']:.0f} m", drive["variants"]
-        )
+        title = f"{name}, {drive['frames']} frames, {drive['length_m']:.0f} m"
+        lines += _variant_rows(title, drive["variants"])
     if len(drives) > 1:
-        lines += _rows(f"{MEAN} of {len(drives)}", mean_scores(drives))
+        lines += _variant_rows(f"{MEAN} of {len(drives)}", mean_scores(drives))
     return "\n".join(lines) + "\n" + _depth_table(drives)
 
 
-def _rows(title: str, variants: Mapping[str, Scores]) -> list[str]:
+def _variant_rows(title: str, variants: Mapping[str, Scores]) -> list[str]:
+    """Rows of one drive, titled in the first one."""
     best = {
-        name: min((_known(scores.get(name)) for scores in variants.values()), default=math.inf)
+        name: min((_finite(scores.get(name)) for scores in variants.values()), default=math.inf)
         for name in COLUMNS
     }
     lines = []
@@ -80,12 +90,13 @@ def _is_best(
     """Whether a score is the lowest of several."""
     return (
         len(variants) > 1
-        and name not in NO_CONTEST
-        and _known(scores.get(name)) == best[name] < math.inf
+        and name not in UNRANKED_COLUMNS
+        and _finite(scores.get(name)) == best[name] < math.inf
     )
 
 
 def _depth_table(drives: Drives) -> str:
+    """Table of the depth scores with one row for each drive; empty where no drive has any."""
     with_depth = {name: drive["depth"] for name, drive in drives.items() if "depth" in drive}
     if not with_depth:
         return ""
@@ -100,26 +111,29 @@ def _depth_table(drives: Drives) -> str:
 
 
 def _mean(several: Iterable[Scores]) -> dict[str, float]:
+    """Mean of each score over those that are finite; NaN where none is."""
     several = list(several)
-    known = {
-        name: [_known(scores[name]) for scores in several if name in scores]
-        for name in dict.fromkeys(n for s in several for n in s)
+    values = {
+        name: [_finite(scores[name]) for scores in several if name in scores]
+        for name in dict.fromkeys(name for scores in several for name in scores)
     }
     finite = {
-        name: [value for value in values if value < math.inf] for name, values in known.items()
+        name: [value for value in numbers if value < math.inf] for name, numbers in values.items()
     }
     return {
-        name: sum(values) / len(values) if values else math.nan for name, values in finite.items()
+        name: sum(numbers) / len(numbers) if numbers else math.nan
+        for name, numbers in finite.items()
     }
 
 
-def _known(value: Any) -> float:
-    """A score, infinity where it is not known."""
+def _finite(value: Any) -> float:
+    """Score as a number; infinity where it is missing or not finite."""
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else math.inf
 
 
 def _cell(value: Any, digits: int, bold: bool = False) -> str:
-    text = "" if _known(value) == math.inf else f"{value:.{digits}f}"
+    """Cell with a rounded number; empty where it is missing or not finite."""
+    text = "" if _finite(value) == math.inf else f"{value:.{digits}f}"
     return f"**{text}**" if bold else text
 
 
@@ -127,5 +141,6 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _rule(words: int, numbers: int) -> str:
-    return _row([*["---"] * words, *["---:"] * numbers])
+def _rule(text_columns: int, number_columns: int) -> str:
+    """Line below the header: text to the left, numbers to the right."""
+    return _row([*["---"] * text_columns, *["---:"] * number_columns])

@@ -1,4 +1,4 @@
-"""The scores of one variant on one drive, and what its pictures need."""
+"""Scores and error curves of one variant on one drive."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from training.accuracy.consistency import normalised_errors
 from training.accuracy.drives import EvaluatedDrive
-from training.accuracy.recording import OdometryRun
+from training.accuracy.odometry_run import OdometryRun
 from training.evaluate.odometry import (
     aligned_to_gt,
     driven_distances,
@@ -15,41 +15,49 @@ from training.evaluate.odometry import (
 )
 from training.evaluate.snippets import evaluate_snippets, snippet_rotation_errors_rad
 
-SNIPPET = 5
+SNIPPET_FRAMES = 5
 
 
-def score(drive: EvaluatedDrive, recording: OdometryRun) -> dict[str, Any]:
-    """{"scores": {name: number}, "curves": {name: list}}: see `scores_of` and `curves_of`."""
+def score_run(drive: EvaluatedDrive, run: OdometryRun) -> dict[str, Any]:
+    """Evaluate a run: {"scores": {name: number}, "curves": {name: list}}.
+
+    The scores are those of `trajectory_scores`, the ANEES and the number of events; the curves are
+    those of `error_curves` and the NEES of translation and rotation by step.
+    """
+    # Consistency of the steps' covariances.
     errors = normalised_errors(
-        _true_steps(drive.true_poses, recording.steps),
-        recording.previous_from_current,
-        recording.covariances,
-        recording.metric,
+        _true_steps(drive.true_poses, run.steps),
+        run.previous_from_current,
+        run.covariances,
+        run.metric,
     )
-    curves = {
-        **curves_of(drive.true_poses, recording.start_from_camera),
-        "nees_translation": errors.translation.tolist(),
-    }
+    # Scores and curves of the trajectory.
     return {
         "scores": {
-            **scores_of(drive.true_poses, recording),
+            **trajectory_scores(drive.true_poses, run),
             **errors.anees(),
-            "events": len(recording.events),
+            "events": len(run.events),
         },
-        "curves": {**curves, "nees_rotation": errors.rotation.tolist()},
+        "curves": {
+            **error_curves(drive.true_poses, run.start_from_camera),
+            "nees_translation": errors.translation.tolist(),
+            "nees_rotation": errors.rotation.tolist(),
+        },
     }
 
 
-def scores_of(true_poses: np.ndarray, recording: OdometryRun) -> dict[str, float]:
-    """Of the trajectory; lengths in metres after an alignment in seven degrees of freedom, those of
-    snippets after each its own scale.
+def trajectory_scores(true_poses: np.ndarray, run: OdometryRun) -> dict[str, float]:
+    """Scores of the poses of a run against true ones (N, 4, 4), and its median time per frame.
 
-    t_err and r_err over segments of 100 to 800 m, as many as the drive holds, NaN where it holds
-    none. scale_error: how far the unit is from metres, as a share.
+    Lengths are in metres after an alignment in seven degrees of freedom; those of snippets after
+    scaling each snippet by itself. t_err and r_err are over segments of 100 to 800 m, as many as
+    the drive holds, and NaN where it holds none. metres_per_unit is the scale of the alignment.
     """
-    odometry = evaluate_odometry(true_poses, recording.start_from_camera)
-    snippets = evaluate_snippets(true_poses, recording.start_from_camera, SNIPPET)
-    rotation_rad = snippet_rotation_errors_rad(true_poses, recording.start_from_camera, SNIPPET)
+    # Whole trajectory, then snippets.
+    poses = run.start_from_camera
+    odometry = evaluate_odometry(true_poses, poses)
+    snippets = evaluate_snippets(true_poses, poses, SNIPPET_FRAMES)
+    rotation_rad = snippet_rotation_errors_rad(true_poses, poses, SNIPPET_FRAMES)
     return {
         "ate_5_frames_m": snippets["ate_sfmlearner_mean"],
         "rotation_5_frames_deg": float(np.degrees(rotation_rad.mean())),
@@ -58,16 +66,19 @@ def scores_of(true_poses: np.ndarray, recording: OdometryRun) -> dict[str, float
         "t_err_percent": odometry["t_err_percent"],
         "r_err_deg_per_100m": odometry["r_err_deg_per_100m"],
         "metres_per_unit": odometry["scale"],
-        "ms_a_frame": float(np.median(recording.frame_ms)),
+        "ms_a_frame": float(np.median(run.frame_ms)),
     }
 
 
-def curves_of(true_poses: np.ndarray, poses: np.ndarray) -> dict[str, list]:
-    """Path (N, 2), right and ahead in metres, aligned; and by frame the error of the aligned
-    position in metres and the angle between the orientations, from the first camera on, in
-    degrees."""
+def error_curves(true_poses: np.ndarray, poses: np.ndarray) -> dict[str, list]:
+    """Aligned path of poses (N, 4, 4), and their errors by frame.
+
+    path_m: (N, 2), right and ahead in metres. position_error_m: (N,) of the aligned positions.
+    orientation_error_deg: (N,) angle between the true and the estimated rotation since the first
+    camera.
+    """
     truth, aligned, _ = aligned_to_gt(true_poses, poses, "7dof")
-    turned = (
+    orientation_errors = (
         np.linalg.inv(true_poses[:, :3, :3])
         @ true_poses[:1, :3, :3]
         @ np.linalg.inv(poses[:1, :3, :3])
@@ -76,13 +87,15 @@ def curves_of(true_poses: np.ndarray, poses: np.ndarray) -> dict[str, list]:
     return {
         "path_m": aligned[:, [0, 2], 3].tolist(),
         "position_error_m": np.linalg.norm(aligned[:, :3, 3] - truth[:, :3, 3], axis=1).tolist(),
-        "orientation_error_deg": np.degrees(rotation_angles_rad(turned)).tolist(),
+        "orientation_error_deg": np.degrees(rotation_angles_rad(orientation_errors)).tolist(),
     }
 
 
 def truth_curves(true_poses: np.ndarray) -> dict[str, list]:
-    """The true path (N, 2) in metres, right and ahead of the first camera, and the distance
-    driven by each frame."""
+    """True path and driven distance of poses (N, 4, 4) in metres.
+
+    path_m: (N, 2), right and ahead of the first camera. driven_m: (N,) from the first frame on.
+    """
     relative = np.linalg.inv(true_poses[0]) @ true_poses
     return {
         "path_m": relative[:, [0, 2], 3].tolist(),
@@ -91,5 +104,5 @@ def truth_curves(true_poses: np.ndarray) -> dict[str, list]:
 
 
 def _true_steps(true_poses: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """(M, 4, 4) previous_from_current of the frames (M,)."""
+    """True previous_from_current (M, 4, 4) of the frames with indices (M,)."""
     return np.linalg.inv(true_poses[frames - 1]) @ true_poses[frames]

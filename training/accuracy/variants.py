@@ -1,4 +1,4 @@
-"""The variants of the odometry that can be compared."""
+"""Variants of the odometry that are compared with each other."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,22 +13,22 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "fused": {},
     "metric": {"scale_mode": "camera_height", "scale_camera_height": 1.65},
 }
-"""Fields of OdometryParams by name; what is not named has its default.
+"""Overrides of the fields of OdometryParams by variant; all other fields have their defaults.
 
-networks: their motions alone; aligned: each refined by aligning two images; steady: with a filter
-of the speed as well; fused: with tracked points over several frames, the default; metric: with the
-scale from KITTI's camera height, which rendered drives share.
+networks: the networks' motions alone. aligned: each motion refined by aligning two images.
+steady: aligned, with a filter of the speed. fused: steady, with points tracked over several
+frames; the default. metric: fused, with the scale from KITTI's camera height, which rendered
+drives share.
 """
 
 CLASSICAL = "classical"
-"""The five-point odometry of `training.classical`, which has no model, no parameters and no
-covariance."""
+"""Five-point odometry of `training.classical`: no model, no parameters and no covariance."""
 
 NAMES = (*VARIANTS, CLASSICAL)
 
 
-def params_of(variant: str) -> OdometryParams:
-    """The parameters of a variant of the odometry; InputError for a name that is none."""
+def variant_params(variant: str) -> OdometryParams:
+    """Parameters of a variant of the odometry; InputError for an unknown name."""
     if variant not in VARIANTS:
         raise InputError(f"variant {variant!r}, expected one of {', '.join(NAMES)}")
     return OdometryParams(**VARIANTS[variant])

@@ -1,1 +1,1 @@
-"""Classical monocular odometry, without anything learned: what the networks have to beat."""
+"""Classical monocular odometry without learning: the baseline for the networks."""

@@ -1,38 +1,38 @@
-"""The parameters of the classical odometry."""
+"""Parameters of the classical odometry."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ClassicalConfig:
-    """Lengths in pixels are those of the image that is given."""
+    """Parameters of tracking and motion estimation; lengths in pixels of the input image."""
 
     features: int = 1000
-    """Most tracks at a time."""
+    """Maximum number of tracks at a time."""
     corners_across: float = 120.0
-    """Corners are at least a width of the image over this apart."""
+    """Minimum distance of corners, as the number of such distances in the image's width."""
     corner_quality: float = 0.001
-    """Weakest corner, as a share of the strongest one's response."""
+    """Minimum response of a corner, as a share of the strongest one's."""
     window_pixels: int = 7
-    """Side of the square that is compared when a corner is followed. In a larger one the road
-    stretches as it comes near, which biases the motion."""
+    """Side of the square window of Lucas and Kanade's method. In a larger one the road stretches
+    as it comes near, which biases the motion."""
     pyramid_levels: int = 5
     forward_backward_pixels: float = 0.5
-    """A track that is followed back must return to where it was by less than this."""
+    """Maximum forward-backward error of a track."""
     epipolar_pixels: float = 0.3
-    """Distance to the epipolar line up to which a track supports a motion."""
+    """Maximum distance to the epipolar line of an inlier."""
     confidence: float = 0.9999
-    """Of RANSAC: that a sample without outliers was among those tried."""
+    """Confidence of RANSAC: probability that a sample without outliers was tried."""
     min_tracks: int = 20
-    """Fewer tracks, or supporters of a motion, do not determine one."""
+    """Minimum number of tracks, and of inliers, to estimate a motion."""
     still_pixels: float = 0.2
-    """The camera stands where more than half of the tracks move by less."""
+    """Median displacement of the tracks below which the camera stands still."""
     min_parallax_pixels: float = 0.3
-    """Points that move less, once the rotation is taken out, do not tell their depth."""
+    """Minimum displacement of a point, after removing the rotation, to triangulate it."""
     min_depth_ratios: int = 10
-    """Fewer points of known depth in two motions do not tell their relative length."""
+    """Minimum number of points triangulated in two motions to estimate their relative length."""
     max_length_ratio: float = 2.0
-    """Neighbouring steps whose lengths differ by more are not believed."""
+    """Maximum ratio of the lengths of neighbouring steps; estimates beyond it are rejected."""
     history: int = 3
-    """A point's depth is known from the oldest of so many frames up to the previous one that saw
-    it; 2 = the one before."""
+    """Number of frames before the current one that are kept. A point is triangulated from the
+    oldest of them in which it was tracked to the previous one; 2 = from the one before that."""

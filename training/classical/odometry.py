@@ -1,114 +1,126 @@
-"""The odometry: grey frames in, one motion a frame out, in an arbitrary unit of length."""
+"""Frame-to-frame odometry from grey images, in an arbitrary unit of length."""
 
 from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
-from sfm_odometry.tracking.trajectory import invert_rigid
+from sfm_odometry.geometry import se3
 from training.classical.config import ClassicalConfig
-from training.classical.epipolar import epipolar_motion, inverse_depths, rays
-from training.classical.tracks import Observations, Tracker, common
+from training.classical.epipolar import epipolar_motion, inverse_depths, pixels_to_rays
+from training.classical.tracks import Observations, Tracker, matched_pixels
 
 
 @dataclass(frozen=True, eq=False)
 class ClassicalStep:
-    """The motion from the frame before, (4, 4); the identity for the first one. doubt: what it
-    is not known by, empty where all is well."""
+    """Motion from the frame before to a frame."""
 
     previous_from_current: np.ndarray
-    doubt: str = ""
+    """(4, 4); the identity for the first frame."""
+    warning: str = ""
+    """Part of the motion that could not be estimated; empty where all of it could."""
 
 
 class ClassicalOdometry:
     """Frame-to-frame odometry of a camera with matrix k (3, 3).
 
-    Rotation and direction of each step by the essential matrix; its length so that points seen in
-    three frames or more keep their depth. The first step has length one, and a step of unknown
-    length that of the one before.
+    The essential matrix gives the rotation and the direction of each step. The length is such that
+    points tracked over three frames or more keep their depth. The first step has length one, and a
+    step of unknown length has that of the one before.
     """
 
     def __init__(self, k: np.ndarray, config: ClassicalConfig | None = None) -> None:
-        self._k, self._config = k, config or ClassicalConfig()
+        self._k = k
+        self._config = config or ClassicalConfig()
         self._tracker = Tracker(self._config)
-        self._seen: deque[tuple[Observations, np.ndarray]] = deque(maxlen=self._config.history)
-        """The frames before the current one, oldest first, with start_from_camera."""
+        self._history: deque[tuple[Observations, np.ndarray]] = deque(maxlen=self._config.history)
+        """Frames before the current one, oldest first, with start_from_camera."""
         self._length = 1.0
+        """Length of the newest step."""
         self._previous_from_current = np.eye(4)
 
     def process(self, grey: np.ndarray) -> ClassicalStep:
-        """Take the next frame, uint8 (H, W)."""
+        """Estimate the step to the next frame, uint8 (H, W)."""
         tracks = self._tracker.advance(grey)
-        step = self._step(tracks) if self._seen else ClassicalStep(np.eye(4))
-        before = self._seen[-1][1] if self._seen else np.eye(4)
-        self._seen.append((tracks, before @ step.previous_from_current))
+        step = self._step(tracks) if self._history else ClassicalStep(np.eye(4))
+        start_from_previous = self._history[-1][1] if self._history else np.eye(4)
+        self._history.append((tracks, start_from_previous @ step.previous_from_current))
         self._previous_from_current = step.previous_from_current
         return step
 
     def _step(self, tracks: Observations) -> ClassicalStep:
-        before, now = common(self._seen[-1][0], tracks)
-        if len(now) < self._config.min_tracks:
+        """Step to the current frame; it repeats the step before where it cannot be estimated."""
+        previous, current = matched_pixels(self._history[-1][0], tracks)
+        if len(current) < self._config.min_tracks:
             return ClassicalStep(
-                self._previous_from_current, f"{len(now)} tracks: goes on as before"
+                self._previous_from_current, f"{len(current)} tracks: goes on as before"
             )
-        if np.median(np.linalg.norm(now - before, axis=1)) < self._config.still_pixels:
+        if np.median(np.linalg.norm(current - previous, axis=1)) < self._config.still_pixels:
             return ClassicalStep(np.eye(4))
-        motion = epipolar_motion(before, now, self._k, self._config)
+        motion = epipolar_motion(previous, current, self._k, self._config)
         if motion is None:
             return ClassicalStep(
                 self._previous_from_current, "no motion that the tracks agree on: goes on as before"
             )
-        return self._with_length(motion.b_from_a, tracks)
+        return self._scaled_step(motion.b_from_a, tracks)
 
-    def _with_length(
+    def _scaled_step(
         self, current_from_previous: np.ndarray, tracks: Observations
     ) -> ClassicalStep:
+        """Step of a motion (4, 4) with a translation of length one, brought to its length."""
         ratios, weights = self._lengths(current_from_previous, tracks)
-        # The first step is the unit of length: nothing is unknown about it.
-        length, doubt = self._length, "length unknown: as before" if len(self._seen) > 1 else ""
+        length = self._length
+        # The first step defines the unit of length, so its length is never unknown.
+        warning = "length unknown: as before" if len(self._history) > 1 else ""
         if len(ratios) >= self._config.min_depth_ratios:
-            wanted = weighted_median(ratios, weights)
-            if (
-                1 / self._config.max_length_ratio
-                < wanted / self._length
-                < self._config.max_length_ratio
-            ):
-                length, doubt = wanted, ""
+            estimate = weighted_median(ratios, weights)
+            max_ratio = self._config.max_length_ratio
+            if 1 / max_ratio < estimate / self._length < max_ratio:
+                length = estimate
+                warning = ""
         self._length = length
         current_from_previous = current_from_previous.copy()
         current_from_previous[:3, 3] *= length
-        return ClassicalStep(invert_rigid(current_from_previous), doubt)
+        return ClassicalStep(se3.inverse(current_from_previous), warning)
 
     def _lengths(
         self, current_from_previous: np.ndarray, tracks: Observations
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(P,) lengths of this step by which each point keeps the depth that it had in the
-        previous frame, and their weights."""
-        least = self._config.min_parallax_pixels / self._k[0, 0]
-        previous, start_from_previous = self._seen[-1]
-        found, done = [np.zeros((0, 2))], np.zeros(0, np.int64)
-        for older, start_from_older in list(self._seen)[:-1]:
+        """Lengths (P,) of the current step, one for each triangulated point, and weights (P,).
+
+        With its length a point keeps the depth that it had in the previous frame.
+        """
+        min_parallax = self._config.min_parallax_pixels / self._k[0, 0]
+        previous, start_from_previous = self._history[-1]
+        candidates = [np.zeros((0, 2))]
+        used_ids = np.zeros(0, np.int64)
+        for older, start_from_older in list(self._history)[:-1]:
+            # Tracks through the older, the previous and the current frame, each in the oldest one.
             ids = np.setdiff1d(
-                np.intersect1d(np.intersect1d(older.ids, previous.ids), tracks.ids), done
+                np.intersect1d(np.intersect1d(older.ids, previous.ids), tracks.ids), used_ids
             )
-            done = np.union1d(done, ids)
-            in_older, in_previous, in_current = (
-                rays(seen.pixels[np.searchsorted(seen.ids, ids)], self._k)
-                for seen in (older, previous, tracks)
+            used_ids = np.union1d(used_ids, ids)
+            rays_older, rays_previous, rays_current = (
+                pixels_to_rays(frame.pixels[np.searchsorted(frame.ids, ids)], self._k)
+                for frame in (older, previous, tracks)
             )
-            known, parallax_before = inverse_depths(
-                in_previous, in_older, invert_rigid(start_from_older) @ start_from_previous
+
+            # Inverse depth in the previous frame, by the known motion and by the current one.
+            known, known_parallax = inverse_depths(
+                rays_previous, rays_older, se3.inverse(start_from_older) @ start_from_previous
             )
-            unit, parallax_now = inverse_depths(in_previous, in_current, current_from_previous)
-            good = (parallax_before > least) & (parallax_now > least)
-            weights = 1 / (1 / parallax_before[good] ** 2 + 1 / parallax_now[good] ** 2)
-            found.append(np.column_stack([unit[good] / known[good], weights]))
-        lengths, weights = np.concatenate(found).T
+            unit, unit_parallax = inverse_depths(rays_previous, rays_current, current_from_previous)
+
+            # Their ratio is the length, as exact as the two parallaxes are large.
+            good = (known_parallax > min_parallax) & (unit_parallax > min_parallax)
+            weights = 1 / (1 / known_parallax[good] ** 2 + 1 / unit_parallax[good] ** 2)
+            candidates.append(np.column_stack([unit[good] / known[good], weights]))
+        lengths, weights = np.concatenate(candidates).T
         return lengths, weights
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """The value (of (P,)) below which half of the weight (P,) lies."""
+    """Weighted median of values (P,): half of the weight (P,) lies below it."""
     order = np.argsort(values)
     cumulative = np.cumsum(weights[order])
     return float(values[order[np.searchsorted(cumulative, cumulative[-1] / 2)]])

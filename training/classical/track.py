@@ -1,4 +1,4 @@
-"""The classical odometry over a folder of images."""
+"""Classical odometry over a sequence of image files."""
 
 import time
 from collections.abc import Sequence
@@ -13,19 +13,22 @@ from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.io.kitti import check_image_size, read_image
 from training.classical.config import ClassicalConfig
 from training.classical.odometry import ClassicalOdometry
-from training.evaluate.commands.shared import shown_progress
+from training.evaluate.commands.shared import progress_bar
 
-LEAST_IMAGES, LEAST_WIDTH = 2, 64
+MIN_IMAGES = 2
+MIN_WIDTH = 64
 
 
 @dataclass(frozen=True, eq=False)
-class ClassicalRecording:
-    """start_from_camera (N, 4, 4), one an image; events: what was in doubt, by the image's name;
-    frame_ms (N,), without reading."""
+class ClassicalRun:
+    """Poses of the N images of a sequence."""
 
     start_from_camera: np.ndarray
+    """(N, 4, 4) poses of the cameras in the frame of the first one."""
     events: list[str]
+    """Warnings about steps that could not be estimated, each with the name of its image."""
     frame_ms: np.ndarray
+    """(N,) time per frame in ms, without reading the image."""
 
 
 def track(
@@ -33,44 +36,50 @@ def track(
     intrinsics: Intrinsics,
     width: int | None = None,
     config: ClassicalConfig | None = None,
-) -> ClassicalRecording:
-    """Odometry over image files, all of the size of `intrinsics`, made smaller to `width` first
-    where that is given.
+) -> ClassicalRun:
+    """Run the classical odometry over image files, all of the size of `intrinsics`.
 
-    Raises InputError, or its child ImageError, for too few images, a width that is none and images
-    that cannot be used.
+    The images are first scaled down to `width` pixels where that is given. Raises InputError, or
+    its subclass ImageError, for too few images, an invalid width and images that cannot be used.
     """
-    if len(images) < LEAST_IMAGES:
-        raise InputError(f"{len(images)} images, expected at least {LEAST_IMAGES}")
-    seen = _resized(intrinsics, width)
-    odometry = ClassicalOdometry(seen.matrix(), config)
-    pose, poses, events, frame_ms = np.eye(4), [], [], []
-    for path in shown_progress(images, "frame"):
+    if len(images) < MIN_IMAGES:
+        raise InputError(f"{len(images)} images, expected at least {MIN_IMAGES}")
+    scaled = _scaled_intrinsics(intrinsics, width)
+    odometry = ClassicalOdometry(scaled.matrix(), config)
+    pose = np.eye(4)
+    poses = []
+    events = []
+    frame_ms = []
+    for path in progress_bar(images, "frame"):
+        # Read the image, which is not part of the measured time.
         image = read_image(path)
         check_image_size(path, image, intrinsics)
+        # Estimate the step from the frame before.
         started = time.perf_counter()
-        step = odometry.process(_grey(image, seen))
+        step = odometry.process(_grey(image, scaled.width, scaled.height))
         frame_ms.append((time.perf_counter() - started) * 1e3)
+        # Chain it to the pose.
         pose = pose @ step.previous_from_current
         poses.append(pose)
-        if step.doubt:
-            events.append(f"{path.name}: {step.doubt}")
-    return ClassicalRecording(np.stack(poses), events, np.array(frame_ms))
+        if step.warning:
+            events.append(f"{path.name}: {step.warning}")
+    return ClassicalRun(np.stack(poses), events, np.array(frame_ms))
 
 
-def _resized(intrinsics: Intrinsics, width: int | None) -> Intrinsics:
+def _scaled_intrinsics(intrinsics: Intrinsics, width: int | None) -> Intrinsics:
+    """Intrinsics of the images after scaling them down to `width`; None: as they are."""
     if width is None:
         return intrinsics
-    if not LEAST_WIDTH <= width <= intrinsics.width:
+    if not MIN_WIDTH <= width <= intrinsics.width:
         raise InputError(
-            f"width {width}, expected {LEAST_WIDTH} to the images' own {intrinsics.width} pixels"
+            f"width {width}, expected {MIN_WIDTH} to the images' own {intrinsics.width} pixels"
         )
     return intrinsics.resized(width, max(round(intrinsics.height * width / intrinsics.width), 1))
 
 
-def _grey(image: np.ndarray, seen: Intrinsics) -> np.ndarray:
+def _grey(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Grey image (height, width) of a grey or RGB image (H, W[, 3])."""
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    size = (seen.width, seen.height)
-    return (
-        grey if grey.shape[::-1] == size else cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    )
+    if grey.shape == (height, width):
+        return grey
+    return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)

@@ -1,5 +1,4 @@
-"""Augmentation on the device, exact in geometry: images, intrinsics, depth and motion change
-together."""
+"""Augmentation on the device: images, intrinsics, depth and motion change consistently."""
 
 from dataclasses import dataclass, replace
 
@@ -14,62 +13,67 @@ from training.data.batch import Batch
 class SnippetRandom:
     """Random numbers for the snippets of a batch, on the generator's device.
 
-    Where `ranks` processes share a batch, each draws for all of it and takes its own part: what a
-    snippet meets does not depend on how many processes there are.
+    Where several processes share a batch, each draws the numbers of the whole batch and takes its
+    own part: the augmentation of a snippet does not depend on the number of processes.
     """
 
     generator: torch.Generator
     rank: int = 0
+    """Index of this process."""
     ranks: int = 1
+    """Number of processes."""
 
     def uniform(self, count: int, *shape: int) -> Tensor:
-        """(count, *shape) numbers in [0, 1) for this process's `count` snippets."""
-        return self._own(
-            torch.rand(
-                self.ranks * count, *shape, device=self.generator.device, generator=self.generator
-            )
-        )
+        """Draws uniform numbers (count, *shape) in [0, 1) for `count` snippets of this process."""
+        device = self.generator.device
+        numbers = torch.rand(self.ranks * count, *shape, device=device, generator=self.generator)
+        return self._local_part(numbers)
 
     def normal(self, count: int, *shape: int) -> Tensor:
-        """(count, *shape) normal numbers for this process's `count` snippets."""
-        return self._own(
-            torch.randn(
-                self.ranks * count, *shape, device=self.generator.device, generator=self.generator
-            )
-        )
+        """Draws normal numbers (count, *shape) for `count` snippets of this process."""
+        device = self.generator.device
+        numbers = torch.randn(self.ranks * count, *shape, device=device, generator=self.generator)
+        return self._local_part(numbers)
 
-    def _own(self, numbers: Tensor) -> Tensor:
+    def _local_part(self, numbers: Tensor) -> Tensor:
+        """Returns this process's part of the numbers of the whole batch."""
         return numbers.chunk(self.ranks)[self.rank]
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What is varied, and how much."""
+    """Kinds and ranges of augmentation.
+
+    Colours are jittered in the networks' input alone, never in the images of the loss.
+    """
 
     max_zoom: float = 1.15
-    """Images are enlarged by 1 to this factor and cut back to size (SfMLearner)."""
+    """Maximum factor by which images are enlarged before they are cropped to size (SfMLearner)."""
     flip: bool = True
-    """Mirror left to right, half of the time."""
+    """Whether half of the snippets are mirrored left to right."""
     reverse: bool = False
-    """Play a snippet backwards, half of the time."""
+    """Whether half of the snippets are played backwards."""
     brightness: float = 0.0
+    """Range of the brightness factor, 1 +- this; one draw per snippet."""
     contrast: float = 0.0
+    """Range of the contrast factor, 1 +- this; one draw per snippet."""
     gamma: float = 0.0
-    """Colour is varied on the networks' input alone, never on the images of the loss: factors of
-    1 +- this, one draw a snippet."""
+    """Range of the exponent, 1 +- this; one draw per snippet."""
     noise: float = 0.0
-    """Standard deviation, up to this, of noise on the networks' input."""
+    """Maximum standard deviation of noise."""
 
 
 def augment(batch: Batch, config: AugmentConfig, random: SnippetRandom) -> Batch:
-    """A batch, already on the device of `random`, with its geometry varied."""
+    """Augments the geometry of a batch, which is on the device of `random`: zoom, flip, reverse."""
     batch = _zoom_and_flip(batch, config, random)
     return _reverse(batch, random) if config.reverse else batch
 
 
-def vary_colour(frames: Tensor, config: AugmentConfig, random: SnippetRandom) -> Tensor:
-    """Frames (B, N, C, H, W) in [0, 1] with brightness, contrast, gamma and noise varied, alike
-    within a snippet but for the noise."""
+def jitter_colour(frames: Tensor, config: AugmentConfig, random: SnippetRandom) -> Tensor:
+    """Jitters brightness, contrast and gamma of frames (B, N, C, H, W) in [0, 1], and adds noise.
+
+    All frames of a snippet are changed alike, except for the noise.
+    """
     count = frames.shape[0]
     if config.gamma:
         frames = frames.clamp_min(1e-4) ** _factors(count, config.gamma, random)
@@ -85,17 +89,23 @@ def vary_colour(frames: Tensor, config: AugmentConfig, random: SnippetRandom) ->
 
 
 def _factors(count: int, spread: float, random: SnippetRandom) -> Tensor:
+    """Draws factors (count, 1, 1, 1, 1) of 1 +- spread."""
     return 1 + spread * (2 * random.uniform(count, 1, 1, 1, 1) - 1)
 
 
 def _zoom_and_flip(batch: Batch, config: AugmentConfig, random: SnippetRandom) -> Batch:
-    """One resampling: u_in = u_out / zoom + offset, mirrored first where flipped."""
+    """Zooms into images and mirrors them, in one resampling: u_in = u_out / zoom + offset.
+
+    Where a snippet is flipped, u_out is mirrored first.
+    """
+    # Draw the zoom, its offset and the flip of each snippet.
     count, frames, _, height, width = batch.frames.shape
     draws = random.uniform(count, 4).T
     zoom = 1 + (config.max_zoom - 1) * draws[0]
     offset_x = draws[1] * (width - 1) * (1 - 1 / zoom)
     offset_y = draws[2] * (height - 1) * (1 - 1 / zoom)
     mirrored = (draws[3] < 0.5) & config.flip
+    # Resample the images bilinearly and the truth by nearest neighbour.
     grid = _sampling_grid(zoom, offset_x, offset_y, mirrored, height, width)
     resampled = F.grid_sample(
         batch.frames.flatten(0, 1),
@@ -107,6 +117,7 @@ def _zoom_and_flip(batch: Batch, config: AugmentConfig, random: SnippetRandom) -
     truth = F.grid_sample(
         torch.cat([batch.depth, batch.moving], dim=1), grid, "nearest", "border", align_corners=True
     )
+    # Change intrinsics and motion accordingly.
     return replace(
         batch,
         frames=resampled.view_as(batch.frames),
@@ -124,6 +135,7 @@ def _zoom_and_flip(batch: Batch, config: AugmentConfig, random: SnippetRandom) -
 def _sampling_grid(
     zoom: Tensor, offset_x: Tensor, offset_y: Tensor, mirrored: Tensor, height: int, width: int
 ) -> Tensor:
+    """Returns the grid (B, H, W, 2) for F.grid_sample with align_corners=True."""
     u = torch.arange(width, device=zoom.device, dtype=torch.float32)
     v = torch.arange(height, device=zoom.device, dtype=torch.float32)
     u_out = torch.where(mirrored[:, None], width - 1 - u, u)
@@ -142,6 +154,7 @@ def _zoomed_intrinsics(
     mirrored: Tensor,
     width: int,
 ) -> Tensor:
+    """Returns the camera matrices (B, 3, 3) of the zoomed and mirrored images."""
     result = intrinsics.clone()
     result[:, 0, 0] *= zoom
     result[:, 1, 1] *= zoom
@@ -152,7 +165,7 @@ def _zoomed_intrinsics(
 
 
 def mirror_motion(b_from_a: Tensor) -> Tensor:
-    """The motion (..., 4, 4) that a mirrored video shows: M T M with M = diag(-1, 1, 1, 1)."""
+    """Returns the motion (..., 4, 4) of a mirrored video: M T M with M = diag(-1, 1, 1, 1)."""
     mirrored = b_from_a.clone()
     mirrored[..., 0, 1:].neg_()
     mirrored[..., 1:, 0].neg_()
@@ -160,13 +173,16 @@ def mirror_motion(b_from_a: Tensor) -> Tensor:
 
 
 def _reverse(batch: Batch, random: SnippetRandom) -> Batch:
-    """Backwards, the middle frame, whose depth is known, stays the target."""
-    backwards = random.uniform(len(batch.frames)) < 0.5
-    turned = {
-        name: torch.where(backwards.view(-1, *[1] * (value.dim() - 1)), value.flip(1), value)
-        for name, value in (
-            ("frames", batch.frames),
-            ("camera_from_frame", batch.camera_from_frame),
-        )
-    }
-    return replace(batch, **turned)
+    """Plays half of the snippets backwards; the middle frame, with the depth, stays the target."""
+    is_reversed = random.uniform(len(batch.frames)) < 0.5
+
+    def reversed_frames(values: Tensor) -> Tensor:
+        """Reverses the frames of values (B, N, ...) where the snippet is reversed."""
+        shape = (-1, *[1] * (values.dim() - 1))
+        return torch.where(is_reversed.view(shape), values.flip(1), values)
+
+    return replace(
+        batch,
+        frames=reversed_frames(batch.frames),
+        camera_from_frame=reversed_frames(batch.camera_from_frame),
+    )

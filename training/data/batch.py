@@ -1,4 +1,4 @@
-"""A batch of snippets: as drawn on the host, and as the objective sees it on the device."""
+"""Batch of snippets: as sampled on the host, and as float32 on the device."""
 
 from dataclasses import dataclass, replace
 
@@ -8,34 +8,37 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """B snippets of N frames; true depth and motion only where a data set has them (rendered
-    drives).
+    """B snippets of N frames, with true depth and motion where a data set has them.
 
-    Images and maps cross to the device as they are stored, in small types, and become float32
-    there: see :meth:`to`.
+    Rendered drives have both. Images and maps are copied to the device in the small types in which
+    they are stored, and converted to float32 there: see :meth:`to`.
     """
 
     frames: Tensor
-    """(B, N, C, H, W), in order of time; uint8 as drawn, float32 in [0, 1] on the device."""
+    """Images (B, N, C, H, W) in order of time.
+
+    uint8 as sampled, float32 in [0, 1] on the device.
+    """
     intrinsics: Tensor
-    """(B, 3, 3) float32."""
+    """Camera matrices (B, 3, 3), float32."""
     camera: Tensor
-    """(B,) int64: which of the run's cameras took the snippet."""
+    """Index (B,) of the snippet's camera among the run's, int64."""
     depth: Tensor
-    """(B, 1, H, W) true depth of the target, 0 = unknown, inf = the sky; float16 as drawn."""
+    """True depth (B, 1, H, W) of the target; 0: unknown, inf: sky; float16 as sampled."""
     moving: Tensor
-    """(B, 1, H, W), 1 where the target shows an independently moving object, 0 elsewhere; uint8
-    with 255 for 1 as drawn."""
+    """Mask (B, 1, H, W), 1 where the target shows an independently moving object, 0 elsewhere.
+
+    As sampled it is uint8, with 255 for 1.
+    """
     camera_from_frame: Tensor
-    """(B, N, 4, 4) float32 true poses of the frames in one common camera frame, the identity
-    where unknown."""
+    """True poses (B, N, 4, 4) of the frames in one common camera frame; identity where unknown."""
     has_depth: Tensor
-    """(B,) bool: there is a true depth map and a true motion mask."""
+    """(B,) bool: whether there are a true depth map and a true motion mask."""
     has_motion: Tensor
-    """(B,) bool: the true motion may supervise."""
+    """(B,) bool: whether the true motion may supervise."""
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on a device, images and maps as float32."""
+        """Returns the batch on a device, with images and maps as float32."""
         moved = Batch(
             *(
                 getattr(self, name).to(device, non_blocking=True)
@@ -43,7 +46,10 @@ class Batch:
             )
         )
         return replace(
-            moved, frames=_unit(moved.frames), depth=moved.depth.float(), moving=_unit(moved.moving)
+            moved,
+            frames=_normalised(moved.frames),
+            depth=moved.depth.float(),
+            moving=_normalised(moved.moving),
         )
 
     @property
@@ -52,6 +58,6 @@ class Batch:
         return self.frames.shape[1] // 2
 
 
-def _unit(values: Tensor) -> Tensor:
-    """uint8 as float32 in [0, 1]; floats as they are."""
+def _normalised(values: Tensor) -> Tensor:
+    """Returns uint8 values as float32 in [0, 1], floats as float32 unchanged."""
     return values.float() / 255.0 if values.dtype == torch.uint8 else values.float()

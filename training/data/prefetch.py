@@ -1,4 +1,4 @@
-"""Batches drawn ahead of the training step, on threads of their own."""
+"""Batches sampled ahead of the training step, on background threads."""
 
 import itertools
 import time
@@ -11,14 +11,14 @@ from training.data.sampler import SnippetSampler
 
 
 class Prefetcher:
-    """Gives each step with its batch: `for step, batch in Prefetcher(sampler, first_step,
-    stop_step): ...`
+    """Iterable of steps and their batches, sampled on background threads.
 
-    Order and content are exactly those of `sampler.batch(step, rank, ranks)`. stop_step: the first
-    step that is not given any more; None goes on without end. ahead: how many batches are drawn or
-    ready while one is in use. Copying out of memory maps happens outside of Python's lock, so that
-    `threads` go on while the main thread trains. What fails on a thread is raised where its step is
-    asked for. The threads end with the loop, also when it is left by break or an error.
+    `for step, batch in Prefetcher(sampler, first_step, stop_step): ...`
+
+    Order and content are exactly those of `sampler.batch(step, rank, ranks)`. Copying out of memory
+    maps releases Python's lock: the threads run while the main thread trains. An error on a thread
+    is raised in the loop at its step. The threads end with the loop, also when it is left by break
+    or an error.
     """
 
     def __init__(
@@ -31,35 +31,49 @@ class Prefetcher:
         threads: int = 1,
         ahead: int = 3,
     ) -> None:
-        self._sampler, self._rank, self._ranks = sampler, rank, ranks
-        self._steps = (first_step, stop_step)
-        self._threads, self._ahead = threads, ahead
+        """stop_step: step after the last one; None: endless. rank, ranks: see `sampler.batch`.
+
+        ahead: maximum number of batches being sampled or ready while one is in use.
+        """
+        self._sampler = sampler
+        self._rank = rank
+        self._ranks = ranks
+        self._first_step = first_step
+        self._stop_step = stop_step
+        self._threads = threads
+        self._ahead = ahead
         self.waited_s = 0.0
-        """Seconds that the loop has waited for data so far."""
+        """Time that the loop has waited for data so far."""
 
     def __iter__(self) -> Iterator[tuple[int, Batch]]:
-        first, stop = self._steps
-        steps = iter(itertools.count(first) if stop is None else range(first, stop))
+        if self._stop_step is None:
+            steps: Iterator[int] = itertools.count(self._first_step)
+        else:
+            steps = iter(range(self._first_step, self._stop_step))
         with ThreadPoolExecutor(self._threads, thread_name_prefix="prefetch") as pool:
-            coming: deque[tuple[int, Future[Batch]]] = deque()
+            pending: deque[tuple[int, Future[Batch]]] = deque()
             try:
                 while True:
-                    missing = self._ahead - len(coming)
-                    coming += [
-                        (step, pool.submit(self._draw, step))
+                    # Keep the threads busy.
+                    missing = self._ahead - len(pending)
+                    pending += [
+                        (step, pool.submit(self._sample, step))
                         for step in itertools.islice(steps, missing)
                     ]
-                    if not coming:
+                    # Hand over the oldest batch.
+                    if not pending:
                         return
-                    step, future = coming.popleft()
+                    step, future = pending.popleft()
                     yield step, self._wait(future)
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _draw(self, step: int) -> Batch:
+    def _sample(self, step: int) -> Batch:
+        """Samples a batch, on a background thread."""
         return self._sampler.batch(step, self._rank, self._ranks)
 
     def _wait(self, future: Future[Batch]) -> Batch:
+        """Waits for a batch and measures the time."""
         started_s = time.perf_counter()
         batch = future.result()
         self.waited_s += time.perf_counter() - started_s

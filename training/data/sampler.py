@@ -1,4 +1,4 @@
-"""Snippets drawn from prepared scenes into batches."""
+"""Sampling of snippets from prepared scenes into batches."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,9 +12,9 @@ from training.data.scenes import FORMAT, VERSION, Camera, Scene, open_data, spli
 __all__ = [
     "FORMAT",
     "VERSION",
-    "BatchesInOrder",
     "Camera",
     "Scene",
+    "SequentialBatches",
     "SnippetSampler",
     "cameras_of",
     "open_data",
@@ -23,26 +23,23 @@ __all__ = [
 
 
 def cameras_of(scenes: Sequence[Scene]) -> list[Camera]:
-    """The different cameras of some scenes, in order: those of one name with the same intrinsics
-    are one."""
-    return list({_camera_key(scene.camera): scene.camera for scene in reversed(scenes)}.values())[
-        ::-1
-    ]
+    """Returns the distinct cameras of scenes, in order.
+
+    Cameras of the same name with the same intrinsics are one.
+    """
+    cameras = {_camera_key(scene.camera): scene.camera for scene in reversed(scenes)}
+    return list(cameras.values())[::-1]
 
 
 def _camera_key(camera: Camera) -> tuple[str, bytes]:
+    """Returns the identity of a camera, as a key of dictionaries."""
     return camera.name, camera.intrinsics.tobytes()
 
 
 class SnippetSampler:
-    """Draws batches of snippets; which ones depends on the seed and the step alone, so a resumed
-    run sees what it would have seen.
+    """Random sampler of batches of snippets, determined by the seed and the step alone.
 
-    groups: the scenes of each data set. batch_size: snippets of the global batch, that of all ranks
-    together. weights: how often each data set is drawn, default by its number of snippets.
-    with_truth: copy true depth and motion masks where scenes have them. cameras: the run's cameras,
-    whose positions `Batch.camera` gives; default those of the groups (see `cameras_of`), and a
-    sampler of validation scenes takes those of the whole run.
+    A resumed run thus gets the same batches as an uninterrupted one.
     """
 
     def __init__(
@@ -56,73 +53,97 @@ class SnippetSampler:
         with_truth: bool = True,
         cameras: Sequence[Camera] | None = None,
     ) -> None:
-        self.length, self.channels, self.batch_size, self.seed, self.with_truth = (
-            length,
-            channels,
-            batch_size,
-            seed,
-            with_truth,
-        )
+        """groups: scenes of each data set. length: frames of a snippet.
+
+        channels: 1 (grey) or 3 (RGB). batch_size: snippets of a batch of all processes together.
+        weights: relative frequency of each data set; default: its number of snippets. with_truth:
+        whether to copy true depth and motion masks where scenes have them. cameras: the run's
+        cameras, which `Batch.camera` indexes; default: those of the groups (see `cameras_of`). A
+        sampler of validation scenes takes those of the whole run.
+        """
+        self.length = length
+        self.channels = channels
+        self.batch_size = batch_size
+        self.seed = seed
+        self.with_truth = with_truth
         self.scenes = [scene for scenes in groups for scene in scenes]
         _check_one_size(self.scenes)
         self.cameras = list(cameras if cameras is not None else cameras_of(self.scenes))
         self._camera_of_scene = _camera_indices(self.scenes, self.cameras)
         self._snippets = _list_snippets(groups, length)
-        self._share = _shares(self._snippets, length, weights)
+        self._probabilities = _group_probabilities(self._snippets, length, weights)
 
     def __len__(self) -> int:
+        """Returns the number of snippets."""
         return sum(len(snippets) for snippets in self._snippets)
 
     def batch(self, step: int, rank: int = 0, ranks: int = 1) -> Batch:
-        """The batch of training step `step`; of several ranks each gets its slice, and in their
-        order these make up the whole batch."""
-        return self.collate(self.choose(step, rank, ranks))
+        """Samples the batch of a training step, or the slice of one of several processes.
 
-    def choose(self, step: int, rank: int = 0, ranks: int = 1) -> np.ndarray:
-        """The snippets (B, 2) of `batch`, each the index of a scene and of a first frame."""
+        Concatenated by rank, the slices of all processes are the whole batch.
+        """
+        return self.collate(self.draw(step, rank, ranks))
+
+    def draw(self, step: int, rank: int = 0, ranks: int = 1) -> np.ndarray:
+        """Draws the snippets (B, 2) of `batch`: index of the scene, index of the first frame."""
         if self.batch_size % ranks:
             raise InputError(
-                f"batch_size {self.batch_size} cannot be shared by {ranks} processes, expected a multiple of them"
+                f"batch_size {self.batch_size} cannot be shared by {ranks} processes, "
+                "expected a multiple of them"
             )
         random = np.random.default_rng([self.seed, step])
-        groups = random.choice(len(self._snippets), self.batch_size, p=self._share)
+        # Draw a data set for each snippet of the whole batch, then a snippet of the data set.
+        groups = random.choice(len(self._snippets), self.batch_size, p=self._probabilities)
         indices = random.integers([len(self._snippets[group]) for group in groups])
-        each = self.batch_size // ranks
-        chosen = list(zip(groups, indices, strict=True))[rank * each : (rank + 1) * each]
-        return np.stack([self._snippets[group][index] for group, index in chosen])
+        # Take the slice of this process.
+        size = self.batch_size // ranks
+        drawn = list(zip(groups, indices, strict=True))[rank * size : (rank + 1) * size]
+        return np.stack([self._snippets[group][index] for group, index in drawn])
 
     def has_truth(self, scene: Scene) -> bool:
-        """Whether batches show true depth and motion masks of a scene."""
+        """Returns whether batches include true depth and motion masks of a scene."""
         return self.with_truth and scene.has_truth
 
     def camera_of(self, snippets: np.ndarray) -> np.ndarray:
-        """`Batch.camera` (B,) of snippets (B, 2)."""
+        """Returns the camera indices (B,) of snippets (B, 2), for `Batch.camera`."""
         return self._camera_of_scene[snippets[:, 0]]
 
-    def in_order(self, batch_size: int, at_most: int | None = None) -> "BatchesInOrder":
-        """All snippets once, in order, for validation; or `at_most` that many, spread evenly.
-        They are read when they are asked for."""
+    def sequential_batches(
+        self, batch_size: int, max_snippets: int | None = None
+    ) -> "SequentialBatches":
+        """Returns batches of all snippets in order, for validation.
+
+        max_snippets: maximum number of snippets, spread evenly over all; None: no maximum.
+        """
         snippets = np.concatenate(self._snippets)
-        if at_most is not None and at_most < len(snippets):
-            snippets = snippets[np.linspace(0, len(snippets) - 1, at_most).round().astype(int)]
-        return BatchesInOrder(self, snippets, batch_size)
+        if max_snippets is not None and max_snippets < len(snippets):
+            indices = np.linspace(0, len(snippets) - 1, max_snippets).round().astype(int)
+            snippets = snippets[indices]
+        return SequentialBatches(self, snippets, batch_size)
 
     def collate(self, snippets: np.ndarray) -> Batch:
-        """Copy snippets (B, 2), each the index of a scene and of a first frame, into one batch."""
-        chosen = [(self.scenes[scene], int(start)) for scene, start in snippets]
+        """Copies snippets (B, 2), index of the scene and of the first frame, into one batch."""
+        parts = [(self.scenes[scene], int(start)) for scene, start in snippets]
         return collate(
-            chosen, self.camera_of(snippets), self.length, self.channels, self.with_truth
+            parts,
+            self.camera_of(snippets),
+            length=self.length,
+            channels=self.channels,
+            with_truth=self.with_truth,
         )
 
 
-class BatchesInOrder:
-    """Given snippets (K, 2) of a sampler, batch by batch, as often as wanted; nothing is read
-    before it is asked for."""
+class SequentialBatches:
+    """Iterable of the batches of some snippets, each read when it is reached; can be repeated."""
 
     def __init__(self, sampler: SnippetSampler, snippets: np.ndarray, batch_size: int) -> None:
-        self._sampler, self._snippets, self._batch_size = sampler, snippets, batch_size
+        """snippets: (K, 2), index of the scene and of the first frame, in the sampler."""
+        self._sampler = sampler
+        self._snippets = snippets
+        self._batch_size = batch_size
 
     def __len__(self) -> int:
+        """Returns the number of batches."""
         return -(-len(self._snippets) // self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -131,6 +152,7 @@ class BatchesInOrder:
 
 
 def _check_one_size(scenes: Sequence[Scene]) -> None:
+    """Raises InputError unless all scenes have images of one size."""
     examples = {scene.frames.shape[2:0:-1]: scene.name for scene in scenes}
     if len(examples) > 1:
         found = ", ".join(
@@ -140,19 +162,24 @@ def _check_one_size(scenes: Sequence[Scene]) -> None:
 
 
 def _camera_indices(scenes: Sequence[Scene], cameras: Sequence[Camera]) -> np.ndarray:
-    """(S,) int64: of each scene's camera among the run's."""
+    """Returns the index (S,), int64, of each scene's camera among the run's."""
     positions = {_camera_key(camera): index for index, camera in enumerate(cameras)}
     missing = [scene for scene in scenes if _camera_key(scene.camera) not in positions]
     if missing:
         raise InputError(
-            f"scene {missing[0].name}: its camera {missing[0].camera.name} is none of the run's {len(cameras)}"
+            f"scene {missing[0].name}: its camera {missing[0].camera.name} "
+            f"is none of the run's {len(cameras)}"
         )
     return np.array([positions[_camera_key(scene.camera)] for scene in scenes], np.int64)
 
 
 def _list_snippets(groups: Sequence[Sequence[Scene]], length: int) -> list[np.ndarray]:
-    """Of each data set (K, 2) int: index of the scene among all, index of the first frame."""
-    lists, scene_index = [], 0
+    """Returns the snippets (K, 2), int, of each data set.
+
+    Index of the scene among the scenes of all data sets, and index of the first frame.
+    """
+    lists = []
+    scene_index = 0
     for scenes in groups:
         parts = [np.empty((0, 2), np.int64)]
         for scene in scenes:
@@ -163,18 +190,21 @@ def _list_snippets(groups: Sequence[Sequence[Scene]], length: int) -> list[np.nd
     return lists
 
 
-def _shares(snippets: Sequence[np.ndarray], length: int, weights: Sequence[float]) -> np.ndarray:
-    """How likely a snippet is drawn from each data set."""
+def _group_probabilities(
+    snippets: Sequence[np.ndarray], length: int, weights: Sequence[float]
+) -> np.ndarray:
+    """Returns the probability of each data set, by its weight or number of snippets."""
     counts = np.array([len(part) for part in snippets], float)
     if counts.sum() == 0:
         raise InputError(f"the data has no snippet of {length} consecutive frames")
     if weights and (len(weights) != len(counts) or min(weights) < 0):
         raise InputError(
-            f"data_weights {list(weights)}: expected {len(counts)} numbers, none negative, for as many data sets"
+            f"data_weights {list(weights)}: expected {len(counts)} numbers, none negative, "
+            "for as many data sets"
         )
-    share = (np.asarray(weights, float) if weights else counts) * (counts > 0)
-    if share.sum() == 0:
+    products = (np.asarray(weights, float) if weights else counts) * (counts > 0)
+    if products.sum() == 0:
         raise InputError(
             f"data_weights {list(weights)}: no data set with snippets has a weight above 0"
         )
-    return share / share.sum()
+    return products / products.sum()

@@ -1,5 +1,7 @@
-"""Prepared data sets as they lie on disk: memory-mapped uint8 frames, one folder a scene, one
-small index; and their split."""
+"""Prepared data sets on disk: one index, one folder per scene with memory-mapped uint8 frames.
+
+Also their split into training and validation.
+"""
 
 import hashlib
 import json
@@ -18,77 +20,81 @@ from sfm_odometry.errors import InputError
 
 FORMAT = "sfm_odometry prepared data"
 VERSION = 1
-ARRAYS = 4
-"""A scene has at most these: frames, depth, motion mask, poses."""
+MAX_ARRAYS = 4
+"""Maximum number of arrays of a scene: frames, depth, motion mask, poses."""
 SPARE_FILES = 256
-"""Files that the rest of a run may want open."""
+"""Number of files that the rest of a run may open."""
 
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """One of a run's cameras: scenes that share it share its intrinsics, also where these are
-    learned."""
+    """Camera of a run; scenes with the same camera share its intrinsics, even learned ones."""
 
     name: str
     intrinsics: np.ndarray
-    """(3, 3) of the prepared size."""
+    """Camera matrix (3, 3) for the prepared size."""
     known: bool
-    """False where the intrinsics are a guess, as from a field of view."""
+    """Whether the camera is calibrated; its intrinsics may be a guess, as from a field of view."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One drive of one camera; N frames, arrays memory-mapped."""
+    """N frames of one camera on one drive; the arrays are memory-mapped."""
 
     name: str
     drive: str
-    """The recording that the scene is of; the cameras of one drive see the same moments under
-    the same frame numbers."""
+    """Name of the recording.
+
+    Frames of its cameras with the same frame number are of the same moment.
+    """
     camera: Camera
     frames: np.ndarray
-    """(N, H, W, C) uint8."""
+    """Images (N, H, W, C), uint8."""
     frame_numbers: np.ndarray
-    """(N,) int, increasing; neighbours are frames whose numbers follow each other."""
+    """Frame numbers (N,), int, increasing; consecutive frames have consecutive numbers."""
     static: np.ndarray
-    """(N,) bool: frames in which the camera stands still, which no snippet contains."""
+    """(N,) bool: whether the camera stands still; no snippet contains such a frame."""
     depth: np.ndarray | None
-    """(N, H, W) float16 in metres, 0 = unknown, inf = sky; only where the source has truth."""
+    """True depth (N, H, W) in metres, float16; 0: unknown, inf: sky; None without truth."""
     motion_mask: np.ndarray | None
-    """(N, H, W) uint8, 255 = a moving object; only where the source has truth."""
+    """Mask (N, H, W), uint8, 255 on moving objects; None without truth."""
     poses: np.ndarray | None
-    """(N, 4, 4) camera0_from_camera; KITTI's are for validation alone, a rendered drive's may
-    supervise a warm start."""
+    """Poses camera0_from_camera (N, 4, 4); None where unknown.
+
+    KITTI's are for validation alone; a rendered drive's may supervise a warm start.
+    """
     poses_supervise: bool
     """Whether the poses may be used in training."""
     resize_mode: str
-    """How the source's images became this size: crop, stretch or pad."""
+    """Mode in which the source's images were resized: crop, stretch or pad."""
 
     @property
     def intrinsics(self) -> np.ndarray:
-        """(3, 3) of the prepared size."""
+        """Camera matrix (3, 3) for the prepared size."""
         return self.camera.intrinsics
 
     @property
     def has_truth(self) -> bool:
-        """Whether there are true depth and true motion masks."""
+        """Whether the scene has true depth and true motion masks."""
         return self.depth is not None and self.motion_mask is not None
 
     def snippet_starts(self, length: int) -> np.ndarray:
-        """Indices of first frames of all snippets of `length` consecutive frame numbers."""
+        """Returns the first frame (index) of each snippet of `length` consecutive frames."""
         numbers = self.frame_numbers
         if len(numbers) < length:
             return np.empty(0, np.int64)
         starts = np.arange(len(numbers) - length + 1)
         static_before = np.concatenate([[0], np.cumsum(self.static)])
         moving = static_before[starts + length] == static_before[starts]
-        return np.flatnonzero(
-            (numbers[starts + length - 1] - numbers[starts] == length - 1) & moving
-        )
+        consecutive = numbers[starts + length - 1] - numbers[starts] == length - 1
+        return np.flatnonzero(consecutive & moving)
 
 
 def open_data(folder: Path) -> list[Scene]:
-    """The scenes of a prepared data set; raises InputError naming the file that is missing,
-    foreign or truncated."""
+    """Opens the scenes of a prepared data set.
+
+    Raises InputError with the file that is missing, truncated or of another format.
+    """
     index_path = folder / "index.json"
     index = _read_json(index_path)
     if (
@@ -99,48 +105,54 @@ def open_data(folder: Path) -> list[Scene]:
         raise InputError(
             f"{index_path}: not an index of version {VERSION} written by training.prepare"
         )
-    _allow_open_files(ARRAYS * len(index["scenes"]))
+    _allow_open_files(MAX_ARRAYS * len(index["scenes"]))
     return [_open_scene(folder / str(name)) for name in index["scenes"]]
 
 
 def _allow_open_files(count: int) -> None:
-    """Each mapped array holds a file open, and the usual limit of 1024 is soft."""
+    """Raises the soft limit of open files (usually 1024) to `count` more, one per mapped array."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = len(os.listdir("/proc/self/fd")) + count + SPARE_FILES
-    if soft < wanted and soft != resource.RLIM_INFINITY:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE,
-            (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard),
-        )
+    required = len(os.listdir("/proc/self/fd")) + count + SPARE_FILES
+    if soft < required and soft != resource.RLIM_INFINITY:
+        limit = required if hard == resource.RLIM_INFINITY else min(required, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def _open_scene(folder: Path) -> Scene:
+    """Opens a scene's folder; raises InputError."""
     path = folder / "scene.json"
     description = _read_json(path)
     try:
         return _described_scene(folder, description)
     except (KeyError, TypeError, ValueError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{path}: {what}, expected a scene written by training.prepare") from error
+        problem = f"no {error}" if isinstance(error, KeyError) else str(error)
+        message = f"{path}: {problem}, expected a scene written by training.prepare"
+        raise InputError(message) from error
 
 
 def _described_scene(folder: Path, description: dict[str, Any]) -> Scene:
+    """Maps the arrays of a scene as described by its scene.json.
+
+    Raises KeyError, TypeError or ValueError for a wrong description, InputError for wrong arrays.
+    """
+    # Check the description.
     numbers = np.array(description["frame_numbers"], np.int64)
     if numbers.ndim != 1 or (np.diff(numbers) <= 0).any():
         raise ValueError("frame_numbers do not increase")
     size = (len(numbers), description["height"], description["width"])
     intrinsics = np.array(description["intrinsics"], np.float64).reshape(3, 3)
-    drive = description.get("drive") or description.get(
-        "source", folder.name
-    )  # data of release 0.1 names no drive
+    # Data of release 0.1 has no entry for the drive.
+    drive = description.get("drive") or description.get("source", folder.name)
+    camera = Camera(
+        description.get("camera_name", folder.name),
+        intrinsics,
+        known=description.get("intrinsics_known", True),
+    )
+    # Map the arrays.
     return Scene(
         name=folder.name,
         drive=drive,
-        camera=Camera(
-            description.get("camera_name", folder.name),
-            intrinsics,
-            description.get("intrinsics_known", True),
-        ),
+        camera=camera,
         frames=_map_array(folder / "frames.npy", (*size, description["channels"]), np.uint8),
         frame_numbers=numbers,
         static=np.isin(numbers, description.get("static", [])),
@@ -159,6 +171,7 @@ def _described_scene(folder: Path, description: dict[str, Any]) -> Scene:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object; raises InputError."""
     try:
         content = json.loads(path.read_text())
     except OSError as error:
@@ -177,6 +190,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _map_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """Memory-maps an array; raises InputError unless it has this shape and type."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -185,47 +199,49 @@ def _map_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarr
         ) from error
     if array.shape != shape or array.dtype != dtype:
         raise InputError(
-            f"{path}: {array.dtype} array of shape {array.shape}, expected {np.dtype(dtype)} of {shape} by scene.json"
+            f"{path}: {array.dtype} array of shape {array.shape}, "
+            f"expected {np.dtype(dtype)} of {shape} by scene.json"
         )
-    return array.view(
-        np.ndarray
-    )  # np.memmap's own bookkeeping costs more than the copy of a small frame
+    # As a plain array: np.memmap's own bookkeeping costs more than the copy of a small frame.
+    return array.view(np.ndarray)
 
 
 def split_scenes(
     scenes: Sequence[Scene], patterns: Sequence[str], fraction: float = 0.0
 ) -> tuple[list[Scene], list[Scene]]:
-    """Training and validation scenes; call it with the scenes of all data sets together, so that no
-    drive ends on both sides.
+    """Splits scenes into training and validation, without a common drive.
 
-    patterns: scenes whose name or drive matches one of these (as in a shell) are kept for
-    validation, and with them every scene that shows moments of theirs, which are the other cameras
-    of the same drive. fraction: where there are no patterns, this share of the drives is kept (the
-    setting `validation_fraction`), at least one where there are two; which, depends on their names
-    alone.
+    Call it with the scenes of all data sets together. patterns: scenes whose name or drive matches
+    one of these shell patterns are held out for validation, together with every scene of the same
+    moments, which are the other cameras of the same drive. fraction: without patterns, this share
+    of the drives is held out (the setting `validation_fraction`), at least one if there are two;
+    the choice depends on the drives' names alone.
     """
+    # Hold out a share of the drives.
     if not patterns:
-        chosen = _some_drives({scene.drive for scene in scenes}, fraction)
-        return [scene for scene in scenes if scene.drive not in chosen], [
-            scene for scene in scenes if scene.drive in chosen
-        ]
+        held_out = _held_out_drives({scene.drive for scene in scenes}, fraction)
+        training = [scene for scene in scenes if scene.drive not in held_out]
+        return training, [scene for scene in scenes if scene.drive in held_out]
+    # Hold out the scenes that match, then repeatedly those with the same moments.
     validation = [
         scene
         for scene in scenes
         if any(fnmatch(name, pattern) for name in (scene.name, scene.drive) for pattern in patterns)
     ]
     training = [scene for scene in scenes if scene not in validation]
-    while together := [
+    while simultaneous := [
         scene for scene in training if any(_same_moments(scene, other) for other in validation)
     ]:
-        validation += together
-        training = [scene for scene in training if scene not in together]
+        validation += simultaneous
+        training = [scene for scene in training if scene not in simultaneous]
     return training, [scene for scene in scenes if scene not in training]
 
 
-def _some_drives(drives: set[str], fraction: float) -> set[str]:
-    """A share of the drives, the same ones in whatever order; one more drive in the data changes
-    the choice of the others little."""
+def _held_out_drives(drives: set[str], fraction: float) -> set[str]:
+    """Chooses a share of the drives by the hash of their names.
+
+    One more drive in the data changes the choice of the others little.
+    """
     if fraction <= 0:
         return set()
     count = min(max(round(fraction * len(drives)), 1), len(drives) - 1)
@@ -233,6 +249,7 @@ def _some_drives(drives: set[str], fraction: float) -> set[str]:
 
 
 def _same_moments(first: Scene, second: Scene) -> bool:
+    """Returns whether two scenes of one drive have a common frame number."""
     return first.drive == second.drive and bool(
         np.isin(first.frame_numbers, second.frame_numbers).any()
     )

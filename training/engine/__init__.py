@@ -1,1 +1,1 @@
-"""The training loop and what surrounds it: optimiser, checkpoints, logs, validation."""
+"""Training loop: steps, optimiser, checkpoints, logs and validation."""

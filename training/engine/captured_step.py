@@ -1,8 +1,8 @@
-"""One step of training: operation by operation, or recorded once as a CUDA graph and replayed.
+"""Training step: eager, or captured as a CUDA graph and replayed.
 
-A step of the papers' networks launches some two thousand kernels; at small batches a GPU waits for
-Python between them. A graph is one launch. Both kinds of step are called alike and change the
-weights alike, so that the trainer does not ask which it is.
+A step of the papers' networks launches some two thousand kernels; with small batches a GPU waits
+for Python between them. A graph is one launch. Both kinds of step have the same interface and the
+same effect on the weights.
 """
 
 from collections.abc import Callable
@@ -20,43 +20,51 @@ from training.engine.learner import Learner
 from training.engine.optimiser import Optimiser
 
 WARM_UPS = 3
-"""Steps before the recording: libraries allocate what they work in, and Adam's moments are made,
-at the first."""
+"""Eager steps before the capture.
+
+In the first one, libraries allocate their workspaces, and Adam its moments.
+"""
 
 
 class Step(Protocol):
-    """One step of training."""
+    """Interface of training steps."""
 
     def __call__(self, batch: Batch, random: SnippetRandom, number: int) -> dict[str, Tensor]:
-        """Learn from a drawn batch; the objective's terms, each a scalar on the device that is
-        not waited for."""
+        """Takes step `number` on a sampled batch.
+
+        Returns the objective's terms, each a scalar on the device, without synchronisation.
+        """
 
 
 class EagerStep:
-    """Operation by operation; on any device, of one process or several."""
+    """Step that runs operation by operation, on any device, in one process or several."""
 
     def __init__(self, learner: nn.Module, optimiser: Optimiser, device: torch.device) -> None:
-        """learner: a :class:`training.engine.learner.Learner`, perhaps wrapped."""
-        self._learner, self._optimiser, self._device = learner, optimiser, device
+        """learner: a :class:`training.engine.learner.Learner`, possibly wrapped."""
+        self._learner = learner
+        self._optimiser = optimiser
+        self._device = device
 
     def __call__(self, batch: Batch, random: SnippetRandom, number: int) -> dict[str, Tensor]:
         """As :class:`Step`."""
         terms = self._learner(batch.to(self._device), random)
-        self._optimiser.descend(torch.stack(list(terms.values())).sum(), number)
+        self._optimiser.step(torch.stack(list(terms.values())).sum(), number)
         return {name: value.detach() for name, value in terms.items()}
 
 
 class CapturedStep:
-    """Augmentation operation by operation; networks, objective, backward pass and Adam recorded and
-    replayed.
+    """Step whose networks, objective, backward pass and Adam are captured and replayed.
 
-    The first steps of a run, which nothing is recorded of, are steps as any other. What the
-    recording reads and writes stays where it is: weights, moments, and the inputs that each batch
-    is copied into. A batch of another shape starts another recording.
+    Augmentation runs eagerly, and so do the first steps of a run, the warm-up. Weights, moments and
+    inputs keep their addresses, which the graph contains; each batch is copied into the inputs. A
+    batch of another shape starts another capture.
     """
 
     def __init__(self, learner: Learner, optimiser: Optimiser, warm_ups: int = WARM_UPS) -> None:
-        self._learner, self._optimiser, self._warm_ups = learner, optimiser, warm_ups
+        """warm_ups: number of eager steps before the capture."""
+        self._learner = learner
+        self._optimiser = optimiser
+        self._warm_ups = warm_ups
         self._batch: Batch | None = None
         self._inputs: list[Tensor] = []
         self._names: tuple[str, ...] = ()
@@ -64,118 +72,133 @@ class CapturedStep:
     def __call__(self, batch: Batch, random: SnippetRandom, number: int) -> dict[str, Tensor]:
         """As :class:`Step`."""
         with torch.no_grad():
-            batch, seen = self._learner.vary(batch.to(self._learner.device), random)
-        self._fill(batch, seen)
-        self._optimiser.set_rate(number)
+            batch, inputs = self._learner.augment(batch.to(self._learner.device), random)
+        self._copy_inputs(batch, inputs)
+        self._optimiser.set_learning_rate(number)
         values = self._replay().clone()  # the next replay writes into the same memory
         return dict(zip(self._names, values.unbind(), strict=True))
 
-    def _fill(self, batch: Batch, seen: Tensor) -> None:
-        """Copy a varied batch, and its frames as the networks see them, to where the recording
-        reads."""
-        inputs = [*(getattr(batch, field.name) for field in fields(batch)), seen]
-        if [own.shape for own in self._inputs] != [new.shape for new in inputs]:
-            self._inputs = [new.clone() for new in inputs]
+    def _copy_inputs(self, batch: Batch, inputs: Tensor) -> None:
+        """Copies an augmented batch and the networks' inputs to the captured addresses."""
+        tensors = [*(getattr(batch, field.name) for field in fields(batch)), inputs]
+        if [old.shape for old in self._inputs] != [new.shape for new in tensors]:
+            self._inputs = [new.clone() for new in tensors]
             self._batch = replace(
                 batch, **dict(zip(batch.__dataclass_fields__, self._inputs, strict=False))
             )
-            self._replay = GraphRecording(self._learn, self._learner.device, self._warm_ups)
+            self._replay = CapturedFunction(
+                self._forward_backward_step, self._learner.device, self._warm_ups
+            )
             return
-        for own, new in zip(self._inputs, inputs, strict=True):
-            own.copy_(new)
+        for old, new in zip(self._inputs, tensors, strict=True):
+            old.copy_(new)
 
-    def _learn(self) -> Tensor:
-        """What is recorded: the terms (T,) of the inputs, and one step of descent."""
+    def _forward_backward_step(self) -> Tensor:
+        """Computes the terms (T,) of the inputs and updates the weights; this is captured."""
         assert self._batch is not None
-        terms = self._learner.learn(self._batch, self._inputs[-1])
+        terms = self._learner.compute_terms(self._batch, self._inputs[-1])
         self._names = tuple(terms)
         values = torch.stack(list(terms.values()))
-        self._optimiser.change(values.sum())
+        self._optimiser.update(values.sum())
         return values.detach()
 
+    @property
+    def is_graph(self) -> bool:
+        """Whether the step has been captured as a CUDA graph."""
+        return self._replay.is_graph
 
-class GraphRecording:
-    """Work that is recorded on a CUDA device after some calls and replayed from then on; elsewhere
-    it is done at every call.
 
-    Where it cannot be recorded, one line says so, and it is done at every call. The result lies in
-    the same memory each time.
+class CapturedFunction:
+    """Function that is captured as a CUDA graph after some calls and replayed from then on.
+
+    On other devices every call runs the function; also where the capture fails, which is printed.
+    The graph's result lies in the same memory at every call.
     """
 
     def __init__(
-        self, work: Callable[[], Tensor], device: torch.device, warm_ups: int = WARM_UPS
+        self, function: Callable[[], Tensor], device: torch.device, warm_ups: int = WARM_UPS
     ) -> None:
-        self._work, self._device, self._warm_ups = work, device, warm_ups
-        self._wanted = device.type == "cuda"
+        """warm_ups: number of eager calls before the capture."""
+        self._function = function
+        self._device = device
+        self._warm_ups = warm_ups
+        self._enabled = device.type == "cuda"
         self._stream: torch.cuda.Stream | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._result = torch.empty(0)
 
+    @property
+    def is_graph(self) -> bool:
+        """Whether the function has been captured."""
+        return self._graph is not None
+
     def __call__(self) -> Tensor:
-        """Do the work."""
-        if not self._wanted:
-            return self._work()
+        """Runs the function or replays it."""
+        if not self._enabled:
+            return self._function()
         if self._warm_ups:
             self._warm_ups -= 1
-            return self._beside()
-        if self._graph is None and not self._record():
-            return self._work()
+            return self._run_on_side_stream()
+        if self._graph is None and not self._capture():
+            return self._function()
         assert self._graph is not None
         self._graph.replay()
         return self._result
 
-    def _beside(self) -> Tensor:
-        """The work on a stream of its own, as recordings ask for."""
-        now = torch.cuda.current_stream(self._device)
-        self._stream = stream = self._stream or torch.cuda.Stream(
-            self._device
-        )  # each stream would have memory of its own
-        stream.wait_stream(now)
+    def _run_on_side_stream(self) -> Tensor:
+        """Runs the function on a separate stream, which a later capture requires."""
+        current = torch.cuda.current_stream(self._device)
+        # Each stream has memory of its own: create only one.
+        self._stream = stream = self._stream or torch.cuda.Stream(self._device)
+        stream.wait_stream(current)
         with torch.cuda.stream(stream):
-            result = self._work()
-        now.wait_stream(stream)
-        result.record_stream(now)
+            result = self._function()
+        current.wait_stream(stream)
+        result.record_stream(current)
         return result
 
-    def _record(self) -> bool:
-        """Whether it could be recorded; nothing is computed."""
-        graph, now = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
+    def _capture(self) -> bool:
+        """Captures the function without running it; returns whether the capture succeeded."""
+        graph = torch.cuda.CUDAGraph()
+        current = torch.cuda.current_stream(self._device)
         try:
-            # Other threads may use the device meanwhile, as those that draw batches into pinned
-            # memory.
+            # Other threads may use the device meanwhile, such as those that draw batches into
+            # pinned memory.
             with (
                 torch.cuda.device(self._device),
                 torch.cuda.graph(graph, capture_error_mode="thread_local"),
             ):
-                self._result = self._work()
+                self._result = self._function()
         except RuntimeError as error:
-            torch.cuda.set_stream(
-                now
-            )  # a recording that fails leaves its own stream as the current one
+            # A failed capture leaves its own stream as the current one.
+            torch.cuda.set_stream(current)
             print(
                 f"note: no CUDA graph of the training step, it goes on without: {_cause(error)}",
                 flush=True,
             )
-            self._wanted = False
+            self._enabled = False
             return False
         self._graph = graph
         return True
 
 
 def _cause(error: BaseException) -> str:
-    """One line about what went wrong first: the end of a failed recording fails too."""
+    """Returns one line of the first error in the chain; the end of a failed capture fails too."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error).strip().partition("\n")[0]
 
 
 def is_captured(config: TrainConfig, device: torch.device, ranks: int) -> bool:
-    """Whether the steps of a run are recorded. InputError where `cuda_graph: true` asks for what
-    cannot be."""
+    """Returns whether the steps of a run are captured.
+
+    Raises InputError where `cuda_graph: true` is set but not possible.
+    """
     possible = ranks == 1 and not config.learn_intrinsics
     if config.cuda_graph is True and not possible:
         raise InputError(
-            f"setting 'cuda_graph: true' is for one process that learns no intrinsics, got {ranks} processes, expected auto"
+            f"setting 'cuda_graph: true' is for one process that learns no intrinsics, "
+            f"got {ranks} processes, expected auto"
         )
     return possible and (
         config.cuda_graph is True or (config.cuda_graph == "auto" and device.type == "cuda")
@@ -185,7 +208,7 @@ def is_captured(config: TrainConfig, device: torch.device, ranks: int) -> bool:
 def training_step(
     config: TrainConfig, learner: Learner, wrapped: nn.Module, optimiser: Optimiser, ranks: int
 ) -> Step:
-    """The step of a run; `wrapped` is the learner as several processes share it."""
+    """Returns the step of a run; `wrapped`: the learner, wrapped for several processes."""
     if is_captured(config, learner.device, ranks):
         return CapturedStep(learner, optimiser)
     return EagerStep(wrapped, optimiser, learner.device)

@@ -1,13 +1,16 @@
-"""Where two configurations differ, by the names that the user writes."""
+"""Differences between two configurations, by the names of their settings."""
 
 import dataclasses
 from typing import Any
 
 
 def differences(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
-    """Dotted names of the settings that differ, with both values; each side is a dataclass or
-    what `dataclasses.asdict` made of one."""
-    first, second = _flat(before), _flat(after)
+    """Returns the dotted names of the settings that differ, with both values.
+
+    before, after: dataclasses, or results of `dataclasses.asdict`.
+    """
+    first = _flattened(before)
+    second = _flattened(after)
     names = dict.fromkeys([*first, *second])
     return {
         name: (first.get(name), second.get(name))
@@ -16,12 +19,15 @@ def differences(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _flat(config: Any) -> dict[str, Any]:
+def _flattened(config: Any) -> dict[str, Any]:
+    """Returns the settings of all groups by their dotted names."""
     values = config if isinstance(config, dict) else dataclasses.asdict(config)
     result: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            result.update({f"{name}.{inner}": found for inner, found in _flat(value).items()})
+            result.update(
+                {f"{name}.{inner}": setting for inner, setting in _flattened(value).items()}
+            )
         else:
             result[name] = value
     return result

@@ -1,7 +1,7 @@
-"""One process or several: `torchrun --nproc_per_node=N -m training.train ...` trains data-parallel,
-one process a GPU.
+"""Data-parallel training in the processes of torchrun, one per GPU, or in a single process.
 
-Both kinds answer the same questions, so that nobody else asks which it is.
+`torchrun --nproc_per_node=N -m training.train ...` starts N processes. A single process has the
+same interface, and the rest of the engine does not distinguish the two.
 """
 
 import os
@@ -17,81 +17,89 @@ from torch.nn.parallel import DistributedDataParallel
 from sfm_odometry.errors import InputError, SfmOdometryError
 from sfm_odometry.inference.estimator import choose_device
 
-# The others wait while the first one validates and writes.
-PATIENCE = timedelta(hours=2)
+TIMEOUT = timedelta(hours=2)
+"""Maximum wait for another process, such as the first one while it validates and writes."""
 
 
 class PeerFailedError(SfmOdometryError):
-    """Another process failed and says why; this one has nothing to add."""
+    """Another process has failed and reports the error; this one prints nothing."""
 
 
-class Processes:
-    """One process: nobody to share with, nobody to wait for."""
+class ProcessGroup:
+    """Group of a single process; the interface of all groups."""
 
     rank = 0
+    """Index of this process."""
     ranks = 1
+    """Number of processes in the group."""
 
     @property
-    def first(self) -> bool:
-        """Whether this process is the one that validates, writes and speaks."""
+    def is_first(self) -> bool:
+        """Whether this is the process that validates, writes files and prints."""
         return self.rank == 0
 
     def device(self, name: str) -> torch.device:
-        """This process's device for the configured one: `auto`, `cpu` or `cuda[:N]`."""
+        """Returns this process's device for the configured `auto`, `cpu` or `cuda[:N]`."""
         return choose_device(name)
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The module whose gradients are averaged over the processes."""
+        """Returns the module with its gradients averaged over the processes."""
         return module
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
-        """Each value averaged over the processes, which all have the same names in the same
-        order."""
+        """Averages each value over the processes; all pass the same names in the same order."""
         return values
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is raised in any process."""
+        """Returns whether the flag is set in any process."""
         return flag
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Nobody leaves the block before everybody has done it; what one process fails at ends
-        all, and only that one says so."""
+    def barrier(self) -> Iterator[None]:
+        """Leaves the block only when all processes have completed it.
+
+        An error in one process ends all of them: that process raises its own error, the others
+        PeerFailedError.
+        """
         yield
 
     def close(self) -> None:
-        """Part from the others."""
+        """Leaves the group."""
 
 
-class TorchrunProcesses(Processes):
-    """One of the processes that torchrun has started."""
+class TorchrunProcessGroup(ProcessGroup):
+    """Group of the processes that torchrun has started."""
 
     def __init__(self) -> None:
-        self.rank, self.ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        self.rank = int(os.environ["RANK"])
+        self.ranks = int(os.environ["WORLD_SIZE"])
         self._local_rank = int(os.environ["LOCAL_RANK"])
-        # Flags and figures travel by gloo from the host's memory: asking for them does not make the
-        # GPU wait.
+        # Flags and scalars are exchanged by gloo from the host's memory: exchanging them does not
+        # synchronise with the GPU.
         dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE
+            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT
         )
 
     def device(self, name: str) -> torch.device:
-        """As for one process, but every process takes the GPU of its local rank; InputError
-        where there are too few."""
+        """Returns this process's device; on GPUs, the one of its local rank.
+
+        Raises InputError where the machine has too few.
+        """
         device = choose_device(name)
         if device.type != "cuda":
             return device
         if self._local_rank >= (count := torch.cuda.device_count()):
             raise InputError(
-                f"{self._local_rank + 1} or more processes on a machine of {count} CUDA devices: start one process a device"
+                f"{self._local_rank + 1} or more processes on a machine of {count} CUDA devices: "
+                "start one process a device"
             )
         torch.cuda.set_device(self._local_rank)
         return torch.device("cuda", self._local_rank)
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The module with its weights as in the first process and its gradients averaged."""
-        # Which parameters take part depends on the objective (a pose network alone, no masks, fewer
-        # scales than heads) and on nothing else: it is found out in the first step.
+        """Returns the module with the first process's weights and averaged gradients."""
+        # The parameters that take part depend on the objective alone (a pose network alone, no
+        # masks, fewer scales than heads): a static graph detects them in the first step.
         return DistributedDataParallel(module, static_graph=True, broadcast_buffers=False)
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
@@ -105,23 +113,24 @@ class TorchrunProcesses(Processes):
         return bool(flags)
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def barrier(self) -> Iterator[None]:
         failure = None
         try:
             yield
         except SfmOdometryError as error:
             failure = error
-        speaker = torch.tensor([self.ranks if failure is None else self.rank])
-        dist.all_reduce(speaker, dist.ReduceOp.MIN)
-        if failure is not None and speaker == self.rank:
+        # The failed process of the lowest rank reports its error.
+        failed_rank = torch.tensor([self.ranks if failure is None else self.rank])
+        dist.all_reduce(failed_rank, dist.ReduceOp.MIN)
+        if failure is not None and failed_rank == self.rank:
             raise failure
-        if speaker < self.ranks:
-            raise PeerFailedError(f"process {int(speaker)} failed")
+        if failed_rank < self.ranks:
+            raise PeerFailedError(f"process {int(failed_rank)} failed")
 
     def close(self) -> None:
         dist.destroy_process_group()
 
 
-def open_processes() -> Processes:
-    """Where torchrun has started this process, one of its processes; otherwise the only one."""
-    return TorchrunProcesses() if "TORCHELASTIC_RUN_ID" in os.environ else Processes()
+def open_process_group() -> ProcessGroup:
+    """Returns torchrun's group where torchrun has started this process, else a single process."""
+    return TorchrunProcessGroup() if "TORCHELASTIC_RUN_ID" in os.environ else ProcessGroup()

@@ -1,4 +1,4 @@
-"""The model that a run starts from: fresh, or with the weights of another run."""
+"""Initial model of a run: untrained, or with the weights of another run."""
 
 import dataclasses
 from pathlib import Path
@@ -11,11 +11,11 @@ from training.engine.differences import differences
 
 
 def initial_model(config: TrainConfig) -> Model:
-    """The model of a run, drawn from torch's random numbers or with the weights of the file
-    `init_from`.
+    """Returns the initial model of a run.
 
-    Its networks must be those of the configuration; the size of the images may be another one, as
-    the networks are convolutional. Raises InputError that names the first setting that differs.
+    Its weights are random numbers from torch's generator, or those of the file `init_from`, whose
+    networks must be those of the configuration. The size of its images may differ, as the networks
+    are convolutional. Raises InputError with the first other setting that differs.
     """
     model = Model(config.model)
     if config.init_from is not None:
@@ -26,12 +26,14 @@ def initial_model(config: TrainConfig) -> Model:
 
 
 def _load_weights(model: Model, path: str) -> None:
-    start = load_model(Path(path))
+    """Loads the weights of a model file; raises InputError where its networks differ."""
+    trained = load_model(Path(path))
     same_size = dataclasses.replace(
-        start.config, width=model.config.width, height=model.config.height
+        trained.config, width=model.config.width, height=model.config.height
     )
-    for name, (there, here) in differences(same_size, model.config).items():
+    for name, (file_value, config_value) in differences(same_size, model.config).items():
         raise InputError(
-            f"{path}: its model.{name} is {there}, the configuration's is {here}, they must be alike"
+            f"{path}: its model.{name} is {file_value}, the configuration's is {config_value}, "
+            "they must be alike"
         )
-    model.load_state_dict(start.state_dict())
+    model.load_state_dict(trained.state_dict())

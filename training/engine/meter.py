@@ -9,16 +9,16 @@ from torch import Tensor
 
 
 class Meter:
-    """Sums on the device: nothing waits for a value until the averages are read."""
+    """Averages of the terms and speed; sums on the device, without synchronisation until read."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
         self._waited_s = 0.0
-        self._started = time.monotonic()
+        self._started_s = time.monotonic()
 
     def add(self, terms: dict[str, Tensor]) -> None:
-        """Count the terms of one step."""
+        """Adds the terms of one step."""
         for name, value in terms.items():
             self._sums[name] = (
                 self._sums[name] + value.detach() if name in self._sums else value.detach()
@@ -27,41 +27,36 @@ class Meter:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count the time inside as waiting for data."""
-        started = time.monotonic()
+        """Counts the time of the block as waiting for data."""
+        started_s = time.monotonic()
         yield
-        self._waited_s += time.monotonic() - started
+        self._waited_s += time.monotonic() - started_s
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the time inside out of account."""
-        started = time.monotonic()
+        """Excludes the time of the block from the speed."""
+        started_s = time.monotonic()
         yield
-        self._started += time.monotonic() - started
+        self._started_s += time.monotonic() - started_s
 
     def means(self) -> dict[str, float]:
-        """Mean of each term a step, fetched from the device at once."""
+        """Returns the mean of each term per step, fetched from the device in one transfer."""
         if not self._sums:
             return {}
-        return dict(
-            zip(
-                self._sums,
-                (torch.stack(list(self._sums.values())) / self._steps).tolist(),
-                strict=True,
-            )
-        )
+        means = torch.stack(list(self._sums.values())) / self._steps
+        return dict(zip(self._sums, means.tolist(), strict=True))
 
     @property
     def seconds(self) -> float:
-        """Since the meter was made."""
-        return time.monotonic() - self._started
+        """Time since the meter was created, without pauses."""
+        return time.monotonic() - self._started_s
 
     @property
     def steps_per_s(self) -> float:
-        """Speed since the meter was made."""
+        """Steps per second since the meter was created."""
         return self._steps / self.seconds
 
     @property
     def data_wait(self) -> float:
-        """Share of the time since the meter was made that was spent waiting for data."""
+        """Share of the time spent waiting for data, 0 to 1."""
         return self._waited_s / self.seconds

@@ -1,4 +1,4 @@
-"""The data of a run: what it learns from, what it is validated with, what its pictures show."""
+"""Data of a run: for training, for validation, and for pictures."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,85 +10,87 @@ from training.data.batch import Batch
 from training.data.sampler import Camera, Scene, SnippetSampler, cameras_of, open_data, split_scenes
 
 EXAMPLES = 3
+"""Number of snippets in a picture."""
 
 
 @dataclass(frozen=True)
 class RunData:
-    """Opened, and seen to fit the configuration."""
+    """Opened data that fits the configuration."""
 
     training: SnippetSampler
+    """Sampler of the training batches."""
     validation: Iterable[Batch]
-    """Empty where no scene is held out."""
+    """Batches of the held-out scenes; empty where no scene is held out."""
     examples: Batch
-    """A few snippets for pictures: validation's, or else training's."""
+    """Snippets for pictures: of the held-out scenes if possible, else of the training scenes."""
     cameras: list[Camera]
-    """All that `Batch.camera` may mean."""
+    """Cameras of the run, which `Batch.camera` indexes."""
 
 
 def open_run_data(folders: Sequence[Path], config: TrainConfig, processes: int) -> RunData:
-    """The prepared data sets of a run in so many processes; raises InputError naming what does
-    not fit."""
+    """Opens the prepared data sets of a run with this number of processes.
+
+    Raises InputError with the scene or setting that does not fit.
+    """
+    # Open the scenes and split them into training and validation.
     groups = [open_data(folder) for folder in folders]
     scenes = [scene for group in groups for scene in group]
     _check_fit(scenes, config)
     train, held_out = split_scenes(scenes, config.validation_scenes, config.validation_fraction)
     cameras = cameras_of(scenes)
-    kept = [[scene for scene in group if scene in train] for group in groups]
-    supervised = bool(config.objective.depth_supervision or config.objective.mask_supervision)
-    training = _sampler(
-        kept, config, config.batch_size * processes, config.data_weights, supervised, cameras
+    # Draw training batches from the training scenes of each data set.
+    training = SnippetSampler(
+        [[scene for scene in group if scene in train] for group in groups],
+        length=config.model.pose.frames,
+        channels=config.model.image_channels,
+        batch_size=config.batch_size * processes,
+        seed=config.seed,
+        weights=config.data_weights,
+        with_truth=bool(config.objective.depth_supervision or config.objective.mask_supervision),
+        cameras=cameras,
     )
     if not held_out:
         print(
-            f"no validation: no scene matches validation_scenes {list(config.validation_scenes)}, and validation_fraction is 0"
+            f"no validation: no scene matches validation_scenes {list(config.validation_scenes)}, "
+            "and validation_fraction is 0"
         )
         return RunData(training, (), _examples(training), cameras)
-    validation = _sampler([held_out], config, config.batch_size, (), True, cameras)
-    return RunData(
-        training,
-        validation.in_order(config.batch_size, config.validation_snippets),
-        _examples(validation),
-        cameras,
+    # Go through the validation scenes in order.
+    sampler = SnippetSampler(
+        [held_out],
+        length=config.model.pose.frames,
+        channels=config.model.image_channels,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        with_truth=True,
+        cameras=cameras,
     )
+    validation = sampler.sequential_batches(config.batch_size, config.validation_snippets)
+    return RunData(training, validation, _examples(sampler), cameras)
 
 
 def _examples(sampler: SnippetSampler) -> Batch:
-    return next(iter(sampler.in_order(EXAMPLES, at_most=EXAMPLES)))
+    """Returns a few snippets, spread evenly over the sampler's."""
+    return next(iter(sampler.sequential_batches(EXAMPLES, max_snippets=EXAMPLES)))
 
 
 def _check_fit(scenes: list[Scene], config: TrainConfig) -> None:
-    """The model's input is made at run time as its training data was; a size that differs is
-    refused, another way of resizing is said."""
+    """Checks the size and resizing of the scenes' images against the model's.
+
+    At run time the model's input is resized like its training data. Raises InputError for another
+    size; prints a note for another resize mode.
+    """
     model = config.model
     for scene in scenes:
         height, width = scene.frames.shape[1:3]
         if (width, height) != (model.width, model.height):
             raise InputError(
-                f"scene {scene.name} is {width}x{height}, but the model's input is {model.width}x{model.height}"
+                f"scene {scene.name} is {width}x{height}, "
+                f"but the model's input is {model.width}x{model.height}"
             )
     others = sorted({scene.resize_mode for scene in scenes} - {model.resize_mode})
     if others:
         print(
-            f"note: some data was prepared with --resize-mode {', '.join(others)}, but the model's resize_mode is {model.resize_mode}"
+            f"note: some data was prepared with --resize-mode {', '.join(others)}, "
+            f"but the model's resize_mode is {model.resize_mode}"
         )
-
-
-def _sampler(
-    groups: list[list[Scene]],
-    config: TrainConfig,
-    batch_size: int,
-    weights: tuple[float, ...],
-    with_truth: bool,
-    cameras: list[Camera],
-) -> SnippetSampler:
-    model = config.model
-    return SnippetSampler(
-        groups,
-        model.pose.frames,
-        model.image_channels,
-        batch_size,
-        config.seed,
-        weights,
-        with_truth,
-        cameras,
-    )

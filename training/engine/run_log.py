@@ -1,7 +1,7 @@
-"""What a run says of itself: log.jsonl, TensorBoard where it is wanted, and a line on the
-terminal."""
+"""Log of a run: log.jsonl, and TensorBoard if configured."""
 
 import json
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,42 @@ from training.engine.run_folder import RunFolder
 NAME = "log.jsonl"
 
 
-class Board:
-    """Where TensorBoard is not wanted."""
+class Board(ABC):
+    """Interface of boards, which display values and pictures over the steps."""
+
+    @abstractmethod
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Writes the values of a step by name."""
+
+    @abstractmethod
+    def picture(self, step: int, picture: np.ndarray) -> None:
+        """Writes a picture (H, W, 3), uint8 RGB."""
+
+
+class NullBoard(Board):
+    """Board that writes nothing, for runs without TensorBoard."""
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Values of a step by name."""
+        """Does nothing."""
 
     def picture(self, step: int, picture: np.ndarray) -> None:
-        """A picture (H, W, 3) uint8 RGB."""
+        """Does nothing."""
 
 
 class TensorBoard(Board):
-    """Event files that TensorBoard reads."""
+    """Writer of TensorBoard's event files."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        """What an interrupted run had written beyond `step` is no longer shown. InputError where
-        the package is missing."""
+        """folder: for the event files. step: events of an interrupted run beyond it are hidden.
+
+        Raises InputError where the package is missing.
+        """
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise InputError(
-                "setting 'tensorboard' needs a package that is not installed: pip install tensorboard"
+                "setting 'tensorboard' needs a package that is not installed: "
+                "pip install tensorboard"
             ) from error
         self._writer = SummaryWriter(str(folder), purge_step=step + 1)
 
@@ -47,35 +62,39 @@ class TensorBoard(Board):
 
 
 class RunLog:
-    """Lines of log.jsonl: {"step", "loss", "terms": {}, "learning_rate", "samples_per_s",
-    "data_wait"} and {"step", "validation": {}}."""
+    """Writer of log.jsonl, one JSON object per line.
+
+    {"step", "loss", "terms": {}, "learning_rate", "samples_per_s", "data_wait"} or
+    {"step", "validation": {}}.
+    """
 
     def __init__(self, folder: RunFolder, board: Board, step: int) -> None:
-        """A log that goes on after `step`: what an interrupted run had written beyond it will be
-        written again."""
-        self._path, self.board = folder.path / NAME, board
-        kept = (
-            [entry for entry in read_log(folder.path) if entry["step"] <= step]
-            if self._path.exists()
-            else []
-        )
-        folder.write(NAME, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
+        """step: last step of the resumed state; later entries of an interrupted run are deleted.
 
-    def training(self, step: int, terms: dict[str, float], figures: dict[str, float]) -> None:
-        """The mean terms since the line before, and figures such as the learning rate."""
+        board: display that receives the same values.
+        """
+        self._path = folder.path / NAME
+        self.board = board
+        previous = read_log(folder.path) if self._path.exists() else []
+        lines = [json.dumps(entry) + "\n" for entry in previous if entry["step"] <= step]
+        folder.write(NAME, "".join(lines).encode())
+
+    def training(self, step: int, terms: dict[str, float], metrics: dict[str, float]) -> None:
+        """Writes the mean terms since the last line, and metrics such as the learning rate."""
         loss = sum(terms.values())
-        self._append({"step": step, "loss": loss, "terms": terms, **figures})
+        self._append({"step": step, "loss": loss, "terms": terms, **metrics})
         self.board.scalars(
             step,
-            {"loss": loss, **{f"terms/{name}": value for name, value in terms.items()}, **figures},
+            {"loss": loss, **{f"terms/{name}": value for name, value in terms.items()}, **metrics},
         )
 
     def validation(self, step: int, scores: dict[str, float]) -> None:
-        """Scores of the validation snippets."""
+        """Writes the scores of the validation snippets."""
         self._append({"step": step, "validation": scores})
         self.board.scalars(step, {f"validation/{name}": value for name, value in scores.items()})
 
     def _append(self, entry: dict[str, Any]) -> None:
+        """Appends one line; raises OutputError."""
         try:
             with self._path.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
@@ -84,8 +103,11 @@ class RunLog:
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """The entries of a run's log; InputError names the file and the line. A last line that a
-    killed process left torn is left out."""
+    """Reads the entries of a run's log, without an incomplete last line of a killed process.
+
+    Raises InputError with the path and the line.
+    """
+    # Read the lines.
     path = run / NAME
     try:
         lines = path.read_text().splitlines()
@@ -93,6 +115,7 @@ def read_log(run: Path) -> list[dict[str, Any]]:
         raise InputError(
             f"{path}: cannot be read ({error}), expected the log of a training run"
         ) from error
+    # Parse them; only the last one may be incomplete.
     entries = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -106,6 +129,7 @@ def read_log(run: Path) -> list[dict[str, Any]]:
 
 
 def _entry(line: str) -> dict[str, Any]:
+    """Parses one line; raises ValueError."""
     entry = json.loads(line)
     if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
         raise ValueError("no 'step'")

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM are noted, and looked at between steps: no step and no file is torn apart."""
+"""Handling of SIGINT and SIGTERM between training steps."""
 
 import signal
 import time
@@ -6,31 +6,40 @@ from types import FrameType
 from typing import Any
 
 REPEAT_S = 1.0
-"""torchrun passes a Ctrl-C on to processes that the terminal has told already: what comes sooner
-than this is the same Ctrl-C."""
+"""Time within which a further SIGINT is ignored.
+
+torchrun passes a Ctrl-C on to processes that have already received it from the terminal.
+"""
 
 
-class Interruption:
-    """While entered, signals only raise `requested`; a second Ctrl-C, for whoever cannot wait,
-    is a KeyboardInterrupt."""
+class InterruptHandler:
+    """Context manager that turns signals into a flag, which the training loop checks.
+
+    No step and no file is interrupted half way. A second Ctrl-C, later than REPEAT_S, raises
+    KeyboardInterrupt at once.
+    """
 
     def __init__(self) -> None:
         self.requested = False
-        self._requested_at = 0.0
-        self._before: dict[int, Any] = {}
+        """Whether SIGINT or SIGTERM has arrived."""
+        self._requested_at_s = 0.0
+        self._previous_handlers: dict[int, Any] = {}
 
-    def __enter__(self) -> "Interruption":
-        self._before = {
-            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
+    def __enter__(self) -> "InterruptHandler":
+        self._previous_handlers = {
+            number: signal.signal(number, self._handle)
+            for number in (signal.SIGINT, signal.SIGTERM)
         }
         return self
 
     def __exit__(self, *error: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """Sets the flag; raises KeyboardInterrupt at a second Ctrl-C."""
         if not self.requested:
-            self.requested, self._requested_at = True, time.monotonic()
-        elif number == signal.SIGINT and time.monotonic() > self._requested_at + REPEAT_S:
+            self.requested = True
+            self._requested_at_s = time.monotonic()
+        elif number == signal.SIGINT and time.monotonic() > self._requested_at_s + REPEAT_S:
             raise KeyboardInterrupt

@@ -1,2 +1,4 @@
-"""Scores as published: trajectories, 5-frame snippets, depth (Eigen's split, Make3D), masks.
-`python -m training.evaluate COMMAND ...`."""
+"""Scores as published: trajectories, 5-frame snippets, depth (Eigen split, Make3D), masks.
+
+Command line: `python -m training.evaluate COMMAND ...`.
+"""

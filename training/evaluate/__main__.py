@@ -1,5 +1,7 @@
-"""`python -m training.evaluate COMMAND ...`: scores of trajectories, depth maps and masks, as a
-table or one JSON object."""
+"""Command line of the evaluation: `python -m training.evaluate COMMAND ...`.
+
+Prints scores of trajectories, depth maps and masks as a table or as one JSON object.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ COMMANDS = (odometry, snippets, depth, eigen, make3d, masks, compare, table)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line; returns the exit code."""
     arguments = _parser().parse_args(argv)
     return run_cli(lambda: arguments.command(arguments))
 
@@ -29,9 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.evaluate", description="Scores as published."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
-        command.add_to(commands)
+        command.add_parser(subparsers)
     return parser
 
 

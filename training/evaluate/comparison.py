@@ -1,4 +1,4 @@
-"""Several predictions of one drive side by side, beside the mean-odometry baseline."""
+"""Comparison of several predictions of one drive with each other and with mean odometry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluate.association import Pairs
+from training.evaluate.association import PosePairs
 from training.evaluate.odometry import (
     SEGMENT_LENGTHS_M,
     aligned_to_gt,
@@ -16,8 +16,8 @@ from training.evaluate.odometry import (
 from training.evaluate.snippets import evaluate_mean_odometry, evaluate_snippets
 from training.evaluate.turning import (
     SnippetErrors,
-    errors_of_mean_odometry,
-    errors_of_prediction,
+    mean_odometry_snippet_errors,
+    snippet_errors,
     turning_edges_m,
 )
 
@@ -25,55 +25,63 @@ BASELINE = "mean odometry"
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
-    """One method on one drive.
-
-    scores: of `evaluate_odometry` and `evaluate_snippets`, the baseline's of the latter only.
-    errors: of its snippets. path_m: (N, 3) positions aligned to the truth, in its first camera's
-    frame; t_err_percent: (8,) by SEGMENT_LENGTHS_M, NaN where there is no such segment; both None
-    for the baseline, which is no trajectory.
-    """
+class MethodResult:
+    """Scores and curves of one method on one drive."""
 
     name: str
     scores: dict[str, float | int]
+    """Scores of `evaluate_odometry` and `evaluate_snippets`; the baseline has the latter only."""
     errors: SnippetErrors
     path_m: np.ndarray | None = None
+    """(N, 3) positions aligned to the truth, in its first camera's frame; None: baseline."""
     t_err_percent: np.ndarray | None = None
+    """(8,) by SEGMENT_LENGTHS_M, NaN where no segment has the length; None: baseline."""
 
 
-def compared(name: str, pairs: Pairs, align: str = "7dof", length: int = 5) -> Compared:
-    """A prediction."""
+def evaluate_method(
+    name: str, pairs: PosePairs, align: str = "7dof", length: int = 5
+) -> MethodResult:
+    """Evaluate a predicted trajectory; snippets have `length` frames."""
     gt, aligned, _ = aligned_to_gt(pairs.gt, pairs.pred, align)
-    scores = {
-        **evaluate_odometry(pairs.gt, pairs.pred, align),
-        **evaluate_snippets(pairs.gt, pairs.pred, length, pairs.frames),
-    }
-    errors = errors_of_prediction(pairs.gt, pairs.pred, length, pairs.frames)
-    return Compared(
-        name, scores, errors, aligned[:, :3, 3], translation_error_by_length(gt, aligned)
+    return MethodResult(
+        name=name,
+        scores={
+            **evaluate_odometry(pairs.gt, pairs.pred, align),
+            **evaluate_snippets(pairs.gt, pairs.pred, length, pairs.frames),
+        },
+        errors=snippet_errors(pairs.gt, pairs.pred, length, pairs.frames),
+        path_m=aligned[:, :3, 3],
+        t_err_percent=translation_error_by_length(gt, aligned),
     )
 
 
-def compared_baseline(
+def evaluate_baseline(
     gt: np.ndarray,
     trajectories: Sequence[np.ndarray],
     length: int = 5,
     frames: np.ndarray | None = None,
-) -> Compared:
-    """The baseline that always says the mean motion of `trajectories`, each (N, 4, 4), on gt (N,
-    4, 4)."""
+) -> MethodResult:
+    """Evaluate mean odometry, the constant mean motion of `trajectories`, on gt (N, 4, 4).
+
+    trajectories: (N, 4, 4) each. Snippets have `length` frames.
+    """
     scores = evaluate_mean_odometry(gt, trajectories, length, frames)
-    return Compared(BASELINE, scores, errors_of_mean_odometry(gt, trajectories, length, frames))
+    errors = mean_odometry_snippet_errors(gt, trajectories, length, frames)
+    return MethodResult(BASELINE, scores, errors)
 
 
-def as_dictionary(methods: Sequence[Compared]) -> dict[str, Any]:
-    """Everything that is drawn, for JSON: scores by name, the error by turning magnitude and
-    t_err by length; NaN where not known."""
+def as_dictionary(methods: Sequence[MethodResult]) -> dict[str, Any]:
+    """Results for JSON: scores by name, the error by turning magnitude and t_err by length.
+
+    Unknown values are NaN.
+    """
+    # Errors of the snippets by turning magnitude, over bins that all methods share.
     edges_m = turning_edges_m([method.errors for method in methods])
     counts, _ = np.histogram(methods[0].errors.turning_m, edges_m)
     by_turning = {
         method.name: method.errors.mean_by_turning(edges_m).tolist() for method in methods
     }
+    # Drift by length of the path.
     by_length = {
         method.name: method.t_err_percent.tolist()
         for method in methods

@@ -1,90 +1,83 @@
-"""Picture of several trajectories: from above, error against turning, drift against length."""
+"""Figure of several trajectories: paths from above, error by turning, drift by length."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
-from matplotlib.patheffects import withStroke
+from matplotlib.figure import SubFigure
 
-from training.evaluate.comparison import BASELINE, Compared
+from training.evaluate.comparison import BASELINE, MethodResult
 from training.evaluate.odometry import SEGMENT_LENGTHS_M
-from training.evaluate.picture_style import COLOURS, INK, MARKERS, STYLE, save
 from training.evaluate.turning import turning_edges_m
+from training.figures import (
+    colour_of,
+    draw_true_path,
+    figure_style,
+    is_wide,
+    marker_of,
+    save_png,
+    titled_figure,
+)
 
-WIDE_PATH = 1.4  # a drive this much wider than long is drawn above the errors, not beside them
 
-
-@matplotlib.rc_context(STYLE)
+@figure_style()
 def draw_comparison(
-    path: Path, title: str, true_path_m: np.ndarray, methods: Sequence[Compared]
+    path: Path, title: str, true_path_m: np.ndarray, methods: Sequence[MethodResult]
 ) -> None:
-    """Trajectories, error against turning magnitude and drift against length of `methods`;
-    true_path_m (N, 3) in its first camera's frame.
+    """Draw the trajectories, the errors by turning magnitude and the drift by length of methods.
 
-    Raises OutputError where the picture cannot be written.
+    true_path_m: (N, 3) in its first camera's frame. Raises OutputError where the picture cannot be
+    written.
     """
-    wide = np.ptp(true_path_m[:, 0]) > WIDE_PATH * np.ptp(true_path_m[:, 2])
-    figure = Figure(figsize=(12.8, 8.6 if wide else 7.0), layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="semibold")
+    # Draw the trajectories.
+    wide = is_wide(true_path_m[:, [0, 2]])
+    figure = titled_figure(title, width=12.8, height=8.6 if wide else 7.0)
     paths, errors = figure.subfigures(*((2, 1) if wide else (1, 2)))
     path_axes = paths.subplots()
     _draw_paths(path_axes, true_path_m, methods)
-    if any(
-        method.t_err_percent is not None and np.isfinite(method.t_err_percent).any()
-        for method in methods
-    ):
-        of_snippets, of_segments = errors.subfigures(
+
+    # Draw the errors; short drives have no drift.
+    snippet_panels = errors
+    if _have_drift(methods):
+        snippet_panels, drift_panel = errors.subfigures(
             *((1, 2) if wide else (2, 1)), **({} if wide else {"height_ratios": (1.35, 1.0)})
         )
-        _draw_drift(of_segments.subplots(), methods)
-    else:
-        of_snippets = errors
-    by_turning = _draw_turning(of_snippets, methods)
-    handles, labels = by_turning.get_legend_handles_labels()
+        _draw_drift(drift_panel.subplots(), methods)
+    turning_axes = _draw_turning(snippet_panels, methods)
+
+    # Share one legend.
+    handles, labels = turning_axes.get_legend_handles_labels()
     figure.legend(
         [path_axes.get_lines()[0], *handles],
         ["ground truth", *labels],
         loc="outside upper right",
         ncols=min(len(labels) + 1, 6),
     )
-    save(figure, path)
+    save_png(figure, path)
 
 
-def _draw_paths(axes: Axes, true_path_m: np.ndarray, methods: Sequence[Compared]) -> None:
-    axes.plot(
-        true_path_m[:, 0],
-        true_path_m[:, 2],
-        color=INK,
-        linewidth=3.4,
-        alpha=0.35,
-        solid_capstyle="round",
+def _have_drift(methods: Sequence[MethodResult]) -> bool:
+    """Whether any method has a translation error over segments."""
+    return any(
+        method.t_err_percent is not None and np.isfinite(method.t_err_percent).any()
+        for method in methods
     )
+
+
+def _draw_paths(axes: Axes, true_path_m: np.ndarray, methods: Sequence[MethodResult]) -> None:
+    """Draw the true path (N, 3) and those of the methods from above."""
+    draw_true_path(axes, true_path_m[:, [0, 2]])
     for index, method in enumerate(methods):
         if method.path_m is not None:
-            axes.plot(method.path_m[:, 0], method.path_m[:, 2], color=COLOURS[index % len(COLOURS)])
-    start = (float(true_path_m[0, 0]), float(true_path_m[0, 2]))
-    axes.plot(*start, "o", color=INK, markersize=7, zorder=5)
-    halo = [withStroke(linewidth=3, foreground="white")]
-    axes.annotate(
-        "start",
-        start,
-        xytext=(9, -4),
-        textcoords="offset points",
-        color=INK,
-        path_effects=halo,
-        zorder=6,
-    )
-    axes.set_aspect("equal", adjustable="datalim")
+            axes.plot(method.path_m[:, 0], method.path_m[:, 2], color=colour_of(index))
     axes.set_title("Trajectories from above, aligned")
-    axes.set_xlabel("right of the first camera (m)")
-    axes.set_ylabel("ahead of the first camera (m)")
 
 
-def _draw_turning(figure: SubFigure, methods: Sequence[Compared]) -> Axes:
+def _draw_turning(figure: SubFigure, methods: Sequence[MethodResult]) -> Axes:
+    """Draw the error by turning magnitude and the number of snippets; returns the upper axes."""
+    # Mean error in each bin.
     axes, counts_axes = figure.subplots(2, 1, sharex=True, height_ratios=(4.0, 1.0))
     edges_m = turning_edges_m([method.errors for method in methods])
     centres_m = (edges_m[:-1] + edges_m[1:]) / 2
@@ -102,6 +95,7 @@ def _draw_turning(figure: SubFigure, methods: Sequence[Compared]) -> Axes:
     axes.set_ylim(bottom=0)
     axes.set_title("Error of snippets against turning")
     axes.set_ylabel("mean ATE (m)")
+    # Number of snippets in each bin.
     counts_axes.hist(methods[0].errors.turning_m, edges_m, color="#bdbdbd", rwidth=0.9)
     counts_axes.set_yscale("log")
     counts_axes.yaxis.set_major_formatter("{x:g}")
@@ -112,7 +106,8 @@ def _draw_turning(figure: SubFigure, methods: Sequence[Compared]) -> Axes:
     return axes
 
 
-def _draw_drift(axes: Axes, methods: Sequence[Compared]) -> None:
+def _draw_drift(axes: Axes, methods: Sequence[MethodResult]) -> None:
+    """Draw the translation error by segment length."""
     for index, method in enumerate(methods):
         if method.t_err_percent is not None:
             axes.plot(SEGMENT_LENGTHS_M, method.t_err_percent, markersize=5, **_look(method, index))
@@ -122,7 +117,8 @@ def _draw_drift(axes: Axes, methods: Sequence[Compared]) -> None:
     axes.set_ylabel("translation error (%)")
 
 
-def _look(method: Compared, index: int) -> dict[str, Any]:
+def _look(method: MethodResult, index: int) -> dict[str, Any]:
+    """Line style of a method; the baseline is grey and dashed."""
     if method.name == BASELINE:
         return {"color": "#7a7a7a", "linestyle": (0, (4, 2)), "marker": None}
-    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+    return {"color": colour_of(index), "marker": marker_of(index)}

@@ -1,8 +1,11 @@
-"""Make3D (Saxena et al., PAMI 2009) as Monodepth and its followers evaluate it: the central band
-of each image, C1 errors, 70 m."""
+"""Depth scores on Make3D (Saxena et al., PAMI 2009) with Monodepth's protocol.
+
+The central band of each image, C1 errors, true depth below 70 m.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,28 +13,37 @@ import numpy as np
 from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.io.images import existing_folder
-from training.evaluate.depth import median_scaled
+from training.evaluate.depth import mean_scores, median_scaled
 from training.evaluate.predictions import DepthPrediction
 
-TRUTH_PREFIX, IMAGE_PREFIX = "depth_sph_corr-", "img-"
+TRUTH_PREFIX = "depth_sph_corr-"
+IMAGE_PREFIX = "img-"
 METRICS = ("abs_rel", "sq_rel", "rmse", "log10", "rmse_log10")
-BAND_ASPECT = 2  # width to height of the central band
-IMAGE_ASPECT = 3 / 4  # width to height of the photographs, 1704 x 2272
-DEPTH_CHANNEL = 3  # of Position3DGrid: vertical, horizontal and depth coordinate, then the distance that is scored
+BAND_ASPECT = 2
+"""Width to height of the central band."""
+IMAGE_ASPECT = 3 / 4
+"""Width to height of the photographs, 1704 x 2272."""
+DEPTH_CHANNEL = 3
+"""Channel of Position3DGrid with the distance that is scored, after the vertical, horizontal and
+depth coordinate."""
+MAX_READER_MESSAGE = 100
+"""Maximum length of the reader's own message that is quoted in an error."""
 
 
 def score_make3d(
     comparisons: Iterable[tuple[str, np.ndarray, DepthPrediction]], cap_m: float = 70.0
 ) -> tuple[dict[str, float | int], list[str]]:
-    """Mean C1 scores over images, and notes on what was left out; (name, true depth (55, 305),
-    prediction of the photograph's band).
+    """Mean C1 scores over images, and notes on images that were left out.
 
-    C1: the pixels with a true depth above 0 and below `cap_m` (Liu et al., CVPR 2014). The
-    prediction comes to the band's 21 x 305 cells by nearest neighbour, is scaled by the medians,
-    then clipped to the cap, as in Monodepth's evaluation.
+    comparisons: name, true depth (55, 305) and prediction of the photograph's central band. C1: the
+    pixels with a true depth above 0 and below `cap_m` (Liu et al., CVPR 2014). The prediction is
+    brought to the band's 21 x 305 cells by nearest neighbour, scaled by the medians, then clipped
+    to the cap, as in Monodepth's evaluation. Raises InputError where no image has such pixels.
     """
-    scores, notes = [], []
+    scores = []
+    notes = []
     for name, depth, prediction in comparisons:
+        # Cells with truth and prediction.
         gt = central_band(depth)
         pred = cv2.resize(prediction.depth, gt.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(
             np.float64
@@ -42,30 +54,26 @@ def score_make3d(
                 f"{name}: no pixel to compare (true depth within 0 to {cap_m:g} m), left out"
             )
             continue
-        scores.append(
-            make3d_metrics(
-                gt[mask], np.minimum(median_scaled(gt[mask], pred[mask], prediction.name), cap_m)
-            )
-        )
+        # Scores after median scaling.
+        scaled = median_scaled(gt[mask], pred[mask], prediction.name)
+        scores.append(make3d_metrics(gt[mask], np.minimum(scaled, cap_m)))
     if not scores:
         raise InputError(
             f"no pixel to compare in any image, expected true depth within 0 to {cap_m:g} m"
         )
-    means = np.mean(scores, axis=0)
-    return {
-        **{name: float(mean) for name, mean in zip(METRICS, means, strict=True)},
-        "images": len(scores),
-    }, notes
+    return mean_scores(METRICS, scores), notes
 
 
 def make3d_metrics(gt: np.ndarray, pred: np.ndarray) -> tuple[float, ...]:
-    """The scores, in the order of METRICS, of (P,) positive depths d* = gt and d = pred.
+    """Scores, in the order of METRICS, of positive depths (P,) d* = gt and d = pred.
 
-    abs_rel = mean |d - d*| / d*, sq_rel = mean (d - d*)^2 / d*, rmse = sqrt(mean (d - d*)^2), log10
-    = mean |lg d - lg d*| as Make3D's papers define it, rmse_log10 = sqrt(mean (lg d - lg d*)^2) as
-    Monodepth2's code computes what its table calls log10.
+    abs_rel = mean |d - d*| / d*, sq_rel = mean (d - d*)^2 / d*, rmse = sqrt(mean (d - d*)^2),
+    log10 = mean |lg d - lg d*| as Make3D's papers define it,
+    rmse_log10 = sqrt(mean (lg d - lg d*)^2) as Monodepth2's code computes the column that its table
+    calls log10.
     """
-    difference, logarithms = pred - gt, np.log10(pred) - np.log10(gt)
+    difference = pred - gt
+    logarithms = np.log10(pred) - np.log10(gt)
     return (
         float(np.mean(np.abs(difference) / gt)),
         float(np.mean(difference**2 / gt)),
@@ -76,15 +84,17 @@ def make3d_metrics(gt: np.ndarray, pred: np.ndarray) -> tuple[float, ...]:
 
 
 def central_band(depth: np.ndarray) -> np.ndarray:
-    """The rows of a laser grid (R, C) that see the photograph's central band of 2 : 1: 21 of 55."""
+    """Rows of a laser grid (R, C) in the photograph's central band of 2 : 1: 21 of 55."""
     rows = round(len(depth) * IMAGE_ASPECT / BAND_ASPECT)
     top = (len(depth) - rows) // 2
     return depth[top : top + rows]
 
 
 def band_of_image(image: np.ndarray) -> np.ndarray:
-    """The central band of a photograph (H, W[, 3]): full width, half as high as wide, 1704 x 852
-    of 1704 x 2272."""
+    """Central band of a photograph (H, W[, 3]): 1704 x 852 of 1704 x 2272.
+
+    It has the full width and is half as high as wide. ImageError where the image is too low.
+    """
     height, width = image.shape[:2]
     rows = width // BAND_ASPECT
     if rows > height:
@@ -96,15 +106,18 @@ def band_of_image(image: np.ndarray) -> np.ndarray:
 
 
 def unknown_camera(image: np.ndarray) -> Intrinsics:
-    """Intrinsics of a camera that looks through the image's centre; Make3D publishes none, and
-    only the centre matters for resizing."""
+    """Intrinsics with the principal point at the centre of an image (H, W[, 3]).
+
+    Make3D publishes no intrinsics, and only the principal point matters for resizing.
+    """
     height, width = image.shape[:2]
-    return Intrinsics(width, width, (width - 1) / 2, (height - 1) / 2, width, height)
+    return Intrinsics(
+        fx=width, fy=width, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height
+    )
 
 
 def truth_files(folder: Path) -> dict[str, Path]:
-    """The laser's .mat files by the name that they share with the photograph; InputError where
-    there is none."""
+    """Laser's .mat files by the name that they share with the photograph; InputError for none."""
     paths = sorted(existing_folder(folder).glob(f"{TRUTH_PREFIX}*.mat"))
     if not paths:
         raise InputError(f"{folder}: no {TRUTH_PREFIX}*.mat in it, expected Make3D's Gridlaserdata")
@@ -112,24 +125,12 @@ def truth_files(folder: Path) -> dict[str, Path]:
 
 
 def read_laser_grid(path: Path) -> np.ndarray:
-    """Depth (R, C) float64 in metres, 55 x 305, of Position3DGrid (R, C, 4) in a MATLAB 5 file.
+    """Read depth (R, C) float64 in metres, 55 x 305, from a MATLAB 5 file.
 
-    Raises InputError naming the file, or saying that scipy is wanted, which reads it and which this
-    project does not install.
+    The file holds Position3DGrid (R, C, 4). Raises InputError with the file, also where scipy is
+    missing, which reads the file and which this project does not install.
     """
-    try:
-        from scipy.io import loadmat
-    except ImportError:
-        raise InputError(f"{path}: reading .mat files wants scipy: pip install scipy") from None
-    try:
-        contents = loadmat(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except Exception as error:  # loadmat lets through whatever its parsers meet in a broken file
-        raise InputError(
-            f"{path}: cannot be read as a MATLAB 5 file: {str(error).splitlines()[0][:100] if str(error) else ''}"
-        ) from None
-    grid = contents.get("Position3DGrid")
+    grid = _load_mat(path).get("Position3DGrid")
     if (
         grid is None
         or grid.ndim != 3
@@ -141,3 +142,18 @@ def read_laser_grid(path: Path) -> np.ndarray:
             f"{path}: Position3DGrid is {found}, expected numbers of shape (55, 305, 4)"
         )
     return grid[:, :, DEPTH_CHANNEL].astype(np.float64)
+
+
+def _load_mat(path: Path) -> dict[str, Any]:
+    """Read the variables of a MATLAB 5 file; InputError where that is not possible."""
+    try:
+        from scipy.io import loadmat
+    except ImportError:
+        raise InputError(f"{path}: reading .mat files wants scipy: pip install scipy") from None
+    try:
+        return loadmat(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except Exception as error:  # loadmat raises whatever its parsers meet in a broken file
+        message = str(error).splitlines()[0][:MAX_READER_MESSAGE] if str(error) else ""
+        raise InputError(f"{path}: cannot be read as a MATLAB 5 file: {message}") from None

@@ -1,4 +1,7 @@
-"""Short snippets, each scaled by itself: the pose score of SfMLearner and its followers."""
+"""Pose errors of short snippets, each scaled by itself, as SfMLearner and its followers report.
+
+Zhou et al., CVPR 2017.
+"""
 
 from collections.abc import Sequence
 
@@ -11,26 +14,25 @@ from training.evaluate.odometry import rotation_angles_rad
 def evaluate_snippets(
     gt: np.ndarray, pred: np.ndarray, length: int = 5, frames: np.ndarray | None = None
 ) -> dict[str, float | int]:
-    """Scores over all snippets of `length` frames, stride 1; gt and pred (N, 4, 4)
-    world_from_camera of the same moments.
+    """Scores over all snippets of `length` frames, stride 1.
 
-    frames: (N,) frame numbers; snippets that would cross a gap in them are left out. Raises
-    InputError when no snippet is left. ate_sfmlearner is SfMLearner's sqrt(sum |e|^2) / length;
-    rmse is the root mean square sqrt(sum |e|^2 / length) it is often taken for.
+    gt, pred: (N, 4, 4) world_from_camera of the same moments. frames: (N,) frame numbers; snippets
+    that would cross a gap in them are left out. Raises InputError when no snippet is left.
+    ate_sfmlearner is SfMLearner's sqrt(sum |e|^2) / length; rmse is the root mean square
+    sqrt(sum |e|^2 / length) it is often taken for.
     """
     starts = snippet_starts(len(gt), length, frames)
     squared = squared_errors(
         positions_in_first(gt, starts, length), positions_in_first(pred, starts, length)
     )
-    return summary(squared, length)
+    return summarise_errors(squared, length)
 
 
 def mean_odometry(trajectories: Sequence[np.ndarray], length: int = 5) -> np.ndarray:
-    """(length, 3) positions of the baseline "mean odometry": the mean frame-to-frame translation,
-    repeated, in a straight line.
+    """Positions (length, 3) of the baseline "mean odometry", in a straight line.
 
-    trajectories: each (N, 4, 4) world_from_camera; all their motions count alike. Raises InputError
-    when there is no motion among them.
+    The mean frame-to-frame translation is repeated. trajectories: each (N, 4, 4) world_from_camera;
+    all their motions have the same weight. Raises InputError when they hold no motion.
     """
     motions = [(np.linalg.inv(poses[:-1]) @ poses[1:])[:, :3, 3] for poses in trajectories]
     if sum(len(motion) for motion in motions) == 0:
@@ -44,18 +46,23 @@ def evaluate_mean_odometry(
     length: int = 5,
     frames: np.ndarray | None = None,
 ) -> dict[str, float | int]:
-    """The scores that `mean_odometry` of `trajectories` reaches on gt (N, 4, 4): what a learned
-    pose network has to beat."""
+    """Scores of `mean_odometry` of `trajectories` on gt (N, 4, 4).
+
+    They are the baseline that a learned pose network has to beat.
+    """
     starts = snippet_starts(len(gt), length, frames)
     truth = positions_in_first(gt, starts, length)
-    return summary(
+    return summarise_errors(
         squared_errors(truth, np.broadcast_to(mean_odometry(trajectories, length), truth.shape)),
         length,
     )
 
 
 def snippet_starts(count: int, length: int, frames: np.ndarray | None = None) -> np.ndarray:
-    """(S,) indices of the poses at which a snippet of `length` consecutive frames starts."""
+    """Indices (S,) of the poses at which a snippet of `length` consecutive frames starts.
+
+    frames: (count,) frame numbers; None: no gaps. Raises InputError where no snippet fits.
+    """
     if length < 2:
         raise InputError(f"snippets of {length} frames, expected at least 2")
     frames = np.arange(count) if frames is None else frames
@@ -67,8 +74,10 @@ def snippet_starts(count: int, length: int, frames: np.ndarray | None = None) ->
 
 
 def positions_in_first(poses: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """(S, length, 3) positions of each snippet's frames in its first camera's frame: R_0^T (t_k
-    - t_0)."""
+    """Positions (S, length, 3) of each snippet's frames in its first camera's frame.
+
+    R_0^T (t_k - t_0) of poses (N, 4, 4) for snippets that start at the indices (S,).
+    """
     windows = poses[starts[:, None] + np.arange(length)]
     offsets = windows[:, :, :3, 3] - windows[:, :1, :3, 3]
     return np.einsum("sji,skj->ski", windows[:, 0, :3, :3], offsets)
@@ -77,22 +86,20 @@ def positions_in_first(poses: np.ndarray, starts: np.ndarray, length: int) -> np
 def snippet_rotation_errors_rad(
     gt: np.ndarray, pred: np.ndarray, length: int = 5, frames: np.ndarray | None = None
 ) -> np.ndarray:
-    """(S,) angles between the true and the predicted rotation from the first to the last frame
-    of each snippet."""
+    """Angles (S,) between true and predicted rotation from each snippet's first to last frame."""
     starts = snippet_starts(len(gt), length, frames)
-    true, found = (
+    true, predicted = (
         np.swapaxes(poses[starts, :3, :3], 1, 2) @ poses[starts + length - 1, :3, :3]
         for poses in (gt, pred)
     )
-    return rotation_angles_rad(np.swapaxes(true, 1, 2) @ found)
+    return rotation_angles_rad(np.swapaxes(true, 1, 2) @ predicted)
 
 
 def squared_errors(gt_xyz: np.ndarray, pred_xyz: np.ndarray) -> np.ndarray:
-    """(S,) sums |gt - s pred|^2 over (S, length, 3) positions, with each snippet's own s = sum(gt .
-    pred) / sum(pred . pred).
+    """Sums (S,) of |gt - s pred|^2 over positions (S, length, 3), each snippet with its own s.
 
-    s is 1 where the prediction does not move (Zhou et al., CVPR 2017,
-    kitti_eval/pose_evaluation_utils.py divides by zero there).
+    s = sum(gt . pred) / sum(pred . pred); it is 1 where the prediction does not move (Zhou et al.,
+    CVPR 2017, kitti_eval/pose_evaluation_utils.py divides by zero there).
     """
     power = np.sum(pred_xyz**2, axis=(1, 2))
     moving = power > 0
@@ -102,9 +109,11 @@ def squared_errors(gt_xyz: np.ndarray, pred_xyz: np.ndarray) -> np.ndarray:
     return np.sum((gt_xyz - scale[:, None, None] * pred_xyz) ** 2, axis=(1, 2))
 
 
-def summary(squared: np.ndarray, length: int) -> dict[str, float | int]:
-    """The scores of (S,) squared errors; ate_sfmlearner_std is the population's standard
-    deviation over the snippets."""
+def summarise_errors(squared: np.ndarray, length: int) -> dict[str, float | int]:
+    """Scores of squared errors (S,) of snippets of `length` frames.
+
+    ate_sfmlearner_std is the population's standard deviation over the snippets.
+    """
     ate_sfmlearner = np.sqrt(squared) / length
     return {
         "ate_sfmlearner_mean": float(ate_sfmlearner.mean()),

@@ -1,8 +1,8 @@
-"""The objective of a recipe where depth and motion are known: whether training can tell true depth
-from flat depth.
+"""Objective of a recipe at known depth and motion, to compare true depth with flat depth.
 
 A recipe whose objective is lower at flat depth than at the truth, at the scale that its networks
-start from, learns flat depth, however long it is trained: see docs/theory.md, "Where to start".
+start from, learns flat depth, however long it is trained: see docs/theory.md, "Initial inverse
+depth".
 """
 
 from dataclasses import dataclass, replace
@@ -17,28 +17,30 @@ from training.data.batch import Batch
 from training.objective.objective import objective
 from training.objective.predictions import Predictions
 
-EXPLAINED = 12.0
+EXPLAINED_LOG_ODDS = 12.0
 """Log odds of masks that explain every pixel."""
 
 
 @dataclass(frozen=True)
 class KnownSnippets:
-    """B snippets of N frames with the truth of each frame; lengths in metres, the middle frame
-    is the target."""
+    """B snippets of N frames with their true depth and motion.
+
+    Lengths are in metres; the middle frame is the target.
+    """
 
     frames: Tensor
-    """(B, N, 3, H, W) in [0, 1]."""
+    """Images (B, N, 3, H, W) in [0, 1]."""
     inverse_depth: Tensor
-    """(B, N, 1, H, W) in 1/m, positive everywhere."""
+    """True inverse depth (B, N, 1, H, W) in 1/m, positive everywhere."""
     target_from_frame: Tensor
-    """(B, N, 4, 4)."""
+    """True motions (B, N, 4, 4)."""
     intrinsics: Tensor
-    """(B, 3, 3)."""
+    """Camera matrices (B, 3, 3)."""
 
     def middle(self, length: int) -> "KnownSnippets":
-        """The middle `length` frames of each snippet."""
-        cut = (self.frames.shape[1] - length) // 2
-        kept = slice(cut, cut + length)
+        """Returns the middle `length` frames of each snippet."""
+        first = (self.frames.shape[1] - length) // 2
+        kept = slice(first, first + length)
         return replace(
             self,
             frames=self.frames[:, kept],
@@ -48,8 +50,10 @@ class KnownSnippets:
 
 
 def starting_inverse_depth(config: TrainConfig) -> float:
-    """Inverse depth that fresh networks begin with: as configured, or the middle of the
-    sigmoid's range."""
+    """Returns the inverse depth that untrained networks predict.
+
+    It is the configured one, or the middle of the sigmoid's range.
+    """
     depth = config.model.depth
     return config.inverse_depth_start or depth.inverse_depth_gain / 2 + depth.inverse_depth_offset
 
@@ -57,35 +61,37 @@ def starting_inverse_depth(config: TrainConfig) -> float:
 def label_free_terms(
     config: TrainConfig, snippets: KnownSnippets, inverse_depth: Tensor, unit_m: float
 ) -> dict[str, float]:
-    """Terms of the objective, without those that look at the truth, at a depth and the true motion,
-    every pixel explained.
+    """Computes the terms of the objective at a given depth and the true motion.
 
-    inverse_depth: (B, N, 1, H, W) in 1/m. unit_m: metres of the unit that the networks count
-    lengths in.
+    Terms of supervision are left out, and masks explain every pixel. inverse_depth: (B, N, 1, H, W)
+    in 1/m. unit_m: unit of length of the networks, in metres.
     """
+    # Switch the supervision off, and convert the motions to the networks' unit.
     weights = replace(
         config.objective, depth_supervision=0.0, motion_supervision=0.0, mask_supervision=0.0
     )
     count, length = snippets.frames.shape[:2]
     frame_from_target = invert_transform(snippets.target_from_frame)
     frame_from_target[..., :3, 3] /= unit_m
+    # Resize the depth maps to the sizes of the predictions.
     sizes = _map_sizes(config, snippets.frames.shape[-2:])
-    seen = (
-        inverse_depth
-        if weights.depth_frames == "all"
-        else inverse_depth[:, length // 2 : length // 2 + 1]
-    )
+    if weights.depth_frames != "all":
+        inverse_depth = inverse_depth[:, length // 2 : length // 2 + 1]
     maps = [
-        unit_m * F.interpolate(seen.flatten(0, 1), size, mode="area").unflatten(0, seen.shape[:2])
+        unit_m
+        * F.interpolate(inverse_depth.flatten(0, 1), size, mode="area").unflatten(
+            0, inverse_depth.shape[:2]
+        )
         for size in sizes
     ]
+    # Evaluate the objective.
     logits = [_explaining_logits(count, length - 1, size) for size in sizes]
     terms = objective(_unlabelled(snippets), Predictions(maps, frame_from_target, logits), weights)
     return {name: float(value) for name, value in terms.items()}
 
 
 def _map_sizes(config: TrainConfig, size: torch.Size) -> list[tuple[int, int]]:
-    """Rows and columns of the inverse depth maps, finest first."""
+    """Returns the rows and columns of the inverse depth maps, finest first."""
     first = len(config.model.depth.encoder_widths) - len(config.model.depth.decoder_widths)
     return [
         (size[0] >> level, size[1] >> level)
@@ -94,21 +100,22 @@ def _map_sizes(config: TrainConfig, size: torch.Size) -> list[tuple[int, int]]:
 
 
 def _explaining_logits(count: int, sources: int, size: tuple[int, int]) -> Tensor:
-    """Mask logits (B, S, 2, h, w) that explain every pixel."""
+    """Returns mask logits (B, S, 2, h, w) that explain every pixel."""
     unexplainable = torch.zeros(count, sources, *size)
-    return torch.stack([unexplainable, torch.full_like(unexplainable, EXPLAINED)], dim=2)
+    return torch.stack([unexplainable, torch.full_like(unexplainable, EXPLAINED_LOG_ODDS)], dim=2)
 
 
 def _unlabelled(snippets: KnownSnippets) -> Batch:
-    """The snippets as a batch that knows neither depth nor motion."""
+    """Returns the snippets as a batch without true depth and motion."""
     count, _, _, height, width = snippets.frames.shape
-    nothing, unknown = torch.zeros(count, 1, height, width), torch.zeros(count, dtype=torch.bool)
+    zeros = torch.zeros(count, 1, height, width)
+    unknown = torch.zeros(count, dtype=torch.bool)
     return Batch(
         frames=snippets.frames,
         intrinsics=snippets.intrinsics,
         camera=torch.zeros(count, dtype=torch.int64),
-        depth=nothing,
-        moving=nothing,
+        depth=zeros,
+        moving=zeros,
         camera_from_frame=snippets.target_from_frame,
         has_depth=unknown,
         has_motion=unknown,

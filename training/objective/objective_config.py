@@ -1,4 +1,4 @@
-"""The switches and weights of an objective."""
+"""Switches and weights of an objective."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,45 +9,54 @@ from training.objective.view_pairs import PairKind
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """Weights of the terms; zero leaves a term out. The defaults are SfMLearner's."""
+    """Weights and variants of the terms; a weight of zero leaves a term out.
+
+    The defaults are SfMLearner's.
+    """
 
     scales: int = 4
+    """Number of scales of the image pyramid."""
     pairs: PairKind = "star"
-    """Which views are re-synthesised: the middle one from all others, or every one from its
-    neighbours."""
+    """Views to synthesise: the middle one from all others, or each one from its neighbours."""
     depth_frames: Literal["target", "all"] = "target"
-    """Whose depth is predicted."""
+    """Frames whose depth is predicted."""
     photometric: float = 1.0
+    """Weight of the photometric error of synthesised views."""
     ssim_weight: float = 0.0
     """Share of SSIM in the photometric error; the rest is L1."""
     full_size: bool = False
-    """Compare coarser predictions at full size too, enlarged, instead of with smaller images."""
+    """Whether coarser predictions are upsampled to full size, instead of images downsampled."""
     minimum_over_sources: bool = False
-    """Each pixel counts with its best source alone, instead of with all."""
+    """Whether only the best source of each pixel enters the loss, instead of all sources."""
     auto_mask: bool = False
-    """Leave out pixels that the source explains better without any motion."""
+    """Whether pixels are left out where the source fits better without any motion."""
     explainability: float = 0.2
     """Weight of the masks' regulariser; zero trains without masks."""
     smoothness: float = 0.5
-    """Divided by 2^scale."""
+    """Weight of the depth maps' smoothness, divided by 2^scale."""
     smoothness_kind: Literal["second_order", "edge_aware"] = "second_order"
+    """Second derivatives (SfMLearner), or first derivatives weighted by the image's (vid2depth)."""
     normalised_smoothness: bool = False
-    """Of inverse depth over its mean in the image, with either kind."""
+    """Whether smoothness, of either kind, is of inverse depth over its mean in the image."""
     alignment_3d: float = 0.0
-    """Point clouds of the two views, aligned by ICP; divided by 2^scale."""
+    """Weight of the ICP alignment of the point clouds of the two views, divided by 2^scale."""
     geometry_consistency: float = 0.0
-    """The depths of the two views must be of one scene, and so of one scale."""
+    """Weight of the consistency of the two views' depths, which must agree in scale too."""
     forward_backward: float = 0.0
-    """The motions of the snippet played backwards must be the same."""
+    """Weight of the difference to the motions of the snippet played backwards."""
     composed_motion: float = 0.0
-    """A motion seen over two frames must be the two motions between, one after the other; for
-    networks that match pairs of frames."""
+    """Weight of the difference between motions over two frames and the products of two motions.
+
+    For networks that match pairs of frames.
+    """
     depth_supervision: float = 0.0
-    """For snippets with true depth: a warm start on rendered drives."""
+    """Weight of the depth's error where it is known: a warm start on rendered drives."""
     motion_supervision: float = 0.0
+    """Weight of the motions' error, for snippets whose true motion may supervise."""
     rotation_weight: float = 50.0
-    """Radians against lengths, wherever motions are compared."""
+    """Weight of radians against lengths, wherever motions are compared."""
     mask_supervision: float = 0.0
+    """Weight of the masks' error, for snippets with true moving objects."""
 
     def __post_init__(self) -> None:
         if self.scales < 1:
@@ -56,24 +65,28 @@ class ObjectiveConfig:
             raise InputError(
                 f"setting 'objective.ssim_weight' must be 0 to 1, got {self.ssim_weight}"
             )
+        # Terms and pairs that need the depth of all frames.
         if self.depth_frames != "all":
             for name in ("alignment_3d", "geometry_consistency"):
                 if getattr(self, name):
                     raise InputError(
-                        f"setting 'objective.{name}' compares depths of both views: it needs 'objective.depth_frames: all'"
+                        f"setting 'objective.{name}' compares depths of both views: "
+                        "it needs 'objective.depth_frames: all'"
                     )
             if self.pairs == "adjacent":
                 raise InputError(
                     "setting 'objective.pairs: adjacent' needs 'objective.depth_frames: all'"
                 )
+        # The masks belong to the sources of the middle frame.
         if self.pairs == "adjacent" and self.explainability:
             raise InputError(
-                "setting 'objective.explainability' needs 'objective.pairs: star': the masks are of the target's sources"
+                "setting 'objective.explainability' needs 'objective.pairs: star': "
+                "the masks are of the target's sources"
             )
 
     @property
     def needs_masks(self) -> bool:
-        """Whether any term looks at the masks."""
+        """Whether any term needs the masks."""
         return bool(self.explainability or self.mask_supervision)
 
     @property
@@ -83,8 +96,10 @@ class ObjectiveConfig:
 
     @property
     def needs_depth(self) -> bool:
-        """Whether any term looks at the depth; a warm start of the pose network alone is many
-        times faster without."""
+        """Whether any term needs depth.
+
+        A warm start of the pose network alone is many times faster without depth.
+        """
         return bool(
             self.needs_views or self.smoothness or self.alignment_3d or self.depth_supervision
         )

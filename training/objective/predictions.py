@@ -1,4 +1,4 @@
-"""What the networks say of a batch, as far as an objective wants to know it."""
+"""Predictions of the networks that an objective needs."""
 
 from dataclasses import dataclass
 
@@ -12,35 +12,39 @@ from training.objective.objective_config import ObjectiveConfig
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of B snippets with N frames and S = N - 1 sources."""
+    """Predictions for B snippets of N frames: one target and S = N - 1 sources."""
 
     inverse_depth: list[Tensor]
-    """(B, D, 1, h, w), finest first: of the target (D = 1) or of all frames (D = N); empty where
-    no term needs depth."""
+    """Inverse depth (B, D, 1, h, w) by scale, finest first; empty where no term needs depth.
+
+    D = 1: of the target; D = N: of all frames.
+    """
     frame_from_target: Tensor
-    """(B, N, 4, 4), the identity at the target."""
+    """Motions (B, N, 4, 4); the identity at the target."""
     mask_logits: list[Tensor]
-    """(B, S, 2, h, w), finest first; empty without masks."""
+    """Logits (B, S, 2, h, w) of the masks by scale, finest first; empty without masks."""
     reversed_frame_from_target: Tensor | None = None
-    """The same motions, as the network sees them in the snippet played backwards."""
+    """Motions (B, N, 4, 4), predicted from the snippet played backwards."""
     two_steps: Tensor | None = None
-    """(B, N - 2, 4, 4): entry i maps frame i + 2 into frame i, seen directly."""
+    """Motions (B, N - 2, 4, 4) predicted over two frames: entry i maps frame i + 2 into i."""
 
     def source_from_target(self) -> Tensor:
-        """(B, S, 4, 4): `frame_from_target` without the target itself."""
+        """Returns the motions (B, S, 4, 4) of the sources, without the target itself."""
         middle = self.frame_from_target.shape[1] // 2
         return torch.cat(
             [self.frame_from_target[:, :middle], self.frame_from_target[:, middle + 1 :]], dim=1
         )
 
     def previous_from_current(self) -> Tensor:
-        """(B, N - 1, 4, 4): entry i maps frame i + 1 into frame i."""
+        """Returns the motions (B, N - 1, 4, 4) of neighbours: entry i maps frame i + 1 into i."""
         return self.frame_from_target[:, :-1] @ invert_transform(self.frame_from_target[:, 1:])
 
 
 def predict(model: Model, frames: Tensor, config: ObjectiveConfig) -> Predictions:
-    """Run the networks on snippets (B, N, C, H, W) in [0, 1]: those and only those that a term
-    of the objective looks at."""
+    """Runs the networks on snippets (B, N, C, H, W) in [0, 1].
+
+    Networks whose predictions no term of the objective needs are not run.
+    """
     source_from_target, mask_logits = model.motion_and_masks(frames, with_masks=config.needs_masks)
     backwards = (
         model.motion_and_masks(frames.flip(1), with_masks=False)[0].flip(1)
@@ -57,8 +61,10 @@ def predict(model: Model, frames: Tensor, config: ObjectiveConfig) -> Prediction
 
 
 def with_target(source_from_target: Tensor) -> Tensor:
-    """frame_from_target (B, N, 4, 4) of all frames: source_from_target (B, N - 1, 4, 4) with the
-    identity put in the middle."""
+    """Returns frame_from_target (B, N, 4, 4) of source_from_target (B, N - 1, 4, 4).
+
+    The identity is inserted in the middle, for the target.
+    """
     middle = (source_from_target.shape[1] + 1) // 2
     identity = torch.eye(
         4, dtype=source_from_target.dtype, device=source_from_target.device
@@ -69,8 +75,10 @@ def with_target(source_from_target: Tensor) -> Tensor:
 
 
 def _inverse_depth(model: Model, frames: Tensor, config: ObjectiveConfig) -> list[Tensor]:
+    """Returns the inverse depth (B, D, 1, h, w) by scale of the configured frames (B, N, ...)."""
     if not config.needs_depth:
         return []
     middle = frames.shape[1] // 2
-    seen = frames if config.depth_frames == "all" else frames[:, middle : middle + 1]
-    return [scale.unflatten(0, seen.shape[:2]) for scale in model.inverse_depth(seen.flatten(0, 1))]
+    images = frames if config.depth_frames == "all" else frames[:, middle : middle + 1]
+    scales = model.inverse_depth(images.flatten(0, 1))
+    return [scale.unflatten(0, images.shape[:2]) for scale in scales]

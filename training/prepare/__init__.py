@@ -1,5 +1,7 @@
-"""Data sets made ready for training: every source becomes scenes of uint8 frames with exact
-intrinsics; see training/data/scenes.py."""
+"""Preparation of training data: scenes of uint8 frames with exact intrinsics from any source.
+
+The layout of a scene is described in training/data/scenes.py.
+"""
 
 from training.prepare.command import main
 

@@ -1,4 +1,4 @@
-"""The intrinsics of cameras whose recordings do not bring them along: --calib or --fov."""
+"""Intrinsics from the command line, for sources without them: --calib or --fov."""
 
 import argparse
 import math
@@ -10,7 +10,7 @@ from sfm_odometry.io.kitti_calibration import read_calibration
 
 
 def add_camera_arguments(parser: argparse.ArgumentParser) -> None:
-    """--calib and --fov, one of them."""
+    """Adds the mutually exclusive options --calib and --fov."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--calib",
@@ -20,24 +20,31 @@ def add_camera_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fov",
         type=float,
-        help="horizontal field of view in degrees, when there is no calibration; the intrinsics count as unknown then",
+        help="horizontal field of view in degrees, when there is no calibration; "
+        "the intrinsics count as unknown then",
     )
 
 
-def given_intrinsics(
+def intrinsics_from_options(
     arguments: argparse.Namespace, width: int, height: int
 ) -> tuple[Intrinsics, bool] | None:
-    """Intrinsics for images of a size and whether they are known, or None where neither option
-    is given."""
+    """Returns the intrinsics of --calib or --fov for images of a size, and whether they are known.
+
+    None if neither option is given. Raises CalibrationError if an option cannot be used.
+    """
     if arguments.calib is not None:
         return read_calibration(arguments.calib, 0, width, height), True
     if arguments.fov is not None:
-        return intrinsics_of_field_of_view(arguments.fov, width, height), False
+        return intrinsics_from_field_of_view(arguments.fov, width, height), False
     return None
 
 
-def intrinsics_of_field_of_view(fov_deg: float, width: int, height: int) -> Intrinsics:
-    """Square pixels and a centred principal point: f = W / 2 / tan(fov / 2)."""
+def intrinsics_from_field_of_view(fov_deg: float, width: int, height: int) -> Intrinsics:
+    """Returns intrinsics with square pixels and a centred principal point.
+
+    f = W / 2 / tan(fov / 2), with the horizontal field of view. Raises CalibrationError if it is
+    not 1 to 170 degrees.
+    """
     if not 1.0 <= fov_deg <= 170.0:
         raise CalibrationError(f"--fov {fov_deg:g}: expected 1 to 170 degrees")
     focal = width / 2 / math.tan(math.radians(fov_deg) / 2)

@@ -1,5 +1,8 @@
-"""Cityscapes video: leftImg8bit_sequence/<split>/<city>/*_leftImg8bit.png with
-camera/<split>/<city>/*_camera.json."""
+"""Source `cityscapes`: the video sequences of the Cityscapes data set.
+
+Images are leftImg8bit_sequence/<split>/<city>/*_leftImg8bit.png, cameras
+camera/<split>/<city>/*_camera.json.
+"""
 
 import argparse
 import itertools
@@ -15,19 +18,23 @@ from sfm_odometry.io.images import read_image
 from training.prepare.recording import Recording, SceneView, SourceFrame
 from training.prepare.sequences import file_origin, read_image_of_size
 
-HELP = "Cityscapes sequences: leftImg8bit_sequence and camera; every 2nd frame (8.5 Hz), the car's hood cropped away"
+HELP = (
+    "Cityscapes sequences: leftImg8bit_sequence and camera; "
+    "every 2nd frame (8.5 Hz), the car's hood cropped away"
+)
 KEPT_ROWS = 0.75
-"""Share of the rows that are kept; the car's hood is below."""
+"""Share of the rows that are kept, from the top; the car's hood is below."""
 SEQUENCE_STRIDE = 1_000_000
-"""SourceFrame numbers have six digits: number = sequence * this + frame, so that sequences of a
-city never touch."""
+"""Factor in a prepared frame's number, sequence * SEQUENCE_STRIDE + frame / every.
 
-Place = tuple[int, int]
-"""Sequence and frame."""
+Frames have six digits in the files' names, so frames of two sequences are never neighbours."""
+
+FrameId = tuple[int, int]
+"""Sequence and frame, as in a file's name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this source alone."""
+    """Adds the options that only this source has."""
     parser.add_argument(
         "--sequences",
         nargs="*",
@@ -44,68 +51,75 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def find(arguments: argparse.Namespace) -> list[Recording]:
-    """A recording of every city and camera in it; the drives are the cities."""
+    """Returns one recording for each city and camera in it; each city is a drive."""
     base = arguments.root / "leftImg8bit_sequence"
     cities = sorted(path for path in base.glob("*/*") if path.is_dir())
     if not cities:
         raise InputError(f"{base}: no <split>/<city> folders in it, expected Cityscapes sequences")
     if arguments.every < 1:
         raise InputError(f"--every {arguments.every}: expected 1 or more")
-    chosen = _chosen(base, cities, arguments.sequences)
     return [
         recording
-        for city in chosen
+        for city in _select_cities(base, cities, arguments.sequences)
         for recording in _city_recordings(city, arguments.root, arguments.every)
     ]
 
 
-def _chosen(base: Path, cities: list[Path], names: list[str]) -> list[Path]:
-    """The cities that are named, by their split or as split/city."""
-    known = {
+def _select_cities(base: Path, cities: list[Path], names: list[str]) -> list[Path]:
+    """Returns the cities named by their split or as split/city, or all without names.
+
+    Raises InputError for a name without a city.
+    """
+    matches = {
         name: [
             city for city in cities if name in (city.parent.name, f"{city.parent.name}/{city.name}")
         ]
         for name in names
     }
-    missing = [name for name, found in known.items() if not found]
+    missing = [name for name, found in matches.items() if not found]
     if missing:
         present = ", ".join(f"{city.parent.name}/{city.name}" for city in cities)
         raise InputError(
             f"{base}: nothing called {', '.join(missing)}, expected splits or some of {present}"
         )
-    return [city for city in cities if not names or any(city in found for found in known.values())]
+    return [
+        city for city in cities if not names or any(city in found for found in matches.values())
+    ]
 
 
 def _city_recordings(city: Path, root: Path, every: int) -> list[Recording]:
-    """One recording for each camera; a city's recordings were made with one or a few."""
-    images = {_place(path, "leftImg8bit.png"): path for path in city.glob("*_leftImg8bit.png")}
+    """Returns one recording for each camera of a city, which has one or a few."""
+    # Find images and cameras; the size of the images is that of the first.
+    images = {_frame_id(path, "leftImg8bit.png"): path for path in city.glob("*_leftImg8bit.png")}
     if not images:
         raise InputError(f"{city}: no *_leftImg8bit.png in it, expected Cityscapes sequences")
     height, width = read_image(images[min(images)]).shape[:2]
     folder = root / "camera" / city.parent.name / city.name
     cameras = {
-        _place(path, "camera.json"): _read_camera(path, width, height)
+        _frame_id(path, "camera.json"): _read_camera(path, width, height)
         for path in sorted(folder.glob("*_camera.json"))
     }
-    places: dict[Intrinsics, list[Place]] = {}
-    for run in _runs(sorted(images)):
-        places.setdefault(_camera_of_run(run, cameras, folder), []).extend(
-            place for place in run if place[1] % every == 0
+    # Group the frames by camera.
+    frame_ids: dict[Intrinsics, list[FrameId]] = {}
+    for run in _consecutive_runs(sorted(images)):
+        frame_ids.setdefault(_camera_of_run(run, cameras, folder), []).extend(
+            frame_id for frame_id in run if frame_id[1] % every == 0
         )
+    # Number the scenes if there are several.
     name = f"{city.parent.name}_{city.name}"
-    names = (
-        [name] if len(places) == 1 else [f"{name}_{index}" for index in range(1, len(places) + 1)]
-    )
+    count = len(frame_ids)
+    names = [name] if count == 1 else [f"{name}_{index}" for index in range(1, count + 1)]
     return [
-        _recording(city.name, scene, camera, {place: images[place] for place in kept}, every)
-        for scene, (camera, kept) in zip(names, places.items(), strict=True)
-        if kept
+        _recording(city.name, scene, camera, {each: images[each] for each in selected}, every)
+        for scene, (camera, selected) in zip(names, frame_ids.items(), strict=True)
+        if selected
     ]
 
 
 def _recording(
-    drive: str, scene: str, camera: Intrinsics, images: dict[Place, Path], every: int
+    drive: str, scene: str, camera: Intrinsics, images: dict[FrameId, Path], every: int
 ) -> Recording:
+    """Returns the recording of images of one camera, without the rows of the car's hood."""
     window = (0, 0, camera.width, round(camera.height * KEPT_ROWS))
     return Recording(
         drive=drive,
@@ -119,16 +133,20 @@ def _recording(
 
 
 def _frames(
-    images: dict[Place, Path], camera: Intrinsics, every: int, wanted: Callable[[int], bool]
+    images: dict[FrameId, Path], camera: Intrinsics, every: int, is_needed: Callable[[int], bool]
 ) -> Iterator[SourceFrame]:
+    """Yields the frames; images are read only when a worker asks for them."""
     for (sequence, frame), path in images.items():
         yield SourceFrame(
             sequence * SEQUENCE_STRIDE + frame // every, partial(read_image_of_size, path, camera)
         )
 
 
-def _place(path: Path, ending: str) -> Place:
-    """Sequence and frame of aachen_000012_000019_leftImg8bit.png."""
+def _frame_id(path: Path, ending: str) -> FrameId:
+    """Returns (12, 19) for aachen_000012_000019_leftImg8bit.png, with that ending.
+
+    Raises InputError for another name.
+    """
     match = re.fullmatch(rf".+_(\d{{6}})_(\d{{6}})_{re.escape(ending)}", path.name)
     if match is None:
         raise InputError(
@@ -137,27 +155,35 @@ def _place(path: Path, ending: str) -> Place:
     return int(match[1]), int(match[2])
 
 
-def _runs(places: list[Place]) -> Iterator[list[Place]]:
-    """Frames without a gap, which are from one recording."""
+def _consecutive_runs(frame_ids: list[FrameId]) -> Iterator[list[FrameId]]:
+    """Splits sorted frames into runs without a gap; each run is from one recording."""
     for _, run in itertools.groupby(
-        enumerate(places), key=lambda item: (item[1][0], item[1][1] - item[0])
+        enumerate(frame_ids), key=lambda item: (item[1][0], item[1][1] - item[0])
     ):
-        yield [place for _, place in run]
+        yield [frame_id for _, frame_id in run]
 
 
-def _camera_of_run(run: list[Place], cameras: dict[Place, Intrinsics], folder: Path) -> Intrinsics:
-    """There is one camera file for each annotated frame: the one in the run, or else the
-    sequence's nearest."""
-    sequence, middle = run[0][0], run[len(run) // 2][1]
-    candidates = [place for place in cameras if place[0] == sequence]
+def _camera_of_run(
+    run: list[FrameId], cameras: dict[FrameId, Intrinsics], folder: Path
+) -> Intrinsics:
+    """Returns the camera of the sequence's file that is nearest to the middle of the run.
+
+    Each annotated frame has a camera file, usually one in each run. Raises InputError if the
+    sequence has none.
+    """
+    sequence = run[0][0]
+    middle = run[len(run) // 2][1]
+    candidates = [frame_id for frame_id in cameras if frame_id[0] == sequence]
     if not candidates:
         raise InputError(
-            f"{folder}: no *_{sequence:06d}_*_camera.json in it, expected the camera of that sequence"
+            f"{folder}: no *_{sequence:06d}_*_camera.json in it, "
+            "expected the camera of that sequence"
         )
-    return cameras[min(candidates, key=lambda place: abs(place[1] - middle))]
+    return cameras[min(candidates, key=lambda frame_id: abs(frame_id[1] - middle))]
 
 
 def _read_camera(path: Path, width: int, height: int) -> Intrinsics:
+    """Returns the intrinsics in a camera file; raises InputError naming it if there are none."""
     try:
         intrinsic = json.loads(path.read_text())["intrinsic"]
         fx, fy, cx, cy = (float(intrinsic[name]) for name in ("fx", "fy", "u0", "v0"))

@@ -1,5 +1,7 @@
-"""The command line: one subcommand for each kind of source, and two that pack what was prepared
-into one file and back."""
+"""Command line of data preparation.
+
+One subcommand for each kind of source, and two that pack prepared data into one file and unpack it.
+"""
 
 import argparse
 import collections
@@ -28,28 +30,35 @@ SOURCES: dict[str, Any] = {
     "cityscapes": cityscapes,
     "video": video,
 }
-if find_spec("rosbags") is not None:  # a machine that only trains may be without
+if find_spec("rosbags") is not None:  # optional: training alone does not need it
     SOURCES["bag"] = import_module("training.prepare.bag")
-DESCRIPTION = """Prepare data for training: one folder a scene with memory-mapped uint8 frames, exact intrinsics and, where the source has
-them, poses, depth and motion masks. A run that was interrupted goes on where it was; complete scenes are kept."""
+DESCRIPTION = """Prepare data for training: one folder a scene with memory-mapped uint8 frames,
+exact intrinsics and, where the source has them, poses, depth and motion masks. A run that was
+interrupted goes on where it was; complete scenes are kept."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     arguments = _parser().parse_args(argv)
     return run_cli(lambda: arguments.run(arguments))
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Find the recordings, prepare them, then write the index."""
+    """Prepares all recordings of a source and writes the index.
+
+    Raises InputError and OutputError.
+    """
+    # Read the options.
     width, height = arguments.size = _parse_size(arguments.size)
     options = Options(
         width, height, arguments.resize_mode, arguments.grey, static_rule(arguments.static)
     )
     if arguments.workers < 1:
         raise InputError(f"--workers {arguments.workers}: expected 1 or more")
+    # Find the recordings.
     recordings = SOURCES[arguments.source].find(arguments)
     _check_names(recordings)
+    # Prepare them, then write the index.
     out: Path = arguments.out
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -62,6 +71,7 @@ def command(arguments: argparse.Namespace) -> None:
 
 
 def _check_names(recordings: Sequence[Recording]) -> None:
+    """Raises InputError if two scenes would have the same name."""
     counts = collections.Counter(view.scene for recording in recordings for view in recording.views)
     name, count = counts.most_common(1)[0]
     if count > 1:
@@ -69,18 +79,20 @@ def _check_names(recordings: Sequence[Recording]) -> None:
 
 
 def _report(out: Path, scenes: Sequence[PreparedScene], width: int, height: int) -> None:
+    """Prints the number of scenes, frames and static frames."""
+    frames = sum(scene.frames for scene in scenes)
     static = sum(scene.static for scene in scenes)
-    said = f", {static} of them static and left out of snippets" if static else ""
-    print(
-        f"{out}: {len(scenes)} scenes, {sum(scene.frames for scene in scenes)} frames of {width}x{height}{said}"
-    )
+    suffix = f", {static} of them static and left out of snippets" if static else ""
+    print(f"{out}: {len(scenes)} scenes, {frames} frames of {width}x{height}{suffix}")
 
 
 def _parse_size(text: str) -> tuple[int, int]:
+    """Returns (416, 128) for "416x128"; raises InputError if a side is under 32 pixels."""
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if match is None or min(int(match[1]), int(match[2])) < 32:
         raise InputError(
-            f"--size '{text}' not understood, expected WIDTHxHEIGHT of at least 32 pixels, as 416x128"
+            f"--size '{text}' not understood, "
+            "expected WIDTHxHEIGHT of at least 32 pixels, as 416x128"
         )
     return int(match[1]), int(match[2])
 
@@ -90,11 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="source", required=True, metavar="|".join([*SOURCES, "pack", "unpack"])
     )
+    # One subcommand for each source.
     for name, source in SOURCES.items():
         command_parser = commands.add_parser(name, help=source.HELP, description=source.HELP)
         _add_common_arguments(command_parser)
         source.add_arguments(command_parser)
         command_parser.set_defaults(run=command)
+    # Packing and unpacking.
     pack = commands.add_parser("pack", help=packed.PACK_HELP, description=packed.PACK_HELP)
     packed.add_pack_arguments(pack)
     pack.set_defaults(run=packed.pack)
@@ -105,8 +119,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that all sources have."""
+    # Input and output.
     parser.add_argument("--root", type=Path, required=True, help="where the data lies")
     parser.add_argument("--out", type=Path, required=True, help="where the prepared data goes")
+    # Format of the frames.
     parser.add_argument(
         "--size",
         default="416x128",
@@ -121,16 +138,17 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grey", action="store_true", help="store one channel, for networks that take grey images"
     )
+    # Static frames.
     parser.add_argument(
         "--static",
         default="keep",
         metavar="keep|flow|FILE",
-        help="frames in which the camera stands still are left out of snippets: those with a mean optical flow under 1 pixel (flow), "
+        help="frames in which the camera stands still are left out of snippets: "
+        "those with a mean optical flow under 1 pixel (flow), "
         "or those of a file with lines 'date drive frame', as static_frames.txt (default keep)",
     )
-    workers = (
-        len(os.sched_getaffinity(0)) + 1
-    )  # one more than cores, for while one waits for the disk the others decode
+    # One worker more than cores: while one waits for the disk, the others decode.
+    workers = len(os.sched_getaffinity(0)) + 1
     parser.add_argument(
         "--workers",
         type=int,

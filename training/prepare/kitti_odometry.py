@@ -1,5 +1,8 @@
-"""KITTI odometry sequences, drives rendered by training.synthetic, and scenes in the layout of
-SfMLearner's port (*.jpg and cam.txt)."""
+"""Source `kitti-odometry`: KITTI odometry sequences and folders in similar layouts.
+
+These are drives rendered by training.synthetic, and scenes in the layout of SfMLearner's port
+(*.jpg and cam.txt).
+"""
 
 import argparse
 import re
@@ -8,18 +11,22 @@ from pathlib import Path
 from sfm_odometry.errors import InputError
 from sfm_odometry.io.kitti import open_sequence
 from training.prepare.recording import Recording, SceneView
-from training.prepare.sequences import cut_sequence, named_sequences, sequence_recording
+from training.prepare.sequences import cut_sequence, expand_sequence_names, sequence_recording
 
-HELP = "KITTI odometry sequences, rendered drives, or scenes of SfMLearner's port: a folder of them or a single one"
+HELP = (
+    "KITTI odometry sequences, rendered drives, or scenes of SfMLearner's port: "
+    "a folder of them or a single one"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this source alone."""
+    """Adds the options that only this source has."""
     parser.add_argument(
         "--sequences",
         nargs="*",
         default=[],
-        help="folders to take, all by default; 03:0-439 takes a range of frame numbers, @train.txt the names in a file",
+        help="folders to take, all by default; 03:0-439 takes a range of frame numbers, "
+        "@train.txt the names in a file",
     )
     parser.add_argument(
         "--camera",
@@ -31,20 +38,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def find(arguments: argparse.Namespace) -> list[Recording]:
-    """Sequences under root/sequences, or drives under root, or root itself."""
+    """Returns one recording for each sequence and camera.
+
+    Sequences are folders under root/sequences or under root, or root itself. Raises InputError if
+    there are none.
+    """
+    # Find the folder that holds the sequences.
     root: Path = arguments.root
     base = root / "sequences" if (root / "sequences").is_dir() else root
     if not base.is_dir():
         raise InputError(
             f"{root}: no such folder, expected KITTI odometry sequences or rendered drives"
         )
-    names = named_sequences(arguments.sequences)
+    # Select sequences by name: all by default, or root itself if it is one.
+    names = expand_sequence_names(arguments.sequences)
     if _is_sequence(base):
-        names, base = names or [base.absolute().name], base.absolute().parent
+        base = base.absolute()
+        names = names or [base.name]
+        base = base.parent
     names = names or sorted(path.name for path in base.iterdir() if _is_sequence(path))
     if not names:
         raise InputError(
-            f"{root}: no folder with a calib.txt or cam.txt in it, expected KITTI odometry sequences or rendered drives"
+            f"{root}: no folder with a calib.txt or cam.txt in it, "
+            "expected KITTI odometry sequences or rendered drives"
         )
     return [
         _recording(base, name, camera, arguments.camera)
@@ -54,15 +70,22 @@ def find(arguments: argparse.Namespace) -> list[Recording]:
 
 
 def _is_sequence(folder: Path) -> bool:
+    """Returns whether a folder has a calibration in one of the layouts."""
     return (folder / "calib.txt").is_file() or (folder / "cam.txt").is_file()
 
 
 def _recording(base: Path, text: str, camera: int | None, cameras: list[int] | None) -> Recording:
+    """Returns the recording of one --sequences entry and one camera, None for the default camera.
+
+    `cameras` are all requested cameras: with several of them, scenes are named by camera too.
+    """
     match = re.fullmatch(r"([^:]+)(?::(\d+)-(\d+))?", text)
     if match is None:
         raise InputError(
-            f"sequence '{text}' not understood, expected a folder's name, or a range of it as 03:0-439"
+            f"sequence '{text}' not understood, "
+            "expected a folder's name, or a range of it as 03:0-439"
         )
+    # Open the sequence and cut out the range of frame numbers.
     folder, first, last = match.groups()
     sequence = open_sequence(base / folder, camera)
     name = folder.replace("/", "_")
@@ -71,11 +94,16 @@ def _recording(base: Path, text: str, camera: int | None, cameras: list[int] | N
         name = f"{name}_{int(first):06d}-{int(last):06d}"
     if cameras is not None and len(cameras) > 1:
         name = f"{name}_{camera:02d}"
+    # Name drive and camera.
     drive, camera_name = _drive_and_camera(folder, sequence.image_paths[0].parent.name)
     return sequence_recording(sequence, drive, SceneView(name, camera_name))
 
 
 def _drive_and_camera(folder: str, image_folder: str) -> tuple[str, str]:
-    """SfMLearner's port writes drive and camera into one name, as 2011_09_26_drive_0001_sync_02."""
+    """Returns the names of drive and camera.
+
+    SfMLearner's port writes both into one name, as 2011_09_26_drive_0001_sync_02; otherwise they
+    are the names of the folders.
+    """
     match = re.fullmatch(r"((\d{4}_\d\d_\d\d)_drive_\d+_sync)_(0[0-3])", Path(folder).name)
     return (match[1], f"{match[2]}/{match[3]}") if match else (folder, image_folder)

@@ -1,41 +1,46 @@
-"""What a source of data gives: recordings, each one camera's frames of one drive."""
+"""Recordings, the common form of all sources: each holds one camera's frames of one drive."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sfm_odometry.geometry.camera import Intrinsics
 
 Window = tuple[int, int, int, int]
-"""left, top, width, height in pixels."""
+"""Left, top, width, height in pixels."""
 
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """One frame on its way: its image is decoded when a worker calls for it."""
+    """Frame of a source, not yet decoded: a worker calls `image` to decode it."""
 
     number: int
-    """Frames whose numbers follow each other are neighbours in time."""
+    """Frame number; consecutive numbers are neighbours in time."""
     image: Callable[[], np.ndarray] | None
-    """Gives uint8 (H, W) grey or (H, W, 3) RGB, or raises InputError; None where it was said
-    that the frame is not wanted."""
+    """Returns uint8 (H, W) grey or (H, W, 3) RGB, or raises InputError; None where the caller of
+    `Recording.frames` did not ask for this frame."""
     depth_path: Path | None = None
+    """File of the rendered depth map, or None."""
     mask_path: Path | None = None
+    """File of the rendered motion mask, or None."""
 
 
 @dataclass(frozen=True)
 class SceneView:
-    """The part of a recording's images that becomes a scene; most recordings have one view, the
-    whole image."""
+    """Part of a recording's images that becomes a scene.
+
+    Most recordings have one view, the whole image.
+    """
 
     scene: str
-    """The scene's name."""
+    """Name of the scene."""
     camera: str
-    """The camera's name; scenes with the same name and intrinsics share one camera."""
+    """Name of the camera; scenes with the same name and intrinsics share one camera."""
     window: Window | None = None
-    """What is cut out of the images before they are resized; None is the whole."""
+    """Window cropped from the images before they are resized; None for the whole image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,23 +48,38 @@ class Recording:
     """N frames of one camera on one drive, read in order."""
 
     drive: str
+    """Name of the drive that the frames are from; several recordings may share it."""
     views: tuple[SceneView, ...]
+    """Parts of the images that become scenes, one scene each."""
     intrinsics: Intrinsics
-    """Of the whole images."""
+    """Intrinsics of the whole images, before any window is cropped."""
     channels: int
     """1 (grey) or 3 (RGB)."""
     frames: Callable[[Callable[[int], bool]], Iterator[SourceFrame]]
-    """Gives the frames in order; asked whether the frame of an index is wanted, it may leave out
-    the images of others."""
+    """Returns an iterator over the frames in order. Its argument is a predicate, true for the
+    index of a frame whose image is needed; the images of other frames may be left out."""
     count: int
-    """N, or about N where only reading tells; for the progress bar."""
+    """N, or about N where only reading the source gives the exact number; for the progress bar."""
     origin: str
-    """Says what is read: as long as it is the same, what was prepared from it still holds."""
+    """Fingerprint of the source: prepared scenes stay valid as long as it is the same."""
     intrinsics_known: bool = True
+    """Whether the intrinsics come from a calibration."""
     poses: np.ndarray | None = None
     """(N, 4, 4) camera0_from_camera."""
     poses_supervise: bool = False
-    """Real data is learned from without labels; only a rendered drive's truth may supervise a
-    warm start."""
+    """Whether the poses may supervise a warm start: true only for rendered drives, since real
+    data is learned from without labels."""
     has_depth: bool = False
+    """Whether every frame has a depth map."""
     has_motion_mask: bool = False
+    """Whether every frame has a motion mask."""
+
+
+def fingerprint_text(name: str, record: Any) -> str:
+    """Returns the fields of a dataclass as text under a fixed name.
+
+    Fingerprints of prepared scenes are made from this text: it equals the dataclass's repr, but
+    stays the same when the class gets another name.
+    """
+    values = (f"{field.name}={getattr(record, field.name)!r}" for field in fields(record))
+    return f"{name}({', '.join(values)})"

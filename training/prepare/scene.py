@@ -1,4 +1,4 @@
-"""A scene in work: one view of a recording, prepared frame by frame."""
+"""Preparation of one scene, frame by frame, from one view of a recording."""
 
 import hashlib
 from concurrent.futures import Executor
@@ -10,33 +10,40 @@ import numpy as np
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry.preprocess import Preprocessor
-from training.prepare.recording import Recording, SceneView, Window
+from training.prepare.recording import Recording, SceneView, Window, fingerprint_text
 from training.prepare.static import StaticRule
 from training.prepare.writer import SceneWriter
 
 
 @dataclass(frozen=True)
 class Options:
-    """How frames are prepared, whatever they come from."""
+    """Options of preparation that are common to all sources."""
 
     width: int
+    """Width of the prepared frames in pixels."""
     height: int
+    """Height of the prepared frames in pixels."""
     resize_mode: str
+    """One of sfm_odometry.geometry.preprocess.RESIZE_MODES."""
     grey: bool
+    """Whether frames are stored with one channel."""
     static: StaticRule
+    """Rule by which frames count as static."""
 
 
 @dataclass(frozen=True)
 class PreparedScene:
-    """What became of one view."""
+    """Summary of a complete scene."""
 
     name: str
     frames: int
+    """Number of frames."""
     static: int
+    """Number of static frames."""
 
 
-class SceneInWork:
-    """One view of a recording on its way to become a scene."""
+class ScenePreparer:
+    """Prepares one view of a recording and writes it as a scene."""
 
     def __init__(self, recording: Recording, view: SceneView, out: Path, options: Options) -> None:
         intrinsics = (
@@ -45,13 +52,57 @@ class SceneInWork:
             else recording.intrinsics.cropped(*view.window)
         )
         channels = 1 if options.grey else recording.channels
-        self._recording, self._view, self._options = recording, view, options
+        self._recording = recording
+        self._view = view
+        self._options = options
         self._preprocessor = Preprocessor(
             intrinsics, options.width, options.height, channels, options.resize_mode
         )
-        self.writer = SceneWriter(out / view.scene, self._made_from(), self._items())
+        self.writer = SceneWriter(out / view.scene, self._fingerprint(), self._item_types())
 
-    def _items(self) -> dict[str, tuple[type, tuple[int, ...]]]:
+    def is_complete(self) -> bool:
+        """Returns whether the scene exists, made from the same source with the same options."""
+        return self.writer.complete_description() is not None
+
+    def write(
+        self, index: int, image: np.ndarray, depth: np.ndarray | None, mask: np.ndarray | None
+    ) -> None:
+        """Prepares and writes the frame at `index`.
+
+        `image` is uint8 (H, W) or (H, W, 3), `depth` float (H, W) in metres and `mask` uint8
+        (H, W), all of the whole image before any window is cropped.
+        """
+        window = self._view.window
+        prepare = self._preprocessor
+        self.writer.write("frames", index, prepare(_crop(image, window)))
+        if depth is not None:
+            self.writer.write("depth", index, prepare.warp_nearest(_crop(depth, window)))
+        if mask is not None:
+            self.writer.write("motion_mask", index, prepare.warp_nearest(_crop(mask, window)))
+
+    def finish(self, numbers: np.ndarray, pool: Executor) -> None:
+        """Writes poses, static frames and description; the scene is complete afterwards.
+
+        `numbers` (N,) are the frame numbers. Raises InputError where there are no frames.
+        """
+        if not len(numbers):
+            raise InputError(f"{self._view.scene}: no frames in it")
+        if self._recording.poses is not None:
+            for index, pose in enumerate(self._recording.poses):
+                self.writer.write("poses", index, pose)
+        frames = self.writer.read_back("frames", len(numbers))
+        static = self._options.static.numbers(self._recording.drive, numbers, frames, pool)
+        self.writer.finish(len(numbers), self._describe(numbers.tolist(), static))
+
+    def summary(self) -> PreparedScene:
+        """Returns the summary of the scene, which must be complete."""
+        description = self.writer.complete_description() or {}
+        return PreparedScene(
+            self._view.scene, len(description["frame_numbers"]), len(description["static"])
+        )
+
+    def _item_types(self) -> dict[str, tuple[type, tuple[int, ...]]]:
+        """Returns type and shape of one frame's item in each array of the scene."""
         size = self._options.height, self._options.width
         items: dict[str, tuple[type, tuple[int, ...]]] = {
             "frames": (np.uint8, (*size, self._preprocessor.channels))
@@ -64,7 +115,13 @@ class SceneInWork:
             items["poses"] = (np.float64, (4, 4))
         return items
 
-    def _made_from(self) -> str:
+    def _fingerprint(self) -> str:
+        """Returns a hash of source, view and options; scene.json holds it as `made_from`.
+
+        The hashed text must not change from one version to the next, or scenes that are complete
+        would be prepared again.
+        """
+        # Options and facts that decide the content of the scene.
         options = (
             self._options.width,
             self._options.height,
@@ -73,47 +130,20 @@ class SceneInWork:
             self._options.static.text,
         )
         recording = self._recording
-        poses = b"" if recording.poses is None else recording.poses.tobytes()
         facts = (
-            recording.origin,
-            recording.intrinsics,
-            recording.intrinsics_known,
-            recording.drive,
-            self._view,
-            options,
+            repr(recording.origin),
+            fingerprint_text("Intrinsics", recording.intrinsics),
+            repr(recording.intrinsics_known),
+            repr(recording.drive),
+            fingerprint_text("View", self._view),
+            repr(options),
         )
-        return hashlib.sha256(repr(facts).encode() + poses).hexdigest()
-
-    def is_complete(self) -> bool:
-        """Whether the scene is there already, made from the same in the same way."""
-        return self.writer.complete_description() is not None
-
-    def write(
-        self, index: int, image: np.ndarray, depth: np.ndarray | None, mask: np.ndarray | None
-    ) -> None:
-        """Prepare and write one frame."""
-        prepare = self._preprocessor
-        self.writer.write("frames", index, prepare(_cut(image, self._view.window)))
-        if depth is not None:
-            self.writer.write("depth", index, prepare.warp_nearest(_cut(depth, self._view.window)))
-        if mask is not None:
-            self.writer.write(
-                "motion_mask", index, prepare.warp_nearest(_cut(mask, self._view.window))
-            )
-
-    def finish(self, numbers: np.ndarray, pool: Executor) -> None:
-        """Write what belongs to the whole scene, which is complete then."""
-        if not len(numbers):
-            raise InputError(f"{self._view.scene}: no frames in it")
-        for index, pose in enumerate(
-            [] if self._recording.poses is None else self._recording.poses
-        ):
-            self.writer.write("poses", index, pose)
-        frames = self.writer.map("frames", len(numbers))
-        static = self._options.static.numbers(self._recording.drive, numbers, frames, pool)
-        self.writer.finish(len(numbers), self._describe(numbers.tolist(), static))
+        # Hash them with the poses.
+        poses = b"" if recording.poses is None else recording.poses.tobytes()
+        return hashlib.sha256(f"({', '.join(facts)})".encode() + poses).hexdigest()
 
     def _describe(self, numbers: list[int], static: list[int]) -> dict[str, Any]:
+        """Returns the content of scene.json."""
         intrinsics = self._preprocessor.intrinsics
         return {
             "drive": self._recording.drive,
@@ -132,15 +162,9 @@ class SceneInWork:
             "frame_numbers": numbers,
         }
 
-    def summary(self) -> PreparedScene:
-        """Of the complete scene."""
-        description = self.writer.complete_description() or {}
-        return PreparedScene(
-            self._view.scene, len(description["frame_numbers"]), len(description["static"])
-        )
 
-
-def _cut(image: np.ndarray, window: Window | None) -> np.ndarray:
+def _crop(image: np.ndarray, window: Window | None) -> np.ndarray:
+    """Returns the window of an image (H, W, ...), or the whole image for None."""
     if window is None:
         return image
     left, top, width, height = window

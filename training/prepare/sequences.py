@@ -1,4 +1,4 @@
-"""Recordings of image files: what sfm_odometry.io.kitti can open."""
+"""Recordings of the image sequences that sfm_odometry.io.kitti opens."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,8 +16,8 @@ from training.prepare.recording import Recording, SceneView, SourceFrame
 
 
 def sequence_recording(sequence: ImageSequence, drive: str, view: SceneView) -> Recording:
-    """A sequence as it lies on disk, with its truth where it has any."""
-    rendered = sequence.depth_paths is not None
+    """Returns the recording of a sequence, with depth, masks and poses where it has them."""
+    is_rendered = sequence.depth_paths is not None
     return Recording(
         drive=drive,
         views=(view,),
@@ -27,15 +27,16 @@ def sequence_recording(sequence: ImageSequence, drive: str, view: SceneView) -> 
         count=len(sequence),
         origin=file_origin(sequence.image_paths),
         poses=sequence.poses,
-        poses_supervise=rendered and sequence.poses is not None,
-        has_depth=rendered,
+        poses_supervise=is_rendered and sequence.poses is not None,
+        has_depth=is_rendered,
         has_motion_mask=sequence.mask_paths is not None,
     )
 
 
 def _sequence_frames(
-    sequence: ImageSequence, wanted: Callable[[int], bool]
+    sequence: ImageSequence, is_needed: Callable[[int], bool]
 ) -> Iterator[SourceFrame]:
+    """Yields the frames; images are read only when a worker asks for them."""
     for index, (number, path) in enumerate(
         zip(sequence.frame_numbers, sequence.image_paths, strict=True)
     ):
@@ -48,29 +49,38 @@ def _sequence_frames(
 
 
 def read_image_of_size(path: Path, intrinsics: Intrinsics) -> np.ndarray:
-    """An image file as uint8 grey or RGB; raises ImageError naming it where its size is another
-    than the camera's."""
+    """Returns an image file as uint8 (H, W) grey or (H, W, 3) RGB.
+
+    Raises ImageError naming the file if its size is not the camera's.
+    """
     image = read_image(path)
     check_image_size(path, image, intrinsics)
     return image
 
 
 def file_origin(paths: tuple[Path, ...]) -> str:
-    """Names and sizes of files: other files have another origin."""
+    """Returns names and sizes of files as text, to notice that files have changed."""
     return " ".join(f"{path.name}:{path.stat().st_size}" for path in paths)
 
 
 def cut_sequence(sequence: ImageSequence, first: int, last: int | None) -> ImageSequence:
-    """The part of a sequence whose frame numbers lie in first..last; raises InputError where
-    there is none."""
+    """Returns the part of a sequence with frame numbers first..last, both included.
+
+    `last` None is the last frame. Raises InputError if there is no such frame.
+    """
+    # Find the range of indices.
     last = sequence.frame_numbers[-1] if last is None else last
-    kept = [index for index, number in enumerate(sequence.frame_numbers) if first <= number <= last]
-    if not kept:
-        found = f"{sequence.frame_numbers[0]} to {sequence.frame_numbers[-1]}"
+    indices = [
+        index for index, number in enumerate(sequence.frame_numbers) if first <= number <= last
+    ]
+    if not indices:
+        present = f"{sequence.frame_numbers[0]} to {sequence.frame_numbers[-1]}"
         raise InputError(
-            f"{sequence.image_paths[0].parent}: no frames {first} to {last} in it, its numbers go from {found}"
+            f"{sequence.image_paths[0].parent}: no frames {first} to {last} in it, "
+            f"its numbers go from {present}"
         )
-    part = slice(kept[0], kept[-1] + 1)
+    # Cut every array of the sequence.
+    part = slice(indices[0], indices[-1] + 1)
     return replace(
         sequence,
         image_paths=sequence.image_paths[part],
@@ -82,22 +92,25 @@ def cut_sequence(sequence: ImageSequence, first: int, last: int | None) -> Image
     )
 
 
-def chosen_paths(root: Path, paths: list[Path], names: list[str]) -> list[Path]:
-    """The paths that --sequences names, without their endings, or all; raises InputError for a
-    name that none of them has."""
+def select_paths(root: Path, paths: list[Path], names: list[str]) -> list[Path]:
+    """Returns the paths whose names without endings are in --sequences, or all without names.
+
+    Raises InputError for a name that no path has.
+    """
     missing = sorted(set(names) - {path.stem for path in paths})
     if missing:
-        raise InputError(
-            f"{root}: nothing called {', '.join(missing)}, expected some of {', '.join(path.stem for path in paths)}"
-        )
+        present = ", ".join(path.stem for path in paths)
+        raise InputError(f"{root}: nothing called {', '.join(missing)}, expected some of {present}")
     return [path for path in paths if not names or path.stem in names]
 
 
-def named_sequences(names: list[str]) -> list[str]:
-    """The names of --sequences; one that starts with @ is a file with a name on each line, as
-    train.txt of SfMLearner's port."""
+def expand_sequence_names(names: list[str]) -> list[str]:
+    """Returns the names in --sequences, with @FILE replaced by the names in that file.
+
+    The file has a name on each line, as train.txt of SfMLearner's port.
+    """
     return [
-        each
+        expanded
         for name in names
-        for each in (read_text(Path(name[1:])).split() if name.startswith("@") else [name])
+        for expanded in (read_text(Path(name[1:])).split() if name.startswith("@") else [name])
     ]

@@ -1,5 +1,4 @@
-"""The work of preparation: recordings become scenes, their frames in parallel, and what an
-interrupted run has done is kept."""
+"""Parallel preparation of recordings, resumable after an interruption."""
 
 import itertools
 from collections import deque
@@ -14,24 +13,27 @@ from tqdm import tqdm
 
 from sfm_odometry.io.images import read_depth, read_image
 from training.prepare.recording import Recording, SourceFrame
-from training.prepare.scene import Options, PreparedScene, SceneInWork
+from training.prepare.scene import Options, PreparedScene, ScenePreparer
 
-CHUNK = 8
-"""Frames that a worker takes at a time; an interrupted run loses no more than these for each
+CHUNK_FRAMES = 8
+"""Frames that a worker takes at a time. An interrupted run loses no more than one chunk for each
 worker."""
 
 
 def prepare(
     recordings: Sequence[Recording], out: Path, options: Options, workers: int
 ) -> list[PreparedScene]:
-    """Prepare all recordings into `out`; complete scenes are left as they are. Raises InputError
-    and OutputError naming the file.
+    """Prepares all recordings into `out` and returns summaries of their scenes.
 
-    The workers are threads: decoding, resizing and writing happen outside of Python's lock.
+    Complete scenes are left as they are. The workers are threads, since decoding, resizing and
+    writing happen outside of Python's lock.
+
+    Raises InputError and OutputError naming the file.
     """
+    # One progress bar and one pool of workers for all recordings.
     total = sum(recording.count for recording in recordings)
     with (
-        _one_opencv_thread(),
+        _single_threaded_opencv(),
         tqdm(total=total, unit="frame") as bar,
         ThreadPoolExecutor(workers) as pool,
     ):
@@ -43,8 +45,8 @@ def prepare(
 
 
 @contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """Each worker has a core of its own already."""
+def _single_threaded_opencv() -> Iterator[None]:
+    """Limits OpenCV to one thread, since each worker occupies a core already."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -61,78 +63,92 @@ def _prepare_recording(
     workers: int,
     bar: tqdm,
 ) -> list[PreparedScene]:
-    views = [SceneInWork(recording, view, out, options) for view in recording.views]
-    if all(view.is_complete() for view in views):
+    """Prepares the views of one recording in a single pass over its frames."""
+    scenes = [ScenePreparer(recording, view, out, options) for view in recording.views]
+    # Skip recordings whose scenes are all complete.
+    if all(scene.is_complete() for scene in scenes):
         bar.update(recording.count)
-        return [view.summary() for view in views]
+        return [scene.summary() for scene in scenes]
+    # Write the frames of all views, then complete the scenes.
     with ExitStack() as stack:
-        for view in views:
-            stack.enter_context(view.writer.opened())
-        numbers = _write_frames(recording, views, pool, workers, bar)
-        for view in views:
-            view.finish(numbers, pool)
-    return [view.summary() for view in views]
+        for scene in scenes:
+            stack.enter_context(scene.writer.opened())
+        numbers = _write_frames(recording, scenes, pool, workers, bar)
+        for scene in scenes:
+            scene.finish(numbers, pool)
+    return [scene.summary() for scene in scenes]
 
 
 def _write_frames(
     recording: Recording,
-    views: Sequence[SceneInWork],
+    scenes: Sequence[ScenePreparer],
     pool: ThreadPoolExecutor,
     workers: int,
     bar: tqdm,
 ) -> np.ndarray:
-    """Give out chunks of frames, a few ahead of the workers, and return all frame numbers."""
+    """Submits chunks of frames to the workers and returns all frame numbers (N,).
+
+    At most two chunks for each worker are pending, which bounds the memory of decoded frames.
+    """
 
     def is_done(chunk: int) -> bool:
-        return all(view.writer.is_done(chunk) for view in views)
+        return all(scene.writer.is_done(chunk) for scene in scenes)
 
     numbers: list[int] = []
-    waiting: deque[Future[int]] = deque()
+    pending: deque[Future[int]] = deque()
+    chunks = _chunks(recording.frames(lambda index: not is_done(index // CHUNK_FRAMES)))
     try:
-        for chunk, frames in enumerate(
-            _chunks(recording.frames(lambda index: not is_done(index // CHUNK)))
-        ):
+        # Submit the chunks that an earlier run has not done, a few ahead of the workers.
+        for chunk, frames in enumerate(chunks):
             numbers += [frame.number for frame in frames]
             if is_done(chunk):
                 bar.update(len(frames))
                 continue
-            waiting.append(pool.submit(_prepare_chunk, chunk, frames, recording, views))
-            while len(waiting) > 2 * workers:
-                bar.update(waiting.popleft().result())
-        for future in waiting:
+            pending.append(pool.submit(_prepare_chunk, chunk, frames, recording, scenes))
+            while len(pending) > 2 * workers:
+                bar.update(pending.popleft().result())
+        # Wait for the rest.
+        for future in pending:
             bar.update(future.result())
-    finally:  # the writers' files are closed after this, so nobody may be at work any more
-        for future in waiting:
+    finally:
+        # The writers' files are closed after this: no worker may still be writing to them.
+        for future in pending:
             future.cancel()
-        wait(waiting)
+        wait(pending)
     return np.array(numbers)
 
 
 def _chunks(frames: Iterable[SourceFrame]) -> Iterator[list[SourceFrame]]:
+    """Splits frames into lists of CHUNK_FRAMES; the last may be shorter."""
     frames = iter(frames)
-    while chunk := list(itertools.islice(frames, CHUNK)):
+    while chunk := list(itertools.islice(frames, CHUNK_FRAMES)):
         yield chunk
 
 
 def _prepare_chunk(
-    chunk: int, frames: Sequence[SourceFrame], recording: Recording, views: Sequence[SceneInWork]
+    chunk: int,
+    frames: Sequence[SourceFrame],
+    recording: Recording,
+    scenes: Sequence[ScenePreparer],
 ) -> int:
-    """Prepare one chunk for all views and return its number of frames."""
-    for index, frame in enumerate(frames, start=chunk * CHUNK):
+    """Prepares one chunk for all scenes and returns its number of frames."""
+    # Decode each frame once and write it to every scene.
+    for index, frame in enumerate(frames, start=chunk * CHUNK_FRAMES):
         if frame.image is None:
             raise ValueError(
                 f"{recording.drive}: frame {frame.number} is wanted, but its source left it out"
             )
         image = frame.image()
-        depth = None if frame.depth_path is None else _sky_depth(frame.depth_path)
+        depth = None if frame.depth_path is None else _read_depth(frame.depth_path)
         mask = None if frame.mask_path is None else read_image(frame.mask_path)
-        for view in views:
-            view.write(index, image, depth, mask)
-    for view in views:
-        view.writer.mark_done(chunk)
+        for scene in scenes:
+            scene.write(index, image, depth, mask)
+    # Enter the chunk into the journals only when all of it is written.
+    for scene in scenes:
+        scene.writer.mark_done(chunk)
     return len(frames)
 
 
-def _sky_depth(path: Path) -> np.ndarray:
-    """A rendered depth map in metres; where it is unknown there is sky, which is infinitely far."""
+def _read_depth(path: Path) -> np.ndarray:
+    """Returns a rendered depth map (H, W) in metres; unknown depth is sky, infinitely far."""
     return np.nan_to_num(read_depth(path), nan=np.inf)

@@ -1,4 +1,4 @@
-"""One scene written frame by frame, in any order, so that an interrupted run can go on."""
+"""Resumable writer of one scene, frame by frame and in any order."""
 
 import json
 import math
@@ -13,15 +13,18 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sfm_odometry.errors import OutputError
+from sfm_odometry.io.atomic import atomic_write
 
 HEADER_BYTES = 128
-"""Of an .npy file of any of our shapes; it is written last, when the number of frames is known."""
+"""Size of the header of an .npy file of any of our shapes. The header is written last, when the
+number of frames is known."""
 JOURNAL = "progress.txt"
+"""File of an incomplete scene that lists its fingerprint and the chunks that are done."""
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Where `path` cannot be written, a full disk among the reasons, that is an OutputError."""
+    """Turns an OSError, such as of a full disk, into an OutputError naming `path`."""
     try:
         yield
     except OSError as error:
@@ -29,60 +32,70 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a file so that it is there as a whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with disk_errors(path):
+    """Writes a JSON file atomically: it exists as a whole or not at all."""
+    with disk_errors(path), atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content))
-        os.replace(temporary, path)
 
 
 class SceneWriter:
-    """Writes arrays of N items each into a folder beside the scene's, which gets the scene's name
-    when all is there.
+    """Writes a scene's arrays of N items each.
 
-    Chunks of frames that are done stand in a journal; a run that was killed leaves it behind, and
-    the next one goes on from it, unless `made_from` tells that the source or the options are others
-    by now. Files are written and not mapped, for a full disk under a map kills the process; what
-    the disk refuses is an OutputError. Threads may write different frames at the same time.
+    The files lie in a temporary folder, which gets the scene's name when the scene is complete.
+
+    A journal lists the chunks of frames that are done. A run that was killed leaves it behind, and
+    the next one resumes from it, unless the fingerprint shows that the source or the options have
+    changed.
+
+    Files are written and not memory-mapped, because a full disk under a mapping kills the process;
+    disk errors are raised as OutputError. Threads may write different frames at the same time.
     """
 
     def __init__(
-        self, folder: Path, made_from: str, items: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
+        self, folder: Path, fingerprint: str, items: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
     ) -> None:
-        """items: of each array the type and the shape of one item; made_from: identifies source
-        and options."""
-        self.folder, self.made_from = folder, made_from
+        """Prepares to write the scene `folder`.
+
+        fingerprint: identifies source and options; stored in scene.json as `made_from`.
+        items: for each array the type and the shape of one item.
+        """
+        self.folder = folder
+        self.fingerprint = fingerprint
         self._items = {name: (np.dtype(dtype), shape) for name, (dtype, shape) in items.items()}
-        self._part = folder.with_name(f".{folder.name}.part")
+        self._part_folder = folder.with_name(f".{folder.name}.part")
         self._files: dict[str, int] = {}
         self._journal = -1
         self._done: set[int] = set()
 
     def complete_description(self) -> dict[str, Any] | None:
-        """The description of the scene where it is there already, whole and made from the same;
-        otherwise None."""
+        """Returns the description of the scene if it is complete, otherwise None.
+
+        Complete means that all files have their full size and were made with the same fingerprint.
+        """
         try:
             description = json.loads((self.folder / "scene.json").read_text())
             count = len(description["frame_numbers"])
-            whole = all(
+            is_whole = all(
                 (self.folder / f"{name}.npy").stat().st_size == self._file_bytes(name, count)
                 for name in self._items
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return description if whole and description.get("made_from") == self.made_from else None
+        is_same = description.get("made_from") == self.fingerprint
+        return description if is_whole and is_same else None
 
     @contextmanager
     def opened(self) -> Iterator["SceneWriter"]:
-        """The writer ready to write; what it has done is kept when the context ends, in whatever
-        way."""
+        """Opens the files for writing and closes them when the context ends.
+
+        Chunks that are done are kept, even if the context ends by an exception.
+        """
         with disk_errors(self.folder):
-            self._done = self._take_over()
+            self._done = self._resume()
             self._files = {
-                name: os.open(self._part / f"{name}.npy", os.O_RDWR | os.O_CREAT, 0o666)
+                name: os.open(self._part_folder / f"{name}.npy", os.O_RDWR | os.O_CREAT, 0o666)
                 for name in self._items
             }
-            self._journal = os.open(self._part / JOURNAL, os.O_WRONLY | os.O_APPEND)
+            self._journal = os.open(self._part_folder / JOURNAL, os.O_WRONLY | os.O_APPEND)
         try:
             yield self
         finally:
@@ -90,11 +103,11 @@ class SceneWriter:
                 os.close(file)
 
     def is_done(self, chunk: int) -> bool:
-        """Whether a chunk was done by a run before this one."""
+        """Returns whether an earlier run has done a chunk."""
         return chunk in self._done
 
     def write(self, name: str, index: int, values: np.ndarray) -> None:
-        """Write one item of an array."""
+        """Writes one item of an array; raises ValueError if its shape is wrong."""
         dtype, shape = self._items[name]
         if values.shape != shape:
             raise ValueError(f"{name}: item of shape {values.shape}, expected {shape}")
@@ -103,48 +116,55 @@ class SceneWriter:
         with disk_errors(self.folder):
             while data:
                 written = os.pwrite(self._files[name], data, offset)
-                data, offset = data[written:], offset + written
+                data = data[written:]
+                offset += written
 
     def mark_done(self, chunk: int) -> None:
-        """Note that all frames of a chunk are written."""
+        """Enters a chunk whose frames are all written into the journal."""
         with disk_errors(self.folder):
             os.write(self._journal, f"{chunk}\n".encode())
 
-    def map(self, name: str, count: int) -> np.ndarray:
-        """What was written, (count, ...), to be read only."""
+    def read_back(self, name: str, count: int) -> np.ndarray:
+        """Returns the first `count` items of an array, (count, ...), as a read-only map."""
         dtype, shape = self._items[name]
-        return np.memmap(self._part / f"{name}.npy", dtype, "r", HEADER_BYTES, (count, *shape))
+        return np.memmap(
+            self._part_folder / f"{name}.npy", dtype, "r", HEADER_BYTES, (count, *shape)
+        )
 
     def finish(self, count: int, description: Mapping[str, Any]) -> None:
-        """The scene is complete with `count` frames: from here on it is there under its name."""
+        """Completes the scene with `count` frames and moves it to its final folder."""
         with disk_errors(self.folder):
             for name in self._items:
                 self._write_header(name, count)
-            (self._part / "scene.json").write_text(
-                json.dumps({**description, "made_from": self.made_from})
+            (self._part_folder / "scene.json").write_text(
+                json.dumps({**description, "made_from": self.fingerprint})
             )
             shutil.rmtree(self.folder, ignore_errors=True)
-            self._part.rename(self.folder)
+            self._part_folder.rename(self.folder)
             (self.folder / JOURNAL).unlink()
 
-    def _take_over(self) -> set[int]:
-        """The chunks that an earlier run has left done; everything else of it is removed."""
-        journal = self._part / JOURNAL
-        lines = (
-            journal.read_text().split("\n")[:-1] if journal.exists() else []
-        )  # the last may be cut off
-        if lines[:1] != [self.made_from]:
-            shutil.rmtree(self._part, ignore_errors=True)
-            self._part.mkdir(parents=True)
-            lines = [self.made_from]
+    def _resume(self) -> set[int]:
+        """Returns the chunks that an earlier run has done.
+
+        Its folder is removed and started anew if it was made with another fingerprint.
+        """
+        journal = self._part_folder / JOURNAL
+        # The last line is dropped: it may have been cut off.
+        lines = journal.read_text().split("\n")[:-1] if journal.exists() else []
+        if lines[:1] != [self.fingerprint]:
+            shutil.rmtree(self._part_folder, ignore_errors=True)
+            self._part_folder.mkdir(parents=True)
+            lines = [self.fingerprint]
         journal.write_text("".join(f"{line}\n" for line in lines))
         return {int(line) for line in lines[1:]}
 
     def _file_bytes(self, name: str, count: int) -> int:
+        """Returns the size of an array's file with `count` items."""
         dtype, shape = self._items[name]
         return HEADER_BYTES + count * math.prod(shape) * dtype.itemsize
 
     def _write_header(self, name: str, count: int) -> None:
+        """Cuts an array's file to `count` items and writes its .npy header."""
         dtype, shape = self._items[name]
         file = self._files[name]
         os.ftruncate(file, self._file_bytes(name, count))
@@ -158,6 +178,7 @@ class SceneWriter:
             np.lib.format.write_array_header_1_0(stream, content)
             if stream.tell() != HEADER_BYTES:
                 raise ValueError(
-                    f"header of {stream.tell()} bytes for shape {(count, *shape)}, expected {HEADER_BYTES}"
+                    f"header of {stream.tell()} bytes for shape {(count, *shape)}, "
+                    f"expected {HEADER_BYTES}"
                 )
         os.fsync(file)

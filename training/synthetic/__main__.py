@@ -1,5 +1,7 @@
-"""python -m training.synthetic --out D --frames N --seed S [--size 1242x375]: a rendered drive
-in KITTI odometry layout."""
+"""Command line that renders a drive in KITTI odometry layout.
+
+Usage: python -m training.synthetic --out D --frames N --seed S [--size 1242x375]
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,10 @@ from training.synthetic.drive import DriveSpec, write_drive
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     description = "Render a drive through a street, with true poses, depth and motion masks."
     parser = argparse.ArgumentParser(prog="python -m training.synthetic", description=description)
+    # The drive.
     parser.add_argument(
         "--out", type=Path, required=True, help="folder to write, in KITTI odometry layout"
     )
@@ -29,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", default="416x128", metavar="WxH", help="image size (default: %(default)s)"
     )
+    # The way it is written.
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument(
         "--overwrite", action="store_true", help="write into a folder that holds other files"
@@ -38,16 +43,24 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def command(arguments: argparse.Namespace) -> None:
+    """Checks the options and renders the drive; raises InputError and OutputError."""
     size = re.fullmatch(r"(\d+)x(\d+)", arguments.size)
     if not size:
         raise InputError(f"--size {arguments.size}: expected WIDTHxHEIGHT, such as 416x128")
     if arguments.workers < 1:
         raise InputError(f"--workers {arguments.workers}: expected at least 1")
     spec = DriveSpec(arguments.frames, arguments.seed, int(size[1]), int(size[2]))
-    write_drive(arguments.out, spec, arguments.workers, arguments.overwrite, arguments.quiet)
+    write_drive(
+        arguments.out,
+        spec,
+        workers=arguments.workers,
+        overwrite=arguments.overwrite,
+        quiet=arguments.quiet,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit code."""
     arguments = build_parser().parse_args(argv)
     return run_cli(lambda: command(arguments))
 

@@ -1,5 +1,8 @@
-"""Cars: a side outline drawn as a cut-out, carried across the width by bumper, bonnet, glass,
-roof and boot."""
+"""Cars: meshes, textures and poses.
+
+A car is its side outline, drawn as a cut-out, extruded across the width by bumper, bonnet, glass,
+roof and boot.
+"""
 
 from __future__ import annotations
 
@@ -21,28 +24,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A car's outline from the rear bumper forwards: (x, z) in metres, and which of its
-    stretches are glass."""
+class CarShape:
+    """Dimensions of a kind of car, in metres."""
 
     name: str
     outline: tuple[tuple[float, float], ...]
+    """Points (x, z) from the rear bumper forwards, z up from the ground."""
     glass: tuple[int, ...]
+    """Indices of the outline's segments that are glass."""
     window: tuple[tuple[float, float], ...]
+    """Points (x, z) of the side windows."""
     width: float = 1.75
     wheel_radius: float = 0.31
 
     @property
     def length(self) -> float:
+        """Length in metres."""
         return max(x for x, _ in self.outline)
 
     @property
     def height(self) -> float:
+        """Height in metres."""
         return max(z for _, z in self.outline)
 
 
 SHAPES = (
-    Shape(
+    CarShape(
         "hatchback",
         (
             (0.0, 0.3),
@@ -60,7 +67,7 @@ SHAPES = (
         ((0.45, 0.98), (0.7, 1.36), (2.05, 1.37), (2.65, 0.98)),
         1.68,
     ),
-    Shape(
+    CarShape(
         "saloon",
         (
             (0.0, 0.32),
@@ -78,7 +85,7 @@ SHAPES = (
         ((1.0, 1.0), (1.45, 1.35), (2.5, 1.35), (3.1, 1.0)),
         1.78,
     ),
-    Shape(
+    CarShape(
         "estate",
         (
             (0.0, 0.32),
@@ -96,7 +103,7 @@ SHAPES = (
         ((0.4, 1.0), (0.6, 1.38), (2.55, 1.38), (3.1, 1.0)),
         1.76,
     ),
-    Shape(
+    CarShape(
         "van",
         (
             (0.0, 0.35),
@@ -115,7 +122,7 @@ SHAPES = (
         1.9,
         0.34,
     ),
-    Shape(
+    CarShape(
         "suv",
         (
             (0.0, 0.4),
@@ -134,7 +141,7 @@ SHAPES = (
         1.82,
         0.36,
     ),
-    Shape(
+    CarShape(
         "lorry",
         (
             (0.0, 0.7),
@@ -155,12 +162,21 @@ SHAPES = (
     ),
 )
 PAINTS = (
-    (200, 200, 202), (150, 154, 160), (110, 114, 120), (28, 30, 34), (16, 17, 20), (40, 44, 52), (30, 42, 80), (120, 18, 20),
-    (225, 225, 222), (60, 70, 60),
-)  # fmt: skip
+    (200, 200, 202),
+    (150, 154, 160),
+    (110, 114, 120),
+    (28, 30, 34),
+    (16, 17, 20),
+    (40, 44, 52),
+    (30, 42, 80),
+    (120, 18, 20),
+    (225, 225, 222),
+    (60, 70, 60),
+)
 
 
-def draw_side(shape: Shape) -> np.ndarray:
+def draw_side(shape: CarShape) -> np.ndarray:
+    """Draws a car's side as a cut-out in light paint, to be tinted."""
     size = np.array([shape.length, shape.height])
     wheels = (0.19, 0.79)
     radius = (shape.wheel_radius / shape.length, shape.wheel_radius / shape.height)
@@ -169,8 +185,11 @@ def draw_side(shape: Shape) -> np.ndarray:
     )
 
 
-def draw_end(rng: np.random.Generator, shape: Shape, rear: bool) -> np.ndarray:
-    """Lamps, number plate, bumper or grille; light paint, to be tinted."""
+def draw_end(rng: np.random.Generator, shape: CarShape, rear: bool) -> np.ndarray:
+    """Draws a car's rear or front in light paint, to be tinted.
+
+    It shows lamps, number plate, bumper and, at the front, the grille.
+    """
     image = np.full((128, 256, 3), 225, np.float32)
     image[78:] = 60 if rng.random() < 0.5 else 190
     lamp = (150.0, 20.0, 20.0) if rear else (235.0, 235.0, 230.0)
@@ -186,7 +205,7 @@ def draw_end(rng: np.random.Generator, shape: Shape, rear: bool) -> np.ndarray:
 
 
 def draw_glass(rng: np.random.Generator) -> np.ndarray:
-    """A windscreen: dark, a bright reflection, black edges."""
+    """Draws a windscreen: dark, with a bright reflection and black edges."""
     image = np.full((64, 128, 3), 30, np.float32)
     cv2.fillConvexPoly(image, np.array([[20, 64], [60, 0], [100, 0], [64, 64]]), (70.0, 76.0, 82.0))
     cv2.rectangle(image, (22, 30), (48, 63), (14.0, 14.0, 15.0), -1)
@@ -197,21 +216,27 @@ def draw_glass(rng: np.random.Generator) -> np.ndarray:
 
 def build(
     palette: Palette, rng: np.random.Generator, kinds: tuple[int, ...] = (0, 0, 1, 2, 2, 3, 4)
-) -> tuple[Polygons, Shape]:
-    """A car in a frame of its own: x forward from its middle, y left, z up from the ground."""
+) -> tuple[Polygons, CarShape]:
+    """Builds a random car; `kinds` are indices into SHAPES to choose from.
+
+    Its frame: x forward from the car's middle, y left, z up from the ground, metres.
+    """
     kind = int(kinds[int(rng.integers(len(kinds)))])
     shape = SHAPES[kind]
     paint = np.array(PAINTS[int(rng.integers(len(PAINTS)))]) / 225 * rng.uniform(0.85, 1.15)
     tint = as_colour(np.clip(paint, 0.03, 1.1))
     mesh = Mesh()
-    _sides(mesh, palette, kind, tint)
-    _skin(mesh, palette, rng, kind, tint)
+    _add_sides(mesh, palette, kind, tint)
+    _add_skin(mesh, palette, rng, kind, tint)
     return mesh.polygons(), shape
 
 
-def _sides(mesh: Mesh, palette: Palette, kind: int, tint: Colour) -> None:
+def _add_sides(mesh: Mesh, palette: Palette, kind: int, tint: Colour) -> None:
+    """Adds the two sides, as cut-outs."""
     shape = SHAPES[kind]
-    back, front, half = -shape.length / 2, shape.length / 2, shape.width / 2
+    back = -shape.length / 2
+    front = shape.length / 2
+    half = shape.width / 2
     texture = palette.variant("car_side", kind)
     left = np.array(
         [[front, half, 0], [back, half, 0], [back, half, shape.height], [front, half, shape.height]]
@@ -228,12 +253,16 @@ def _sides(mesh: Mesh, palette: Palette, kind: int, tint: Colour) -> None:
     mesh.quad(left, texture, (-1, 1), (1.0, 0.0), tint=tint, cutout=True)
 
 
-def _skin(mesh: Mesh, palette: Palette, rng: np.random.Generator, kind: int, tint: Colour) -> None:
-    """Quads across the width along the outline, and a dark floor."""
+def _add_skin(
+    mesh: Mesh, palette: Palette, rng: np.random.Generator, kind: int, tint: Colour
+) -> None:
+    """Adds quads across the width along the outline, and a dark floor."""
     shape = SHAPES[kind]
-    half, middle = shape.width / 2, shape.length / 2
-    stretches = list(zip(shape.outline[:-1], shape.outline[1:], strict=True))
-    for i, ((x0, z0), (x1, z1)) in enumerate(stretches):
+    half = shape.width / 2
+    middle = shape.length / 2
+    # One quad for each segment of the outline: glass, rear, front, or painted sheet.
+    segments = list(zip(shape.outline[:-1], shape.outline[1:], strict=True))
+    for i, ((x0, z0), (x1, z1)) in enumerate(segments):
         corners = np.array(
             [
                 [x0 - middle, half, z0],
@@ -244,20 +273,21 @@ def _skin(mesh: Mesh, palette: Palette, rng: np.random.Generator, kind: int, tin
         )
         if i in shape.glass:
             mesh.quad(corners, palette.variant("glass", 0))
-        elif i == 0 or (i >= len(stretches) - 2 and z1 < z0 - 0.1 and x1 - x0 < 0.3):
+        elif i == 0 or (i >= len(segments) - 2 and z1 < z0 - 0.1 and x1 - x0 < 0.3):
             name = "car_rear" if i == 0 else "car_front"
-            upside = corners if i == 0 else corners[[2, 3, 0, 1]]
-            mesh.quad(upside, palette.variant(name, kind), tint=tint)
+            upright = corners if i == 0 else corners[[2, 3, 0, 1]]
+            mesh.quad(upright, palette.variant(name, kind), tint=tint)
         else:
             mesh.quad(corners, palette.pick(rng, "plain"), (0.3, 0.3), tint=tint)
+    # The floor, which hides the ground under the car.
     floor = np.array(
         [[-middle, half, 0.3], [-middle, -half, 0.3], [middle, -half, 0.3], [middle, half, 0.3]]
     )
     mesh.quad(floor, palette.variant("plain", 0), tint=(0.05, 0.05, 0.05), two_sided=True)
 
 
-def standing(terrain: Terrain, point: np.ndarray, heading_rad: float) -> np.ndarray:
-    """(4, 4) world_from_car of a car that stands at `point` (2,)."""
+def ground_pose(terrain: Terrain, point: np.ndarray, heading_rad: float) -> np.ndarray:
+    """Returns world_from_car (4, 4) of a car that stands on the ground at `point` (2,)."""
     pose = np.eye(4)
     pose[:3, :3] = body_rotations(terrain, np.asarray(point)[None, :2], np.array([heading_rad]))[0]
     pose[:3, 3] = point[0], point[1], float(terrain.height(np.asarray(point)[:2]))

@@ -1,4 +1,4 @@
-"""Writes a rendered drive as a KITTI odometry folder with its truth."""
+"""Writer of a rendered drive as a KITTI odometry folder with its truth."""
 
 from __future__ import annotations
 
@@ -23,16 +23,23 @@ from training.synthetic.terrain import Terrain
 
 MARKER = "synthetic.json"
 ENTRIES = ("image_2", "depth", "motion_mask", "calib.txt", "times.txt", "poses.txt", MARKER)
-DEPTH_SCALE = 256.0
-FARTHEST_M = 65535 / DEPTH_SCALE
-FOCAL, CENTER_X, CENTER_Y = 0.581, 0.4908, 0.461  # of the width, width and height, as KITTI's
-PROGRESS_S = 1.0
-MIN_SIDE, MAX_SIDE, MAX_FRAMES = 32, 4096, 100_000
+DEPTH_SCALE = 256.0  # value of a depth PNG per metre, as KITTI's
+# Focal length and principal point in fractions of the image's width, width and height, as KITTI's.
+FOCAL = 0.581
+CENTER_X = 0.4908
+CENTER_Y = 0.461
+PROGRESS_S = 1.0  # time between two progress lines
+MIN_SIDE = 32  # pixels
+MAX_SIDE = 4096  # pixels
+MAX_FRAMES = 100_000
 
 
 @dataclass(frozen=True)
 class DriveSpec:
-    """What determines every byte of a drive."""
+    """Parameters that determine every byte of a drive.
+
+    Raises InputError if one is out of range.
+    """
 
     frames: int
     seed: int
@@ -46,10 +53,12 @@ class DriveSpec:
             raise InputError(f"--seed {self.seed}: expected 0 to {2**31 - 1}")
         if not (MIN_SIDE <= self.width <= MAX_SIDE and MIN_SIDE <= self.height <= MAX_SIDE):
             raise InputError(
-                f"--size {self.width}x{self.height}: expected sides of {MIN_SIDE} to {MAX_SIDE} pixels"
+                f"--size {self.width}x{self.height}: "
+                f"expected sides of {MIN_SIDE} to {MAX_SIDE} pixels"
             )
 
     def intrinsics(self) -> Intrinsics:
+        """Returns the camera's intrinsics."""
         focal = FOCAL * self.width
         return Intrinsics(
             focal, focal, CENTER_X * self.width, CENTER_Y * self.height, self.width, self.height
@@ -59,11 +68,13 @@ class DriveSpec:
 def write_drive(
     out: Path, spec: DriveSpec, workers: int = 2, overwrite: bool = False, quiet: bool = False
 ) -> None:
-    """Render `spec` into `out`; the same spec gives the same bytes for any number of workers.
+    """Renders a drive into the folder `out`.
 
-    Everything is written beside its final place and moved there at the end. Raises InputError where
-    `out` holds foreign files, OutputError where it cannot be written.
+    The same spec gives the same bytes for any number of workers. Everything is written into a
+    temporary folder in `out` and moved to its place at the end. Raises InputError if `out` holds
+    foreign files, OutputError if it cannot be written.
     """
+    # Write all files into the temporary folder.
     _check_folder(out, overwrite)
     stage = out / f".rendering-{os.getpid()}"
     try:
@@ -71,38 +82,46 @@ def write_drive(
             (stage / name).mkdir(parents=True)
         _write_texts(stage, spec)
         _render_all(stage, spec, max(1, min(workers, spec.frames)), quiet)
+        # Move them to their places.
         for name in ENTRIES:
             _replace(stage / name, out / name)
     except OSError as error:
         raise OutputError(
-            f"{out}: cannot be written ({error.strerror or error}), expected a writable folder with room"
+            f"{out}: cannot be written ({error.strerror or error}), "
+            "expected a writable folder with room"
         ) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
 
 def _check_folder(out: Path, overwrite: bool) -> None:
+    """Raises OutputError if `out` is a file, InputError if it holds files of another origin."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is a file, expected a folder to write the drive into")
     if out.is_dir() and not overwrite and not (out / MARKER).exists():
         others = [entry.name for entry in out.iterdir() if not entry.name.startswith(".rendering-")]
         if others:
             raise InputError(
-                f"{out}: holds other files ({min(others)}), expected an empty folder, a rendered drive or --overwrite"
+                f"{out}: holds other files ({min(others)}), "
+                "expected an empty folder, a rendered drive or --overwrite"
             )
 
 
 def _replace(source: Path, target: Path) -> None:
+    """Moves a file or folder, replacing what `target` holds."""
     if target.is_dir():
         shutil.rmtree(target)
     os.replace(source, target)
 
 
 def _write_texts(stage: Path, spec: DriveSpec) -> None:
+    """Writes calibration, times, poses and the marker file."""
+    # Calibration, the same for all of KITTI's four cameras.
     k = spec.intrinsics()
     row = (k.fx, 0, k.cx, 0, 0, k.fy, k.cy, 0, 0, 0, 1, 0)
     line = " ".join(f"{value:.12e}" for value in row)
     (stage / "calib.txt").write_text("".join(f"P{camera}: {line}\n" for camera in range(4)))
+    # Times and poses.
     (stage / "times.txt").write_text(
         "".join(f"{frame * FRAME_S:.6e}\n" for frame in range(spec.frames))
     )
@@ -110,6 +129,7 @@ def _write_texts(stage: Path, spec: DriveSpec) -> None:
     (stage / "poses.txt").write_text(
         "".join(" ".join(f"{value:.12e}" for value in pose) + "\n" for pose in poses)
     )
+    # The marker of a folder that may be overwritten.
     marker = {
         "format": 1,
         "frames": spec.frames,
@@ -120,8 +140,10 @@ def _write_texts(stage: Path, spec: DriveSpec) -> None:
 
 
 def camera0_from_camera(spec: DriveSpec) -> np.ndarray:
-    """(frames, 4, 4) KITTI poses of a drive, without rendering it; the first is exactly the
-    identity."""
+    """Returns the KITTI poses (frames, 4, 4) of a drive, without rendering it.
+
+    The first is exactly the identity.
+    """
     world_from_camera, _ = camera_poses(
         spec.seed, draw_route(spec.seed, spec.frames), Terrain(spec.seed), spec.frames
     )
@@ -131,56 +153,66 @@ def camera0_from_camera(spec: DriveSpec) -> np.ndarray:
 
 
 def _render_all(stage: Path, spec: DriveSpec, workers: int, quiet: bool) -> None:
-    """Each worker renders one stretch of the drive, so that neighbouring frames share its
-    painted ground and shadows."""
-    started = time.monotonic()
+    """Renders all frames, each worker one stretch of the drive.
+
+    Within a stretch, neighbouring frames share painted ground and shadow maps.
+    """
+    start_s = time.monotonic()
+    # Start the workers.
     bounds = np.linspace(0, spec.frames, workers + 1).astype(int)
     context = multiprocessing.get_context("spawn")
-    done = context.Value("i", 0)
-    with context.Pool(workers, _start_worker, (spec, stage, done)) as pool:
+    rendered = context.Value("i", 0)
+    with context.Pool(workers, _start_worker, (spec, stage, rendered)) as pool:
         result = pool.starmap_async(
             _render_stretch,
             list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)),
             chunksize=1,
         )
+        # Report progress until all frames are written; get() raises the error of a worker.
         while not result.ready():
             result.wait(PROGRESS_S)
             if not quiet:
-                _report(done.value, spec.frames, time.monotonic() - started)
+                _report(rendered.value, spec.frames, time.monotonic() - start_s)
         result.get()
     if not quiet and sys.stderr.isatty():
         print(file=sys.stderr)
 
 
-def _report(done: int, total: int, elapsed_s: float) -> None:
+def _report(rendered: int, total: int, elapsed_s: float) -> None:
+    """Prints a line of progress to stderr; on a terminal it overwrites the one before."""
     end = "\r" if sys.stderr.isatty() else "\n"
     print(
-        f"rendered {done} of {total} frames, {done / max(elapsed_s, 1e-6):.1f} frames/s",
+        f"rendered {rendered} of {total} frames, {rendered / max(elapsed_s, 1e-6):.1f} frames/s",
         end=end,
         file=sys.stderr,
         flush=True,
     )
 
 
-_worker: tuple = ()
+_worker: tuple = ()  # renderer, folder and shared count of rendered frames of this process
 
 
-def _start_worker(spec: DriveSpec, stage: Path, done) -> None:  # type: ignore[no-untyped-def]
+def _start_worker(spec: DriveSpec, stage: Path, rendered) -> None:  # type: ignore[no-untyped-def]
+    """Sets up the renderer of a worker process."""
     global _worker
     cv2.setNumThreads(1)
-    _worker = (Renderer(spec.seed, spec.frames, spec.intrinsics()), stage, done)
+    _worker = (Renderer(spec.seed, spec.frames, spec.intrinsics()), stage, rendered)
 
 
-def _render_stretch(first: int, last: int) -> None:
-    renderer, stage, done = _worker
-    for number in range(first, last):
+def _render_stretch(first: int, end: int) -> None:
+    """Renders and writes the frames from `first` up to, not including, `end`."""
+    renderer, stage, rendered = _worker
+    for number in range(first, end):
         write_frame(stage, number, renderer.render(number))
-        with done.get_lock():
-            done.value += 1
+        with rendered.get_lock():
+            rendered.value += 1
 
 
 def write_frame(folder: Path, number: int, frame: RenderedFrame) -> None:
-    """One frame's three PNG files."""
+    """Writes one frame's image, depth and motion mask as PNG files.
+
+    Depth is uint16 in 1/256 m, 0 where it is unknown or beyond 65535/256 m.
+    """
     depth = np.round(frame.depth_m * DEPTH_SCALE)
     depth = np.where((frame.depth_m > 0) & (depth <= 65535), np.maximum(depth, 1), 0).astype(
         np.uint16
@@ -191,7 +223,8 @@ def write_frame(folder: Path, number: int, frame: RenderedFrame) -> None:
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:
-    encoded, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not encoded:
+    """Writes a PNG file with the lowest compression; raises OutputError if it cannot be encoded."""
+    is_encoded, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not is_encoded:
         raise OutputError(f"{path}: cannot be encoded as PNG")
     path.write_bytes(data.tobytes())

@@ -1,6 +1,6 @@
-"""From visibility to radiance: texture, painted ground, sunlight and shadow, haze, sky.
+"""Shading of visible surfaces: texture, painted ground, sunlight and shadow, haze, sky.
 
-Works on colour planes (3, rows, columns) and long rows, where numpy is quick.
+It works on colour planes (3, rows, columns) and long rows, where numpy is fast.
 """
 
 from __future__ import annotations
@@ -11,49 +11,51 @@ import cv2
 import numpy as np
 
 from sfm_odometry.geometry.camera import Intrinsics
-from training.synthetic.light import Light, ShadowMap, shadow_bias
-from training.synthetic.paint import TEXEL_M, GroundPicture
+from training.synthetic.light import Light, ShadowMaps, shadow_bias
+from training.synthetic.paint import TEXEL_M, GroundClipmap
 from training.synthetic.palette import Palette
 from training.synthetic.polygons import Polygons
-from training.synthetic.raster import Projected, Samples
+from training.synthetic.raster import ProjectedPolygons, Samples
 from training.synthetic.traffic import Shadow
 
-FARTHEST_M = 2000.0
+MAX_DEPTH_M = 2000.0
+# Attributes of a polygon that shading looks up at each sample: u = (ua x + ub y + uc) depth + u0,
+# v likewise; the distance of the plane from the camera is `offset`.
 TEXTURE_COLUMNS = ("ua", "ub", "uc", "u0", "va", "vb", "vc", "v0", "texture", "density", "offset")
 COLUMNS = (*TEXTURE_COLUMNS, "sunlit", "bias", "skylit", "red", "green", "blue", "ground")
 
 
 @dataclass(frozen=True)
-class Visible:
-    """What shading starts from: K drawn polygons, and which of them is seen at each sample."""
+class VisibleSurfaces:
+    """Input of shading: K drawn polygons and the index of the visible one at each sample."""
 
     drawn: Polygons  # (K)
-    projected: Projected
+    projected: ProjectedPolygons
     nearness: np.ndarray  # (rows, columns) float32 inverse depth
-    seen: np.ndarray  # (rows, columns) row of `drawn`, -1 for sky
+    index: np.ndarray  # (rows, columns) row of `drawn`, -1 for sky
     samples: Samples
-    density: np.ndarray  # (K,) see Shader.texel_density
+    density: np.ndarray  # (K,) as of Shader.texel_density
 
 
 class Shader:
+    """Computes the radiance of visible surfaces for one drive."""
+
     def __init__(
         self,
         palette: Palette,
         light: Light,
-        ground: GroundPicture,
-        shadows: ShadowMap,
+        ground: GroundClipmap,
+        shadows: ShadowMaps,
         intrinsics: Intrinsics,
     ) -> None:
-        self._palette, self._light, self._ground, self._shadows, self._intrinsics = (
-            palette,
-            light,
-            ground,
-            shadows,
-            intrinsics,
-        )
+        self._palette = palette
+        self._light = light
+        self._ground = ground
+        self._shadows = shadows
+        self._intrinsics = intrinsics
 
     def texel_density(self, polygons: Polygons, samples: Samples) -> np.ndarray:
-        """Texels of the finest level per sample at nearness 1."""
+        """Returns texels of the finest level per sample at nearness 1, (K,)."""
         sizes = self._palette.texel_sizes()[polygons.texture]
         across = np.linalg.norm(polygons.texture_u[:, :3], axis=1) * sizes[:, 0]
         down = np.linalg.norm(polygons.texture_v[:, :3], axis=1) * sizes[:, 1]
@@ -61,46 +63,73 @@ class Shader:
 
     def shade(
         self,
-        visible: Visible,
+        visible: VisibleSurfaces,
         world_from_camera: np.ndarray,
-        place: tuple[int, int],
-        movers: list[Shadow],
+        cell: tuple[int, int],
+        mover_shadows: list[Shadow],
     ) -> np.ndarray:
-        """(rows, columns, 3) float32 radiance; `place` names the shadow map to use."""
-        table = self._table(visible, world_from_camera[:3, 3])
-        look = dict(zip(COLUMNS, (column.take(visible.seen) for column in table), strict=True))
-        depth = 1.0 / np.maximum(visible.nearness, np.float32(1 / FARTHEST_M))
-        x, y = visible.samples.x.astype(np.float32), visible.samples.y.astype(np.float32)[:, None]
-        u = (look["ua"] * x + look["ub"] * y + look["uc"]) * depth + look["u0"]
-        v = (look["va"] * x + look["vb"] * y + look["vc"]) * depth + look["v0"]
-        # A surface seen at a slant is minified one way only: the level is the geometric mean's.
-        stretched = depth / np.sqrt(
-            np.clip(look["offset"] * np.maximum(visible.nearness, 1e-6), 0.02, 1.0)
+        """Returns radiance (rows, columns, 3) float32; `cell` names the shadow map to use."""
+        # Look up the attributes of the visible polygon at each sample.
+        table = self._polygon_table(visible, world_from_camera[:3, 3])
+        columns = (column.take(visible.index) for column in table)
+        attributes = dict(zip(COLUMNS, columns, strict=True))
+        depth = 1.0 / np.maximum(visible.nearness, np.float32(1 / MAX_DEPTH_M))
+        # Texture.
+        minification = depth / np.sqrt(
+            np.clip(attributes["offset"] * np.maximum(visible.nearness, 1e-6), 0.02, 1.0)
         )
-        level = np.log2(np.maximum(look["density"] * stretched, 1e-3)) - 0.3
-        colour = self._palette.atlas.sample(look["texture"].astype(np.int32), u, v, level)
+        colour = self._texture_colours(attributes, visible.samples, depth, minification)
+        # Painted ground.
         directions = self._directions(visible.samples, world_from_camera[:3, :3])
         points = [directions[i] * depth + np.float32(world_from_camera[i, 3]) for i in range(3)]
-        ground = look["ground"] > 0.5
-        self._apply_ground(
-            colour,
-            ground,
-            points,
-            stretched * np.float32(visible.samples.step / self._intrinsics.fx),
-        )
-        sun = look["sunlit"] * self._shadows.lit(place, points, look["bias"])
-        self._apply_mover_shadows(sun, points, ground, movers)
-        return self._lit(colour, look, sun, depth, visible.seen < 0, directions)
+        ground = attributes["ground"] > 0.5
+        sample_m = minification * np.float32(visible.samples.step / self._intrinsics.fx)
+        self._apply_ground(colour, ground, points, sample_m)
+        # Light.
+        share = self._shadows.sunlit_share(cell, points, attributes["bias"])
+        sun = attributes["sunlit"] * share
+        self._apply_mover_shadows(sun, points, ground, mover_shadows)
+        return self._apply_light(colour, attributes, sun, depth, visible.index < 0, directions)
 
-    def _table(self, visible: Visible, center: np.ndarray) -> np.ndarray:
-        """(COLUMNS, K + 1) float32: what shading needs to know of each drawn polygon; the last
-        entry is the sky's."""
-        drawn, projected = visible.drawn, visible.projected
+    def _texture_colours(
+        self,
+        attributes: dict[str, np.ndarray],
+        samples: Samples,
+        depth: np.ndarray,
+        minification: np.ndarray,
+    ) -> np.ndarray:
+        """Returns the textures' colours (3, rows, columns) float32 at all samples.
+
+        A surface seen at a slant is minified in one direction only; `minification` (rows, columns)
+        is the geometric mean of both directions.
+        """
+        # Texture coordinates.
+        x = samples.x.astype(np.float32)
+        y = samples.y.astype(np.float32)[:, None]
+        u, v = (
+            (attributes[f"{axis}a"] * x + attributes[f"{axis}b"] * y + attributes[f"{axis}c"])
+            * depth
+            + attributes[f"{axis}0"]
+            for axis in ("u", "v")
+        )
+        # Mipmap level, slightly on the sharp side.
+        level = np.log2(np.maximum(attributes["density"] * minification, 1e-3)) - 0.3
+        return self._palette.atlas.sample(attributes["texture"].astype(np.int32), u, v, level)
+
+    def _polygon_table(self, visible: VisibleSurfaces, center: np.ndarray) -> np.ndarray:
+        """Returns the attributes in COLUMNS of all drawn polygons, (COLUMNS, K + 1) float32.
+
+        The last entry is the sky's. `center` (3,) is the camera's position in the world.
+        """
+        drawn = visible.drawn
+        projected = visible.projected
+        # Light on each polygon; leaves are lit from any direction.
         normals = drawn.normals()
         facing = normals @ self._light.to_sun
         leaves = drawn.cutout & drawn.two_sided
         sunlit = np.where(leaves, 0.55, np.maximum(facing, 0.0))
         offset = np.abs(np.einsum("mi,mi->m", normals, drawn.corners[:, 0] - center))
+        # Columns of TEXTURE_COLUMNS, then the others.
         columns = [
             *projected.texture_u.T,
             *projected.texture_v.T,
@@ -117,26 +146,32 @@ class Shader:
         ]
         return np.pad(np.stack(columns).astype(np.float32), ((0, 0), (0, 1)))
 
-    def _lit(
+    def _apply_light(
         self,
         colour: np.ndarray,
-        look: dict[str, np.ndarray],
+        attributes: dict[str, np.ndarray],
         sun: np.ndarray,
         depth: np.ndarray,
         sky: np.ndarray,
         directions: np.ndarray,
     ) -> np.ndarray:
-        """(rows, columns, 3) float32 radiance: reflected sun and sky light, haze, and the sky
-        itself."""
+        """Returns radiance (rows, columns, 3) float32 of colours (3, rows, columns).
+
+        It adds reflected sun and sky light, haze, and the sky itself where `sky` (rows, columns) is
+        true. `sun` (rows, columns) is the share of sunlight that a surface receives, `directions`
+        (3, rows, columns) are the samples' viewing directions.
+        """
+        # Reflected light, faded into the haze.
         light = self._light
         veil = 1 - np.exp(-depth / np.float32(light.haze_m))
         for channel, tint in enumerate(("red", "green", "blue")):
             plane = colour[channel]
-            plane *= look[tint] * (
+            plane *= attributes[tint] * (
                 sun * np.float32(light.sun[channel])
-                + look["skylit"] * np.float32(light.ambient[channel])
+                + attributes["skylit"] * np.float32(light.ambient[channel])
             )
             plane += (np.float32(light.haze[channel] * 0.8) - plane) * veil
+        # Sky.
         radiance = cv2.merge(list(colour))
         rows = np.flatnonzero(sky.any(axis=1))
         if len(rows):
@@ -147,10 +182,13 @@ class Shader:
         return radiance
 
     def _directions(self, samples: Samples, rotation: np.ndarray) -> np.ndarray:
-        """(3, rows, columns) float32 world directions of the samples, of length 1 along the
-        optical axis."""
+        """Returns world directions (3, rows, columns) float32 of the samples.
+
+        Their length along the optical axis is 1. `rotation` (3, 3) is the camera's in the world.
+        """
         k = self._intrinsics
-        x, y = (samples.x - k.cx) / k.fx, (samples.y - k.cy) / k.fy
+        x = (samples.x - k.cx) / k.fx
+        y = (samples.y - k.cy) / k.fy
         return np.stack(
             [
                 (x * row[0] + row[2]).astype(np.float32) + (y * row[1]).astype(np.float32)[:, None]
@@ -163,14 +201,19 @@ class Shader:
         colour: np.ndarray,
         ground: np.ndarray,
         points: list[np.ndarray],
-        footprint: np.ndarray,
+        sample_m: np.ndarray,
     ) -> None:
-        """Colours the ground's grain by the painted picture."""
+        """Multiplies the ground's grain in `colour` by the painted ground, in place.
+
+        `sample_m` (rows, columns) is the size of a sample on the ground in metres.
+        """
+        # Restrict the work to the rows that show ground.
         rows = np.flatnonzero(ground.any(axis=1))
         if len(rows) == 0:
             return
         span = slice(rows[0], rows[-1] + 1)
-        level = np.log2(np.maximum(footprint[span] / TEXEL_M, 1e-3)) - 0.4
+        # 150 is the mean of the grain's texture.
+        level = np.log2(np.maximum(sample_m[span] / TEXEL_M, 1e-3)) - 0.4
         painted = self._ground.sample(points[0][span], points[1][span], level)
         for channel in range(3):
             plane = colour[channel, span]
@@ -179,20 +222,19 @@ class Shader:
             )
 
     def _apply_mover_shadows(
-        self, sun: np.ndarray, points: list[np.ndarray], ground: np.ndarray, movers: list[Shadow]
+        self, sun: np.ndarray, points: list[np.ndarray], ground: np.ndarray, shadows: list[Shadow]
     ) -> None:
-        """Soft dark rectangles under moving cars, shifted away from the sun."""
+        """Darkens the ground under moving objects, in place.
+
+        The shadows are soft rectangles, shifted away from the sun.
+        """
         drift = self._light.to_sun[:2] / max(self._light.to_sun[2], 0.2) * 0.5
-        for pose, (length, width) in movers:
-            dx, dy = (
-                points[0] - np.float32(pose[0, 3] - drift[0]),
-                points[1] - np.float32(pose[1, 3] - drift[1]),
-            )
+        for pose, (length, width) in shadows:
+            dx = points[0] - np.float32(pose[0, 3] - drift[0])
+            dy = points[1] - np.float32(pose[1, 3] - drift[1])
             forward = pose[:2, 0].astype(np.float32)
-            along, side = (
-                np.abs(dx * forward[0] + dy * forward[1]),
-                np.abs(dy * forward[0] - dx * forward[1]),
-            )
+            along = np.abs(dx * forward[0] + dy * forward[1])
+            side = np.abs(dy * forward[0] - dx * forward[1])
             cover = np.clip((length / 2 + 0.5 - along) * 2, 0, 1) * np.clip(
                 (width / 2 + 0.4 - side) * 2.5, 0, 1
             )

@@ -1,4 +1,4 @@
-"""What the command lines of the players and the bag writer share."""
+"""Command line of the players and the bag writer."""
 
 import argparse
 import math
@@ -14,8 +14,10 @@ from sfm_odometry.nodes.players.drive import DriveMessages, Mounting
 
 
 def add_drive_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say which frames of which folder, and how the camera sits."""
+    """Add the options for the sequence, its frames, and the mounting of the camera."""
     mounting = Mounting()
+
+    # Sequence and frames.
     parser.add_argument(
         "sequence",
         type=Path,
@@ -36,6 +38,8 @@ def add_drive_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="images as the JPEG or PNG files that they are, on image/compressed",
     )
+
+    # Mounting.
     parser.add_argument("--base-frame", default=mounting.base_frame)
     parser.add_argument("--camera-frame", default=mounting.camera_frame)
     parser.add_argument(
@@ -47,22 +51,61 @@ def add_drive_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_pace_arguments(parser: argparse.ArgumentParser, loop_help: str) -> None:
+    """Add the options for rate, loop and /clock of a player."""
+    parser.add_argument(
+        "--rate",
+        type=positive_number,
+        default=1.0,
+        metavar="FACTOR",
+        help="play so many times as fast",
+    )
+    parser.add_argument("--loop", action="store_true", help=loop_help)
+    parser.add_argument(
+        "--clock", action="store_true", help="publish /clock, for nodes with use_sim_time"
+    )
+
+
+def add_wait_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the time that a player waits for a listener."""
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="for a listener, at most; 0: do not, negative: for ever",
+    )
+
+
 def make_drive(options: argparse.Namespace) -> DriveMessages:
-    """The drive that the options name; raises InputError when it cannot be opened or has no
-    frame left."""
+    """Returns the drive of the options.
+
+    Raises InputError when it cannot be opened or has no frame left.
+    """
+    # Open the sequence.
     sequence = open_sequence(options.sequence, options.camera)
+
+    # Select its frames.
     mounting = Mounting(options.base_frame, options.camera_frame, options.camera_height)
     stop = None if options.frames is None else options.start + options.frames
-    drive = DriveMessages(sequence, mounting, options.start, stop, options.hz, options.compressed)
+    drive = DriveMessages(
+        sequence,
+        mounting,
+        start=options.start,
+        stop=stop,
+        hz=options.hz,
+        compressed=options.compressed,
+    )
     if not len(drive):
         raise InputError(
-            f"{options.sequence}: has {len(sequence)} frames, none left with --start {options.start} --frames {options.frames}"
+            f"{options.sequence}: has {len(sequence)} frames, none left "
+            f"with --start {options.start} --frames {options.frames}"
         )
     return drive
 
 
 def positive_number(text: str) -> float:
-    """A number greater than zero."""
+    """Convert an option to a number greater than zero."""
     try:
         value = float(text)
     except ValueError:
@@ -73,29 +116,28 @@ def positive_number(text: str) -> float:
 
 
 def whole_number(text: str) -> int:
-    """Zero or a positive whole number."""
+    """Convert an option to zero or a positive whole number."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a whole number, got '{text}'")
     return int(text)
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line without its ROS arguments; `argv` has no program's name, None stands for the
-    process's own.
+    """Parse the command line without its ROS arguments.
 
-    ROS arguments that rclpy cannot read, such as a file of parameters that is not there, end the
-    process as argparse's own errors do.
+    argv: without the program's name; None: that of the process. ROS arguments that rclpy cannot
+    read, such as a missing file of parameters, end the process as argparse's own errors do.
     """
     try:
         return parser.parse_args(
             remove_ros_args(argv)[1:] if argv is None else remove_ros_args(argv)
         )
-    except RuntimeError as error:  # rclpy has no public name for what it raises
-        parser.error(_without_places(str(error)))
+    except RuntimeError as error:  # rclpy has no public name for the class that it raises
+        parser.error(_one_line(str(error)))
 
 
-def _without_places(message: str) -> str:
-    """What ROS says of bad arguments in one line, without the places in its source."""
+def _one_line(message: str) -> str:
+    """Returns ROS's message about bad arguments as one line, without its source locations."""
     unknown = re.fullmatch(r"\['(.*)'\]", message)
     if unknown:
         return f"unknown ROS argument: {unknown[1]}"

@@ -1,4 +1,4 @@
-"""rosbag2 files, written and read without ROS's own tools (with the package rosbags)."""
+"""rosbag2 files, written and read with the package rosbags, without ROS's own tools."""
 
 import importlib
 from collections.abc import Collection, Iterator
@@ -24,25 +24,32 @@ from sfm_odometry.errors import InputError, OutputError
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 _BAG_VERSION: Literal[8] = 8
-"""Metadata of Iron, which Humble and everything later reads; 9 spells QoS in a way that Humble
-does not know."""
+"""Version of the metadata: that of Iron, which Humble and all later distributions read.
+
+Version 9 writes QoS in a form that Humble cannot parse.
+"""
 _UNSPECIFIED = QosTime(0, 0)
 
 
 class BagWriter:
-    """Topics and messages of rclpy into a bag."""
+    """Writes topics and messages of rclpy to a bag."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._types = get_typestore(Stores.ROS2_HUMBLE)
         self._connections: dict[str, Connection] = {}
         self.counts: dict[str, int] = {}
+        """Number of messages by topic."""
 
-    def add_topic(self, topic: str, kind: Any, latched: bool = False, depth: int = 10) -> None:
-        """Announce a topic of messages of the rclpy class `kind`; a latched one reaches
-        listeners that come late."""
-        name = message_type_name(kind)
-        qos = [_profile(depth, latched)]
+    def add_topic(
+        self, topic: str, message_type: Any, latched: bool = False, depth: int = 10
+    ) -> None:
+        """Add a topic.
+
+        message_type: class of rclpy. latched: messages also reach listeners that come late.
+        """
+        name = message_type_name(message_type)
+        qos = [_qos_profile(depth, latched)]
         self._connections[topic] = self._writer.add_connection(
             topic, name, typestore=self._types, offered_qos_profiles=qos
         )
@@ -56,8 +63,10 @@ class BagWriter:
 
 @contextmanager
 def create_bag(path: Path, storage: str) -> Iterator[BagWriter]:
-    """A new bag folder at `path`, complete when the context ends well; raises OutputError when
-    it cannot be made."""
+    """Create a bag folder at `path`, which is complete when the context ends without error.
+
+    storage: one of STORAGES. Raises OutputError when the bag cannot be written.
+    """
     if path.exists():
         raise OutputError(f"{path}: exists already, expected the name of a new bag")
     try:
@@ -68,15 +77,19 @@ def create_bag(path: Path, storage: str) -> Iterator[BagWriter]:
 
 
 def bag_topics(path: Path) -> list[Connection]:
-    """The topics of a rosbag2 folder, or of a single .mcap or .db3 file; raises InputError that
-    names it and what is wrong."""
+    """Returns the topics of a rosbag2 folder, or of a single .mcap or .db3 file.
+
+    Raises InputError naming the bag and its fault.
+    """
     with _open(path) as reader:
         return list(reader.connections)
 
 
 def bag_messages(path: Path, topics: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
-    """topic, receive time in nanoseconds and serialised message of these topics, by time; raises
-    InputError for a bag that is damaged."""
+    """Yields topic, receive time in nanoseconds and serialised message, in order of time.
+
+    topics: those to read. Raises InputError for a damaged bag.
+    """
     with _open(path) as reader:
         connections = [
             connection for connection in reader.connections if connection.topic in topics
@@ -93,15 +106,14 @@ def _open(path: Path) -> Iterator[Reader]:
         with Reader(path) as reader:
             yield reader
     except (ReaderError, OSError, AssertionError, ValueError) as error:
-        what = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{path}: bag cannot be read, expected a rosbag2 folder with metadata.yaml: {what}"
+            f"{path}: bag cannot be read, expected a rosbag2 folder with metadata.yaml: {reason}"
         ) from error
 
 
 def is_latched(connection: Connection) -> bool:
-    """Whether the topic was recorded from publishers whose messages reach listeners that come
-    late."""
+    """Whether all recorded publishers of the topic were latched (transient local)."""
     profiles = (
         connection.ext.offered_qos_profiles
         if isinstance(connection.ext, ConnectionExtRosbag2)
@@ -113,7 +125,7 @@ def is_latched(connection: Connection) -> bool:
 
 
 def message_class(type_name: str) -> Any:
-    """The rclpy class of package/msg/Name, or None where the package is not installed."""
+    """Returns the rclpy class of package/msg/Name, or None if the package is not installed."""
     package, _, name = type_name.partition("/msg/")
     try:
         return getattr(importlib.import_module(f"{package}.msg"), name)
@@ -121,21 +133,21 @@ def message_class(type_name: str) -> Any:
         return None
 
 
-def message_type_name(kind: type) -> str:
-    """package/msg/Name of an rclpy message class."""
-    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+def message_type_name(message_type: type) -> str:
+    """Returns package/msg/Name of an rclpy message class."""
+    return f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"
 
 
-def _profile(depth: int, latched: bool) -> Qos:
-    durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
+def _qos_profile(depth: int, latched: bool) -> Qos:
+    """Returns a reliable profile."""
     return Qos(
-        QosHistory.KEEP_LAST,
-        depth,
-        QosReliability.RELIABLE,
-        durability,
-        _UNSPECIFIED,
-        _UNSPECIFIED,
-        QosLiveliness.AUTOMATIC,
-        _UNSPECIFIED,
-        False,
+        history=QosHistory.KEEP_LAST,
+        depth=depth,
+        reliability=QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=_UNSPECIFIED,
+        lifespan=_UNSPECIFIED,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_UNSPECIFIED,
+        avoid_ros_namespace_conventions=False,
     )

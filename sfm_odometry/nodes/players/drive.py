@@ -1,4 +1,4 @@
-"""A sequence folder as messages: what the player sends and the bag writer stores."""
+"""Messages of a sequence folder, for the player and the bag writer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from sfm_odometry.io.kitti import ImageSequence, check_image_size, read_image
-from sfm_odometry.nodes import tf_conversions as frames
+from sfm_odometry.nodes import tf_conversions
 from sfm_odometry.nodes.conversions import (
     NANOSECONDS,
     byte_array,
@@ -20,54 +20,58 @@ from sfm_odometry.nodes.conversions import (
     make_header,
 )
 
-TRUTH_FRAME = "ground_truth_odom"
-TRUTH_CHILD = "ground_truth_base_link"
+GROUND_TRUTH_FRAME = "ground_truth_odom"
+GROUND_TRUTH_CHILD_FRAME = "ground_truth_base_link"
 
 
 @dataclass(frozen=True)
 class Mounting:
-    """Names of the frames, and how high over the road the camera sits; it looks forward along
-    the base's x axis."""
+    """Mounting of a camera that looks forward along the base's x axis, with the frames' names."""
 
     base_frame: str = "base_link"
     camera_frame: str = "camera_optical_frame"
     camera_height_m: float = 1.65
+    """Height of the camera over the road."""
 
     def base_from_camera(self) -> np.ndarray:
-        """The 4x4 pose of the optical frame in the base, whose origin is on the road below the
-        camera."""
-        pose = frames.BASE_FROM_OPTICAL.copy()
+        """Returns the pose (4, 4) of the optical frame in the base frame.
+
+        The base's origin is on the road below the camera.
+        """
+        pose = tf_conversions.BASE_FROM_OPTICAL.copy()
         pose[2, 3] = self.camera_height_m
         return pose
 
     def static_transform(self, stamp_ns: int) -> TransformStamped:
-        """base_frame -> camera_frame."""
+        """Returns the transform base_frame -> camera_frame."""
         header = make_header(stamp_ns, self.base_frame)
-        return frames.transform_message(
+        return tf_conversions.transform_message(
             self.base_from_camera(), self.base_frame, self.camera_frame, header
         )
 
 
 @dataclass(frozen=True)
-class Shot:
-    """One frame as messages, at its recorded time since the first."""
+class FrameMessages:
+    """Messages of one frame."""
 
     index: int
+    """Index of the frame in the sequence."""
     since_start_ns: int
+    """Recorded time since the first frame."""
     image: Image | CompressedImage
     camera_info: CameraInfo
 
     def stamp(self, stamp_ns: int) -> None:
         """Set the stamp of both messages."""
         header = make_header(stamp_ns, self.image.header.frame_id)
-        self.image.header = self.camera_info.header = header
+        self.image.header = header
+        self.camera_info.header = header
 
 
 class DriveMessages:
-    """The frames `start` to `stop` of a sequence as messages; `hz` replaces the recorded times by
-    an even rate.
+    """Messages of the frames `start` to `stop` of a sequence.
 
-    compressed: images are sent as the JPEG or PNG files that they are.
+    hz: rate that replaces the recorded times. compressed: send the JPEG or PNG files as they are.
     """
 
     def __init__(
@@ -79,7 +83,9 @@ class DriveMessages:
         hz: float | None = None,
         compressed: bool = False,
     ) -> None:
-        self.sequence, self.mounting, self.compressed = sequence, mounting, compressed
+        self.sequence = sequence
+        self.mounting = mounting
+        self.compressed = compressed
         self.indices = range(len(sequence))[start:stop]
         times_s = np.arange(len(self.indices)) / hz if hz else sequence.stamps_s[list(self.indices)]
         since_s = times_s - times_s[0] if len(times_s) else times_s
@@ -88,50 +94,63 @@ class DriveMessages:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def shots(self) -> Iterator[Shot]:
-        """The frames one by one, read from disk; raises ImageError naming a file that is corrupt
-        or of another size."""
+    def frames(self) -> Iterator[FrameMessages]:
+        """Yields the messages of each frame, read from disk.
+
+        Raises ImageError naming a file that is corrupt or has another size.
+        """
         header = make_header(0, self.mounting.camera_frame)
         for index, since_ns in zip(self.indices, self.since_start_ns, strict=True):
+            # Read and check the image, also where its file is sent as it is.
             path = self.sequence.image_paths[index]
             image = read_image(path)
             check_image_size(path, image, self.sequence.intrinsics)
+
+            # Make the messages.
             encoding = "mono8" if image.ndim == 2 else "rgb8"
             message = (
-                _compressed(path, encoding, header)
+                _compressed_image(path, encoding, header)
                 if self.compressed
                 else encode_image(image, encoding, header)
             )
-            yield Shot(index, since_ns, message, make_camera_info(self.sequence.intrinsics, header))
+            camera_info = make_camera_info(self.sequence.intrinsics, header)
+            yield FrameMessages(index, since_ns, message, camera_info)
 
-    def truth(self) -> np.ndarray | None:
-        """(N, 4, 4) true poses of the base, the first the identity, or None where they are not
-        known."""
+    def ground_truth_poses(self) -> np.ndarray | None:
+        """Returns the true poses of the base (N, 4, 4), the first the identity; None if unknown."""
         if self.sequence.poses is None:
             return None
         poses = self.sequence.poses[list(self.indices)]
         start_from_camera = np.linalg.inv(poses[0]) @ poses
         return np.stack(
-            [frames.base_pose(self.mounting.base_from_camera(), pose) for pose in start_from_camera]
+            [
+                tf_conversions.base_pose(self.mounting.base_from_camera(), pose)
+                for pose in start_from_camera
+            ]
         )
 
-    def truth_path(self, start_ns: int, speed: float = 1.0) -> PathMessage | None:
-        """All true poses, stamped as frames that start at `start_ns` and are played `speed`
-        times as fast."""
-        truth = self.truth()
-        if truth is None:
+    def ground_truth_path(self, start_ns: int, speed: float = 1.0) -> PathMessage | None:
+        """Returns the path of all true poses; None where they are unknown.
+
+        start_ns: stamp of the first frame. speed: factor on the recorded speed of the stamps.
+        """
+        poses = self.ground_truth_poses()
+        if poses is None:
             return None
-        path = PathMessage(header=make_header(start_ns, TRUTH_FRAME))
+        path = PathMessage(header=make_header(start_ns, GROUND_TRUTH_FRAME))
         stamps_ns = [start_ns + round(since / speed) for since in self.since_start_ns]
         path.poses = [
-            PoseStamped(header=make_header(stamp_ns, TRUTH_FRAME), pose=frames.pose_message(pose))
-            for stamp_ns, pose in zip(stamps_ns, truth, strict=True)
+            PoseStamped(
+                header=make_header(stamp_ns, GROUND_TRUTH_FRAME),
+                pose=tf_conversions.pose_message(pose),
+            )
+            for stamp_ns, pose in zip(stamps_ns, poses, strict=True)
         ]
         return path
 
 
-def _compressed(path: Path, encoding: str, header: Header) -> CompressedImage:
-    """The file's bytes as they are, with the format as image_transport writes it."""
+def _compressed_image(path: Path, encoding: str, header: Header) -> CompressedImage:
+    """Returns the file's bytes as a message, with the format as image_transport writes it."""
     codec = "png" if path.suffix.lower() == ".png" else "jpeg"
     stored = "bgr8" if encoding == "rgb8" else encoding
     return CompressedImage(

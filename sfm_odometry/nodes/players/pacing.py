@@ -1,10 +1,10 @@
-"""What the players share: reading ahead, waiting for listeners, and a clock to play by."""
+"""Pacing of the players: reading ahead, waiting for listeners, and a clock to play by."""
 
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -16,53 +16,71 @@ from sfm_odometry.nodes.spinning import serve_once
 Item = TypeVar("Item")
 
 CLOCK_PERIOD_S = 0.01
-"""100 Hz of /clock are enough; each message costs every Python node on the machine its share."""
+"""Period of /clock: 100 Hz are enough, and each message costs every Python node some time."""
 SETTLE_S = 0.3
-"""After a subscription was seen here, so long until the other side has seen us too, and has
-heard /tf_static."""
+"""Time from the discovery of a subscription until its node has discovered this one.
+
+By then it has also received /tf_static.
+"""
 
 
 def read_ahead(items: Iterable[Item], count: int = 8) -> Iterator[Item]:
-    """The items, made in a thread up to `count` ahead; an error there is raised here when its turn
-    comes.
+    """Yields the items, which a thread makes up to `count` ahead.
 
-    The thread ends with the iterator: one that is left within OpenCV while the interpreter ends
-    would abort the process.
+    An error in the thread is raised here after the items before it. The thread ends with the
+    iterator: a thread within OpenCV at the end of the interpreter would abort the process.
     """
-    ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=count)
-    ended = threading.Event()
-
-    def put(item: Item | None, error: BaseException | None) -> None:
-        while not ended.is_set():
-            try:
-                ready.put((item, error), timeout=0.1)
-                break
-            except queue.Full:
-                continue
-
-    def produce() -> None:
-        try:
-            for item in items:
-                put(item, None)
-                if ended.is_set():
-                    return
-            put(None, StopIteration())
-        except BaseException as error:
-            put(None, error)
-
-    thread = threading.Thread(target=produce, name="read ahead", daemon=True)
-    thread.start()
+    producer = _Producer(items, count)
     try:
+        yield from producer.items()
+    finally:
+        producer.stop()
+
+
+class _Producer(Generic[Item]):
+    """Thread that puts items into a queue of limited size."""
+
+    def __init__(self, items: Iterable[Item], count: int) -> None:
+        self._items = items
+        self._queue: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(count)
+        """Pairs of an item and None, at last None and an error; StopIteration after all items."""
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="read ahead", daemon=True)
+        self._thread.start()
+
+    def items(self) -> Iterator[Item]:
+        """Yields the items; raises an error of the thread in its turn."""
         while True:
-            item, error = ready.get()
+            item, error = self._queue.get()
             if isinstance(error, StopIteration):
                 return
             if error is not None:
                 raise error
             yield item  # type: ignore[misc]
-    finally:
-        ended.set()
-        thread.join()
+
+    def stop(self) -> None:
+        """Stop the thread and wait for its end."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            for item in self._items:
+                self._put(item, None)
+                if self._stopped.is_set():
+                    return
+            self._put(None, StopIteration())
+        except BaseException as error:
+            self._put(None, error)
+
+    def _put(self, item: Item | None, error: BaseException | None) -> None:
+        """Put a pair into the queue, unless the thread is stopped while the queue is full."""
+        while not self._stopped.is_set():
+            try:
+                self._queue.put((item, error), timeout=0.1)
+                break
+            except queue.Full:
+                continue
 
 
 def wait_for_subscribers(
@@ -71,14 +89,13 @@ def wait_for_subscribers(
     timeout_s: float,
     enough: Callable[[Iterable[bool]], bool] = all,
 ) -> bool:
-    """Serve the node until all (or any) of the publishers have a subscription; False when that took
-    longer than `timeout_s`.
+    """Serve the node until the publishers have subscriptions; returns False after the timeout.
 
-    A negative time is for ever.
+    timeout_s: negative to wait for ever. enough: `all` or `any` of the publishers.
     """
-    deadline = time.monotonic() + timeout_s if timeout_s >= 0 else float("inf")
+    deadline_s = time.monotonic() + timeout_s if timeout_s >= 0 else float("inf")
     while not enough(publisher.get_subscription_count() > 0 for publisher in publishers):
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline_s:
             return False
         serve_once(node, 0.05)
     serve_until(node, time.monotonic() + SETTLE_S)
@@ -86,37 +103,45 @@ def wait_for_subscribers(
 
 
 def serve_until(node: Node, deadline_s: float) -> None:
-    """Serve the node's callbacks until the monotonic clock shows `deadline_s`; raises
-    StopRequested when the process is to end."""
+    """Serve the node's callbacks until `deadline_s` of the monotonic clock.
+
+    Raises StopRequested after a signal that ends the process.
+    """
     while (remaining_s := deadline_s - time.monotonic()) > 0:
         serve_once(node, remaining_s)
 
 
 class Pacer:
-    """Maps recorded time to the wall: `rate` recorded seconds pass in one. With `clock` it is
-    told on /clock as it passes."""
+    """Maps recorded time to the wall clock, and publishes it on /clock if asked to.
+
+    rate: recorded seconds per second. clock: whether to publish /clock.
+    """
 
     def __init__(self, node: Node, rate: float, clock: bool) -> None:
-        self._node, self.rate = node, rate
+        self._node = node
+        self.rate = rate
         self._clock = node.create_publisher(Clock, "/clock", 10) if clock else None
-        self._start_s, self._start_ns = 0.0, 0
+        self._start_s = 0.0
+        self._start_ns = 0
 
     def start(self, recorded_ns: int) -> None:
-        """From now on `recorded_ns` is now."""
-        self._start_s, self._start_ns = time.monotonic(), recorded_ns
+        """Start playing: the recorded time is `recorded_ns` now."""
+        self._start_s = time.monotonic()
+        self._start_ns = recorded_ns
 
     def wait_until(self, recorded_ns: int) -> None:
-        """Serve the node until the recorded time has come."""
+        """Serve the node until the recorded time is reached."""
         deadline_s = self._start_s + (recorded_ns - self._start_ns) / NANOSECONDS / self.rate
         while self._clock is not None and deadline_s - time.monotonic() > CLOCK_PERIOD_S:
-            self._tick(self._now_ns())
+            self._publish_clock(self._now_ns())
             serve_until(self._node, time.monotonic() + CLOCK_PERIOD_S)
         serve_until(self._node, deadline_s)
-        self._tick(recorded_ns)
+        self._publish_clock(recorded_ns)
 
     def _now_ns(self) -> int:
+        """Returns the recorded time now."""
         return self._start_ns + round((time.monotonic() - self._start_s) * self.rate * NANOSECONDS)
 
-    def _tick(self, recorded_ns: int) -> None:
+    def _publish_clock(self, recorded_ns: int) -> None:
         if self._clock is not None:
             self._clock.publish(Clock(clock=ns_to_stamp(recorded_ns)))

@@ -1,4 +1,4 @@
-"""What benchmarks say of the processor."""
+"""Description of the processor for benchmarks."""
 
 import torch
 
@@ -14,6 +14,6 @@ def test_the_instructions_that_matter_are_named(monkeypatch):
     assert description.endswith("cores, AVX2, AVX-512, AMX bf16)")
 
 
-def test_missing_bfloat16_is_said(monkeypatch):
+def test_missing_bfloat16_is_named(monkeypatch):
     monkeypatch.setattr(processor, "_cpuinfo", lambda key: "avx2" if key == "flags" else "")
     assert processor.describe_device(torch.device("cpu")).endswith("cores, AVX2, no bf16)")

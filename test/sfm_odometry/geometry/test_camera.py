@@ -1,3 +1,5 @@
+"""Pinhole intrinsics."""
+
 import numpy as np
 import pytest
 

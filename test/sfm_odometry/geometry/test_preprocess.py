@@ -1,9 +1,11 @@
+"""Preprocessing of images into the networks' input."""
+
 import numpy as np
 import pytest
 
 from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.geometry.preprocess import DARK, MOST_GAIN, Preprocessor
+from sfm_odometry.geometry.preprocess import MAX_GAIN, MIN_MEAN_GREY, Preprocessor
 
 CAMERA = Intrinsics(721.5, 721.5, 609.6, 172.9, 1242, 375)
 
@@ -23,9 +25,9 @@ def centroid(image):
 @pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
 @pytest.mark.parametrize("camera", [CAMERA, Intrinsics(500.0, 500.0, 330.0, 235.0, 640, 480)])
 def test_intrinsics_follow_the_pixels(mode, camera):
-    """A ray keeps its direction: a mark at the principal point plus an offset is found where the
-    new intrinsics say."""
-    u, v = round(camera.cx) + 60, round(camera.cy) + 20
+    """A ray keeps its direction: the new intrinsics project it to the mark in the input."""
+    u = round(camera.cx) + 60
+    v = round(camera.cy) + 20
     preprocessor = Preprocessor(camera, 416, 128, 1, mode)
     ray = np.array([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy])
     k = preprocessor.intrinsics
@@ -56,7 +58,7 @@ def test_colour_becomes_grey_and_grey_becomes_colour():
     assert Preprocessor(CAMERA, 416, 128, 1)(red)[0, 0, 0] == round(0.299 * 255)
 
 
-def test_values_are_not_mixed_for_depth():
+def test_depth_is_resampled_by_nearest_neighbour():
     depth = np.where(np.arange(1242) % 2 == 0, 5.0, 50.0).astype(np.float32) * np.ones(
         (375, 1), np.float32
     )
@@ -82,15 +84,14 @@ def test_unknown_mode_is_refused():
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("crop", 1), ("pad", 1), ("stretch", 3)])
-def test_night_is_brought_to_the_light_of_a_dark_day(mode, channels):
-    """The image alone decides, not pad's margins; daylight stays as it is, and black does not
-    become noise."""
+def test_dark_frames_are_brightened(mode, channels):
+    """The margins of pad do not count; daylight is unchanged, and black does not become noise."""
     camera = Intrinsics(110.0, 110.0, 47.5, 47.5, 96, 96)
     preprocessor = Preprocessor(camera, 64, 32, channels, mode)
     day = preprocessor(np.random.default_rng(0).integers(60, 140, (96, 96), np.uint8))
-    assert preprocessor.brightened(day) is day
+    assert preprocessor.brighten(day) is day
     night = (day * 0.1).astype(np.uint8)
-    lit = preprocessor.brightened(night)
-    assert lit.shape == night.shape and lit.dtype == np.uint8
-    assert lit[preprocessor.seen].mean() == pytest.approx(DARK, abs=1.0)
-    assert preprocessor.brightened(np.ones_like(day)).max() == MOST_GAIN
+    brightened = preprocessor.brighten(night)
+    assert brightened.shape == night.shape and brightened.dtype == np.uint8
+    assert brightened[preprocessor.valid_mask].mean() == pytest.approx(MIN_MEAN_GREY, abs=1.0)
+    assert preprocessor.brighten(np.ones_like(day)).max() == MAX_GAIN

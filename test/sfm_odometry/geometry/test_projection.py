@@ -1,3 +1,5 @@
+"""Rigid motions and the pinhole projection in torch."""
+
 import math
 
 import pytest
@@ -79,16 +81,19 @@ def test_points_behind_the_camera_project_to_finite_pixels():
 
 
 def test_forward_motion_moves_pixels_outwards():
-    """source_from_target of a car that drives forward: target-camera points are farther from the
-    earlier source by the step."""
+    """source_from_target of a car that drives forward moves points away by the step.
+
+    The source is the earlier frame, from which the target's points are farther away.
+    """
     earlier_from_later = transform_from_vector(
         torch.tensor([[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
     )
     point = torch.tensor([2.0, 1.0, 9.0], dtype=torch.float64).view(1, 3, 1, 1)
-    seen_earlier = transform_points(earlier_from_later, point)
-    assert seen_earlier.flatten().tolist() == pytest.approx([2.0, 1.0, 10.0])
+    in_earlier = transform_points(earlier_from_later, point)
+    assert in_earlier.flatten().tolist() == pytest.approx([2.0, 1.0, 10.0])
     centre = K[0, :2, 2]
-    now, before = project(point, K).flatten() - centre, project(seen_earlier, K).flatten() - centre
+    now = project(point, K).flatten() - centre
+    before = project(in_earlier, K).flatten() - centre
     assert (now.abs() > before.abs()).all()
 
 

@@ -1,3 +1,5 @@
+"""View synthesis."""
+
 import pytest
 import torch
 
@@ -9,8 +11,7 @@ K = torch.tensor([[[40.0, 0.0, 15.5], [0.0, 40.0, 11.5], [0.0, 0.0, 1.0]]])
 
 
 def smooth_texture(height, width):
-    """A band-limited function of continuous pixel coordinates, so that bilinear sampling is
-    nearly exact."""
+    """A band-limited function of pixel coordinates, for which bilinear sampling is nearly exact."""
     v, u = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
     return texture_at(torch.stack([u, v]))
 
@@ -27,7 +28,7 @@ def test_integer_pixels_sample_the_image_itself():
 
 
 def test_a_shift_of_one_pixel_shifts_by_exactly_one_pixel():
-    """A camera that moves right by Z / fx sees the scene one pixel to the left."""
+    """A camera that moves right by Z / fx shifts the scene one pixel to the left."""
     target_depth = torch.full((1, 1, 24, 32), 8.0)
     source = torch.rand(1, 1, 24, 32)
     source_from_target = transform_from_vector(
@@ -40,8 +41,7 @@ def test_a_shift_of_one_pixel_shifts_by_exactly_one_pixel():
 
 
 def test_true_depth_and_motion_reproduce_the_target():
-    """A textured plane in front of the target, Z = 6 + 0.05 u, rendered in closed form from a
-    second camera's pixels."""
+    """A textured plane, Z = 6 + 0.05 u, rendered in closed form from a second camera's pixels."""
     motion = transform_from_vector(torch.tensor([[0.15, -0.05, 0.3, 0.01, -0.02, 0.015]]))
     u = torch.arange(32.0).expand(24, 32)
     depth = (6 + 0.05 * u)[None, None]
@@ -60,11 +60,12 @@ def test_points_behind_the_source_are_not_valid():
 
 
 def test_results_do_not_depend_on_the_batch():
-    source, depth = torch.rand(3, 1, 24, 32), torch.rand(3, 1, 24, 32) * 5 + 3
+    source = torch.rand(3, 1, 24, 32)
+    depth = torch.rand(3, 1, 24, 32) * 5 + 3
     motion = transform_from_vector(torch.randn(3, 6) * 0.05)
-    together = synthesise_view(source, depth, motion, K.expand(3, 3, 3)).image
+    whole_batch = synthesise_view(source, depth, motion, K.expand(3, 3, 3)).image
     alone = synthesise_view(source[1:2], depth[1:2], motion[1:2], K).image
-    assert torch.allclose(together[1:2], alone, atol=1e-6)
+    assert torch.allclose(whole_batch[1:2], alone, atol=1e-6)
 
 
 def test_gradients_match_finite_differences():
@@ -88,7 +89,7 @@ def test_scaled_intrinsics_agree_with_the_camera(level):
     assert torch.allclose(scaled, torch.from_numpy(expected))
 
 
-def test_a_motion_that_is_not_a_number_makes_no_pixel_valid():
+def test_a_motion_of_nan_makes_no_pixel_valid():
     motion = torch.full((1, 4, 4), torch.nan)
     view = synthesise_view(torch.rand(1, 1, 24, 32), torch.full((1, 1, 24, 32), 8.0), motion, K)
     assert not view.valid.any()

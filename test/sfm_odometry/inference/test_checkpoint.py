@@ -1,3 +1,5 @@
+"""Model files."""
+
 import json
 import pickle
 import subprocess
@@ -76,9 +78,8 @@ def test_statistics_of_batch_normalisation_come_back(tmp_path, half):
         )
     )
     model.inverse_depth(torch.rand(2, 1, 32, 64))
-    counter = model.depth_net.encoder[0][0][1].num_batches_tracked.fill_(
-        200_000
-    )  # more than float16 can hold
+    # More than the largest float16.
+    counter = model.depth_net.encoder[0][0][1].num_batches_tracked.fill_(200_000)
     save_model(tmp_path / "model.safetensors", model, {}, half=half)
     loaded = load_model(tmp_path / "model.safetensors")
     assert torch.equal(loaded.depth_net.encoder[0][0][1].num_batches_tracked, counter)
@@ -147,7 +148,7 @@ def test_weights_of_another_network_are_refused_by_tensor(saved):
         load_model(path)
 
 
-def test_a_monstrous_configuration_is_refused_before_memory_is_taken(saved):
+def test_a_huge_configuration_is_refused_before_memory_is_allocated(saved):
     path, _ = saved
     config = json.loads(
         json.dumps(
@@ -184,8 +185,10 @@ def test_an_unwritable_place_is_named(tmp_path):
         save_model(tmp_path / "file" / "model.safetensors", Model(CONFIG), {})
 
 
-def test_to_load_a_model_no_compiler_is_imported():
+def test_loading_a_model_imports_no_compiler():
     """It would take 90 MiB of a robot's memory, and a second of its start."""
-    program = "import sys; from sfm_odometry.inference.estimator import Estimator; Estimator.from_file(None, 'cpu', 'eager'); "
-    program += "sys.exit('torch._dynamo' in sys.modules)"
+    program = (
+        "import sys; from sfm_odometry.inference.estimator import Estimator; "
+        "Estimator.from_file(None, 'cpu', 'eager'); sys.exit('torch._dynamo' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

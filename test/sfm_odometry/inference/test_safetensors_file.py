@@ -1,5 +1,4 @@
-"""Files of tensors: the library's own files are read, the library reads ours, and nothing
-damaged is taken for whole."""
+"""Safetensors files: compatibility with the library in both directions, damaged files."""
 
 import json
 import struct
@@ -102,7 +101,7 @@ def entry(
         {"a": entry(), "b": entry(offsets=(8, 12))},
     ],
 )
-def test_headers_that_make_no_sense_are_refused(tmp_path: Path, header: object) -> None:
+def test_invalid_headers_are_refused(tmp_path: Path, header: object) -> None:
     text = json.dumps(header).encode()
     (tmp_path / "bad.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(4))
     with pytest.raises(CheckpointError, match="not a complete safetensors file"):

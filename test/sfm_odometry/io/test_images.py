@@ -1,3 +1,5 @@
+"""Images and depth maps on disk."""
+
 import cv2
 import numpy as np
 import pytest
@@ -21,7 +23,8 @@ def test_grey_stays_grey_and_colour_is_rgb(tmp_path, suffix):
     blue[..., 2] = 255
     cv2.imwrite(str(tmp_path / f"0{suffix}"), np.full((48, 64), 77, np.uint8))
     cv2.imwrite(str(tmp_path / f"1{suffix}"), blue[..., ::-1])
-    grey, colour = read_image(tmp_path / f"0{suffix}"), read_image(tmp_path / f"1{suffix}")
+    grey = read_image(tmp_path / f"0{suffix}")
+    colour = read_image(tmp_path / f"1{suffix}")
     assert grey.shape == (48, 64) and grey.dtype == np.uint8 and (grey == 77).all()
     assert colour.shape == (48, 64, 3) and np.abs(colour.astype(int) - blue).max() <= 2
 
@@ -111,7 +114,7 @@ def test_depth_arrays_come_as_they_are(tmp_path):
     np.testing.assert_array_equal(read_depth(tmp_path / "0.npy"), values.astype(np.float32))
 
 
-def test_what_is_no_depth_is_refused(tmp_path):
+def test_files_without_depth_are_refused(tmp_path):
     cv2.imwrite(str(tmp_path / "8bit.png"), GREY)
     np.save(tmp_path / "cube.npy", np.zeros((2, 3, 4)))
     np.save(tmp_path / "integers.npy", np.zeros((2, 3), int))

@@ -1,3 +1,5 @@
+"""KITTI sequences and the files in their folders."""
+
 from pathlib import Path
 
 import cv2
@@ -20,7 +22,8 @@ needs_real_data = pytest.mark.skipif(
     not REAL.is_dir(), reason="the real KITTI frames (../shared/data) are not on this machine"
 )
 
-WIDTH, HEIGHT = 62, 19
+WIDTH = 62
+HEIGHT = 19
 P_ROW = "36 0 30.5 {} 0 36 9.25 0 0 0 1 0"
 
 
@@ -41,7 +44,7 @@ def write_images(folder, numbers, digits=6, suffix=".png"):
 
 @pytest.fixture
 def odometry(tmp_path):
-    """A KITTI odometry folder of 5 frames with cameras 0 and 2, times and its own poses."""
+    """A KITTI odometry folder of 5 frames with cameras 0 and 2, times and poses."""
     folder = tmp_path / "dataset" / "sequences" / "07"
     write_images(folder / "image_0", range(5))
     write_images(folder / "image_2", range(5))
@@ -59,14 +62,17 @@ def raw(tmp_path):
     """A KITTI raw drive of 4 colour frames of camera 3."""
     drive = tmp_path / "2011_09_26" / "2011_09_26_drive_0015_sync"
     write_images(drive / "image_03" / "data", range(4), digits=10, suffix=".jpg")
-    calibration = f"calib_time: 09-Jan-2012 13:57:47\nS_rect_03: {WIDTH}.0 {HEIGHT}.0\nP_rect_03: {P_ROW.format(-30)}\n"
+    calibration = (
+        f"calib_time: 09-Jan-2012 13:57:47\nS_rect_03: {WIDTH}.0 {HEIGHT}.0\n"
+        f"P_rect_03: {P_ROW.format(-30)}\n"
+    )
     (drive.parent / "calib_cam_to_cam.txt").write_text(calibration)
     clock = "".join(f"2011-09-26 13:02:{25 + number}.964389445\n" for number in range(4))
     (drive / "image_03" / "timestamps.txt").write_text(clock)
     return drive
 
 
-def test_an_odometry_folder_opens_whole(odometry):
+def test_an_odometry_folder_opens_with_all_its_files(odometry):
     sequence = open_sequence(odometry)
     assert sequence.name == "07" and len(sequence) == 5
     assert sequence.frame_numbers == (0, 1, 2, 3, 4)
@@ -107,7 +113,7 @@ def test_official_poses_of_the_whole_sequence_are_taken_by_frame_number(odometry
 
 
 @pytest.mark.parametrize("count", [4, 6])
-def test_own_poses_and_times_of_another_length_are_refused(odometry, count):
+def test_poses_and_times_of_another_length_are_refused(odometry, count):
     (odometry / "times.txt").write_text("".join(f"{number}\n" for number in range(count)))
     with pytest.raises(InputError, match=rf"times\.txt: {count} times for 5 images"):
         open_sequence(odometry)
@@ -164,7 +170,8 @@ def test_a_raw_calibration_of_another_size_is_refused(raw):
     path.write_text(path.read_text().replace(f"{WIDTH}.0", "1242"))
     with pytest.raises(
         CalibrationError,
-        match=f"S_rect_03: calibrated for images of 1242x{HEIGHT} pixels, but these have {WIDTH}x{HEIGHT}",
+        match=f"S_rect_03: calibrated for images of 1242x{HEIGHT} pixels, "
+        f"but these have {WIDTH}x{HEIGHT}",
     ):
         open_sequence(raw)
 
@@ -181,7 +188,7 @@ def test_a_folder_is_opened_from_within(odometry, monkeypatch):
     assert open_sequence(".").name == "07"
 
 
-def test_what_is_no_sequence_is_refused(tmp_path, odometry):
+def test_folders_without_a_sequence_are_refused(tmp_path, odometry):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="absent: no such folder"):
         open_sequence(tmp_path / "absent")

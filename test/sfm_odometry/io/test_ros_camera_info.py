@@ -1,5 +1,4 @@
-"""CameraInfo: fallbacks, region and binning by projecting points, and undistortion against the
-distortion model itself."""
+"""CameraInfo: fallbacks, region and binning, and undistortion against the distortion model."""
 
 import cv2
 import numpy as np
@@ -70,19 +69,21 @@ def test_images_of_another_size_are_refused() -> None:
         rectifier(info(), width=640, height=480)
 
 
-def test_a_camera_info_without_size_takes_the_images() -> None:
+def test_a_camera_info_without_size_has_that_of_the_images() -> None:
     assert rectifier(info(width=0, height=0), width=640, height=480).intrinsics.width == 640
 
 
 def test_region_and_binning_move_the_projection_as_they_move_the_pixels() -> None:
     region = RegionOfInterest(x_offset=40, y_offset=20, width=200, height=160)
-    seen = rectifier(info(roi=region, binning_x=2, binning_y=4), width=100, height=40).intrinsics
+    intrinsics = rectifier(
+        info(roi=region, binning_x=2, binning_y=4), width=100, height=40
+    ).intrinsics
     point = np.array([0.1, -0.05, 1.0])
     full = np.array(P).reshape(3, 4)[:, :3] @ point
     # Pixel i of the binned image is the mean of the sensor's pixels left + b i ... left + b i + b -
     # 1.
     expected = ((full[:2] - [40, 20]) - [0.5, 1.5]) / [2, 4]
-    np.testing.assert_allclose((seen.matrix() @ point)[:2], expected, atol=1e-9)
+    np.testing.assert_allclose((intrinsics.matrix() @ point)[:2], expected, atol=1e-9)
 
 
 @pytest.mark.parametrize(("model", "distortion"), [
@@ -99,10 +100,8 @@ def test_undistortion_inverts_the_distortion_model(
         info(distortion_model=model, d=distortion, r=rotation.ravel().tolist()), rectified=False
     )
     columns, rows = np.meshgrid(np.arange(320), np.arange(240))
-    for ramp, scale in (
-        (columns, 255 / 319),
-        (rows, 255 / 239),
-    ):  # the brightness tells from where a pixel was taken
+    # The brightness of a pixel is its coordinate in the source image.
+    for ramp, scale in ((columns, 255 / 319), (rows, 255 / 239)):
         axis = 0 if ramp is columns else 1
         image = np.rint(ramp * scale).astype(np.uint8)
         rectified = rectify(image)
@@ -119,39 +118,42 @@ def test_undistortion_inverts_the_distortion_model(
             assert abs(rectified[v, u] - source[axis] * scale) < 1.5
 
 
-def test_nothing_is_resampled_where_nothing_is_distorted() -> None:
+def test_an_undistorted_image_is_not_resampled() -> None:
     image = np.arange(240 * 320, dtype=np.uint32).astype(np.uint8).reshape(240, 320)
     undistorted = rectifier(info(p=[300.0, 0, 160, 0, 0, 310, 120, 0, 0, 0, 1, 0]), rectified=False)
     assert undistorted(image) is image
 
 
-def test_unknown_distortion_is_refused_only_where_it_matters() -> None:
-    odd = info(distortion_model="kannala", d=[0.1])
-    assert rectifier(odd).intrinsics.fx == 280.0
+def test_unknown_distortion_is_refused_for_raw_images_only() -> None:
+    unknown = info(distortion_model="kannala", d=[0.1])
+    assert rectifier(unknown).intrinsics.fx == 280.0
     with pytest.raises(
         CalibrationError, match="distortion model 'kannala' is not known, expected one of plumb_bob"
     ):
-        rectifier(odd, rectified=False)
+        rectifier(unknown, rectified=False)
 
 
 @pytest.mark.parametrize(("fields", "words"), [
     ({"d": [0.1]}, r"D of plumb_bob has 1 values \(0.1\), expected 4, 5, 8, 12, 14 finite ones"),
     ({"d": [float("nan")] * 5}, r"D of plumb_bob has 5 values \(nan"),
-    ({"d": [0.1] * 3, "distortion_model": "equidistant"}, "D of equidistant has 3 values .* expected 4 finite ones"),
+    ({"d": [0.1] * 3, "distortion_model": "equidistant"},
+     "D of equidistant has 3 values .* expected 4 finite ones"),
     ({"r": [2.0] * 9}, "R is no rotation: 2, 2, 2"),
     ({"r": [-value for value in EYE]}, "R is no rotation: -1"),
 ])  # fmt: skip
-def test_a_distortion_or_rotation_that_is_none_is_refused_where_it_matters(
+def test_invalid_distortion_or_rotation_is_refused_for_raw_images_only(
     fields: dict, words: str
 ) -> None:
-    assert rectifier(info(**fields)).intrinsics.fx == 280.0  # a rectified camera's are not used
+    assert (
+        rectifier(info(**fields)).intrinsics.fx == 280.0
+    )  # they are not used for rectified images
     with pytest.raises(CalibrationError, match=words):
         rectifier(info(**fields), rectified=False)
 
 
 @pytest.mark.parametrize("fields", [
-    {"p": [1e300, *P[1:]]}, {"p": [*P[:2], -1e18, *P[3:]]}, {"p": [1e-300, *P[1:]]}, {"binning_x": 2**32 - 1},
-    {"roi": RegionOfInterest(x_offset=2**32 - 1)},
+    {"p": [1e300, *P[1:]]}, {"p": [*P[:2], -1e18, *P[3:]]}, {"p": [1e-300, *P[1:]]},
+    {"binning_x": 2**32 - 1}, {"roi": RegionOfInterest(x_offset=2**32 - 1)},
 ])  # fmt: skip
 def test_numbers_beyond_any_camera_are_refused(fields: dict) -> None:
     with pytest.raises(CalibrationError, match="are not those of a camera"):

@@ -12,7 +12,7 @@ RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (6, 10, 3), dtype=np.uint8)
 GREY = RNG.integers(0, 256, (6, 10), dtype=np.uint8)
 WITH_ALPHA = np.dstack([RGB, np.full(RGB.shape[:2], 7, np.uint8)])
-LAYOUTS = {  # encoding: pixels as they lie in the message, what they are
+LAYOUTS = {  # encoding: (pixels in the message, decoded pixels)
     "mono8": (GREY, GREY),
     "8UC1": (GREY, GREY),
     "rgb8": (RGB, RGB),
@@ -45,7 +45,7 @@ def message(pixels: np.ndarray, encoding: str, padding: int = 0, big_endian: boo
 @pytest.mark.parametrize("padding", [0, 5])
 @pytest.mark.parametrize("big_endian", [False, True])
 @pytest.mark.parametrize("encoding", LAYOUTS)
-def test_decoding_gives_the_pixels_whatever_the_layout(
+def test_decoding_gives_the_pixels_in_every_layout(
     encoding: str, big_endian: bool, padding: int
 ) -> None:
     stored, expected = LAYOUTS[encoding]
@@ -55,7 +55,8 @@ def test_decoding_gives_the_pixels_whatever_the_layout(
 
 
 @pytest.mark.parametrize(("encoding", "first_row", "second_row"), [
-    ("bayer_rggb8", "rg", "gb"), ("bayer_bggr8", "bg", "gr"), ("bayer_gbrg8", "gb", "rg"), ("bayer_grbg8", "gr", "bg"),
+    ("bayer_rggb8", "rg", "gb"), ("bayer_bggr8", "bg", "gr"),
+    ("bayer_gbrg8", "gb", "rg"), ("bayer_grbg8", "gr", "bg"),
 ])  # fmt: skip
 def test_bayer_patterns_have_ros_order(encoding: str, first_row: str, second_row: str) -> None:
     levels = {"r": 200, "g": 100, "b": 30}
@@ -132,7 +133,7 @@ def test_compressed_png(image: np.ndarray, stored: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", cv2.imencode(".jpg", RGB)[1].tobytes()[:20]])
-def test_compressed_rubbish_is_refused(data: bytes) -> None:
+def test_invalid_compressed_data_is_refused(data: bytes) -> None:
     with pytest.raises(
         RefusedImage, match=f"{len(data)} bytes of format 'jpeg' cannot be decoded"
     ) as caught:

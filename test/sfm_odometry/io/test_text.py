@@ -1,3 +1,5 @@
+"""Text files of numbers."""
+
 import os
 
 import pytest
@@ -13,7 +15,7 @@ def test_rows_keep_their_line_numbers_past_comments_and_blank_lines(tmp_path):
 
 
 @pytest.mark.parametrize("word", ["nan", "inf", "-inf", "1.2.3", "car"])
-def test_a_number_that_is_none_is_named(word):
+def test_a_word_that_is_no_number_is_named(word):
     with pytest.raises(InputError, match=f"calib.txt, P2: '{word}' is not a"):
         parse_numbers(f"1 {word} 3", "calib.txt, P2")
 

@@ -1,15 +1,11 @@
+"""Trajectory files."""
+
 import cv2
 import numpy as np
 import pytest
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.io.trajectories import (
-    quaternions_xyzw_from_rotations,
-    read_poses,
-    rotations_from_quaternions_xyzw,
-    write_kitti,
-    write_tum,
-)
+from sfm_odometry.io.trajectories import read_poses, write_kitti, write_tum
 
 IDENTITY_ROW = "1 0 0 0 0 1 0 0 0 0 1 0"
 
@@ -38,7 +34,8 @@ def test_kitti_round_trip_keeps_nine_digits(tmp_path):
 
 
 def test_tum_round_trip_keeps_stamps_and_nine_digits(tmp_path):
-    poses, stamps_s = random_poses(50), 1317384506.0 + 0.1 * np.arange(50)
+    poses = random_poses(50)
+    stamps_s = 1317384506.0 + 0.1 * np.arange(50)
     write_tum(tmp_path / "p.txt", stamps_s, poses)
     file = read_poses(tmp_path / "p.txt")
     np.testing.assert_array_equal(file.stamps_s, stamps_s)
@@ -70,32 +67,13 @@ def test_rows_of_13_carry_the_frame_number(tmp_path):
 
 
 def test_values_of_kittis_own_precision_are_kept_as_they_are(tmp_path):
-    row = "9.999986e-01 7.122128e-04 1.533514e-03 -1.1e-02 -7.055720e-04 9.999903e-01 -4.327036e-03 -1.7e-02"
-    file = read_poses(write(tmp_path, row + " -1.536580e-03 4.325946e-03 9.999894e-01 9.6e-01\n"))
+    row = (
+        "9.999986e-01 7.122128e-04 1.533514e-03 -1.1e-02 "
+        "-7.055720e-04 9.999903e-01 -4.327036e-03 -1.7e-02 "
+        "-1.536580e-03 4.325946e-03 9.999894e-01 9.6e-01\n"
+    )
+    file = read_poses(write(tmp_path, row))
     assert file.poses[0, 0, 0] == 9.999986e-01
-
-
-def test_quaternions_are_exact_at_every_angle_and_have_positive_w():
-    axes = np.random.default_rng(1).normal(size=(40, 3))
-    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
-    for angle in (0.0, 1e-9, 1e-3, 1.0, 3.0, np.pi - 1e-9, np.pi):
-        rotations = np.array([cv2.Rodrigues(axis * angle)[0] for axis in axes])
-        quaternions = quaternions_xyzw_from_rotations(rotations)
-        assert (quaternions[:, 3] >= 0).all()
-        np.testing.assert_allclose(np.linalg.norm(quaternions, axis=1), 1.0, rtol=1e-15)
-        np.testing.assert_allclose(
-            rotations_from_quaternions_xyzw(quaternions), rotations, atol=1e-14
-        )
-
-
-def test_half_turns_about_each_axis():
-    rotations = np.array(
-        [np.diag(signs) for signs in ([1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1])],
-        dtype=float,
-    )
-    np.testing.assert_array_equal(
-        np.abs(quaternions_xyzw_from_rotations(rotations)), np.eye(4)[[3, 0, 1, 2]]
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""Convolutions with faster gradients against torch's own."""
+
 import pytest
 import torch
 from torch import nn
@@ -28,14 +30,13 @@ def test_values_and_gradients_are_those_of_torch(
     x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=memory_format)
     results = []
     for layer in (ours, theirs):
-        seen = x.clone().requires_grad_()
-        output = layer(seen)
-        (
-            output * torch.linspace(-1, 1, output.numel(), dtype=torch.float64).view(output.shape)
-        ).sum().backward()
+        leaf = x.clone().requires_grad_()
+        output = layer(leaf)
+        weights = torch.linspace(-1, 1, output.numel(), dtype=torch.float64).view(output.shape)
+        (output * weights).sum().backward()
         with torch.no_grad():
             assert torch.allclose(layer(x), output)
-        results.append((output, seen.grad, layer.weight.grad, layer.bias.grad))
+        results.append((output, leaf.grad, layer.weight.grad, layer.bias.grad))
     for mine, other in zip(*results, strict=True):
         assert mine.shape == other.shape
         assert torch.allclose(mine, other, atol=1e-12)
@@ -44,7 +45,8 @@ def test_values_and_gradients_are_those_of_torch(
 @pytest.mark.parametrize(("kind", "original", "arguments", "more", "shape"), LAYERS)
 def test_mixed_precision_is_as_precise(kind, original, arguments, more, shape):
     torch.manual_seed(0)
-    layer, exact = kind(*arguments, **more), original(*arguments, **more)
+    layer = kind(*arguments, **more)
+    exact = original(*arguments, **more)
     exact.load_state_dict(layer.state_dict())
     x = torch.randn(shape)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -1,3 +1,5 @@
+"""Depth and motion networks."""
+
 from dataclasses import replace
 from itertools import pairwise
 
@@ -7,7 +9,7 @@ import torch
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry.projection import invert_transform, transform_from_vector
 from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig
-from sfm_odometry.networks.matching_net import MatchingNet, MatchingNetConfig, _SoftMatch
+from sfm_odometry.networks.matching_net import MatchingNet, MatchingNetConfig, SoftMatch
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.motion_network import chain_to_star, star_to_chain
 from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
@@ -36,9 +38,11 @@ def test_the_papers_networks_have_the_papers_size():
 
 
 @pytest.mark.parametrize("network", [DepthNet(SMALL_DEPTH), PoseNet(SMALL_POSE)])
-def test_the_papers_networks_start_as_the_papers_code_does(network):
-    """Glorot's uniform distribution: bounded by sqrt(6 / (fan in + fan out)), and nearly
-    reaching it; zero biases."""
+def test_the_papers_networks_are_initialised_as_in_the_papers_code(network):
+    """Glorot's uniform distribution, zero biases.
+
+    It is bounded by sqrt(6 / (fan in + fan out)), and nearly reaches the bound.
+    """
     for layer in (layer for layer in network.modules() if hasattr(layer, "kernel_size")):
         outputs, inputs, height, width = layer.weight.shape
         bound = (6 / ((inputs + outputs) * height * width)) ** 0.5
@@ -47,9 +51,11 @@ def test_the_papers_networks_start_as_the_papers_code_does(network):
 
 
 @pytest.mark.parametrize("start", [0.1, 0.5, 5.0])
-def test_inverse_depth_begins_where_it_is_told_to(start):
-    """An image that is zero to the network leaves the coarsest head's bias alone; finer stages
-    also see the coarser prediction."""
+def test_inverse_depth_starts_at_the_given_value(start):
+    """On an image of zeros the coarsest output depends on its head's bias only.
+
+    Finer stages also take the coarser prediction.
+    """
     network = DepthNet(DepthNetConfig())
     network.set_inverse_depth_start(start)
     coarsest = network(torch.zeros(1, 3, 64, 96))[-1]
@@ -75,20 +81,18 @@ def test_batch_normalisation_is_in_every_layer_but_the_outputs():
         normalisations = [
             layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)
         ]
-        assert (
-            len(layers) == len(normalisations) + outputs
-        )  # outputs: a head a scale, and the motion
+        # Outputs: one head for each scale, and the motion.
+        assert len(layers) == len(normalisations) + outputs
 
 
-def test_batch_normalisation_counts_while_learning_and_not_afterwards():
-    """In training the statistics are the batch's and are remembered; in evaluation an image is
-    seen alike in any company."""
+def test_batch_statistics_are_used_in_training_only():
+    """Training uses and records the statistics of the batch; evaluation uses the recorded ones."""
     model = Model(NORMALISED)
     images = torch.rand(3, 1, 32, 32)
     before = model.depth_net.encoder[0][0][1].running_mean.clone()
-    together = model.inverse_depth(images)[0]
+    whole_batch = model.inverse_depth(images)[0]
     assert not torch.equal(model.depth_net.encoder[0][0][1].running_mean, before)
-    assert not torch.allclose(model.inverse_depth(images[:2])[0], together[:2])
+    assert not torch.allclose(model.inverse_depth(images[:2])[0], whole_batch[:2])
     model.eval()
     assert torch.allclose(
         model.inverse_depth(images[:2])[0], model.inverse_depth(images)[0][:2], atol=1e-6
@@ -146,18 +150,18 @@ def test_results_do_not_depend_on_the_batch(pose):
     )
 
 
-def test_matching_finds_where_a_shifted_texture_came_from():
-    """With descriptors that tell every cell apart, the flow is the shift in cells."""
+def test_matching_finds_the_shift_of_a_texture():
+    """With distinct descriptors of all cells the flow is the shift in cells."""
     net = MatchingNet(MATCHING)
     with torch.no_grad():
         net.log_sharpness.fill_(5.0)
     earlier = torch.randn(1, 8, 6, 12)
     queries = earlier.roll((1, 2), dims=(2, 3))[..., ::2, ::2]
-    flow, certainty = net._match(queries, earlier)
+    flow, confidence = net.match(queries, earlier)
     inside = flow[0, :, 1:, 1:]
     assert torch.allclose(inside[0], torch.full_like(inside[0], -2.0), atol=0.02)
     assert torch.allclose(inside[1], torch.full_like(inside[1], -1.0), atol=0.02)
-    assert certainty[..., 1:, 1:].min() > 0.95
+    assert confidence[..., 1:, 1:].min() > 0.95
 
 
 def test_gradients_through_the_matches_are_those_of_finite_differences():
@@ -167,11 +171,11 @@ def test_gradients_through_the_matches_are_those_of_finite_differences():
         for size in ((2, 3), (4, 6))
     )
     assert torch.autograd.gradcheck(
-        lambda logits: _SoftMatch.apply(logits, 4),
+        lambda logits: SoftMatch.apply(logits, 4),
         (torch.randn(2, 3, 12).double().requires_grad_(),),
     )
-    flow, certainty = net._match(queries, earlier)
-    (flow.sum() + certainty.sum()).backward()
+    flow, confidence = net.match(queries, earlier)
+    (flow.sum() + confidence.sum()).backward()
     assert queries.grad is not None and net.log_sharpness.grad is not None
 
 
@@ -185,16 +189,18 @@ def test_the_matching_network_gives_motions_and_masks_of_the_same_shapes(frames)
     ]
 
 
-def test_a_pair_of_frames_has_one_motion_wherever_it_stands_in_the_window():
+def test_the_motion_of_a_pair_does_not_depend_on_its_position_in_the_window():
     torch.manual_seed(0)
-    net, frames = MatchingNet(MATCHING).eval(), torch.rand(1, 6, 1, 64, 96)
+    net = MatchingNet(MATCHING).eval()
+    frames = torch.rand(1, 6, 1, 64, 96)
     first, second = (net.vectors(net.encode(frames[:, start : start + 5])) for start in (0, 1))
     assert torch.allclose(first[:, 1:], second[:, :-1], atol=1e-6)
 
 
 def test_a_motion_over_two_frames_is_that_of_the_pair_side_by_side():
     torch.manual_seed(0)
-    net, frames = MatchingNet(MATCHING).eval(), torch.rand(2, 5, 1, 64, 96)
+    net = MatchingNet(MATCHING).eval()
+    frames = torch.rand(2, 5, 1, 64, 96)
     two_steps = net.two_steps(frames)
     assert two_steps.shape == (2, 3, 4, 4)
     for first in range(3):
@@ -221,14 +227,13 @@ def test_motion_and_masks_of_any_image_size(pose, size):
 @torch.inference_mode()
 def test_a_sliding_window_gives_the_same_as_each_window_alone(kind):
     torch.manual_seed(0)
-    net, frames = (
-        kind(MATCHING if kind is MatchingNet else SMALL_POSE).eval(),
-        [torch.rand(1, 1, 64, 96) for _ in range(7)],
-    )
-    memories, parts = [{} for _ in frames], net.parts()
+    net = kind(MATCHING if kind is MatchingNet else SMALL_POSE).eval()
+    frames = [torch.rand(1, 1, 64, 96) for _ in range(7)]
+    caches = [{} for _ in frames]
+    stages = net.stages()
     for start in range(3):
         window = slice(start, start + 5)
-        vectors, mask = net.slide(parts, frames[window], memories[window], with_mask=True)
+        vectors, mask = net.slide(stages, frames[window], caches[window], with_mask=True)
         features = net.encode(torch.stack(frames[window], dim=1))
         assert torch.allclose(vectors, net.vectors(features), atol=1e-5)
         assert torch.allclose(
@@ -236,24 +241,28 @@ def test_a_sliding_window_gives_the_same_as_each_window_alone(kind):
             torch.softmax(net.mask_logits(features)[0], dim=2)[:, :, 1].mean(1, keepdim=True),
             atol=1e-5,
         )
-        assert net.slide(parts, frames[window], memories[window], with_mask=False)[1] is None
+        assert net.slide(stages, frames[window], caches[window], with_mask=False)[1] is None
 
 
 def test_a_sliding_window_matches_no_pair_twice():
-    net, frames = MatchingNet(MATCHING).eval(), [torch.rand(1, 1, 64, 96) for _ in range(6)]
-    memories, parts, calls = [{} for _ in frames], net.parts(), []
+    net = MatchingNet(MATCHING).eval()
+    frames = [torch.rand(1, 1, 64, 96) for _ in range(6)]
+    caches = [{} for _ in frames]
+    stages = net.stages()
+    calls = []
     counted = {
-        name: lambda *inputs, name=name: calls.append(name) or parts[name](*inputs)
-        for name in parts
+        name: lambda *inputs, name=name: calls.append(name) or stages[name](*inputs)
+        for name in stages
     }
-    net.slide(counted, frames[:5], memories[:5], with_mask=False)
+    net.slide(counted, frames[:5], caches[:5], with_mask=False)
     assert calls == ["frame"] * 5 + ["pair"] * 4
-    net.slide(counted, frames[1:], memories[1:], with_mask=True)
+    net.slide(counted, frames[1:], caches[1:], with_mask=True)
     assert calls[9:] == ["frame", "pair", "mask"]
 
 
-def test_what_inference_keeps_can_be_learned_from_afterwards():
-    net, frames = MatchingNet(MATCHING), torch.rand(1, 5, 1, 48, 80)
+def test_tensors_cached_in_inference_can_be_used_in_training():
+    net = MatchingNet(MATCHING)
+    frames = torch.rand(1, 5, 1, 48, 80)
     with torch.inference_mode():
         net(frames)
     net(frames)[0].sum().backward()
@@ -261,7 +270,7 @@ def test_what_inference_keeps_can_be_learned_from_afterwards():
 
 
 @pytest.mark.parametrize("pose", [SMALL_POSE, MATCHING])
-def test_motions_of_neighbours_are_those_that_the_sources_are_chained_of(pose):
+def test_previous_from_current_is_the_chain_of_source_from_target(pose):
     net = Model(ModelConfig(depth=SMALL_DEPTH, pose=pose)).pose_net
     vectors = torch.randn(2, 4, 6, dtype=torch.float64) * 0.3
     assert torch.allclose(
@@ -295,7 +304,7 @@ def test_both_networks_must_take_the_same_channels():
 
 
 @pytest.mark.parametrize("motion", ["star", "chain"])
-def test_motions_are_float32_whatever_the_layers_compute_in(motion):
+def test_motions_are_float32_under_autocast(motion):
     network = PoseNet(PoseNetConfig(motion=motion, rotation_gain=1.0, translation_gain=1.0))
     vectors = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0)) / 10
     with torch.autocast("cpu", torch.bfloat16):

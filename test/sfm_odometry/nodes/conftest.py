@@ -1,4 +1,4 @@
-"""A tiny model, a generated drive and a running ROS for the tests of the nodes."""
+"""Fixtures of the nodes' tests: a tiny model, a generated drive, ROS, and processes."""
 
 import os
 import subprocess
@@ -36,25 +36,26 @@ from sfm_odometry.io.trajectories import write_kitti
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
+from sfm_odometry.nodes import session
 from sfm_odometry.nodes.odometry_node import OdometryNode
+from sfm_odometry.nodes.outputs import Outputs
 from sfm_odometry.nodes.players.drive import DriveMessages, Mounting
-from sfm_odometry.odometry import MonocularOdometry, OdometryResult
+from sfm_odometry.odometry import MonocularOdometry
 from sfm_odometry.params import OdometryParams
+from sfm_odometry.results import OdometryResult
 
 ROOT = Path(__file__).resolve().parents[3]
 START_NS = 1_700_000_000_000_000_000
 MOUNTING = Mounting(camera_height_m=1.2)
-MODEL = {
-    "model.device": "cpu",
-    "model.backend": "eager",
-}  # not the fastest of this machine: the same numbers everywhere
-PATIENCE_S = 60.0  # how long anything may take on a loaded machine before a test fails
+MODEL = {"model.device": "cpu", "model.backend": "eager"}
+"""The eager backend gives the same numbers on every machine."""
+PATIENCE_S = 60.0
+"""Time limit of any wait, on a loaded machine."""
 
 
 @pytest.fixture(scope="session")
 def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model that was never trained; its motions are small and differ from frame to
-    frame."""
+    """Untrained small model, whose motions are small and differ from frame to frame."""
     torch.manual_seed(1)
     depth = DepthNetConfig(
         encoder_widths=(8, 16, 16, 32, 32, 32, 32), decoder_widths=(32, 32, 32, 16, 16, 16, 8)
@@ -69,8 +70,7 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def drive_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve RGB frames in KITTI odometry layout: a texture that moves by, with poses along a
-    curve."""
+    """Twelve RGB frames in KITTI odometry layout: a passing texture, with poses along a curve."""
     folder = tmp_path_factory.mktemp("drives") / "curve"
     (folder / "image_2").mkdir(parents=True)
     rng = np.random.default_rng(5)
@@ -106,7 +106,7 @@ def ros() -> Iterator[None]:
 
 
 class Spinner:
-    """Spins nodes in a thread of their own, and waits for what they bring about."""
+    """Spins nodes in a thread of their own, and waits for conditions that they bring about."""
 
     def __init__(self) -> None:
         self._executor = SingleThreadedExecutor()
@@ -123,14 +123,14 @@ class Spinner:
         return node
 
     def until(self, condition: Callable[[], object], what: str = "") -> None:
-        """Wait until the condition holds; fails the test when that takes too long."""
-        deadline = time.monotonic() + PATIENCE_S
+        """Wait until the condition holds; fail the test after PATIENCE_S."""
+        deadline_s = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < deadline, f"waited in vain for {what or condition}"
+            assert time.monotonic() < deadline_s, f"waited in vain for {what or condition}"
             time.sleep(0.005)
 
     def call(self, client: object, request: object) -> object:
-        """The answer of a service."""
+        """Call a service; returns its response."""
         assert client.wait_for_service(timeout_sec=PATIENCE_S)
         future = client.call_async(request)
         self.until(future.done, "the service's answer")
@@ -146,15 +146,15 @@ class Spinner:
             node.destroy_node()
 
     def _spin(self) -> None:
-        """Not the executor's own spin: its shutdown takes handles away under a thread that is
-        about to wait for them."""
+        # Not the executor's own spin: its shutdown destroys handles for which a thread may be about
+        # to wait.
         while not self._ended.is_set():
             self._executor.spin_once(timeout_sec=0.1)
 
 
 @pytest.fixture
 def spinner(ros: None) -> Iterator[Spinner]:
-    """Spins the test's nodes."""
+    """Spinner of the test's nodes."""
     result = Spinner()
     yield result
     result.close()
@@ -168,7 +168,7 @@ class Processes:
         self._started: list[subprocess.Popen] = []
 
     def start(self, module: str, *arguments: object) -> subprocess.Popen:
-        """`python -m module arguments`, stdout and stderr together in a pipe."""
+        """Start `python -m module arguments`, with stdout and stderr in one pipe."""
         # The ROS wheels' bootstrap runs anew in the child.
         environment = {
             key: value
@@ -188,13 +188,13 @@ class Processes:
         return process
 
     def run(self, module: str, *arguments: object) -> tuple[int, str]:
-        """Exit code and output of a process that ends by itself."""
+        """Run a process to its end; returns its exit code and output."""
         process = self.start(module, *arguments)
         output, _ = process.communicate(timeout=2 * PATIENCE_S)
         return process.returncode, output
 
     def close(self) -> None:
-        """Kill what still runs."""
+        """Kill the processes that are still running."""
         for process in self._started:
             if process.poll() is None:
                 process.kill()
@@ -203,29 +203,33 @@ class Processes:
 
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
-    """Starts processes."""
+    """Processes of the test."""
     result = Processes(tmp_path)
     yield result
     result.close()
 
 
 class Rig:
-    """A camera in front of the node, and a listener behind it."""
+    """Node under test, with a camera in front of it and a listener behind it."""
 
     def __init__(self, spinner, drive_folder: Path, model_path: Path) -> None:
-        self.spinner, self.model_path = spinner, model_path
+        self.spinner = spinner
+        self.model_path = model_path
         self.drive = DriveMessages(open_sequence(drive_folder), MOUNTING)
-        self.shots = list(self.drive.shots())
+        self.frames = list(self.drive.frames())
         self.camera = rclpy.create_node("camera")
         self.listener = rclpy.create_node("listener")
-        self.got = SimpleNamespace(
+        self.received = SimpleNamespace(
             odom=[], tf=[], depth=[], depth_info=[], mask=[], mask_info=[], status=[]
         )
         self.node: OdometryNode
-        self.other_info: CameraInfo | None = None  # sent in place of the drive's own
+        self.other_info: CameraInfo | None = None
+        """camera_info to send in place of the drive's own."""
         for kind, topic, name in (
-            (Odometry, "odom", "odom"), (TFMessage, "/tf", "tf"), (DiagnosticArray, "/sfm_odometry/status", "status"),
-        ):  # fmt: skip
+            (Odometry, "odom", "odom"),
+            (TFMessage, "/tf", "tf"),
+            (DiagnosticArray, "/sfm_odometry/status", "status"),
+        ):
             self.listen(kind, topic, name)
         self._rosout: list[RosoutLine] = []
         self.listener.create_subscription(
@@ -235,13 +239,19 @@ class Rig:
         spinner.add(self.listener)
 
     def listen(self, kind: type, topic: str, name: str) -> list:
-        """What comes on the topic from now on."""
-        got = getattr(self.got, name, [])
-        setattr(self.got, name, got)
-        self.listener.create_subscription(kind, topic, got.append, 100)
-        return got
+        """Subscribe to the topic; returns the list of its messages, also received.<name>."""
+        messages = getattr(self.received, name, [])
+        setattr(self.received, name, messages)
+        self.listener.create_subscription(kind, topic, messages.append, 100)
+        return messages
+
+    @property
+    def outputs(self) -> Outputs:
+        """Publishers of the node."""
+        return self.node.pipeline._outputs
 
     def listen_to_images(self) -> None:
+        """Subscribe to depth and masks."""
         for kind, topic, name in (
             (Image, "depth/image_rect", "depth"), (CameraInfo, "depth/camera_info", "depth_info"),
             (Image, "mask/image", "mask"), (CameraInfo, "mask/camera_info", "mask_info"),
@@ -251,7 +261,8 @@ class Rig:
     def start(
         self, send_tf: bool = True, reliability: str = "RELIABLE", **parameters: object
     ) -> OdometryNode:
-        """Start the node, and wait until it hears the camera and the listener hears it."""
+        """Start the node, and wait until camera, node and listener are connected."""
+        # Send the camera's transform, and start the node.
         values = {
             **MODEL,
             "model.path": str(self.model_path),
@@ -268,6 +279,8 @@ class Rig:
         except InputError:
             self.node.destroy_node()
             raise
+
+        # Start the camera.
         qos = QoSProfile(depth=50, reliability=ReliabilityPolicy[reliability])
         self.image = self.camera.create_publisher(Image, "image", qos)
         self.info = self.camera.create_publisher(CameraInfo, "camera_info", qos)
@@ -277,9 +290,10 @@ class Rig:
         return self.node
 
     def wait_until_connected(self, compressed: bool = False) -> None:
-        wanted = [self.info] if compressed else [self.image, self.info]
+        """Wait until the node subscribes to the camera, and the listener sees its publishers."""
+        publishers = [self.info] if compressed else [self.image, self.info]
         self.spinner.until(
-            lambda: all(publisher.get_subscription_count() for publisher in wanted),
+            lambda: all(publisher.get_subscription_count() for publisher in publishers),
             "the node's subscriptions",
         )
         self.spinner.until(
@@ -292,30 +306,42 @@ class Rig:
     def send(
         self, index: int, stamp_ns: int | None = None, info: bool = True, **changes: object
     ) -> int:
-        """Send a frame, by default at 10 Hz of stamps; returns its stamp."""
-        shot = self.shots[index % len(self.shots)]
+        """Send a frame, by default stamped at 10 Hz; returns its stamp.
+
+        info: whether to send camera_info. changes: fields of the image to replace.
+        """
+        frame = self.frames[index % len(self.frames)]
         stamp_ns = START_NS + index * 100_000_000 if stamp_ns is None else stamp_ns
-        shot.stamp(stamp_ns)
+        frame.stamp(stamp_ns)
         if info:
             if self.other_info is not None:
-                self.other_info.header = shot.image.header
-            self.info.publish(self.other_info or shot.camera_info)
-        before = {name: getattr(shot.image, name) for name in changes}
+                self.other_info.header = frame.image.header
+            self.info.publish(self.other_info or frame.camera_info)
+
+        # Send the image with the changes, and undo them.
+        before = {name: getattr(frame.image, name) for name in changes}
         for name, value in changes.items():
-            setattr(shot.image, name, value)
-        self.image.publish(shot.image)
+            setattr(frame.image, name, value)
+        self.image.publish(frame.image)
         for name, value in before.items():
-            setattr(shot.image, name, value)
+            setattr(frame.image, name, value)
         return stamp_ns
 
+    def wait_for_image_subscriptions(self) -> None:
+        """Wait until the node sees subscriptions of depth and masks."""
+        self.spinner.until(
+            lambda: self.outputs.depth.has_subscribers and self.outputs.mask.has_subscribers
+        )
+
     def count(self, name: str) -> int:
-        return self.node._statistics.counts[name]
+        """Value of a counter of the node."""
+        return self.node.statistics.counts[name]
 
     def status(self) -> dict[str, str]:
-        """The newest status that was published from now on."""
-        before = len(self.got.status)
-        self.spinner.until(lambda: len(self.got.status) > before, "a status")
-        return {pair.key: pair.value for pair in self.got.status[-1].status[0].values}
+        """Wait for the next status; returns its values."""
+        before = len(self.received.status)
+        self.spinner.until(lambda: len(self.received.status) > before, "a status")
+        return {pair.key: pair.value for pair in self.received.status[-1].status[0].values}
 
     def wait_for_state(self, name: str) -> None:
         self.spinner.until(
@@ -328,14 +354,14 @@ class Rig:
         )
 
     def logged(self, words: str) -> bool:
-        """Whether a line of the node's log that came over /rosout has these words in it.
+        """Whether a line of the node's log contains the words.
 
-        Not stderr: pytest's capture loses lines that are written while it is read.
+        Read from /rosout, as pytest's capture of stderr loses lines written while it is read.
         """
         return any(words in line.msg for line in self._rosout)
 
     def whole_log(self) -> list[str]:
-        """The lines that the node has logged up to now."""
+        """Returns all lines that the node has logged."""
         end = f"end of the log, {time.monotonic_ns()}"
         self.node.get_logger().info(end)
         self.spinner.until(lambda: self.logged(end), "the end of the log")
@@ -344,21 +370,29 @@ class Rig:
     def expected(
         self, count: int, params: OdometryParams | None = None, rectify: Rectifier | None = None
     ) -> list[OdometryResult]:
-        """What the core makes of the first frames, rectified where that is wanted."""
+        """Returns the results of the odometry itself for the first frames.
+
+        rectify: applied to the images first.
+        """
         odometry = MonocularOdometry(Estimator.from_file(self.model_path, "cpu", "eager"), params)
         bridge = CvBridge()
         intrinsics = self.drive.sequence.intrinsics if rectify is None else rectify.intrinsics
-        rectified = rectify or (lambda image: image)
+        preprocess = rectify or (lambda image: image)
         return [
             odometry.process(
-                rectified(bridge.imgmsg_to_cv2(shot.image, "rgb8")),
+                preprocess(bridge.imgmsg_to_cv2(frame.image, "rgb8")),
                 intrinsics,
                 START_NS + index * 100_000_000,
             )
-            for index, shot in enumerate(self.shots[:count])
+            for index, frame in enumerate(self.frames[:count])
         ]
 
 
 @pytest.fixture
-def rig(spinner, drive_folder: Path, model_path: Path) -> Rig:
+def rig(spinner, drive_folder: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """Rig of the generated drive and the small model.
+
+    The image timeout is long, as a loaded machine takes seconds for the frames of a test.
+    """
+    monkeypatch.setattr(session, "IMAGE_TIMEOUT_S", PATIENCE_S)
     return Rig(spinner, drive_folder, model_path)

@@ -1,5 +1,4 @@
-"""The access control policy allows what a running node makes, in all of its modes, and nothing
-else."""
+"""Access control policy: allows exactly the topics and services of a running node."""
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -13,14 +12,15 @@ MODEL = {"model.device": "cpu", "model.backend": "eager"}
 POLICY = Path(__file__).resolve().parents[3] / "config" / "sros2_policy.xml"
 
 
-def allowed(kind: str, way: str) -> set[str]:
-    """Full names of what a way (subscribe, publish, reply) is allowed for."""
+def allowed(kind: str, access: str) -> set[str]:
+    """Full names of the topics or services with an access: subscribe, publish, reply, request."""
     (profile,) = ElementTree.parse(POLICY).iter("profile")
-    namespace, node = profile.get("ns"), profile.get("node")
+    namespace = profile.get("ns")
+    node = profile.get("node")
     found = [
         entry.text
         for group in profile.iter(f"{kind}s")
-        if group.get(way) == "ALLOW"
+        if group.get(access) == "ALLOW"
         for entry in group.iter(kind)
     ]
     assert found == sorted(set(found)), "in order, each once"
@@ -44,9 +44,11 @@ MODES = (
 
 
 @pytest.fixture
-def made(spinner, model_path: Path) -> dict[str, set[str]]:
-    """Names of all that active nodes made, one in each mode; the camera's transform is still
-    looked for."""
+def node_interface(spinner, model_path: Path) -> dict[str, set[str]]:
+    """Names of the topics and services of active nodes, one in each mode.
+
+    The nodes are still looking for the camera's transform, and listen to TF.
+    """
     found: dict[str, set[str]] = {
         "publish": set(),
         "subscribe": set(),
@@ -54,30 +56,32 @@ def made(spinner, model_path: Path) -> dict[str, set[str]]:
         "request": set(),
     }
     for mode in MODES:
-        # A given reliability subscribes without a camera.
+        # With a fixed reliability the node subscribes without a camera.
         settings = {**MODEL, "model.path": str(model_path), "image_qos": "reliable", **mode}
         node = OdometryNode(
             parameter_overrides=[Parameter(name, value=value) for name, value in settings.items()]
         )
         node.autostart()
-        own = node.get_name(), node.get_namespace()
+        name = node.get_name(), node.get_namespace()
         spinner.until(
-            lambda node=node, own=own: (
-                "/camera_info" in names(node.get_subscriber_names_and_types_by_node(*own))
+            lambda node=node, name=name: (
+                "/camera_info" in names(node.get_subscriber_names_and_types_by_node(*name))
             )
         )
-        found["publish"] |= names(node.get_publisher_names_and_types_by_node(*own))
-        found["subscribe"] |= names(node.get_subscriber_names_and_types_by_node(*own))
-        found["reply"] |= names(node.get_service_names_and_types_by_node(*own))
-        found["request"] |= names(node.get_client_names_and_types_by_node(*own))
+        found["publish"] |= names(node.get_publisher_names_and_types_by_node(*name))
+        found["subscribe"] |= names(node.get_subscriber_names_and_types_by_node(*name))
+        found["reply"] |= names(node.get_service_names_and_types_by_node(*name))
+        found["request"] |= names(node.get_client_names_and_types_by_node(*name))
         node.destroy_node()
     return found
 
 
-def test_the_policy_is_what_the_node_makes(made: dict[str, set[str]]) -> None:
+def test_the_policy_allows_exactly_the_nodes_topics_and_services(
+    node_interface: dict[str, set[str]],
+) -> None:
     since_jazzy = {"/sfm_odometry/get_type_description"}
-    assert made["publish"] == allowed("topic", "publish")
-    assert made["subscribe"] == allowed("topic", "subscribe")
-    assert made["reply"] | since_jazzy == allowed("service", "reply")
-    assert made["request"] == set() == allowed("service", "request")
+    assert node_interface["publish"] == allowed("topic", "publish")
+    assert node_interface["subscribe"] == allowed("topic", "subscribe")
+    assert node_interface["reply"] | since_jazzy == allowed("service", "reply")
+    assert node_interface["request"] == set() == allowed("service", "request")
     assert not list(ElementTree.parse(POLICY).iter("action"))

@@ -1,4 +1,4 @@
-"""Messages that we send: images as cv_bridge reads them, camera_info, stamps."""
+"""Conversions to messages: images, camera_info, stamps."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ GREY = RNG.integers(0, 256, (6, 10), dtype=np.uint8)
     (GREY, "mono8"), (RGB, "rgb8"), (RGB, "bgr8"), (GREY.astype(np.uint16) * 200, "16UC1"),
     (np.where(GREY > 100, np.float32(np.nan), GREY.astype(np.float32)), "32FC1"),
 ])  # fmt: skip
-def test_what_we_send_is_what_cv_bridge_reads(values: np.ndarray, encoding: str) -> None:
+def test_cv_bridge_reads_encoded_images(values: np.ndarray, encoding: str) -> None:
     header = make_header(5, "camera")
     sent = encode_image(values, encoding, header)
     assert (sent.header, sent.width, sent.height, sent.step) == (header, 10, 6, values[0].nbytes)
@@ -36,7 +36,9 @@ def test_what_we_send_is_what_cv_bridge_reads(values: np.ndarray, encoding: str)
 @pytest.mark.parametrize(
     ("values", "encoding"), [(GREY, "mono8"), (RGB, "bgr8"), (GREY.astype(np.float32), "32FC1")]
 )
-def test_what_is_written_into_a_buffer_is_sent(values: np.ndarray, encoding: str) -> None:
+def test_the_message_of_a_buffer_has_the_pixels_written_to_it(
+    values: np.ndarray, encoding: str
+) -> None:
     buffer = ImageBuffer(values.shape, encoding)
     for sent in (values, values[::-1]):
         buffer.pixels[:] = sent

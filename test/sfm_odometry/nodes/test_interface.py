@@ -1,5 +1,7 @@
-"""What the documents promise of the interface, of a node that runs: topics, services, status,
-quality of service, lifecycle, time."""
+"""Interface of a running node against its documents.
+
+Topics, services, status, quality of service, lifecycle and time.
+"""
 
 import re
 import threading
@@ -8,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rclpy
-from lifecycle_msgs.msg import NodeState, Transition
+from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
@@ -22,25 +24,26 @@ from sfm_odometry.nodes.odometry_node import OdometryNode
 
 START_NS = 1_700_000_000_000_000_000
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-OF_ROS = {"/rosout", "/parameter_events", "/sfm_odometry/transition_event"}
+ROS_OWN_TOPICS = {"/rosout", "/parameter_events", "/sfm_odometry/transition_event"}
 
 
 def documented(page: str) -> set[str]:
-    """All that stands in code marks on a page."""
+    """Texts in code marks on a page."""
     return set(re.findall(r"`([^`\n]+)`", (DOCS / page).read_text()))
 
 
 def drive(rig, indices: range, count: int) -> None:
     for index in indices:
         rig.send(index)
-    rig.spinner.until(lambda: len(rig.got.odom) == count, f"{count} odometry messages")
+    rig.spinner.until(lambda: len(rig.received.odom) == count, f"{count} odometry messages")
 
 
 def test_every_topic_is_documented_with_its_type(rig) -> None:
     rig.start()
-    page, names = (DOCS / "topics.md").read_text(), documented("topics.md")
+    page = (DOCS / "topics.md").read_text()
+    names = documented("topics.md")
     published = dict(rig.listener.get_publisher_names_and_types_by_node("sfm_odometry", "/"))
-    heard = dict(rig.listener.get_subscriber_names_and_types_by_node("sfm_odometry", "/"))
+    subscribed = dict(rig.listener.get_subscriber_names_and_types_by_node("sfm_odometry", "/"))
     assert {
         "/odom",
         "/tf",
@@ -49,9 +52,9 @@ def test_every_topic_is_documented_with_its_type(rig) -> None:
         "/mask/image",
         "/diagnostics",
     } <= published.keys()
-    assert {"/image", "/camera_info", "/set_pose"} <= heard.keys()
-    for topic, types in {**published, **heard}.items():
-        if topic in OF_ROS:
+    assert {"/image", "/camera_info", "/set_pose"} <= subscribed.keys()
+    for topic, types in {**published, **subscribed}.items():
+        if topic in ROS_OWN_TOPICS:
             continue
         name = topic.replace("/sfm_odometry/", "~/")
         assert names & {name, name.removeprefix("/")}, topic
@@ -61,15 +64,15 @@ def test_every_topic_is_documented_with_its_type(rig) -> None:
         )
 
 
-def test_every_service_of_ours_is_documented(rig) -> None:
+def test_every_service_of_the_node_is_documented(rig) -> None:
     rig.start()
     services = dict(rig.listener.get_service_names_and_types_by_node("sfm_odometry", "/"))
-    ours = {
+    triggers = {
         name.replace("/sfm_odometry/", "~/")
         for name, types in services.items()
         if types == ["std_srvs/srv/Trigger"]
     }
-    assert ours == {"~/reset", "~/pause", "~/resume"} <= documented("topics.md")
+    assert triggers == {"~/reset", "~/pause", "~/resume"} <= documented("topics.md")
 
 
 def test_every_value_of_the_status_is_documented(rig) -> None:
@@ -84,9 +87,11 @@ def test_every_value_of_the_status_is_documented(rig) -> None:
     assert {
         value for value in values if value not in names and not value.startswith(tuple(stems))
     } == set()
-    wanted = {"input_hz", "output_hz", "latency_ms_mean", "frames_received", "frames_dropped", "gaps", "clock_jumps", "resets", "device",
-              "device_memory_mib", "resident_memory_mib", "model", "model_sha256", "is_metric", "refused_encoding"}  # fmt: skip
-    assert wanted <= values
+    expected = (
+        "input_hz output_hz latency_ms_mean frames_received frames_dropped gaps clock_jumps resets "
+        "device device_memory_mib resident_memory_mib model model_sha256 is_metric refused_encoding"
+    )
+    assert set(expected.split()) <= values
 
 
 def test_a_publishers_qos_can_be_overridden(rig) -> None:
@@ -98,51 +103,50 @@ def test_a_publishers_qos_can_be_overridden(rig) -> None:
     )
     (info,) = rig.listener.get_publishers_info_by_topic("/odom")
     assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
-    assert rig.node._pipeline._outputs._odometry.qos_profile.depth == 3
+    assert rig.outputs._odometry.qos_profile.depth == 3
+    # The override of one publisher does not change another.
     (other,) = rig.listener.get_publishers_info_by_topic("/path")
-    assert (
-        other.qos_profile.reliability == ReliabilityPolicy.RELIABLE
-    )  # one's override is not the others'
+    assert other.qos_profile.reliability == ReliabilityPolicy.RELIABLE
 
 
 def test_the_depth_of_the_images_queue_can_be_overridden(rig) -> None:
     rig.start(**{"qos_overrides./image.subscription.depth": 33})
-    assert rig.node._active.inputs.image.subscription.qos_profile.depth == 33
+    assert rig.node.session.inputs.image.subscription.qos_profile.depth == 33
 
 
-def test_images_come_first_unless_time_is_simulated(rig) -> None:
+def test_images_have_priority_unless_time_is_simulated(rig) -> None:
     rig.start(**{"scale.mode": "twist"})
     rig.spinner.until(
-        lambda: len(rig.node.prompt_subscriptions) == 4, "images, camera_info, poses and speeds"
+        lambda: len(rig.node.priority_subscriptions) == 4, "images, camera_info, poses and speeds"
     )
-    assert rig.node.prompt_subscriptions[0].topic_name == "/image"
-    assert {item.topic_name for item in rig.node.prompt_subscriptions[1:]} == {
+    assert rig.node.priority_subscriptions[0].topic_name == "/image"
+    assert {item.topic_name for item in rig.node.priority_subscriptions[1:]} == {
         "/camera_info",
         "/set_pose",
         "/twist",
     }
     rig.node.set_parameters([Parameter("use_sim_time", value=True)])
-    assert rig.node.prompt_subscriptions == []
+    assert rig.node.priority_subscriptions == []
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("qos_overrides./image.subscription.depth", 0), ("qos_overrides./image.subscription.depth", "deep"),
+    ("qos_overrides./image.subscription.depth", 0),
+    ("qos_overrides./image.subscription.depth", "deep"),
     ("qos_overrides./odom.publisher.reliability", "perhaps"),
 ])  # fmt: skip
-def test_an_override_without_sense_refuses_the_start(rig, name: str, value: object) -> None:
+def test_a_bad_override_refuses_the_start(rig, name: str, value: object) -> None:
     with pytest.raises(InputError):
         rig.start(**{name: value})
 
 
-def test_a_listener_that_asks_for_too_much_is_logged(rig) -> None:
-    rig.start(
-        **{"qos_overrides./odom.publisher.reliability": "best_effort"}
-    )  # the rig's listener wants reliable
+def test_an_incompatible_listener_is_logged(rig) -> None:
+    # The rig's listener requests reliable.
+    rig.start(**{"qos_overrides./odom.publisher.reliability": "best_effort"})
     rig.spinner.until(lambda: rig.logged("requesting incompatible QoS"), "the warning")
     assert rig.logged("RELIABILITY")
 
 
-def test_a_camera_that_offers_too_little_is_named_in_the_state(rig) -> None:
+def test_an_incompatible_camera_is_named_in_the_state(rig) -> None:
     rig.start(reliability="BEST_EFFORT", autostart=False, image_qos="reliable")
     assert change(rig, Transition.TRANSITION_CONFIGURE) and change(
         rig, Transition.TRANSITION_ACTIVATE
@@ -167,7 +171,7 @@ def lifecycle_state(rig) -> int:
     ).current_state.id
 
 
-def test_a_transition_that_does_not_fit_changes_nothing(rig) -> None:
+def test_an_invalid_transition_changes_nothing(rig) -> None:
     rig.start()
     drive(rig, range(6), 6)
     for transition in (
@@ -176,11 +180,11 @@ def test_a_transition_that_does_not_fit_changes_nothing(rig) -> None:
         Transition.TRANSITION_CLEANUP,
     ):
         assert not change(rig, transition)
-        assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_ACTIVE
+        assert lifecycle_state(rig) == State.PRIMARY_STATE_ACTIVE
     drive(rig, range(6, 8), 8)
     assert change(rig, Transition.TRANSITION_DEACTIVATE)
     assert not change(rig, Transition.TRANSITION_DEACTIVATE)
-    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_INACTIVE
+    assert lifecycle_state(rig) == State.PRIMARY_STATE_INACTIVE
     assert rig.node.state.name == "inactive"
 
 
@@ -188,7 +192,7 @@ def test_an_active_node_can_be_shut_down(rig) -> None:
     rig.start()
     drive(rig, range(6), 6)
     assert change(rig, Transition.TRANSITION_ACTIVE_SHUTDOWN)
-    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_FINALIZED
+    assert lifecycle_state(rig) == State.PRIMARY_STATE_FINALIZED
     rig.spinner.until(lambda: rig.image.get_subscription_count() == 0)
     assert "inference" not in {thread.name for thread in threading.enumerate()}
 
@@ -197,12 +201,11 @@ def test_simulated_time_stamps_the_status_and_measures_the_latency(rig) -> None:
     rig.start(use_sim_time=True, **{"diagnostics.period": 0.05})
     clock = rig.camera.create_publisher(Clock, "/clock", 10)
     rig.spinner.until(lambda: clock.get_subscription_count() == 1)
-    assert (
-        stamp_to_ns(rig.got.status[-1].header.stamp) == 0
-    )  # it reports before time has begun, too
+    # The status is also published before simulated time starts.
+    assert stamp_to_ns(rig.received.status[-1].header.stamp) == 0
     clock.publish(Clock(clock=ns_to_stamp(START_NS + 600_000_000)))
     rig.spinner.until(
-        lambda: stamp_to_ns(rig.got.status[-1].header.stamp) == START_NS + 600_000_000
+        lambda: stamp_to_ns(rig.received.status[-1].header.stamp) == START_NS + 600_000_000
     )
     rig.send(0)
     rig.spinner.until(lambda: max(highest_latencies(rig)) > 0.0, "a latency")
@@ -212,14 +215,14 @@ def test_simulated_time_stamps_the_status_and_measures_the_latency(rig) -> None:
 def highest_latencies(rig) -> list[float]:
     return [
         float(pair.value)
-        for message in rig.got.status
+        for message in rig.received.status
         for pair in message.status[0].values
         if pair.key == "latency_ms_max"
     ]
 
 
 class OtherCamera:
-    """The drive's frames in a namespace of its own."""
+    """Camera that sends the drive's frames in a namespace of its own."""
 
     def __init__(self, rig, namespace: str) -> None:
         self._rig = rig
@@ -232,21 +235,24 @@ class OtherCamera:
 
     def wait(self) -> None:
         count = self._rig.listener.count_publishers
-        listening = (self.image.get_subscription_count, self.info.get_subscription_count)
+        publishers = (self.image, self.info)
         self._rig.spinner.until(
-            lambda: all(heard() for heard in listening) and count(f"/{self._namespace}/odom"),
+            lambda: (
+                all(publisher.get_subscription_count() for publisher in publishers)
+                and count(f"/{self._namespace}/odom")
+            ),
             self._namespace,
         )
 
     def send(self, index: int) -> None:
-        shot = self._rig.shots[index]
-        shot.stamp(START_NS + index * 100_000_000)
-        self.info.publish(shot.camera_info)
-        self.image.publish(shot.image)
+        frame = self._rig.frames[index]
+        frame.stamp(START_NS + index * 100_000_000)
+        self.info.publish(frame.camera_info)
+        self.image.publish(frame.image)
 
 
 def check_two(rig, front: OtherCamera, rear: OtherCamera) -> None:
-    """Both track what their own camera sees: the rear one starts later, at another frame."""
+    """Check that each node tracks its own camera; the rear one starts later, at another frame."""
     front.wait()
     rear.wait()
     for index in range(10):
@@ -267,11 +273,17 @@ def check_two(rig, front: OtherCamera, rear: OtherCamera) -> None:
 POSE = [0.0, 0.0, 1.2, -0.5, 0.5, -0.5, 0.5]
 
 
-def test_two_nodes_in_one_process(rig) -> None:
+def test_two_cameras_with_nodes_in_one_process(rig) -> None:
     cameras = [OtherCamera(rig, name) for name in ("front", "rear")]
     for name in ("front", "rear"):
-        values = {"model.path": str(rig.model_path), "model.device": "cpu", "model.backend": "eager", "camera.base_from_camera": POSE,
-                  "always_process_most_recent_frame": False, "publish_tf": name == "front"}  # fmt: skip
+        values = {
+            "model.path": str(rig.model_path),
+            "model.device": "cpu",
+            "model.backend": "eager",
+            "camera.base_from_camera": POSE,
+            "always_process_most_recent_frame": False,
+            "publish_tf": name == "front",
+        }
         node = OdometryNode(
             namespace=name,
             parameter_overrides=[Parameter(key, value=value) for key, value in values.items()],
@@ -281,14 +293,20 @@ def test_two_nodes_in_one_process(rig) -> None:
     check_two(rig, *cameras)
 
 
-def test_two_nodes_in_two_processes(rig, processes) -> None:
+def test_two_cameras_with_nodes_in_two_processes(rig, processes) -> None:
     cameras = [OtherCamera(rig, name) for name in ("front", "rear")]
-    values = {"model.path": rig.model_path, "model.device": "cpu", "model.backend": "eager", "always_process_most_recent_frame": "false",
-              "camera.base_from_camera": POSE, "publish_tf": "false"}  # fmt: skip
-    given = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
+    values = {
+        "model.path": rig.model_path,
+        "model.device": "cpu",
+        "model.backend": "eager",
+        "always_process_most_recent_frame": "false",
+        "camera.base_from_camera": POSE,
+        "publish_tf": "false",
+    }
+    arguments = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
     for name in ("front", "rear"):
         processes.start(
-            "sfm_odometry.nodes.odometry_node", "--ros-args", "-r", f"__ns:=/{name}", *given
+            "sfm_odometry.nodes.odometry_node", "--ros-args", "-r", f"__ns:=/{name}", *arguments
         )
     check_two(rig, *cameras)
     assert rclpy.ok()

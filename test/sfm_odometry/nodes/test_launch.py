@@ -1,5 +1,7 @@
-"""Launch files and configuration. Where the launch system is not installed its actions are
-replaced by records of what they were given."""
+"""Launch files and configuration.
+
+The actions of the launch system, which need not be installed, are replaced by records.
+"""
 
 import importlib.util
 import json
@@ -18,17 +20,30 @@ import yaml
 from sfm_odometry.nodes.parameters import NodeParameters, ros_name
 
 ROOT = Path(__file__).resolve().parents[3]
-WHAT_THE_REFERENCE_NAMES = {
-    "image_topic", "camera_info_topic", "namespace", "params_file", "model_path", "device", "odom_frame", "base_frame", "publish_tf",
-    "image_transport", "use_sim_time", "rviz", "log_level", "autostart",
-}  # fmt: skip
+REFERENCE_ARGUMENTS = {
+    "image_topic",
+    "camera_info_topic",
+    "namespace",
+    "params_file",
+    "model_path",
+    "device",
+    "odom_frame",
+    "base_frame",
+    "publish_tf",
+    "image_transport",
+    "use_sim_time",
+    "rviz",
+    "log_level",
+    "autostart",
+}
 
 
 class Recorded:
-    """Stands for an action of launch: keeps what it was made of."""
+    """Record of an action of launch: its arguments."""
 
     def __init__(self, *values: Any, **keywords: Any) -> None:
-        self.values, self.given = values, keywords
+        self.values = values
+        self.keywords = keywords
 
 
 def load(name: str) -> ModuleType:
@@ -40,9 +55,17 @@ def load(name: str) -> ModuleType:
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Recorded]]:
-    """What a launch file starts with arguments, with recorded actions."""
-    names = ("LaunchContext", "LaunchDescription", "LaunchDescriptionEntity", "DeclareLaunchArgument", "ExecuteProcess", "Node",
-             "OpaqueFunction", "Shutdown")  # fmt: skip
+    """Function that returns the recorded actions of a launch file with arguments."""
+    names = (
+        "LaunchContext",
+        "LaunchDescription",
+        "LaunchDescriptionEntity",
+        "DeclareLaunchArgument",
+        "ExecuteProcess",
+        "Node",
+        "OpaqueFunction",
+        "Shutdown",
+    )
     for module in ("launch", "launch.actions", "launch_ros", "launch_ros.actions"):
         fake = ModuleType(module)
         for name in names:
@@ -58,21 +81,25 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Recorded]]:
     def run(name: str, **arguments: str) -> list[Recorded]:
         module = load(name)
         (description,) = module.generate_launch_description().values
-        defaults = {action.values[0]: action.given["default_value"] for action in description[:-1]}
+        defaults = {
+            action.values[0]: action.keywords["default_value"] for action in description[:-1]
+        }
         assert set(arguments) <= set(defaults)
-        return module.start(SimpleNamespace(launch_configurations={**defaults, **arguments}))
+        return module.launch_setup(SimpleNamespace(launch_configurations={**defaults, **arguments}))
 
     return run
 
 
 @pytest.mark.parametrize(("name", "more"), [
-    ("camera.launch.py", set()), ("kitti_replay.launch.py", {"bag", "sequence", "rate", "loop", "shutdown_at_end"}),
-    ("rtabmap.launch.py", {"map_frame", "rtabmap_args"}), ("fusion.launch.py", {"ekf_file"}),
+    ("camera.launch.py", set()),
+    ("kitti_replay.launch.py", {"bag", "sequence", "rate", "loop", "shutdown_at_end"}),
+    ("rtabmap.launch.py", {"map_frame", "rtabmap_args"}),
+    ("fusion.launch.py", {"ekf_file"}),
 ])  # fmt: skip
 def test_arguments_are_those_of_the_reference(start, name: str, more: set[str]) -> None:
     (description,) = load(name).generate_launch_description().values
-    assert {action.values[0] for action in description[:-1]} == WHAT_THE_REFERENCE_NAMES | more
-    assert all(action.given["description"] for action in description[:-1])
+    assert {action.values[0] for action in description[:-1]} == REFERENCE_ARGUMENTS | more
+    assert all(action.keywords["description"] for action in description[:-1])
 
 
 def test_arguments_become_parameters_that_the_node_has(start) -> None:
@@ -87,17 +114,17 @@ def test_camera_starts_the_node_with_the_files_parameters(start) -> None:
         model_path="m.safetensors",
         publish_tf="False",
     )
-    file, given = node.given["parameters"]
+    file, overrides = node.keywords["parameters"]
     assert file == str(ROOT / "config" / "sfm_odometry.yaml")
-    assert given == {
+    assert overrides == {
         "model.path": "m.safetensors",
         "publish_tf": False,
     }  # the others as in the file
-    assert node.given["remappings"] == [
+    assert node.keywords["remappings"] == [
         ("image", "/front/image_rect"),
         ("camera_info", "/front/camera_info"),
     ]
-    assert node.given["additional_env"] == {
+    assert node.keywords["additional_env"] == {
         "FASTDDS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds_images.xml")
     }
 
@@ -106,8 +133,8 @@ def test_camera_starts_the_node_with_the_files_parameters(start) -> None:
     ("image", "expected"),
     [("image", "camera_info"), ("/a/image_raw", "/a/camera_info"), ("/image", "/camera_info")],
 )
-def test_camera_info_is_looked_for_beside_the_image(start, image: str, expected: str) -> None:
-    assert load("camera.launch.py").camera_info_beside(image) == expected
+def test_camera_info_topic_is_in_the_images_namespace(start, image: str, expected: str) -> None:
+    assert load("camera.launch.py").camera_info_topic(image) == expected
 
 
 @pytest.mark.parametrize(
@@ -123,22 +150,21 @@ def test_profile_is_named_as_the_distribution_reads_it(
     assert load("camera.launch.py").dds_profile() == {}
 
 
-def test_arguments_that_are_not_given_leave_everything_to_the_file(start) -> None:
+def test_empty_arguments_leave_the_parameters_of_the_file(start) -> None:
     (node,) = start("camera.launch.py")
-    assert node.given["parameters"] == [str(ROOT / "config" / "sfm_odometry.yaml")]
+    assert node.keywords["parameters"] == [str(ROOT / "config" / "sfm_odometry.yaml")]
 
 
 def test_rviz_opens_our_layout_where_asked(start) -> None:
     _, rviz = start("camera.launch.py", rviz="true", namespace="front")
-    assert rviz.given["arguments"] == ["-d", str(ROOT / "config" / "sfm_odometry.rviz")]
-    assert (rviz.given["namespace"], rviz.given["parameters"]) == ("front", [])
+    assert rviz.keywords["arguments"] == ["-d", str(ROOT / "config" / "sfm_odometry.rviz")]
+    assert (rviz.keywords["namespace"], rviz.keywords["parameters"]) == ("front", [])
     _, rviz, _ = start(
         "kitti_replay.launch.py", rviz="true", sequence="/data/03", odom_frame="start"
     )
-    assert rviz.given["arguments"][2:] == ["--fixed-frame", "start"]
-    assert rviz.given["parameters"] == [
-        {"use_sim_time": True}
-    ]  # its frames would be as old as the recording by the wall clock
+    assert rviz.keywords["arguments"][2:] == ["--fixed-frame", "start"]
+    # On the wall clock its transforms would be as old as the recording.
+    assert rviz.keywords["parameters"] == [{"use_sim_time": True}]
 
 
 def test_replay_of_a_folder_uses_options_that_the_player_has(start) -> None:
@@ -151,7 +177,7 @@ def test_replay_of_a_folder_uses_options_that_the_player_has(start) -> None:
     node, player = start("kitti_replay.launch.py", sequence="/data/03", **arguments)
     from sfm_odometry.nodes.kitti_player import make_parser
 
-    options = make_parser().parse_args(player.given["arguments"])
+    options = make_parser().parse_args(player.keywords["arguments"])
     assert (str(options.sequence), options.rate, options.loop, options.clock) == (
         "/data/03",
         2.0,
@@ -159,8 +185,8 @@ def test_replay_of_a_folder_uses_options_that_the_player_has(start) -> None:
         True,
     )
     assert (options.base_frame, options.compressed) == ("robot", True)
-    assert node.given["parameters"][1]["use_sim_time"] is True
-    assert player.given["remappings"] == node.given["remappings"]
+    assert node.keywords["parameters"][1]["use_sim_time"] is True
+    assert player.keywords["remappings"] == node.keywords["remappings"]
 
 
 def test_replay_of_a_bag_uses_ros2_bag_where_it_is_and_our_player_elsewhere(
@@ -170,21 +196,21 @@ def test_replay_of_a_bag_uses_ros2_bag_where_it_is_and_our_player_elsewhere(
     _, player = start("kitti_replay.launch.py", bag="/data/bag", shutdown_at_end="true")
     from sfm_odometry.nodes.bag_player import make_parser
 
-    options = make_parser().parse_args(player.given["arguments"])
+    options = make_parser().parse_args(player.keywords["arguments"])
     assert (str(options.bag), options.rate, options.clock, options.keep_tf) == (
         "/data/bag",
         1.0,
         True,
         False,
     )
-    assert "on_exit" in player.given
+    assert "on_exit" in player.keywords
     find_spec = importlib.util.find_spec
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(
         "importlib.util.find_spec", lambda name: object() if name == "ros2bag" else find_spec(name)
     )
     _, player = start("kitti_replay.launch.py", bag="/data/bag")
-    assert player.given["cmd"] == [
+    assert player.keywords["cmd"] == [
         "ros2",
         "bag",
         "play",
@@ -199,21 +225,33 @@ def test_replay_of_a_bag_uses_ros2_bag_where_it_is_and_our_player_elsewhere(
 
 @pytest.mark.parametrize(("name", "arguments", "words"), [
     ("camera.launch.py", {"publish_tf": "maybe"}, "publish_tf must be true or false, got 'maybe'"),
-    ("camera.launch.py", {"params_file": "/nowhere.yaml"}, "params_file: no such file: /nowhere.yaml"),
+    (
+        "camera.launch.py",
+        {"params_file": "/nowhere.yaml"},
+        "params_file: no such file: /nowhere.yaml",
+    ),
     ("kitti_replay.launch.py", {}, "give either sequence:=FOLDER or bag:=BAG"),
-    ("kitti_replay.launch.py", {"sequence": "a", "bag": "b"}, "give either sequence:=FOLDER or bag:=BAG"),
+    (
+        "kitti_replay.launch.py",
+        {"sequence": "a", "bag": "b"},
+        "give either sequence:=FOLDER or bag:=BAG",
+    ),
     ("rtabmap.launch.py", {"image_transport": "compressed"}, "RTAB-Map is handed the raw images"),
     ("fusion.launch.py", {"ekf_file": "/nowhere.yaml"}, "ekf_file: no such file: /nowhere.yaml"),
-    ("fusion.launch.py", {"publish_tf": "true"}, "publish_tf must be false: robot_localization sends the transform"),
+    (
+        "fusion.launch.py",
+        {"publish_tf": "true"},
+        "publish_tf must be false: robot_localization sends the transform",
+    ),
 ])  # fmt: skip
-def test_nonsense_is_refused(start, name: str, arguments: dict[str, str], words: str) -> None:
+def test_bad_arguments_are_refused(start, name: str, arguments: dict[str, str], words: str) -> None:
     with pytest.raises(RuntimeError, match=words):
         start(name, **arguments)
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Makes ROS's index of packages know a package."""
+    """Function that adds a package to ROS's index of packages."""
 
     def install(package: str) -> None:
         marker = tmp_path / "share/ament_index/resource_index/packages" / package
@@ -224,7 +262,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
     return install
 
 
-def test_rtabmap_gets_what_an_rgbd_camera_would_give(start, installed) -> None:
+def test_rtabmap_gets_the_topics_of_an_rgbd_camera(start, installed) -> None:
     installed("rtabmap_slam")
     arguments = {
         "image_topic": "/front/image_rect",
@@ -233,29 +271,32 @@ def test_rtabmap_gets_what_an_rgbd_camera_would_give(start, installed) -> None:
         "use_sim_time": "true",
     }
     node, rtabmap = start("rtabmap.launch.py", **arguments)
-    assert node.given["parameters"][1]["depth.output_size"] == "input"
-    (parameters,) = rtabmap.given["parameters"]
+    assert node.keywords["parameters"][1]["depth.output_size"] == "input"
+    (parameters,) = rtabmap.keywords["parameters"]
     assert (parameters["frame_id"], parameters["approx_sync"], parameters["use_sim_time"]) == (
         "robot",
         False,
         True,
     )
-    assert dict(rtabmap.given["remappings"]) == {
-        "rgb/image": "/front/image_rect", "rgb/camera_info": "/front/camera_info", "depth/image": "depth/image_rect", "odom": "odom",
-    }  # fmt: skip
-    assert rtabmap.given["arguments"] == ["-d", "--Vis/MaxDepth", "30"]
+    assert dict(rtabmap.keywords["remappings"]) == {
+        "rgb/image": "/front/image_rect",
+        "rgb/camera_info": "/front/camera_info",
+        "depth/image": "depth/image_rect",
+        "odom": "odom",
+    }
+    assert rtabmap.keywords["arguments"] == ["-d", "--Vis/MaxDepth", "30"]
 
 
 def test_fusion_leaves_the_transform_to_the_filter(start, installed) -> None:
     installed("robot_localization")
     node, ekf = start("fusion.launch.py", odom_frame="world", base_frame="robot")
-    assert node.given["parameters"][1]["publish_tf"] is False
-    file, parameters = ekf.given["parameters"]
+    assert node.keywords["parameters"][1]["publish_tf"] is False
+    file, parameters = ekf.keywords["parameters"]
     assert file == str(ROOT / "config" / "ekf.yaml")
     assert parameters == {"odom_frame": "world", "world_frame": "world", "base_link_frame": "robot"}
 
 
-def test_the_filter_fuses_velocities_alone() -> None:
+def test_the_filter_fuses_only_velocities() -> None:
     file = yaml.safe_load((ROOT / "config" / "ekf.yaml").read_text())
     values = file["/**"]["ekf_filter_node"]["ros__parameters"]
     assert (values["odom0"], values["odom0_config"]) == (
@@ -273,13 +314,13 @@ def test_the_filter_fuses_velocities_alone() -> None:
     ("name", "package"),
     [("rtabmap.launch.py", "rtabmap_slam"), ("fusion.launch.py", "robot_localization")],
 )
-def test_what_is_not_installed_is_named_with_its_apt_line(
+def test_a_missing_package_is_named_with_its_apt_line(
     start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, package: str
 ) -> None:
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    apt_package = rf"ros-\$ROS_DISTRO-{package.replace('_', '-')}"
     with pytest.raises(
-        RuntimeError,
-        match=rf"{package} is not installed: sudo apt install ros-\$ROS_DISTRO-{package.replace('_', '-')}",
+        RuntimeError, match=f"{package} is not installed: sudo apt install {apt_package}"
     ):
         start(name)
 
@@ -338,7 +379,7 @@ def test_rviz_layout_has_a_place_for_every_pane() -> None:
         item["Name"] for item in displays if item["Class"].endswith("/Image")
     ]
     window = layout["Window Geometry"]
-    state = bytes.fromhex(str(window["QMainWindow NodeState"]))
+    state = bytes.fromhex(str(window["QMainWindow State"]))
     for name in panes:
         text = name.encode("utf-16-be")
         assert len(text).to_bytes(4, "big") + text + b"\x01" in state, (

@@ -1,5 +1,4 @@
-"""Too much, too little, and nothing that makes sense: full queues, frames that never came,
-floods of warnings, a depth of NaN."""
+"""Overload and bad input: full queues, missing frames, floods of warnings, a depth of NaN."""
 
 import threading
 from pathlib import Path
@@ -21,21 +20,24 @@ def drive(rig, indices: range, count: int) -> None:
     for index in indices:
         rig.send(index)
     rig.spinner.until(
-        lambda: len(rig.got.odom) == count, f"{count} odometry messages, are {len(rig.got.odom)}"
+        lambda: len(rig.received.odom) == count,
+        f"{count} odometry messages, are {len(rig.received.odom)}",
     )
 
 
 def test_a_full_queue_drops_its_oldest_frames_and_counts_them(rig) -> None:
     rig.start(queue_size=3, **{"window.max_gap": 1.0})
-    pipeline = rig.node._pipeline
-    infer, in_work, go_on = pipeline._infer, threading.Event(), threading.Event()
-    pipeline._infer = lambda *arguments: (in_work.set(), go_on.wait(60), infer(*arguments))[2]
+    pipeline = rig.node.pipeline
+    track = pipeline._track
+    started = threading.Event()
+    go_on = threading.Event()
+    pipeline._track = lambda *arguments: (started.set(), go_on.wait(60), track(*arguments))[2]
     rig.send(0)
-    assert in_work.wait(60)
+    assert started.wait(60)
     for index in range(1, 9):
         rig.send(index)
         rig.spinner.until(lambda arrived=index + 1: rig.count("frames_received") == arrived)
-    assert len(rig.node._active.queue) == 3
+    assert len(rig.node.session.queue) == 3
     assert rig.count("dropped_slow") == rig.count("frames_dropped") == 5
     go_on.set()
     rig.spinner.until(lambda: rig.count("frames_processed") == 4)
@@ -46,12 +48,12 @@ def test_a_full_queue_drops_its_oldest_frames_and_counts_them(rig) -> None:
     assert rig.status()["dropped_slow"] == "5"
 
 
-def test_frames_that_never_came_are_missed_but_tracking_goes_on(rig) -> None:
+def test_missing_frames_are_counted_and_tracking_goes_on(rig) -> None:
     rig.start()
     sent = [index for index in range(12) if index not in (7, 9, 10)]
     for index in sent:
         rig.send(index)
-    rig.spinner.until(lambda: len(rig.got.odom) == len(sent))
+    rig.spinner.until(lambda: len(rig.received.odom) == len(sent))
     status = rig.status()
     assert (status["frames_missing"], status["gaps"], status["state"]) == ("3", "0", "tracking")
 
@@ -78,23 +80,24 @@ def test_a_flood_of_bad_frames_is_one_line_of_each_kind_in_the_log(rig) -> None:
     assert any("encoding '64FC9'" in line for line in refusals) and any(
         "step is 3 bytes" in line for line in refusals
     )
-    assert len(refusals) <= 6  # two kinds, again every five seconds
+    assert len(refusals) <= 6  # two kinds, each logged every five seconds
 
 
 def test_a_stamp_that_no_message_can_hold_is_refused(rig) -> None:
     rig.start()
     drive(rig, range(5), 5)
-    shot = rig.shots[5]
-    shot.stamp(START_NS)
-    shot.image.header.stamp.sec, shot.image.header.stamp.nanosec = 2**31 - 1, 2**32 - 1
-    rig.image.publish(shot.image)
+    frame = rig.frames[5]
+    frame.stamp(START_NS)
+    frame.image.header.stamp.sec = 2**31 - 1
+    frame.image.header.stamp.nanosec = 2**32 - 1
+    rig.image.publish(frame.image)
     rig.spinner.until(lambda: rig.count("refused_far_stamp") == 1)
     drive(rig, range(6, 8), 7)
 
 
 @pytest.fixture
 def blind_model(model_path: Path, tmp_path: Path) -> Path:
-    """A model whose depth is NaN: finite weights, but so large that the network's sums overflow."""
+    """Model whose depth is NaN, as its finite weights are so large that sums overflow."""
     model = load_model(model_path)
     for tensor in model.depth_net.parameters():
         tensor.copy_(torch.where(tensor < 0, -1e38, 1e38))
@@ -108,11 +111,11 @@ def test_a_depth_of_nan_is_unknown_depth_and_leaves_the_odometry_finite(
 ) -> None:
     depth: list[Image] = rig.listen(Image, "depth/image_rect", "depth")
     rig.start(**{"model.path": str(blind_model)})
-    rig.spinner.until(lambda: rig.node._pipeline._outputs.depth.wanted)
+    rig.spinner.until(lambda: rig.outputs.depth.has_subscribers)
     drive(rig, range(7), 7)
     rig.spinner.until(lambda: len(depth) == 7)
     assert all(np.isnan(CvBridge().imgmsg_to_cv2(image, "passthrough")).all() for image in depth)
-    for message in rig.got.odom:
+    for message in rig.received.odom:
         assert (
             np.isfinite(message.pose.covariance).all()
             and np.isfinite(message.twist.covariance).all()

@@ -1,9 +1,9 @@
-"""The nodes as processes: the path from a folder to odometry, exit codes, and what a user reads
-when something is wrong."""
+"""The nodes as processes: from a folder to odometry, exit codes, and error messages."""
 
 import itertools
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import rclpy
@@ -19,9 +19,12 @@ from sfm_odometry.nodes.qos import LATCHED_QOS
 
 NODE = "sfm_odometry.nodes.odometry_node"
 PLAYER = "sfm_odometry.nodes.kitti_player"
+BAG_PLAYER = "sfm_odometry.nodes.bag_player"
+BAG_WRITER = "sfm_odometry.nodes.kitti_to_bag"
 
 
 def parameters(model_path: Path, **others: object) -> list[str]:
+    """ROS arguments of the model and of other parameters."""
     values = {"model.path": model_path, "model.device": "cpu", **others}
     return [
         "--ros-args",
@@ -29,7 +32,7 @@ def parameters(model_path: Path, **others: object) -> list[str]:
     ]
 
 
-def test_a_folder_is_tracked_from_process_to_process(
+def test_player_and_node_as_processes(
     spinner, processes, model_path: Path, drive_folder: Path, tmp_path: Path
 ) -> None:
     listener = spinner.add(rclpy.create_node("listener"))
@@ -83,74 +86,79 @@ def test_signal_ends_a_player_that_waits_for_listeners(
 
 
 def test_player_loops_sends_clock_and_true_poses(spinner, processes, drive_folder: Path) -> None:
-    listener = spinner.add(rclpy.create_node("listener"))
-    images: list[Image] = []
-    infos: list[CameraInfo] = []
-    paths: list[PathMessage] = []
-    static: list[TFMessage] = []
-    truth: list[TFMessage] = []
-    clocks: list[Clock] = []
-    listener.create_subscription(Image, "image", images.append, 10)
-    listener.create_subscription(CameraInfo, "camera_info", infos.append, 10)
-    listener.create_subscription(PathMessage, "ground_truth/path", paths.append, LATCHED_QOS)
-    listener.create_subscription(TFMessage, "/tf_static", static.append, LATCHED_QOS)
-    listener.create_subscription(TFMessage, "/tf", truth.append, 10)
-    listener.create_subscription(Clock, "/clock", clocks.append, 10)
-    player = processes.start(
-        PLAYER,
-        drive_folder,
-        "--rate",
-        10,
-        "--loop",
-        "--clock",
-        "--start",
-        2,
-        "--frames",
-        6,
-        "--camera-frame",
-        "eye",
-    )
+    received = listen_to_player(spinner)
+    options = "--rate 10 --loop --clock --start 2 --frames 6 --camera-frame eye"
+    player = processes.start(PLAYER, drive_folder, *options.split())
     spinner.until(
-        lambda: len(images) >= 8 and len(infos) >= 8 and paths and static and truth and clocks,
+        lambda: (
+            len(received.images) >= 8
+            and len(received.infos) >= 8
+            and all((received.paths, received.static, received.tf, received.clocks))
+        ),
         "a second round",
     )
     player.send_signal(signal.SIGINT)
     output, _ = player.communicate(timeout=60)
     assert player.returncode == 0, output
-    stamps = [stamp_to_ns(image.header.stamp) for image in images]
+    check_player_stamps(received)
+    check_player_transforms(received)
+
+
+def listen_to_player(spinner) -> SimpleNamespace:
+    """Subscribe to all topics of the player; returns their messages."""
+    received = SimpleNamespace(images=[], infos=[], paths=[], static=[], tf=[], clocks=[])
+    subscribe = spinner.add(rclpy.create_node("listener")).create_subscription
+    subscribe(Image, "image", received.images.append, 10)
+    subscribe(CameraInfo, "camera_info", received.infos.append, 10)
+    subscribe(PathMessage, "ground_truth/path", received.paths.append, LATCHED_QOS)
+    subscribe(TFMessage, "/tf_static", received.static.append, LATCHED_QOS)
+    subscribe(TFMessage, "/tf", received.tf.append, 10)
+    subscribe(Clock, "/clock", received.clocks.append, 10)
+    return received
+
+
+def check_player_stamps(received: SimpleNamespace) -> None:
+    """Check the stamps of six frames in 0.5 s of recorded time, and of a second round."""
+    stamps = [stamp_to_ns(image.header.stamp) for image in received.images]
     assert all(later > earlier for earlier, later in itertools.pairwise(stamps))
-    assert stamps[5] - stamps[0] == pytest.approx(
-        0.5e9, abs=2e5
-    )  # recorded time, although played ten times as fast
+    # Stamps are of recorded time, although played ten times as fast.
+    assert stamps[5] - stamps[0] == pytest.approx(0.5e9, abs=2e5)
     assert stamps[6] - stamps[5] >= 1e9
-    assert stamps == [stamp_to_ns(info.header.stamp) for info in infos][: len(stamps)]
-    assert {image.header.frame_id for image in images} == {"eye"}
-    assert [stamp_to_ns(pose.header.stamp) for pose in paths[0].poses] == stamps[:6]
-    assert {(t.header.frame_id, t.child_frame_id) for t in static[0].transforms} == {
+    assert stamps == [stamp_to_ns(info.header.stamp) for info in received.infos][: len(stamps)]
+    assert [stamp_to_ns(pose.header.stamp) for pose in received.paths[0].poses] == stamps[:6]
+    assert stamp_to_ns(received.clocks[0].clock) >= stamps[0] - 1e6
+
+
+def check_player_transforms(received: SimpleNamespace) -> None:
+    """Check the frames, and that the transforms are the poses of the path."""
+    assert {image.header.frame_id for image in received.images} == {"eye"}
+    assert {(t.header.frame_id, t.child_frame_id) for t in received.static[0].transforms} == {
         ("base_link", "eye"),
         ("odom", "ground_truth_odom"),
     }
-    assert stamp_to_ns(clocks[0].clock) >= stamps[0] - 1e6
-    poses = {stamp_to_ns(pose.header.stamp): pose.pose for path in paths for pose in path.poses}
-    for message in truth:
+    poses = {
+        stamp_to_ns(pose.header.stamp): pose.pose for path in received.paths for pose in path.poses
+    }
+    for message in received.tf:
         (transform,) = message.transforms
         assert (transform.header.frame_id, transform.child_frame_id) == (
             "ground_truth_odom",
             "ground_truth_base_link",
         )
-        translation, position = (
-            transform.transform.translation,
-            poses[stamp_to_ns(transform.header.stamp)].position,
-        )
+        translation = transform.transform.translation
+        position = poses[stamp_to_ns(transform.header.stamp)].position
         assert (translation.x, translation.y, translation.z) == (position.x, position.y, position.z)
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (["-p", "model.path:=/nowhere/model.safetensors"], "/nowhere/model.safetensors: no such model file"),
+    (
+        ["-p", "model.path:=/nowhere/model.safetensors"],
+        "/nowhere/model.safetensors: no such model file",
+    ),
     (["-p", "use_sim_time:=maybe"], "'use_sim_time' to 'maybe'"),
     (["-p", "image_qos:=fast"], "image_qos must be one of auto, best_effort, reliable, got 'fast'"),
 ])  # fmt: skip
-def test_node_that_cannot_start_says_why_in_one_line(
+def test_a_node_that_cannot_start_prints_the_reason_in_one_line(
     processes, arguments: list[str], words: str
 ) -> None:
     code, output = processes.run(NODE, "--ros-args", *arguments)
@@ -165,11 +173,9 @@ def test_node_that_cannot_start_says_why_in_one_line(
     (["--log-level", "loud"], "'--log-level loud'"),
     (["model.path:=/somewhere"], "unknown ROS argument: model.path:=/somewhere"),
 ])  # fmt: skip
-def test_ros_arguments_that_cannot_be_read_are_one_line(
-    processes, arguments: list[str], words: str
-) -> None:
-    for module, own in ((NODE, []), (PLAYER, ["/nowhere"])):
-        code, output = processes.run(module, *own, "--ros-args", *arguments)
+def test_bad_ros_arguments_are_one_line(processes, arguments: list[str], words: str) -> None:
+    for module, positional in ((NODE, []), (PLAYER, ["/nowhere"])):
+        code, output = processes.run(module, *positional, "--ros-args", *arguments)
         line = output.splitlines()[-1]
         assert code == 2 and "error: " in line and words in line and "Traceback" not in output, (
             output
@@ -182,17 +188,17 @@ def test_ros_arguments_that_cannot_be_read_are_one_line(
     (PLAYER, ["DRIVE", "--start", "40"], "has 12 frames, none left"),
     (PLAYER, ["DRIVE", "--publish-log", "DRIVE"], "cannot be written"),
     (PLAYER, ["DRIVE", "--rate", "0"], "must be a number greater than zero, got '0'"),
-    ("sfm_odometry.nodes.kitti_to_bag", ["/nowhere", "--out", "NEW"], "/nowhere: no such folder"),
-    ("sfm_odometry.nodes.kitti_to_bag", ["DRIVE", "--out", "DRIVE"], "exists already, expected the name of a new bag"),
-    ("sfm_odometry.nodes.bag_player", ["/nowhere"], "/nowhere: no such bag"),
-    ("sfm_odometry.nodes.bag_player", ["DRIVE"], "bag cannot be read, expected a rosbag2 folder with metadata.yaml"),
+    (BAG_WRITER, ["/nowhere", "--out", "NEW"], "/nowhere: no such folder"),
+    (BAG_WRITER, ["DRIVE", "--out", "DRIVE"], "exists already, expected the name of a new bag"),
+    (BAG_PLAYER, ["/nowhere"], "/nowhere: no such bag"),
+    (BAG_PLAYER, ["DRIVE"], "bag cannot be read, expected a rosbag2 folder with metadata.yaml"),
 ])  # fmt: skip
 def test_bad_input_is_one_line_and_exit_code_2(
     processes, drive_folder: Path, tmp_path: Path, module: str, arguments: list[str], words: str
 ) -> None:
-    places = {"DRIVE": str(drive_folder), "NEW": str(tmp_path / "new")}
+    folders = {"DRIVE": str(drive_folder), "NEW": str(tmp_path / "new")}
     code, output = processes.run(
-        module, *(places.get(argument, argument) for argument in arguments)
+        module, *(folders.get(argument, argument) for argument in arguments)
     )
     assert code == 2 and words in output.splitlines()[-1] and "Traceback" not in output, output
 

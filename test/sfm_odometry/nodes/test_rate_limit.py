@@ -1,16 +1,16 @@
-"""The grid of due times against cameras of other rates."""
+"""Rate limit on the frames of cameras with other rates."""
 
 import numpy as np
 import pytest
 
-from sfm_odometry.nodes.rate_limit import RateLimit
+from sfm_odometry.nodes.rate_limit import RateLimiter
 
 START_NS = 1_700_000_000_000_000_000
 
 
-def passed(rate_hz: float, stamps_ns: list[int]) -> list[int]:
-    limit = RateLimit()
-    return [stamp_ns for stamp_ns in stamps_ns if limit.passes(stamp_ns, rate_hz)]
+def accepted(rate_hz: float, stamps_ns: list[int]) -> list[int]:
+    limiter = RateLimiter()
+    return [stamp_ns for stamp_ns in stamps_ns if limiter.accepts(stamp_ns, rate_hz)]
 
 
 @pytest.mark.parametrize("camera_hz", [10.0, 13.3, 25.0, 29.97, 30.0, 60.0])
@@ -19,7 +19,7 @@ def test_the_mean_rate_is_kept_with_jitter(camera_hz: float) -> None:
     stamps = [
         START_NS + round(index * 1e9 / camera_hz + jitter) for index, jitter in enumerate(jitter_ns)
     ]
-    kept = passed(10.0, stamps)
+    kept = accepted(10.0, stamps)
     rate = (len(kept) - 1) / (kept[-1] - kept[0]) * 1e9
     assert rate == pytest.approx(10.0, rel=0.03)
     assert np.diff(kept).max() < 2.2e8
@@ -27,23 +27,25 @@ def test_the_mean_rate_is_kept_with_jitter(camera_hz: float) -> None:
 
 def test_a_slower_camera_and_no_limit_lose_nothing() -> None:
     stamps = [START_NS + index * 200_000_000 for index in range(50)]
-    assert passed(10.0, stamps) == stamps
-    assert passed(0.0, stamps) == stamps
+    assert accepted(10.0, stamps) == stamps
+    assert accepted(0.0, stamps) == stamps
 
 
 def test_a_pause_is_not_made_up_for() -> None:
     stamps = [START_NS + round(seconds * 1e9) for seconds in (0.0, 60.0, 60.03, 60.06, 60.1)]
-    assert passed(10.0, stamps) == [stamps[0], stamps[1], stamps[4]]
+    assert accepted(10.0, stamps) == [stamps[0], stamps[1], stamps[4]]
 
 
 def test_equal_and_older_stamps_pass_and_a_clock_jump_starts_anew() -> None:
-    limit = RateLimit()
-    assert limit.passes(START_NS, 10.0)
+    limiter = RateLimiter()
+    assert limiter.accepts(START_NS, 10.0)
     assert (
-        limit.passes(START_NS, 10.0) and limit.passes(START_NS - 1, 10.0) and limit.passes(0, 10.0)
+        limiter.accepts(START_NS, 10.0)
+        and limiter.accepts(START_NS - 1, 10.0)
+        and limiter.accepts(0, 10.0)
     )
     back_ns = START_NS - 5_000_000_000
-    assert [limit.passes(back_ns + step, 10.0) for step in (0, 30_000_000, 100_000_000)] == [
+    assert [limiter.accepts(back_ns + step, 10.0) for step in (0, 30_000_000, 100_000_000)] == [
         True,
         False,
         True,

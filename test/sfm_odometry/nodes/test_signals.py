@@ -1,5 +1,4 @@
-"""Signals and kills: the process ends well in whatever it was doing, and what was killed is met
-again when it comes back."""
+"""Signals and kills: a process ends in order in every phase, and tracking resumes after a kill."""
 
 import os
 import signal
@@ -23,26 +22,38 @@ PLAYER = "sfm_odometry.nodes.kitti_player"
 ROOT = Path(__file__).resolve().parents[3]
 START_NS = 1_700_000_000_000_000_000
 POSE = "[0.0, 0.0, 1.2, -0.5, 0.5, -0.5, 0.5]"
-END_WITHIN_S = 30.0  # on a loaded machine; a process that hangs takes for ever
+END_WITHIN_S = 30.0
+"""Time limit for the end of a process, on a loaded machine."""
+
+
+def ros_arguments(model_path: Path, **settings: object) -> list[str]:
+    """ROS arguments of the model and of other parameters."""
+    settings = {
+        "model.path": model_path,
+        "model.device": "cpu",
+        "model.backend": "eager",
+        **settings,
+    }
+    return [word for name, value in settings.items() for word in ("-p", f"{name}:={value}")]
 
 
 class Camera:
-    """A camera in front of a node in another process, and a listener behind it."""
+    """Camera in front of a node in another process, and a listener behind it."""
 
     def __init__(self, spinner, drive_folder) -> None:
         self.spinner = spinner
         self.node = spinner.add(rclpy.create_node("camera"))
-        self.got = SimpleNamespace(odom=[], state=[], points=[])
-        self.node.create_subscription(Odometry, "odom", self.got.odom.append, 50)
+        self.received = SimpleNamespace(odom=[], state=[], points=[])
+        self.node.create_subscription(Odometry, "odom", self.received.odom.append, 50)
         self.node.create_subscription(
             DiagnosticArray, "/sfm_odometry/status", self._store_state, 50
         )
         self.image = self.node.create_publisher(Image, "image", 300)
         self.info = self.node.create_publisher(CameraInfo, "camera_info", 300)
-        self.shots = list(DriveMessages(open_sequence(drive_folder), Mounting()).shots())
+        self.frames = list(DriveMessages(open_sequence(drive_folder), Mounting()).frames())
 
     def _store_state(self, array: DiagnosticArray) -> None:
-        self.got.state.append(
+        self.received.state.append(
             next(pair.value for pair in array.status[0].values if pair.key == "state")
         )
 
@@ -54,10 +65,10 @@ class Camera:
 
     def send(self, frames: range) -> None:
         for index in frames:
-            shot = self.shots[index % len(self.shots)]
-            shot.stamp(START_NS + index * 100_000_000)
-            self.info.publish(shot.camera_info)
-            self.image.publish(shot.image)
+            frame = self.frames[index % len(self.frames)]
+            frame.stamp(START_NS + index * 100_000_000)
+            self.info.publish(frame.camera_info)
+            self.image.publish(frame.image)
 
 
 @pytest.fixture
@@ -66,48 +77,56 @@ def camera(spinner, drive_folder) -> Camera:
 
 
 def while_configuring(camera: Camera) -> None:
-    """The node is there, its model is not: torch alone takes seconds to load."""
+    """Wait until the node exists but its model does not: torch alone takes seconds to load."""
     camera.spinner.until(lambda: "sfm_odometry" in camera.node.get_node_names(), "the node")
 
 
 def while_filling(camera: Camera) -> None:
+    """Wait until the window is filling."""
     camera.connect()
     camera.send(range(2))
-    camera.spinner.until(lambda: "filling_window" in camera.got.state, "the window's filling")
+    camera.spinner.until(lambda: "filling_window" in camera.received.state, "the window's filling")
 
 
 def while_inferring(camera: Camera) -> None:
-    """Most of the frames that it has got are still to be worked on."""
+    """Wait until the node has received many frames and processed only some of them."""
     camera.connect()
     camera.send(range(150))
-    camera.spinner.until(lambda: camera.got.odom, "odometry")
+    camera.spinner.until(lambda: camera.received.odom, "odometry")
 
 
 def while_publishing(camera: Camera) -> None:
-    """A large cloud has just come, the others of the frame are on their way."""
-    camera.node.create_subscription(PointCloud2, "depth/points", camera.got.points.append, 10)
+    """Wait for a large point cloud, before the other messages of its frame are published."""
+    camera.node.create_subscription(PointCloud2, "depth/points", camera.received.points.append, 10)
     camera.node.create_subscription(Image, "depth/image_rect", lambda message: None, 10)
     camera.node.create_subscription(Image, "depth/image_color", lambda message: None, 10)
     camera.connect()
     for index in range(600):
         camera.send(range(index, index + 1))
         time.sleep(0.02)
-        if camera.got.points:
+        if camera.received.points:
             return
     raise AssertionError("no points came")
 
 
 @pytest.mark.parametrize(("phase", "number"), [
-    (while_configuring, signal.SIGINT), (while_configuring, signal.SIGTERM), (while_filling, signal.SIGINT),
-    (while_inferring, signal.SIGINT), (while_inferring, signal.SIGTERM), (while_publishing, signal.SIGINT),
+    (while_configuring, signal.SIGINT),
+    (while_configuring, signal.SIGTERM),
+    (while_filling, signal.SIGINT),
+    (while_inferring, signal.SIGINT),
+    (while_inferring, signal.SIGTERM),
+    (while_publishing, signal.SIGINT),
 ])  # fmt: skip
 def test_a_signal_ends_the_node_in_every_phase(
     camera: Camera, processes, model_path, phase, number: signal.Signals
 ) -> None:
-    settings = {"model.path": model_path, "model.device": "cpu", "model.backend": "eager", "depth.output_size": "input",
-                "always_process_most_recent_frame": "false", "camera.base_from_camera": POSE}  # fmt: skip
-    given = [word for name, value in settings.items() for word in ("-p", f"{name}:={value}")]
-    node = processes.start(NODE, "--ros-args", *given)
+    settings = {
+        "depth.output_size": "input",
+        "always_process_most_recent_frame": "false",
+        "camera.base_from_camera": POSE,
+    }
+    arguments = ros_arguments(model_path, **settings)
+    node = processes.start(NODE, "--ros-args", *arguments)
     phase(camera)
     node.send_signal(number)
     output, _ = node.communicate(timeout=END_WITHIN_S)
@@ -118,7 +137,7 @@ def test_a_signal_ends_the_node_in_every_phase(
         and "error" not in output.lower()
     ), output
     if phase is while_inferring:
-        assert len(camera.got.odom) < 150, (
+        assert len(camera.received.odom) < 150, (
             "everything had been worked on: the signal came too late to test anything"
         )
 
@@ -127,7 +146,10 @@ BUSY = """
 import time
 from rclpy.node import Node
 from sfm_odometry.nodes.spinning import run_node
-raise SystemExit(run_node(lambda: Node("busy"), lambda node: (print("busy", flush=True), time.sleep(60))))
+def work(node):
+    print("busy", flush=True)
+    time.sleep(60)
+raise SystemExit(run_node(lambda: Node("busy"), work))
 """
 
 
@@ -136,7 +158,7 @@ def test_a_second_signal_ends_a_busy_node_at_once() -> None:
         [sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert node.stdout.readline() == "busy\n"
-    for _ in range(2):  # from the terminal and from what started the node: they count as one
+    for _ in range(2):  # from the terminal and from the launcher: they count as one
         node.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
         node.wait(1.5)
@@ -145,41 +167,36 @@ def test_a_second_signal_ends_a_busy_node_at_once() -> None:
     assert (node.returncode, output) == (0, "")
 
 
-def test_a_killed_camera_and_a_killed_node_are_met_again(
+def test_tracking_resumes_after_the_camera_or_the_node_was_killed(
     camera: Camera, processes, model_path, drive_folder
 ) -> None:
-    got, spinner = camera.got, camera.spinner
+    received = camera.received
+    spinner = camera.spinner
     for publisher in (camera.image, camera.info):
         camera.node.destroy_publisher(publisher)  # the player is the camera here
-    given = [
-        "-p",
-        f"model.path:={model_path}",
-        "-p",
-        "model.device:=cpu",
-        "-p",
-        "model.backend:=eager",
-        "-p",
-        "diagnostics.period:=0.2",
-    ]
+    arguments = ros_arguments(model_path, **{"diagnostics.period": 0.2})
     play = (PLAYER, drive_folder, "--loop", "--hz", 20)
-    node, player = processes.start(NODE, "--ros-args", *given), processes.start(*play)
-    spinner.until(lambda: len(got.odom) > 5, "the first odometry")
+    node = processes.start(NODE, "--ros-args", *arguments)
+    player = processes.start(*play)
+    spinner.until(lambda: len(received.odom) > 5, "the first odometry")
 
     player.kill()
-    spinner.until(lambda: got.state[-1] == "waiting_image", "the loss of the camera to be seen")
-    seen = len(got.odom)
+    spinner.until(
+        lambda: received.state[-1] == "waiting_image", "the loss of the camera to be seen"
+    )
+    count = len(received.odom)
     player = processes.start(*play)
     spinner.until(
-        lambda: len(got.odom) > seen + 5 and got.state[-1] == "tracking",
+        lambda: len(received.odom) > count + 5 and received.state[-1] == "tracking",
         "odometry of the camera that came back",
     )
 
     node.kill()
     node.communicate(timeout=END_WITHIN_S)
-    seen = len(got.odom)
-    node = processes.start(NODE, "--ros-args", *given)
+    count = len(received.odom)
+    node = processes.start(NODE, "--ros-args", *arguments)
     spinner.until(
-        lambda: len(got.odom) > seen + 5 and got.state[-1] == "tracking",
+        lambda: len(received.odom) > count + 5 and received.state[-1] == "tracking",
         "odometry of the node that came back",
     )
     for process in (node, player):
@@ -191,7 +208,7 @@ def test_a_killed_camera_and_a_killed_node_are_met_again(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("module", [NODE, PLAYER, "sfm_odometry.nodes.bag_player"])
 def test_a_signal_while_importing(module: str, number: signal.Signals) -> None:
-    """Python says each import that is done: the signal comes right after the first of ours."""
+    """Python reports each import: the signal comes right after the first of this package."""
     environment = {
         key: value for key, value in os.environ.items() if key != "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
     }
@@ -205,12 +222,12 @@ def test_a_signal_while_importing(module: str, number: signal.Signals) -> None:
         text=True,
     )
     assert node.stdout is not None
-    said = []
+    lines = []
     for line in node.stdout:
-        said.append(line)
+        lines.append(line)
         if "early_signals" in line:
             node.send_signal(number)
             break
-    said += node.communicate(timeout=END_WITHIN_S)[0].splitlines()
-    assert node.returncode == 0, said[-20:]
-    assert not any("Traceback" in line for line in said)
+    lines += node.communicate(timeout=END_WITHIN_S)[0].splitlines()
+    assert node.returncode == 0, lines[-20:]
+    assert not any("Traceback" in line for line in lines)

@@ -1,5 +1,4 @@
-"""Metric scale over topics: wheel odometry and twists in, scale, sigma and is_metric in the
-status, the scaled pose out."""
+"""Metric scale from wheel odometry and twists, in the status and in the odometry."""
 
 import numpy as np
 import pytest
@@ -9,14 +8,15 @@ from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
 
 from sfm_odometry.errors import InputError
+from sfm_odometry.geometry import se3
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.nodes.conversions import ns_to_stamp
 from sfm_odometry.nodes.odometry_node import OdometryNode
 from sfm_odometry.nodes.players.drive import Mounting
 from sfm_odometry.nodes.speed_inputs import StampedTwist
-from sfm_odometry.odometry import FrameMotion, MonocularOdometry
+from sfm_odometry.odometry import MonocularOdometry
+from sfm_odometry.results import FrameMotion
 from sfm_odometry.scale import ScaleEstimate
-from sfm_odometry.tracking.trajectory import adjoint
 
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000
@@ -26,11 +26,11 @@ TYPES = {"odometry": (Odometry, "wheel_odom"), "twist": (TwistStamped, "twist")}
 
 
 def unscaled(rig, count: int) -> list[FrameMotion]:
-    """What the core makes of the frames without a scale; the drive's shots come over and over."""
+    """Motions of the core without a scale, on the drive's frames over and over."""
     odometry = MonocularOdometry(Estimator.from_file(rig.model_path, "cpu"))
     bridge = CvBridge()
     images = [
-        bridge.imgmsg_to_cv2(rig.shots[index % len(rig.shots)].image, "rgb8")
+        bridge.imgmsg_to_cv2(rig.frames[index % len(rig.frames)].image, "rgb8")
         for index in range(count)
     ]
     results = [
@@ -40,17 +40,16 @@ def unscaled(rig, count: int) -> list[FrameMotion]:
     return [motion for result in results for motion in result.motions]
 
 
-def message_of(mode: str, stamp_ns: int, speed: float) -> Odometry | TwistStamped:
+def speed_message(mode: str, stamp_ns: int, speed: float) -> Odometry | TwistStamped:
     message = TYPES[mode][0]()
     message.header.stamp = ns_to_stamp(stamp_ns)
     twist = message.twist.twist if mode == "odometry" else message.twist
-    twist.linear.x = -speed  # backwards is as far
+    twist.linear.x = -speed  # driving backwards has the same speed
     return message
 
 
 def send_speeds(rig, mode: str, motions: list[FrameMotion], factor: float) -> None:
-    """The speed over each step as long as the camera's own times the factor, read three times a
-    step."""
+    """Send speeds three times a step: the camera's own over that step times the factor."""
     kind, topic = TYPES[mode]
     publisher = rig.camera.create_publisher(kind, topic, 200)
     rig.spinner.until(
@@ -59,7 +58,7 @@ def send_speeds(rig, mode: str, motions: list[FrameMotion], factor: float) -> No
     for motion in motions[1:]:
         speed = factor * float(np.linalg.norm(motion.previous_from_current[:3, 3])) / 0.1
         for before_ns in (STEP_NS - 1_000_000, STEP_NS // 2, 1_000_000):
-            publisher.publish(message_of(mode, motion.stamp_ns - before_ns, speed))
+            publisher.publish(speed_message(mode, motion.stamp_ns - before_ns, speed))
     rig.spinner.until(lambda: rig.count("speeds_received") == 3 * (len(motions) - 1), "the speeds")
 
 
@@ -72,7 +71,7 @@ def test_wheels_make_the_odometry_metric(rig, mode: str) -> None:
     send_speeds(rig, mode, motions, factor)
     for index in range(COUNT):
         rig.send(index)
-    rig.spinner.until(lambda: len(rig.got.odom) == COUNT, "odometry of every frame")
+    rig.spinner.until(lambda: len(rig.received.odom) == COUNT, "odometry of every frame")
     rig.spinner.until(lambda: rig.status()["is_metric"] == "true", "a metric scale")
     status = rig.status()
     assert (status["scale_source"], status["scale_reason"], status["speed_topic"]) == (
@@ -82,46 +81,44 @@ def test_wheels_make_the_odometry_metric(rig, mode: str) -> None:
     )
     assert float(status["scale"]) == pytest.approx(factor, rel=0.03)
     assert 0.0 < float(status["scale_sigma"]) < 0.1 * factor
-    twist = rig.got.odom[-1].twist.twist
+    twist = rig.received.odom[-1].twist.twist
     speed = np.linalg.norm([twist.linear.x, twist.linear.y, twist.linear.z])
-    of_base = adjoint(MOUNTING.base_from_camera()) @ (
+    base_twist = se3.adjoint(MOUNTING.base_from_camera()) @ (
         motions[-1].twist * [factor, factor, factor, 1.0, 1.0, 1.0]
     )
-    assert speed == pytest.approx(np.linalg.norm(of_base[:3]), rel=0.03)
-    rig.spinner.until(lambda: rig.logged(f"scale: metric, by {mode}: "), "the line that says so")
+    assert speed == pytest.approx(np.linalg.norm(base_twist[:3]), rel=0.03)
+    rig.spinner.until(lambda: rig.logged(f"scale: metric, by {mode}: "), "the log line")
 
 
-def test_a_change_of_what_lengths_mean_is_logged_once(rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_the_metric_scale_is_logged_once(rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.start(**{"scale.mode": "fixed", "scale.value": 0.85, "diagnostics.period": 0.05})
     line = "scale: metric, by fixed: 0.85 m for the model's unit"
-    rig.spinner.until(lambda: rig.logged(line), "the line that says so")
-    reporter = rig.node._reporter
-    for metric in (True, False, True):  # just said: the wavering of the next seconds is not
-        reporter.note_scale(
+    rig.spinner.until(lambda: rig.logged(line), "the log line")
+    diagnostics = rig.node.diagnostics
+    for metric in (True, False, True):  # changes soon after a line are not logged
+        diagnostics.log_scale(
             ScaleEstimate(0.85, 0.1, metric, "fixed", "" if metric else "nobody knows")
         )
-    assert [said for said in rig.whole_log() if said.startswith("scale: ")] == [line]
-    monkeypatch.setattr("sfm_odometry.nodes.diagnostics.METRIC_LINE_EVERY_S", 0.0)
-    reporter.note_scale(ScaleEstimate(0.85, 0.1, False, "fixed", "nobody knows"))
-    rig.spinner.until(
-        lambda: rig.logged("scale: not metric: nobody knows"), "the line that says so"
-    )
+    assert [text for text in rig.whole_log() if text.startswith("scale: ")] == [line]
+    monkeypatch.setattr("sfm_odometry.nodes.diagnostics.SCALE_LOG_PERIOD_S", 0.0)
+    diagnostics.log_scale(ScaleEstimate(0.85, 0.1, False, "fixed", "nobody knows"))
+    rig.spinner.until(lambda: rig.logged("scale: not metric: nobody knows"), "the log line")
 
 
 def test_speeds_without_stamp_or_not_finite_are_refused(rig) -> None:
     rig.start(**{"scale.mode": "twist"})
     publisher = rig.camera.create_publisher(TwistStamped, "twist", 10)
     rig.spinner.until(lambda: publisher.get_subscription_count() == 1, "the subscription of twist")
-    publisher.publish(message_of("twist", 0, 1.0))
-    publisher.publish(message_of("twist", START_NS, float("nan")))
-    publisher.publish(message_of("twist", START_NS, 1.0))
+    publisher.publish(speed_message("twist", 0, 1.0))
+    publisher.publish(speed_message("twist", START_NS, float("nan")))
+    publisher.publish(speed_message("twist", START_NS, 1.0))
     rig.spinner.until(
         lambda: rig.count("speeds_refused") == 2 and rig.count("speeds_received") == 1,
         "two refusals",
     )
 
 
-def test_speeds_are_listened_to_in_their_mode_alone(rig) -> None:
+def test_speeds_are_subscribed_to_only_in_their_mode(rig) -> None:
     rig.start()
     assert (
         rig.listener.count_subscribers("wheel_odom") == rig.listener.count_subscribers("twist") == 0
@@ -150,21 +147,20 @@ def test_the_height_of_the_camera_must_be_given(ros) -> None:
 
 
 def test_a_camera_without_ground_is_not_metric_and_the_status_says_why(rig) -> None:
-    """The texture that moves by in these frames is no road."""
+    """The passing texture of these frames is no road."""
     rig.start(**{"scale.mode": "camera_height", "scale.camera_height": 1.2})
     for index in range(6):
         rig.send(index)
-    rig.spinner.until(lambda: len(rig.got.odom) == 6, "odometry of every frame")
+    rig.spinner.until(lambda: len(rig.received.odom) == 6, "odometry of every frame")
     status = rig.status()
     assert (status["scale_source"], status["is_metric"]) == ("camera_height", "false")
     assert status["scale_reason"]
 
 
-def test_turning_swings_a_camera_on_its_lever_arm() -> None:
+def test_camera_speed_includes_the_lever_arm() -> None:
     base_from_camera = np.eye(4)
     base_from_camera[:3, 3] = [1.0, 0.0, 1.5]
     turning = StampedTwist(0, np.array([3.0, 0.0, 0.0]), np.array([0.0, 0.0, 4.0]))
-    assert turning.speed_at(base_from_camera) == pytest.approx(
-        5.0
-    )  # 4 to the side, at the end of 1 m
-    assert turning.speed_at(np.eye(4)) == pytest.approx(3.0)
+    # 4 m/s to the side, at the end of a lever arm of 1 m.
+    assert turning.camera_speed(base_from_camera) == pytest.approx(5.0)
+    assert turning.camera_speed(np.eye(4)) == pytest.approx(3.0)

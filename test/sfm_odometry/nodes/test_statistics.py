@@ -3,29 +3,29 @@
 from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Header
 
-from sfm_odometry.nodes.memory import give_back_freed_memory, resident_memory_mib
-from sfm_odometry.nodes.statistics import MissingFrames, Statistics, diagnostic_array
+from sfm_odometry.nodes.memory import release_freed_memory, resident_memory_mib
+from sfm_odometry.nodes.statistics import MissingFrameCounter, Statistics, diagnostic_array
 
 
-def test_frames_that_never_came_are_counted_from_the_stamps() -> None:
-    missing = MissingFrames()
+def test_missing_frames_are_counted_from_the_stamps() -> None:
+    counter = MissingFrameCounter()
     for index in (0, 1, 2, 3, 4, 6, 7, 8, 12, 13):  # 5, 9, 10 and 11 are missing
-        missing.add(index * 100_000_000 + index % 3 * 5_000_000)
-    assert missing.missing == 4
+        counter.add(index * 100_000_000 + index % 3 * 5_000_000)
+    assert counter.missing == 4
 
 
 def test_a_steady_or_jittering_camera_misses_nothing() -> None:
-    missing = MissingFrames()
+    counter = MissingFrameCounter()
     for index in range(100):
-        missing.add(index * 33_000_000 + index % 4 * 4_000_000)
-    assert missing.missing == 0
+        counter.add(index * 33_000_000 + index % 4 * 4_000_000)
+    assert counter.missing == 0
 
 
 def test_stamps_that_jump_back_are_no_missing_frames() -> None:
-    missing = MissingFrames()
+    counter = MissingFrameCounter()
     for stamp in (0, 100, 200, 300, 400, 0, 100, 200, 300, 400):
-        missing.add(stamp)
-    assert missing.missing == 0
+        counter.add(stamp)
+    assert counter.missing == 0
 
 
 def test_measures_start_anew_with_each_report_and_counters_go_on() -> None:
@@ -34,7 +34,8 @@ def test_measures_start_anew_with_each_report_and_counters_go_on() -> None:
     statistics.count("refused_encoding", 2)
     statistics.measure(total_ms=4.0, latency_ms=1.0)
     statistics.measure(total_ms=8.0)
-    first, second = statistics.report(), statistics.report()
+    first = statistics.report()
+    second = statistics.report()
     assert (first["total_ms_mean"], first["total_ms_max"], first["latency_ms_mean"]) == (
         "6.00",
         "8.00",
@@ -44,7 +45,7 @@ def test_measures_start_anew_with_each_report_and_counters_go_on() -> None:
     assert first["frames_received"] == second["frames_received"] == "1"
     assert second["refused_encoding"] == "2"
     assert float(first["input_hz"]) > 0.0 == float(second["input_hz"])
-    assert first["frames_dropped"] == "0"  # said also where nothing was counted
+    assert first["frames_dropped"] == "0"  # also reported where nothing was counted
 
 
 def test_diagnostics_message() -> None:
@@ -75,6 +76,6 @@ def test_freed_memory_goes_back_to_the_system() -> None:
     for index in range(0, len(pieces), 2):
         pieces[index] = b""
     before_mib = resident_memory_mib()
-    give_back_freed_memory()
+    release_freed_memory()
     assert before_mib - resident_memory_mib() > 20.0
     assert pieces[1]

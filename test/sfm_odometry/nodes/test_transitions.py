@@ -1,5 +1,4 @@
-"""Transitions that fail leave nothing behind, model files are data, and a destroyed node is
-gone."""
+"""Failed transitions leave nothing behind, model files are not executed, nodes can be destroyed."""
 
 import gc
 import pickle
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 import rclpy
 import torch
-from lifecycle_msgs.msg import NodeState, Transition
+from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.parameter import Parameter
 
@@ -18,7 +17,7 @@ from sfm_odometry.inference.safetensors_file import TensorFile, write_tensors
 from sfm_odometry.nodes.memory import resident_memory_mib
 from sfm_odometry.nodes.odometry_node import OdometryNode
 
-NODES_OWN = {
+UNCONFIGURED_TOPICS = {
     "/rosout",
     "/parameter_events",
     "/diagnostics",
@@ -47,7 +46,7 @@ def published(rig) -> set[str]:
     }
 
 
-def heard(rig) -> set[str]:
+def subscribed(rig) -> set[str]:
     return {
         topic
         for topic, _ in rig.listener.get_subscriber_names_and_types_by_node("sfm_odometry", "/")
@@ -55,13 +54,12 @@ def heard(rig) -> set[str]:
 
 
 def test_configuring_that_fails_half_way_leaves_no_publisher(rig) -> None:
-    rig.start(
-        autostart=False, **{"qos_overrides./mask/image.publisher.reliability": "perhaps"}
-    )  # depth and odom are made before the mask
+    # The publishers of depth and odom are made before the mask's.
+    rig.start(autostart=False, **{"qos_overrides./mask/image.publisher.reliability": "perhaps"})
     assert not change(rig, Transition.TRANSITION_CONFIGURE)
-    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_UNCONFIGURED
+    assert lifecycle_state(rig) == State.PRIMARY_STATE_UNCONFIGURED
     assert "perhaps" in rig.node.state.reason and rig.node.state.name == "unconfigured"
-    rig.spinner.until(lambda: published(rig) <= NODES_OWN, "the topics' withdrawal")
+    rig.spinner.until(lambda: published(rig) <= UNCONFIGURED_TOPICS, "the topics' withdrawal")
 
 
 def test_activating_that_fails_half_way_leaves_no_subscription_and_no_thread(rig) -> None:
@@ -72,27 +70,28 @@ def test_activating_that_fails_half_way_leaves_no_subscription_and_no_thread(rig
         **{"qos_overrides./camera_info.subscription.depth": 0},
     )
     assert change(rig, Transition.TRANSITION_CONFIGURE)
-    before, threads = heard(rig), threading.active_count()
+    before = subscribed(rig)
+    threads = threading.active_count()
     assert not change(rig, Transition.TRANSITION_ACTIVATE)
-    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_INACTIVE
+    assert lifecycle_state(rig) == State.PRIMARY_STATE_INACTIVE
     assert (
         rig.node.state.name == "inactive"
         and "camera_info.subscription.depth" in rig.node.state.reason
     )
     rig.spinner.until(
-        lambda: heard(rig) == before and rig.image.get_subscription_count() == 0,
+        lambda: subscribed(rig) == before and rig.image.get_subscription_count() == 0,
         "the subscriptions' end",
     )
     assert threading.active_count() == threads
     assert change(rig, Transition.TRANSITION_CLEANUP)
-    assert lifecycle_state(rig) == NodeState.PRIMARY_STATE_UNCONFIGURED
+    assert lifecycle_state(rig) == State.PRIMARY_STATE_UNCONFIGURED
 
 
 def test_a_destroyed_node_is_gone_from_the_graph_at_once(spinner, model_path: Path) -> None:
     observer = spinner.add(rclpy.create_node("observer"))
-    gc.disable()  # what Python happens to collect must not be what takes the node away
+    gc.disable()  # the node must go without the garbage collector
     try:
-        for _ in range(2):  # the second must not be told that its publishers are there already
+        for _ in range(2):  # the second one must not find publishers of the first
             node = OdometryNode(parameter_overrides=[Parameter("autostart", value=False)])
             spinner.until(lambda: "sfm_odometry" in observer.get_node_names())
             node.destroy_node()
@@ -102,7 +101,7 @@ def test_a_destroyed_node_is_gone_from_the_graph_at_once(spinner, model_path: Pa
 
 
 class Touch:
-    """Whoever unpickles this makes a file."""
+    """Object whose unpickling creates a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -120,7 +119,8 @@ def onnx_file() -> bytes:
 def test_a_model_of_another_kind_fails_by_name_and_is_not_unpickled(
     rig, tmp_path: Path, kind: str
 ) -> None:
-    path, trace = tmp_path / f"model.{kind}", tmp_path / "was_unpickled"
+    path = tmp_path / f"model.{kind}"
+    trace = tmp_path / "was_unpickled"
     if kind == "torch":
         torch.save({"weights": torch.zeros(3), "evil": Touch(trace)}, path)
     elif kind == "folder":

@@ -1,5 +1,4 @@
-"""Height over the ground, on a road without a renderer: a textured plane, seen exactly from any
-camera; then on real frames."""
+"""Scale from the camera's height, on a textured plane rendered exactly from any camera."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +6,7 @@ import numpy as np
 import pytest
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.scale.camera_height import FEWEST, CameraHeightScale
+from sfm_odometry.scale.camera_height import MIN_MEASUREMENTS, CameraHeightScale
 from sfm_odometry.scale.estimate import FramePair
 from sfm_odometry.scale.ground import (
     DOWN,
@@ -20,20 +19,20 @@ from sfm_odometry.scale.ground import (
 )
 
 INTRINSICS = np.array([[241.0, 0.0, 204.0], [0.0, 241.0, 59.0], [0.0, 0.0, 1.0]])
-WIDTH, HEIGHT = 416, 128
+WIDTH = 416
+HEIGHT = 128
 
 
 @dataclass(frozen=True)
 class Road:
-    """A plane n . X = height in the first camera's frame, painted with random waves of 0.3 to 3
-    units."""
+    """A plane n . X = height in the first camera's frame, with random waves of 0.3 to 3 units."""
 
     height: float
     normal: np.ndarray = field(default_factory=lambda: np.array([0.0, 1.0, 0.0]))
     contrast: float = 40.0
 
     def view(self, first_from_camera: np.ndarray | None = None, gain: float = 1.0) -> np.ndarray:
-        """(H, W) uint8 of a camera; above the horizon it is grey."""
+        """Image (H, W), uint8, of a camera; grey above the horizon."""
         pose = np.eye(4) if first_from_camera is None else first_from_camera
         rays = camera_rays() @ pose[:3, :3].T
         down = rays @ self.normal
@@ -43,7 +42,7 @@ class Road:
         return np.clip(np.rint(grey * gain), 0, 255).astype(np.uint8)
 
     def depth(self) -> np.ndarray:
-        """(H, W) float32 from the first camera, along z; 80 at the horizon and above."""
+        """Depth along z (H, W), float32, of the first camera; 80 at the horizon and above."""
         down = camera_rays() @ self.normal
         return np.where(
             down > self.height / 80.0, self.height / np.maximum(down, 1e-9), 80.0
@@ -53,7 +52,8 @@ class Road:
         rng = np.random.default_rng(7)
         waves = np.zeros(points.shape[:-1])
         for _ in range(12):
-            direction, length = rng.normal(size=3), np.exp(rng.uniform(np.log(0.3), np.log(3.0)))
+            direction = rng.normal(size=3)
+            length = np.exp(rng.uniform(np.log(0.3), np.log(3.0)))
             waves += np.sin(
                 points @ (direction / np.linalg.norm(direction)) * (2 * np.pi / length)
                 + rng.uniform(0, 6.28)
@@ -62,14 +62,13 @@ class Road:
 
 
 def camera_rays() -> np.ndarray:
-    """(H, W, 3) with z = 1."""
+    """Rays with z = 1 (H, W, 3)."""
     u, v = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
     return np.stack([(u - 204.0) / 241.0, (v - 59.0) / 241.0, np.ones((HEIGHT, WIDTH))], axis=-1)
 
 
 def tilted(pitch_deg: float, roll_deg: float = 0.0) -> np.ndarray:
-    """Down (3,) in the axes of a camera whose nose points down by the pitch, with its right side
-    down by the roll."""
+    """Downward direction (3,) of a camera that is pitched down and rolled to the right."""
     pitch, roll = np.radians([pitch_deg, roll_deg])
     return np.array([np.sin(roll), np.cos(roll) * np.cos(pitch), np.cos(roll) * np.sin(pitch)])
 
@@ -103,7 +102,7 @@ def test_a_plane_is_found_exactly(down):
     plane = fit_ground(Road(1.9, down).depth().astype(np.float64), REGION, CONFIG)
     assert plane.height == pytest.approx(1.9, rel=1e-5)
     assert angle_deg(plane.normal, down) < 1e-3
-    assert plane.on_plane.mean() > 0.99
+    assert plane.inliers.mean() > 0.99
 
 
 def test_noise_of_the_depth_averages_out():
@@ -124,18 +123,17 @@ def test_noise_of_the_depth_averages_out():
 )
 def test_a_car_on_the_road_is_not_the_road(rows, columns, distance):
     plane = fit_ground(with_car(Road(1.65).depth(), rows, columns, distance), REGION, CONFIG)
-    assert plane.height == pytest.approx(
-        1.65, rel=0.03
-    )  # where the car stands on the road both are one
-    assert plane.on_plane.mean() < 0.9
+    # Where the car stands on the road, both have the same depth.
+    assert plane.height == pytest.approx(1.65, rel=0.03)
+    assert plane.inliers.mean() < 0.9
 
 
 def test_pixels_off_the_plane_are_not_its_own():
     plane = fit_ground(
         with_car(Road(1.65).depth(), slice(60, 128), slice(230, 416), 4.0), REGION, CONFIG
     )
-    assert not plane.on_plane[REGION.pixels[:, 0] >= 230].any()
-    assert plane.on_plane[REGION.pixels[:, 0] < 230].all()
+    assert not plane.inliers[REGION.pixels[:, 0] >= 230].any()
+    assert plane.inliers[REGION.pixels[:, 0] < 230].all()
 
 
 def test_a_car_that_hides_the_road_is_no_ground():
@@ -148,8 +146,8 @@ def test_a_slope_beyond_the_gate_is_no_ground():
         fit_ground(Road(1.65, tilted(15.0)).depth(), REGION, CONFIG)
 
 
-def test_the_mount_says_where_down_is():
-    """A camera that looks down by 15 deg sees level ground where its mount says so."""
+def test_down_is_that_of_the_mount():
+    """A camera that looks down by 15 deg measures level ground with the direction of its mount."""
     down = tilted(15.0)
     region = ground_region(INTRINSICS, (WIDTH, HEIGHT), down, GroundConfig(nearest=2.0))
     assert fit_ground(Road(1.2, down).depth(), region, CONFIG).height == pytest.approx(
@@ -181,7 +179,7 @@ def aligned(road: Road, motion: np.ndarray, depth: np.ndarray, gain: float = 1.0
     return align_ground(
         road.view(motion),
         road.view(gain=gain),
-        motion_inverse(motion),
+        np.linalg.inv(motion),
         INTRINSICS,
         REGION,
         fit_ground(depth, REGION, CONFIG),
@@ -189,24 +187,19 @@ def aligned(road: Road, motion: np.ndarray, depth: np.ndarray, gain: float = 1.0
     )
 
 
-def motion_inverse(motion: np.ndarray) -> np.ndarray:
-    return np.linalg.inv(motion)
-
-
 @pytest.mark.parametrize("error", [0.85, 1.0, 1.15])
 @pytest.mark.parametrize("down", [DOWN, tilted(1.5, -1.0)])
 def test_images_correct_the_depths_plane(error, down):
     road = Road(1.65, down)
     plane = aligned(road, forward(-0.8, 1.0), road.depth() * error)
-    assert plane.height == pytest.approx(
-        1.65, rel=0.035
-    )  # what is left is the weak pull of the depth
+    # The rest is the weak prior of the depth.
+    assert plane.height == pytest.approx(1.65, rel=0.035)
     assert angle_deg(plane.normal, down) < 0.5
     assert plane.relative_sigma < CONFIG.prior_height / 2
 
 
 def test_the_height_is_in_the_motions_unit():
-    """Given twice the motion, the same images show twice the height."""
+    """With twice the motion the same images give twice the height."""
     road = Road(1.65)
     images = road.view(forward(-0.8)), road.view()
     depth_plane = fit_ground(2.0 * road.depth(), REGION, CONFIG)
@@ -222,14 +215,14 @@ def test_exposure_that_changes_does_not_matter():
     )
 
 
-def test_without_texture_the_depths_plane_stays_and_says_how_unsure():
+def test_without_texture_the_plane_and_sigma_are_those_of_the_depth():
     road = Road(1.65, contrast=0.0)
     plane = aligned(road, forward(-0.8), 1.1 * road.depth())
     assert plane.height == pytest.approx(1.815, rel=1e-6)
     assert plane.relative_sigma == pytest.approx(CONFIG.prior_height, rel=0.01)
 
 
-def test_a_camera_that_stands_learns_nothing_from_images():
+def test_images_of_a_standing_camera_have_no_parallax():
     road = Road(1.65)
     with pytest.raises(NoParallax, match=r"moved by 0\.\d pixels, expected at least 0.5"):
         aligned(road, forward(-0.01), road.depth())
@@ -245,14 +238,14 @@ def test_images_that_contradict_the_depth_make_the_height_unsure():
 
 
 @pytest.mark.parametrize("values", [{"nearest": 9.0}, {"side": 0.0}, {"max_tilt_deg": 90.0}])
-def test_a_region_that_makes_no_sense_is_refused(values):
+def test_an_impossible_region_is_refused(values):
     with pytest.raises(InputError):
         GroundConfig(**values)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What a step shows of one of its ends."""
+    """Images of a frame."""
 
     grey: np.ndarray
     depth: np.ndarray
@@ -268,7 +261,7 @@ def drive(
 ) -> list:
     """The scale after each of `count` steps at 10 Hz, where the model's unit is `unit` metres."""
     road = road or Road(1.65)
-    # The same two views over and over: what is tested is what comes of the measurements.
+    # The same two views over and over: the test is about the use of the measurements.
     ends = (
         Frame(road.view(forward(-step)), road.depth() / unit),
         Frame(road.view(), (road.depth() / unit).astype(np.float32)),
@@ -290,10 +283,10 @@ def drive(
 
 def test_the_height_gives_the_scale_once_enough_frames_agree():
     estimates = drive(CameraHeightScale(1.65), 20, unit=0.8)
-    assert [estimate.is_metric for estimate in estimates] == [False] * FEWEST + [True] * (
-        20 - FEWEST
+    assert [estimate.is_metric for estimate in estimates] == [False] * MIN_MEASUREMENTS + [True] * (
+        20 - MIN_MEASUREMENTS
     )
-    assert estimates[1].reason == f"1 measurements, expected at least {FEWEST}"
+    assert estimates[1].reason == f"1 measurements, expected at least {MIN_MEASUREMENTS}"
     assert estimates[0].relative_sigma == 0.25
     assert estimates[-1].value == pytest.approx(0.8, rel=0.02)
     assert 0.0 < estimates[-1].relative_sigma < 0.15
@@ -336,10 +329,9 @@ def test_a_camera_that_stands_keeps_its_scale():
     assert standing == moving
 
 
-def test_a_camera_that_never_saw_ground_says_why():
-    _, estimate = drive(
-        CameraHeightScale(1.65), 2, road=Road(1.65, tilted(15.0))
-    )  # the first step is measured with the second
+def test_without_any_ground_the_reason_is_given():
+    # The first step is measured with the second.
+    _, estimate = drive(CameraHeightScale(1.65), 2, road=Road(1.65, tilted(15.0)))
     assert (estimate.value, estimate.is_metric) == (1.0, False)
     assert "tilted by 15 deg" in estimate.reason
 
@@ -347,17 +339,17 @@ def test_a_camera_that_never_saw_ground_says_why():
 def test_a_camera_without_texture_is_not_called_metric():
     estimate = drive(CameraHeightScale(1.65), 20, unit=0.8, road=Road(1.65, contrast=0.0))[-1]
     assert not estimate.is_metric and "uncertain" in estimate.reason
-    assert estimate.value == pytest.approx(0.8, rel=0.01)  # what the depth alone says
+    assert estimate.value == pytest.approx(0.8, rel=0.01)  # the scale by depth alone
 
 
-def test_a_mount_that_looks_down_is_heeded():
+def test_the_gravity_direction_is_used():
     scale = CameraHeightScale(1.65, GroundConfig(nearest=2.0))
     scale.set_gravity_direction(2.0 * tilted(15.0))
     road = Road(1.65, tilted(15.0))
-    assert drive(scale, FEWEST, road=road)[-1].value == pytest.approx(1.0, rel=0.03)
+    assert drive(scale, MIN_MEASUREMENTS, road=road)[-1].value == pytest.approx(1.0, rel=0.03)
 
 
-def test_reset_forgets():
+def test_reset_discards_the_scale():
     scale = CameraHeightScale(1.65)
     drive(scale, 20, unit=0.8)
     scale.reset()

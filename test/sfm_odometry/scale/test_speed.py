@@ -1,5 +1,4 @@
-"""Scale from measured speed: the integral, the fit, and what comes of slipping wheels, stops and
-messages that are late or missing."""
+"""Scale from measured speed: integral, fit, slipping wheels, stops, late or missing messages."""
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.run import _parser
 from sfm_odometry.scale.arguments import read_speeds, scale_options
 from sfm_odometry.scale.estimate import FramePair
-from sfm_odometry.scale.speed import FEWEST, SpeedBuffer, SpeedScale, fit_scale
+from sfm_odometry.scale.speed import MIN_STEPS, SpeedBuffer, SpeedScale, fit_scale
 
 SECOND = 1_000_000_000
 STEP = SECOND // 10
@@ -29,11 +28,11 @@ def test_the_distance_is_the_integral_of_the_lines_between_speeds():
     assert buffer.distance(STEP // 2, STEP) == pytest.approx(0.05 * 1.75)
 
 
-def test_backwards_counts_as_far_as_forwards():
+def test_backward_speeds_count_like_forward_ones():
     assert filled((0.0, -2.0), (0.5, -2.0)).distance(0, 5 * STEP) == pytest.approx(1.0)
 
 
-def test_speeds_that_do_not_cover_the_time_say_nothing():
+def test_without_speeds_at_all_times_the_distance_is_unknown():
     buffer = filled((0.1, 1.0), (0.3, 1.0), (1.0, 1.0))
     assert buffer.distance(0, 2 * STEP) is None  # begins before them
     assert buffer.distance(9 * STEP, 11 * STEP) is None  # ends after them
@@ -41,7 +40,7 @@ def test_speeds_that_do_not_cover_the_time_say_nothing():
     assert buffer.distance(STEP, 3 * STEP) == pytest.approx(0.2)
 
 
-def test_late_equal_and_broken_speeds_are_left_out_and_a_clock_that_jumps_back_starts_anew():
+def test_bad_speeds_are_ignored_and_a_clock_that_jumps_back_clears_the_buffer():
     buffer = filled(
         (5.0, 1.0), (5.1, 1.0), (5.1, 9.0), (5.05, 9.0), (5.2, float("nan")), (5.2, 1.0)
     )
@@ -52,7 +51,7 @@ def test_late_equal_and_broken_speeds_are_left_out_and_a_clock_that_jumps_back_s
     assert buffer.distance(SECOND, SECOND + STEP) == pytest.approx(0.2)
 
 
-def test_the_fit_is_exact_without_noise_and_blind_to_slip():
+def test_the_fit_is_exact_without_noise_and_robust_to_slip():
     lengths = np.linspace(0.3, 1.2, 20)
     metres = 0.85 * lengths
     assert np.exp(fit_scale(lengths, metres).log_value) == pytest.approx(0.85, rel=1e-9)
@@ -68,7 +67,7 @@ def test_the_fits_sigma_is_the_spread_of_the_lengths():
     assert measured.sigma == pytest.approx(0.05, rel=0.25)
 
 
-def test_lengths_that_have_nothing_to_do_with_the_speed_do_not_agree():
+def test_lengths_unrelated_to_the_speed_do_not_agree():
     rng = np.random.default_rng(3)
     assert not fit_scale(rng.uniform(0.1, 2.0, 30), rng.uniform(0.1, 2.0, 30)).agreed
 
@@ -81,8 +80,10 @@ def drive(
     measured: bool = True,
     late: int = 0,
 ) -> list:
-    """The scale after steps at 10 Hz, each at its speed; wheels are read at 20 Hz, or not, and
-    come some steps later."""
+    """The scale after each step at 10 Hz.
+
+    The speeds of the wheels are measured at 20 Hz, or not, and arrive `late` steps later.
+    """
     estimates = []
     for index, speed in enumerate(speeds_mps, start=start):
         if measured:
@@ -94,9 +95,8 @@ def drive(
                 scale.add_speed(time_ns, speed)
         motion = np.eye(4)
         motion[2, 3] = speed * 0.1 / unit
-        scale.observe(
-            FramePair(None, None, motion, index * STEP, (index + 1) * STEP, np.eye(3))
-        )  # it looks at no image
+        # The images are not used.
+        scale.observe(FramePair(None, None, motion, index * STEP, (index + 1) * STEP, np.eye(3)))
         estimates.append(scale.estimate((index + 1) * STEP))
     return estimates
 
@@ -104,7 +104,7 @@ def drive(
 def test_speed_gives_the_scale_once_enough_steps_agree():
     estimates = drive(SpeedScale("odometry"), [8.0] * 30)
     first = [estimate.is_metric for estimate in estimates].index(True)
-    assert first in (FEWEST - 1, FEWEST)  # the first step begins before the first speed
+    assert first in (MIN_STEPS - 1, MIN_STEPS)  # the first step begins before the first speed
     assert all(estimate.is_metric for estimate in estimates[first:])
     assert "expected at least 10" in estimates[first - 1].reason
     assert estimates[-1].value == pytest.approx(0.8, rel=1e-6)
@@ -116,7 +116,7 @@ def test_speeds_that_come_late_are_waited_for():
     assert estimates[-1].value == pytest.approx(0.8, rel=1e-6) and estimates[-1].is_metric
 
 
-def test_a_stop_teaches_nothing_and_nothing_gets_old():
+def test_a_stop_neither_changes_nor_ages_the_scale():
     scale = SpeedScale("odometry")
     moving = drive(scale, [8.0] * 30)[-1]
     stopped = drive(scale, [0.0] * 900, start=30)[-1]
@@ -124,7 +124,7 @@ def test_a_stop_teaches_nothing_and_nothing_gets_old():
     assert stopped.relative_sigma == pytest.approx(moving.relative_sigma, abs=1e-3)
 
 
-def test_wheels_that_fall_silent_make_the_scale_old():
+def test_missing_speeds_age_the_scale():
     scale = SpeedScale("odometry")
     moving = drive(scale, [8.0] * 30)[-1]
     silent = drive(scale, [8.0] * 320, start=30, measured=False)
@@ -142,7 +142,7 @@ def test_a_unit_that_changes_is_followed_slowly():
     assert values[-1] == pytest.approx(1.0, rel=1e-3)
 
 
-def test_without_any_speed_the_reason_is_said():
+def test_without_any_speed_the_reason_is_given():
     estimate = SpeedScale("twist").estimate(0)
     assert (estimate.is_metric, estimate.reason) == (
         False,
@@ -150,7 +150,7 @@ def test_without_any_speed_the_reason_is_said():
     )
 
 
-def test_reset_forgets():
+def test_reset_discards_the_scale():
     scale = SpeedScale("odometry")
     drive(scale, [8.0] * 30)
     scale.reset()
@@ -164,7 +164,7 @@ def options(*words: str) -> dict:
     )
 
 
-def test_the_option_says_the_mode(tmp_path):
+def test_the_option_selects_the_mode(tmp_path):
     assert options() == {"scale_mode": "none"}
     assert options("--scale", "0.8") == {"scale_mode": "fixed", "scale_value": 0.8}
     assert options("--camera-height", "1.65") == {
@@ -176,7 +176,7 @@ def test_the_option_says_the_mode(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (
             ["--scale-mode", "camera_height"],
@@ -193,8 +193,8 @@ def test_the_option_says_the_mode(tmp_path):
         (["--scale", "2", "--speeds", "s.txt"], "--scale and --speeds exclude each other"),
     ],
 )
-def test_options_that_do_not_fit_together_are_refused(words, said):
-    with pytest.raises(InputError, match=said):
+def test_options_that_do_not_fit_together_are_refused(words, message):
+    with pytest.raises(InputError, match=message):
         options(*words)
 
 
@@ -205,15 +205,15 @@ def test_a_file_of_speeds(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("0.0 1.0 2.0\n", "line 1: 3 numbers, expected 2"),
         ("1.0 1\n0.5 1\n", "line 2: time 0.5 s, expected one after 1 s"),
         ("", "no row"),
     ],
 )
-def test_a_file_of_something_else_is_refused(tmp_path, text, said):
+def test_a_file_of_something_else_is_refused(tmp_path, text, message):
     path = tmp_path / "speeds.txt"
     path.write_text(text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_speeds(path)

@@ -1,20 +1,19 @@
-"""Covariances are never zero, grow with the motion, and point along it where the length is what
-is not known."""
+"""Noise model: positive definite covariances that grow with the motion."""
 
 import numpy as np
 import pytest
 
+from sfm_odometry.geometry import se3
 from sfm_odometry.tracking.noise_model import (
     motion_covariance,
     scale_covariance,
     systematic_covariance,
 )
-from sfm_odometry.tracking.trajectory import rotation_from_vector
 
 
 def step(length, yaw_rad=0.0):
     matrix = np.eye(4)
-    matrix[:3, :3] = rotation_from_vector(np.array([0.0, yaw_rad, 0.0]))
+    matrix[:3, :3] = se3.so3_exp(np.array([0.0, yaw_rad, 0.0]))
     matrix[2, 3] = length
     return matrix
 
@@ -33,13 +32,13 @@ def test_covariances_grow_with_the_motion(covariance_of):
     assert np.trace(covariance_of(step(2.0))) > np.trace(covariance_of(step(0.5)))
 
 
-def test_the_networks_own_motions_are_less_sure_than_refined_ones():
+def test_network_motions_have_wider_covariances_than_refined_ones():
     assert np.all(np.diag(motion_covariance(step(0.7))) > np.diag(systematic_covariance(step(0.7))))
 
 
-def test_doubt_of_the_scale_lies_along_the_motion_in_the_current_axes():
+def test_scale_covariance_lies_along_the_motion_in_the_current_axes():
     turned = step(0.7, 0.5)
-    along = turned[:3, :3].T @ turned[:3, 3] / 0.7
+    direction = turned[:3, :3].T @ turned[:3, 3] / 0.7
     values, vectors = np.linalg.eigh(scale_covariance(turned, 0.1)[:3, :3])
     assert values == pytest.approx([0.0, 0.0, 0.07**2], abs=1e-12)
-    assert abs(vectors[:, 2] @ along) == pytest.approx(1.0)
+    assert abs(vectors[:, 2] @ direction) == pytest.approx(1.0)

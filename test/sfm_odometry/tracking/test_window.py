@@ -1,3 +1,5 @@
+"""Sliding window: order of stamps, gaps and clock jumps."""
+
 from sfm_odometry.tracking.window import Arrival, FrameWindow
 
 STEP_NS = 100_000_000
@@ -10,7 +12,7 @@ def filled(length=5, max_gap_ns=500_000_000):
     return window
 
 
-def test_the_window_slides():
+def test_a_full_window_drops_its_oldest_frame():
     window = filled()
     assert window.full
     assert window.add("frame 5", 5 * STEP_NS).arrival is Arrival.ADDED
@@ -18,7 +20,7 @@ def test_the_window_slides():
     assert window.stamps_ns == [index * STEP_NS for index in range(1, 6)]
 
 
-def test_equal_and_older_stamps_are_refused_and_change_nothing():
+def test_equal_and_older_stamps_are_refused():
     window = filled()
     for stamp_ns in (4 * STEP_NS, 3 * STEP_NS):
         added = window.add("late", stamp_ns)
@@ -27,7 +29,7 @@ def test_equal_and_older_stamps_are_refused_and_change_nothing():
     assert window.stamps_ns == [index * STEP_NS for index in range(5)]
 
 
-def test_a_gap_flushes_but_a_missed_frame_does_not():
+def test_a_gap_flushes_the_window_but_dropped_frames_do_not():
     window = filled()
     assert window.add("skipped four", 9 * STEP_NS).arrival is Arrival.ADDED
     added = window.add("after a gap", 15 * STEP_NS)
@@ -35,7 +37,7 @@ def test_a_gap_flushes_but_a_missed_frame_does_not():
     assert window.frames == ["after a gap"]
 
 
-def test_a_clock_that_jumps_back_starts_over():
+def test_a_clock_jump_flushes_the_window():
     window = filled()
     window.add("later", 20 * STEP_NS)
     assert window.add("bag restarted", STEP_NS).arrival is Arrival.AFTER_CLOCK_JUMP
@@ -43,7 +45,7 @@ def test_a_clock_that_jumps_back_starts_over():
     assert window.add("next", 2 * STEP_NS).arrival is Arrival.ADDED
 
 
-def test_flush_remembers_stamps_and_reset_forgets_them():
+def test_flush_keeps_the_newest_stamp_and_reset_forgets_it():
     window = filled()
     window.flush()
     assert window.add("old", STEP_NS * 4).arrival is Arrival.REFUSED

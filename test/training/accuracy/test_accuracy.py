@@ -1,5 +1,4 @@
-"""Variants over small rendered drives from the command line: results, table, pictures; what is
-kept; refusals."""
+"""Scores of variants on small rendered drives: results, table, figures, cache, invalid input."""
 
 import dataclasses
 import json
@@ -14,12 +13,12 @@ import pytest
 from sfm_odometry.io.trajectories import read_poses, write_kitti
 from sfm_odometry.params import OdometryParams
 from training.accuracy.__main__ import main
-from training.accuracy.depth import row_means, rows_of_others, score_rows
+from training.accuracy.depth import pooled_row_means, row_means, score_row_baseline
 from training.accuracy.drives import open_drive, parse_choice
 from training.accuracy.jobs import Job
-from training.accuracy.recording import OdometryRun, record
+from training.accuracy.odometry_run import OdometryRun, run_variant
 from training.accuracy.report import markdown, mean_scores
-from training.accuracy.scores import curves_of, scores_of
+from training.accuracy.scores import error_curves, trajectory_scores
 from training.accuracy.variants import CLASSICAL, NAMES, VARIANTS
 from training.synthetic.drive import DriveSpec, write_drive
 
@@ -35,7 +34,7 @@ def drives(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def scored(drives, tmp_path_factory) -> Path:
-    """Everything about the two drives, with the packaged model."""
+    """Output folder of all variants on the two drives, with the packaged model."""
     out = tmp_path_factory.mktemp("scored") / "out"
     assert main(["--drives", *map(str, drives), "--out", str(out), "--depth-every", "3"]) == 0
     return out
@@ -82,24 +81,10 @@ def test_table_and_pictures(scored):
         assert picture is not None and len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
 
 
-def test_what_was_scored_is_kept_and_gives_the_same(scored, drives, capsys):
+def test_cached_results_are_reused_unchanged(scored, drives, capsys):
     before = results(scored)
-    assert (
-        main(
-            [
-                "--drives",
-                str(drives[0]),
-                "--out",
-                str(scored),
-                "--depth-every",
-                "3",
-                "--variants",
-                "fused",
-                "classical",
-            ]
-        )
-        == 0
-    )
+    folders = ["--drives", str(drives[0]), "--out", str(scored)]
+    assert main([*folders, "--depth-every", "3", "--variants", "fused", "classical"]) == 0
     assert capsys.readouterr().err.splitlines() == [
         "1/3 1, fused, kept",
         "2/3 1, classical, kept",
@@ -109,28 +94,18 @@ def test_what_was_scored_is_kept_and_gives_the_same(scored, drives, capsys):
     assert after["drives"]["1"]["variants"]["fused"] == before["drives"]["1"]["variants"]["fused"]
 
 
-def test_two_workers_find_the_same(drives, tmp_path, scored):
-    command = [
-        "--drives",
-        *map(str, drives),
-        "--out",
-        str(tmp_path),
-        "--variants",
-        "classical",
-        "--workers",
-        "2",
-        "--depth-every",
-        "3",
-    ]
-    assert main(command) == 0
-    alone, together = (
+def test_two_workers_give_the_same_results(drives, tmp_path, scored):
+    folders = ["--drives", *map(str, drives), "--out", str(tmp_path)]
+    settings = ["--variants", "classical", "--workers", "2", "--depth-every", "3"]
+    assert main([*folders, *settings]) == 0
+    one_process, two_workers = (
         json.loads(next((out / "kept" / "1").glob("classical-*")).read_text())
         for out in (scored, tmp_path)
     )
-    assert together["curves"] == alone["curves"]
+    assert two_workers["curves"] == one_process["curves"]
 
 
-def test_what_is_kept_differs_by_all_that_matters(drives, tmp_path):
+def test_cache_key_depends_on_all_inputs(drives, tmp_path):
     choice = parse_choice(str(drives[0]))
     model = tmp_path / "other.safetensors"
     model.write_bytes(b"another model")
@@ -148,13 +123,13 @@ def test_what_is_kept_differs_by_all_that_matters(drives, tmp_path):
     assert Job(choice, "classical", model, 5).key() == jobs[-1].key()
 
 
-def test_every_variant_has_parameters_of_the_odometry():
+def test_variants_override_existing_parameters():
     fields = {field.name for field in dataclasses.fields(OdometryParams)}
     assert all(set(overrides) <= fields for overrides in VARIANTS.values())
     assert CLASSICAL not in VARIANTS and "depth" not in VARIANTS  # `depth` names other results
 
 
-def test_a_part_of_a_drive_starts_at_its_own_first_frame(drives):
+def test_frame_range_selects_images_poses_and_depth(drives):
     drive = open_drive(parse_choice(f"{drives[0]}:2-7"))
     assert drive.name == "1_2-7" and [path.stem for path in drive.image_paths] == [
         f"{number:06d}" for number in range(2, 8)
@@ -163,7 +138,7 @@ def test_a_part_of_a_drive_starts_at_its_own_first_frame(drives):
     assert len(drive.depth_paths) == 6
 
 
-def test_poses_from_elsewhere(drives, tmp_path):
+def test_poses_from_another_folder(drives, tmp_path):
     bare = tmp_path / "1"
     shutil.copytree(drives[0], bare, ignore=shutil.ignore_patterns("poses.txt", "depth"))
     poses = read_poses(drives[0] / "poses.txt").poses
@@ -173,28 +148,24 @@ def test_poses_from_elsewhere(drives, tmp_path):
     assert drive.depth_paths is None
 
 
-def test_recorded_steps_are_those_of_the_poses(drives):
+def test_steps_of_a_run_are_those_of_its_poses(drives):
     drive = open_drive(parse_choice(str(drives[0])))
-    recording = record(drive, "fused", None)
-    assert (
-        recording.steps.tolist() == list(range(1, 8))
-        and recording.frame_ms.shape == (8,)
-        and not recording.metric
-    )
-    chained = np.linalg.inv(recording.start_from_camera[:-1]) @ recording.start_from_camera[1:]
-    np.testing.assert_allclose(recording.previous_from_current, chained, atol=1e-9)
-    assert (np.linalg.eigvalsh(recording.covariances) > 0).all()
+    run = run_variant(drive, "fused", None)
+    assert run.steps.tolist() == list(range(1, 8)) and run.frame_ms.shape == (8,) and not run.metric
+    chained = np.linalg.inv(run.start_from_camera[:-1]) @ run.start_from_camera[1:]
+    np.testing.assert_allclose(run.previous_from_current, chained, atol=1e-9)
+    assert (np.linalg.eigvalsh(run.covariances) > 0).all()
 
 
-def test_the_truth_in_another_unit_and_frame_scores_nothing_but_its_scale(drives):
+def test_truth_in_another_unit_and_frame_has_no_error(drives):
     truth = open_drive(parse_choice(str(drives[0]))).true_poses
     found = np.linalg.inv(truth[3]) @ truth
     found[:, :3, 3] *= 0.5
-    scores = scores_of(truth, OdometryRun(found, np.ones(8)))
+    scores = trajectory_scores(truth, OdometryRun(found, np.ones(8)))
     for name in ("ate_5_frames_m", "rotation_5_frames_deg", "rotation_1_frame_deg", "ate_7dof_m"):
         assert scores[name] == pytest.approx(0, abs=1e-6)
     assert scores["metres_per_unit"] == pytest.approx(2) and math.isnan(scores["t_err_percent"])
-    curves = curves_of(truth, found)
+    curves = error_curves(truth, found)
     assert (
         np.max(curves["position_error_m"]) < 1e-6 and np.max(curves["orientation_error_deg"]) < 1e-5
     )
@@ -203,25 +174,25 @@ def test_the_truth_in_another_unit_and_frame_scores_nothing_but_its_scale(drives
     )
 
 
-def test_rows_that_know_their_own_truth_beat_flat_depth(drives):
+def test_row_baseline_beats_constant_depth(drives):
     drive = open_drive(parse_choice(str(drives[0])))
     means, counts = row_means(drive, 2)
-    rows = rows_of_others([{"inverse_depth": means.tolist(), "pixels": counts.tolist()}], 64)
+    rows = pooled_row_means([{"inverse_depth": means.tolist(), "pixels": counts.tolist()}], 64)
     np.testing.assert_allclose(rows[counts > 0], means[counts > 0])
     assert (
-        score_rows(drive, rows, 2)["rows_abs_rel"]
-        < score_rows(drive, np.full(64, 0.1), 2)["rows_abs_rel"]
+        score_row_baseline(drive, rows, 2)["rows_abs_rel"]
+        < score_row_baseline(drive, np.full(64, 0.1), 2)["rows_abs_rel"]
     )
 
 
-def test_rows_of_others_are_weighed_by_pixels_and_fitted_to_the_height():
+def test_pooled_row_means_are_weighted_by_pixels_and_resampled():
     others = [
         {"inverse_depth": [0.1, 0.3], "pixels": [30, 30]},
         {"inverse_depth": [0.5, 0.0], "pixels": [10, 0]},
     ]
-    rows = rows_of_others(others, 2)
+    rows = pooled_row_means(others, 2)
     np.testing.assert_allclose(rows, [(30 * 0.1 + 10 * 0.5) / 40, 0.3])
-    finer = rows_of_others(others[:1], 4)
+    finer = pooled_row_means(others[:1], 4)
     assert (
         finer.shape == (4,)
         and (np.diff(finer) >= 0).all()
@@ -230,7 +201,7 @@ def test_rows_of_others_are_weighed_by_pixels_and_fitted_to_the_height():
     )
 
 
-def test_means_leave_out_what_is_not_known_and_the_best_is_bold():
+def test_means_skip_unknown_scores_and_the_best_is_bold():
     def drive(networks, fused):
         scores = {
             "networks": {"ate_7dof_m": networks, "anees": 1.0},
@@ -238,15 +209,16 @@ def test_means_leave_out_what_is_not_known_and_the_best_is_bold():
         }
         return {"frames": 9, "length_m": 12.3, "variants": scores}
 
-    found = {"a": drive(2.0, 1.0), "b": drive(4.0, math.nan)}
-    means = mean_scores(found)
+    drives = {"a": drive(2.0, 1.0), "b": drive(4.0, math.nan)}
+    means = mean_scores(drives)
     assert means["networks"]["ate_7dof_m"] == 3.0 and means["fused"]["ate_7dof_m"] == 1.0
-    rows = markdown(found).splitlines()
+    # Lines: header, rule, then two rows for each drive.
+    rows = markdown(drives).splitlines()
     assert (
         "**1.00**" in rows[3]
         and "**2.00**" not in rows[2]
         and "**4.00**" in rows[4]
-        and "nan" not in markdown(found)
+        and "nan" not in markdown(drives)
     )
     assert (
         rows[2].startswith("| a, 9 frames, 12 m | networks |")
@@ -268,15 +240,9 @@ def test_means_leave_out_what_is_not_known_and_the_best_is_bold():
         (["--workers", "0"], "--workers 0"),
     ],
 )
-def test_refusals(drives, tmp_path, capsys, change, message):
-    command = [
-        "--drives",
-        str(drives[0]),
-        "--out",
-        str(tmp_path),
-        *(word.format(drive=drives[0]) for word in change),
-    ]
-    assert main(command) == 2
+def test_invalid_arguments_are_refused(drives, tmp_path, capsys, change, message):
+    folders = ["--drives", str(drives[0]), "--out", str(tmp_path)]
+    assert main([*folders, *(word.format(drive=drives[0]) for word in change)]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -288,12 +254,8 @@ def test_a_drive_without_truth_is_refused_before_any_work(drives, tmp_path, caps
     assert not (tmp_path / "out").exists()
 
 
-def test_a_place_that_cannot_be_written_is_named(drives, tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    assert (
-        main(
-            ["--drives", str(drives[0]), "--variants", "classical", "--out", str(tmp_path / "file")]
-        )
-        == 2
-    )
+def test_unwritable_output_is_named(drives, tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("")
+    assert main(["--drives", str(drives[0]), "--variants", "classical", "--out", str(file)]) == 2
     assert "results cannot be kept there" in capsys.readouterr().err

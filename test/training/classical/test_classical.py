@@ -1,15 +1,19 @@
-"""Classical odometry on rendered drives: rotation, direction, relative length; standing still;
-what it cannot know; refusals."""
+"""Classical odometry on rendered drives: motions, lengths, standstill, warnings, invalid input."""
 
 import cv2
 import numpy as np
 import pytest
 
+from sfm_odometry.geometry import se3
 from sfm_odometry.io.trajectories import read_poses
-from sfm_odometry.tracking.trajectory import rotation_from_vector
 from training.classical.__main__ import main
 from training.classical.config import ClassicalConfig
-from training.classical.epipolar import epipolar_motion, inverse_depths, rays, sampson
+from training.classical.epipolar import (
+    epipolar_motion,
+    inverse_depths,
+    pixels_to_rays,
+    sampson_errors,
+)
 from training.classical.odometry import ClassicalOdometry, weighted_median
 from training.evaluate.odometry import rotation_angles_rad
 from training.synthetic.drive import DriveSpec, camera0_from_camera, write_drive
@@ -28,6 +32,7 @@ def drive(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def greys(drive):
+    """Grey images of the drive."""
     return [
         cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         for path in sorted((drive / "image_2").iterdir())
@@ -36,17 +41,14 @@ def greys(drive):
 
 @pytest.fixture
 def scene():
-    """(300, 2) pixels in two views of points in front of the camera, the true b_from_a and the
-    points (300, 3) in a."""
+    """Pixels (300, 2) in views a and b of the same points, true b_from_a, points (300, 3) in a."""
     rng = np.random.default_rng(4)
     points = np.column_stack(
         [rng.uniform(-8, 8, 300), rng.uniform(-2, 2, 300), rng.uniform(6, 30, 300)]
     )
     b_from_a = np.eye(4)
-    b_from_a[:3, :3], b_from_a[:3, 3] = (
-        rotation_from_vector(np.array([0.01, -0.03, 0.005])),
-        [0.1, 0.02, -0.9],
-    )
+    b_from_a[:3, :3] = se3.so3_exp(np.array([0.01, -0.03, 0.005]))
+    b_from_a[:3, 3] = [0.1, 0.02, -0.9]
     return project(points), project(points @ b_from_a[:3, :3].T + b_from_a[:3, 3]), b_from_a, points
 
 
@@ -62,7 +64,7 @@ def angle_deg(a, b):
     return np.degrees(np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1)))
 
 
-def test_the_motion_of_exact_points(scene):
+def test_motion_of_exact_points(scene):
     in_a, in_b, b_from_a, _ = scene
     motion = epipolar_motion(in_a, in_b, K, CONFIG)
     np.testing.assert_allclose(motion.b_from_a[:3, :3], b_from_a[:3, :3], atol=1e-5)
@@ -71,7 +73,7 @@ def test_the_motion_of_exact_points(scene):
     assert motion.inliers.all()
 
 
-def test_points_that_move_by_themselves_do_not_support_the_motion(scene):
+def test_independently_moving_points_are_outliers(scene):
     in_a, in_b, b_from_a, _ = scene
     in_b[:60] += np.float32([0.0, 4.0])
     motion = epipolar_motion(in_a, in_b, K, CONFIG)
@@ -79,7 +81,7 @@ def test_points_that_move_by_themselves_do_not_support_the_motion(scene):
     assert motion.inliers[60:].all() and motion.inliers[:60].mean() < 0.2
 
 
-def test_noise_is_averaged_by_the_refinement(scene):
+def test_refinement_averages_noise(scene):
     in_a, in_b, b_from_a, _ = scene
     noisy = in_b + np.random.default_rng(0).normal(0, 0.1, in_b.shape).astype(np.float32)
     motion = epipolar_motion(in_a, noisy, K, CONFIG)
@@ -90,19 +92,22 @@ def test_noise_is_averaged_by_the_refinement(scene):
 def test_sampson_errors_of_the_truth_are_zero_and_measured_in_rays(scene):
     in_a, in_b, b_from_a, _ = scene
     direction = b_from_a[:3, 3] / np.linalg.norm(b_from_a[:3, 3])
-    rays_a, rays_b = rays(in_a, K), rays(in_b, K)
-    error, _ = sampson(b_from_a[:3, :3], direction, rays_a, rays_b)
+    rays_a = pixels_to_rays(in_a, K)
+    rays_b = pixels_to_rays(in_b, K)
+    error, _ = sampson_errors(b_from_a[:3, :3], direction, rays_a, rays_b)
     assert np.abs(error).max() < 1e-6
-    moved, _ = sampson(b_from_a[:3, :3], direction, rays_a, rays_b + np.array([0.0, 0.01, 0.0]))
+    moved, _ = sampson_errors(
+        b_from_a[:3, :3], direction, rays_a, rays_b + np.array([0.0, 0.01, 0.0])
+    )
     assert 0 < np.abs(moved).max() < 0.01  # the distance is shared by the two images
 
 
 def test_inverse_depths_of_exact_points(scene):
     in_a, in_b, b_from_a, points = scene
-    inverse, parallax = inverse_depths(rays(in_a, K), rays(in_b, K), b_from_a)
-    seen = parallax * 240 > 1
-    assert seen.sum() > 100
-    np.testing.assert_allclose(inverse[seen] * points[seen, 2], 1, atol=1e-3)
+    inverse, parallax = inverse_depths(pixels_to_rays(in_a, K), pixels_to_rays(in_b, K), b_from_a)
+    far_apart = parallax * 240 > 1
+    assert far_apart.sum() > 100
+    np.testing.assert_allclose(inverse[far_apart] * points[far_apart, 2], 1, atol=1e-3)
 
 
 def test_weighted_median():
@@ -110,21 +115,13 @@ def test_weighted_median():
     assert weighted_median(np.array([5.0, 1.0, 3.0]), np.array([9.0, 1.0, 1.0])) == 5
 
 
+def arguments(images, calib, out, *others):
+    return ["--images", str(images), "--calib", str(calib), "--out", str(out), *others]
+
+
 def test_rotation_direction_and_relative_length_of_a_rendered_drive(drive, tmp_path):
     out = tmp_path / "new" / "poses.txt"
-    assert (
-        main(
-            [
-                "--images",
-                str(drive / "image_2"),
-                "--calib",
-                str(drive / "calib.txt"),
-                "--out",
-                str(out),
-            ]
-        )
-        == 0
-    )
+    assert main(arguments(drive / "image_2", drive / "calib.txt", out)) == 0
     found = steps_of(read_poses(out).poses)
     true = steps_of(camera0_from_camera(DriveSpec(frames=12, seed=3, width=320, height=96)))
     errors = np.linalg.inv(found) @ true
@@ -136,34 +133,24 @@ def test_rotation_direction_and_relative_length_of_a_rendered_drive(drive, tmp_p
 
 def test_smaller_images_give_nearly_the_same(drive, tmp_path):
     out = tmp_path / "poses.txt"
-    command = [
-        "--images",
-        str(drive / "image_2"),
-        "--calib",
-        str(drive / "calib.txt"),
-        "--out",
-        str(out),
-        "--width",
-        "240",
-    ]
-    assert main(command) == 0
+    assert main(arguments(drive / "image_2", drive / "calib.txt", out, "--width", "240")) == 0
     errors = np.linalg.inv(steps_of(read_poses(out).poses)) @ steps_of(
         read_poses(drive / "poses.txt").poses
     )
     assert np.degrees(rotation_angles_rad(errors[:, :3, :3])).mean() < 0.15
 
 
-def test_standing_still_is_no_motion_in_spite_of_noise(greys):
+def test_noise_at_standstill_is_no_motion(greys):
     rng = np.random.default_rng(1)
     odometry = ClassicalOdometry(K)
     for _ in range(4):
         noisy = np.clip(greys[0] + rng.normal(0, 1.5, greys[0].shape), 0, 255).astype(np.uint8)
         step = odometry.process(noisy)
         np.testing.assert_array_equal(step.previous_from_current, np.eye(4))
-        assert step.doubt == ""
+        assert step.warning == ""
 
 
-def test_the_length_is_known_again_after_a_stop(drive, greys):
+def test_step_length_is_recovered_after_a_stop(drive, greys):
     true = steps_of(read_poses(drive / "poses.txt").poses)
     k = DriveSpec(frames=12, seed=3, width=320, height=96).intrinsics().matrix()
     odometry = ClassicalOdometry(k)
@@ -176,16 +163,16 @@ def test_the_length_is_known_again_after_a_stop(drive, greys):
     assert ratios[6:].mean() / ratios[:5].mean() == pytest.approx(1, abs=0.25)
 
 
-def test_without_anything_to_see_it_goes_on_as_before(greys):
+def test_images_without_texture_repeat_the_step_before(greys):
     odometry = ClassicalOdometry(K)
     steps = [odometry.process(grey) for grey in greys[:3]]
-    assert [step.doubt for step in steps] == ["", "", ""]
+    assert [step.warning for step in steps] == ["", "", ""]
     moved = steps[-1]
     blind = odometry.process(np.full_like(greys[0], 90))
     np.testing.assert_array_equal(blind.previous_from_current, moved.previous_from_current)
-    assert blind.doubt == "0 tracks: goes on as before"
+    assert blind.warning == "0 tracks: goes on as before"
     nothing = ClassicalOdometry(K)
-    assert [nothing.process(np.zeros((96, 320), np.uint8)).doubt for _ in range(2)] == [
+    assert [nothing.process(np.zeros((96, 320), np.uint8)).warning for _ in range(2)] == [
         "",
         "0 tracks: goes on as before",
     ]
@@ -216,7 +203,7 @@ def test_the_same_images_give_the_same_path(greys):
         (("--camera", "7"), "no P7 for camera 7"),
     ],
 )
-def test_refusals(drive, tmp_path, capsys, change, message):
+def test_invalid_arguments_are_refused(drive, tmp_path, capsys, change, message):
     options = {
         "--images": drive / "image_2",
         "--calib": drive / "calib.txt",
@@ -228,24 +215,13 @@ def test_refusals(drive, tmp_path, capsys, change, message):
     assert not (tmp_path / "poses.txt").exists()
 
 
-def test_one_image_is_no_drive(drive, tmp_path, capsys):
+def test_one_image_is_refused(drive, tmp_path, capsys):
     (tmp_path / "image_2").mkdir()
     (tmp_path / "image_2" / "000000.png").write_bytes(
         (drive / "image_2" / "000000.png").read_bytes()
     )
-    assert (
-        main(
-            [
-                "--images",
-                str(tmp_path / "image_2"),
-                "--calib",
-                str(drive / "calib.txt"),
-                "--out",
-                str(tmp_path / "poses.txt"),
-            ]
-        )
-        == 2
-    )
+    out = tmp_path / "poses.txt"
+    assert main(arguments(tmp_path / "image_2", drive / "calib.txt", out)) == 2
     assert "1 images, expected at least 2" in capsys.readouterr().err
 
 
@@ -257,17 +233,5 @@ def test_an_image_of_another_size_is_named(drive, tmp_path, capsys):
             str(folder / f"{number:06d}.png"),
             np.random.default_rng(number).integers(0, 255, size[::-1], np.uint8),
         )
-    assert (
-        main(
-            [
-                "--images",
-                str(folder),
-                "--calib",
-                str(drive / "calib.txt"),
-                "--out",
-                str(tmp_path / "poses.txt"),
-            ]
-        )
-        == 2
-    )
+    assert main(arguments(folder, drive / "calib.txt", tmp_path / "poses.txt")) == 2
     assert "000002.png: 160x48 pixels" in capsys.readouterr().err

@@ -1,16 +1,22 @@
-"""Augmentation is exact when the augmented snippet is still explained by its augmented depth,
-motion and intrinsics."""
+"""Augmentation: augmented depth, motion and intrinsics synthesise the augmented target."""
 
 import pytest
 import torch
 
 from sfm_odometry.geometry.projection import invert_transform, transform_from_vector
 from sfm_odometry.geometry.view_synthesis import synthesise_view
-from training.data.augment import AugmentConfig, SnippetRandom, augment, mirror_motion, vary_colour
+from training.data.augment import (
+    AugmentConfig,
+    SnippetRandom,
+    augment,
+    jitter_colour,
+    mirror_motion,
+)
 from training.data.batch import Batch
 
 K = torch.tensor([[40.0, 0.0, 31.0], [0.0, 40.0, 22.0], [0.0, 0.0, 1.0]])
-NORMAL, DISTANCE = torch.tensor([0.05, -0.1, 1.0]), 6.0
+NORMAL = torch.tensor([0.05, -0.1, 1.0])
+DISTANCE = 6.0
 
 
 def seeded(seed=0, rank=0, ranks=1):
@@ -18,11 +24,12 @@ def seeded(seed=0, rank=0, ranks=1):
 
 
 def plane_view(camera_from_world):
-    """Depth and colour (3, 48, 64) of a textured plane n . x = d of the world, seen by a camera."""
+    """Renders depth (1, 48, 64) and colour (3, 48, 64) of a textured plane n . x = d."""
     v, u = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
     rays = torch.linalg.inv(K) @ torch.stack([u, v, torch.ones_like(u)]).flatten(1)
     world_from_camera = invert_transform(camera_from_world)
-    rotation, centre = world_from_camera[:3, :3], world_from_camera[:3, 3]
+    rotation = world_from_camera[:3, :3]
+    centre = world_from_camera[:3, 3]
     depth = (DISTANCE - NORMAL @ centre) / (NORMAL @ (rotation @ rays))
     points = (rotation @ (rays * depth)) + centre[:, None]
     colour = (
@@ -71,14 +78,14 @@ def residual(batch, source):
 
 
 @pytest.mark.parametrize("source", [0, 2])
-def test_the_augmented_snippet_is_still_explained(batch, source):
+def test_augmented_geometry_synthesises_the_augmented_target(batch, source):
     config = AugmentConfig(max_zoom=1.3, flip=True, reverse=True)
     varied = augment(batch, config, seeded())
     assert (residual(varied, source) < 0.01).all()
     assert not torch.allclose(varied.frames[0], varied.frames[1])
 
 
-def test_ignoring_the_mirror_in_the_motion_would_show(batch):
+def test_an_unmirrored_motion_does_not_fit_mirrored_images(batch):
     varied = augment(batch, AugmentConfig(max_zoom=1.0, flip=True), seeded())
     wrong = Batch(**{**varied.__dict__, "camera_from_frame": batch.camera_from_frame})
     assert residual(wrong, 0).max() > 3 * residual(varied, 0).max()
@@ -89,16 +96,16 @@ def test_mirroring_twice_is_the_identity():
     assert torch.allclose(mirror_motion(mirror_motion(motion)), motion)
 
 
-def test_colour_is_alike_within_a_snippet(batch):
+def test_colour_jitter_is_equal_within_a_snippet(batch):
     config = AugmentConfig(brightness=0.3, contrast=0.3, gamma=0.3)
     still = batch.frames[:, 1:2].expand(-1, 3, -1, -1, -1)
-    varied = vary_colour(still, config, seeded())
+    varied = jitter_colour(still, config, seeded())
     assert torch.allclose(varied[:, 0], varied[:, 2])
     assert (varied[0] - varied[1]).abs().max() > 0.02
     assert ((varied >= 0) & (varied <= 1)).all()
 
 
-def test_the_same_generator_gives_the_same_variation(batch):
+def test_the_same_generator_gives_the_same_augmentation(batch):
     config = AugmentConfig(max_zoom=1.2, noise=0.02)
     first, second = (augment(batch, config, seeded(3)) for _ in range(2))
     assert torch.equal(first.frames, second.frames)

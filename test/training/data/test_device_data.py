@@ -1,5 +1,4 @@
-"""Batches gathered on the device are the sampler's own; seen with the processor as the device,
-and on a GPU where there is one."""
+"""Batches gathered on the device equal the sampler's; on the CPU, and on a GPU if available."""
 
 import json
 from dataclasses import fields, replace
@@ -25,8 +24,9 @@ DEVICES = [
 
 
 def write_scene(folder: Path, seed: int, channels: int, truth: bool, count: int = 9) -> None:
-    """Noise, with true depth, motion masks and poses or without, and a frame number missing."""
-    random, size = np.random.default_rng(seed), (count, 32, 48)
+    """Writes a scene of noise, optionally with truth; one frame number is missing."""
+    random = np.random.default_rng(seed)
+    size = (count, 32, 48)
     folder.mkdir(parents=True)
     np.save(folder / "frames.npy", random.integers(0, 256, (*size, channels), np.uint8))
     if truth:
@@ -49,7 +49,7 @@ def write_scene(folder: Path, seed: int, channels: int, truth: bool, count: int 
 
 @pytest.fixture
 def groups(tmp_path):
-    """Two data sets: a grey rendered one and one of a grey and a colour scene without truth."""
+    """Two data sets: a rendered grey scene, and three real ones in grey and colour."""
     kinds = {"rendered": [(1, True)], "real": [(1, False), (3, False), (3, True)]}
     for name, scenes in kinds.items():
         names = [f"{name}_{index}" for index in range(len(scenes))]
@@ -62,39 +62,39 @@ def groups(tmp_path):
 
 @pytest.mark.parametrize("name", DEVICES)
 @pytest.mark.parametrize(("channels", "with_truth"), [(1, True), (3, True), (3, False)])
-def test_batches_on_the_device_are_the_samplers(groups, name, channels, with_truth):
+def test_batches_on_the_device_equal_the_samplers(groups, name, channels, with_truth):
     device = torch.device(name)
     sampler = SnippetSampler(
         groups, 3, channels, 8, seed=5, weights=(1.0, 2.0), with_truth=with_truth
     )
     on_device = DeviceSampler(sampler, device)
     for step in range(6):
-        mine, theirs = on_device.batch(step), sampler.batch(step)
+        mine = on_device.batch(step)
+        theirs = sampler.batch(step)
         for field in fields(mine):
-            value, other = getattr(mine, field.name), getattr(theirs, field.name)
+            value = getattr(mine, field.name)
+            other = getattr(theirs, field.name)
             assert value.device.type == device.type and value.dtype == other.dtype, field.name
             assert torch.equal(value.cpu(), other), field.name
     assert on_device.batch(0).frames.is_contiguous() == sampler.batch(0).frames.is_contiguous()
 
 
-def test_each_process_gathers_its_own_part(groups):
+def test_the_parts_of_the_processes_make_up_the_batch(groups):
     sampler = SnippetSampler(groups, 3, 1, 8, seed=5)
-    whole, on_device = sampler.batch(2).frames, DeviceSampler(sampler, CPU)
+    whole = sampler.batch(2).frames
+    on_device = DeviceSampler(sampler, CPU)
     assert torch.equal(torch.cat([on_device.batch(2, rank, 2).frames for rank in (0, 1)]), whole)
 
 
-def test_what_it_takes_is_known_before(groups):
+def test_the_predicted_memory_is_the_used_memory(groups):
     for channels, with_truth in ((1, True), (3, False)):
         sampler = SnippetSampler(groups, 3, channels, 8, seed=5, with_truth=with_truth)
-        on_device = DeviceSampler(sampler, CPU)
-        maps = [on_device._depth[1:], on_device._moving[1:]]
-        assert bytes_on_device(sampler) == sum(
-            values.nbytes for values in (on_device._frames, *maps)
-        )
+        assert bytes_on_device(sampler) == DeviceSampler(sampler, CPU).nbytes
 
 
-def test_auto_leaves_the_processor_alone(groups):
-    sampler, config = SnippetSampler(groups, 3, 1, 8, seed=5), TrainConfig()
+def test_auto_keeps_no_data_on_a_cpu(groups):
+    sampler = SnippetSampler(groups, 3, 1, 8, seed=5)
+    config = TrainConfig()
     assert device_sampler(sampler, config, CPU) is None
     assert device_sampler(sampler, replace(config, data_on_device=False), CPU) is None
     assert isinstance(
@@ -103,10 +103,11 @@ def test_auto_leaves_the_processor_alone(groups):
 
 
 @pytest.mark.parametrize("free", [3 * 10**5, 10**4])
-def test_auto_leaves_half_of_a_gpus_memory_free(groups, monkeypatch, free):
-    """The memory is that of a GPU that is not here."""
+def test_auto_fills_at_most_half_of_a_gpus_memory(groups, monkeypatch, free):
+    """The free memory is that of an imaginary GPU."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
-    sampler, gpu = SnippetSampler(groups, 3, 1, 8, seed=5), torch.device("cuda")
+    sampler = SnippetSampler(groups, 3, 1, 8, seed=5)
+    gpu = torch.device("cuda")
     assert 10**5 < bytes_on_device(sampler) < 2 * 10**5
     if free < 10**5:
         assert device_sampler(sampler, TrainConfig(), gpu) is None
@@ -114,7 +115,7 @@ def test_auto_leaves_half_of_a_gpus_memory_free(groups, monkeypatch, free):
             device_sampler(sampler, TrainConfig(data_on_device=True), gpu)
 
 
-def test_a_run_learns_the_same_from_data_on_the_device(runs):
+def test_a_run_with_data_on_the_device_is_identical(runs):
     for name, value in (("host", "false"), ("device", "true")):
         assert runs.train(name, f"data_on_device={value}") == 0
     assert runs.losses("host") == runs.losses("device")

@@ -1,4 +1,4 @@
-"""Snippets out of prepared scenes: what is drawn, what is copied, and who may see what."""
+"""Sampling of snippets from prepared scenes, collation, prefetching and the split."""
 
 import dataclasses
 import resource
@@ -30,7 +30,7 @@ def make_scene(
     static=(),
     size=(32, 64),
 ):
-    """A scene in memory whose pixels are random, but for the frame's index in the first."""
+    """Returns a scene of random pixels, with the frame's index in the first pixel."""
     random = np.random.default_rng(len(name) + count)
     numbers = np.arange(count) if numbers is None else np.array(numbers)
     frames = random.integers(0, 256, (len(numbers), *size, channels), np.uint8)
@@ -68,13 +68,12 @@ def rows(batch, part):
 
 @pytest.fixture
 def mixed():
-    """Two data sets: a rendered drive with truth, and two cameras of a real one, grey and
-    coloured."""
+    """Two data sets: a rendered drive with truth, and two cameras of a real one."""
     real = [make_scene("b_02", "b", 20), make_scene("b_03", "b", 20, camera="right", k=K + 0.5)]
     return [[make_scene("a", "a", truth=True, camera="rendered")], real]
 
 
-def test_a_batch_holds_the_very_bytes_of_its_frames(mixed):
+def test_a_batch_has_the_exact_bytes_of_its_frames(mixed):
     batch = SnippetSampler(mixed, 5, 3, 16, seed=1).batch(0)
     assert (batch.frames.dtype, batch.depth.dtype, batch.moving.dtype) == (
         torch.uint8,
@@ -101,13 +100,13 @@ def test_a_batch_holds_the_very_bytes_of_its_frames(mixed):
     assert set(batch.camera.tolist()) == {0, 1, 2}
 
 
-def test_frames_are_channels_last_in_memory_and_stay_so_on_the_device(mixed):
+def test_frames_are_channels_last_on_host_and_device(mixed):
     batch = SnippetSampler(mixed, 5, 3, 4, seed=1).batch(0)
     for frames in (batch.frames, batch.to("cpu").frames):
         assert frames.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_device_sees_floats_of_what_was_stored(mixed):
+def test_stored_values_become_floats_on_the_device(mixed):
     host = SnippetSampler(mixed, 5, 3, 8, seed=1).batch(0)
     batch = host.to("cpu")
     assert torch.equal(batch.frames, host.frames.float() / 255)
@@ -115,8 +114,9 @@ def test_the_device_sees_floats_of_what_was_stored(mixed):
     assert set(batch.moving.unique().tolist()) <= {0.0, 1.0}
 
 
-def test_grey_is_what_the_preprocessor_makes_and_grey_repeats_as_colour():
-    coloured, grey = make_scene("c"), make_scene("g", channels=1)
+def test_grey_is_the_preprocessors_and_is_repeated_for_colour():
+    coloured = make_scene("c")
+    grey = make_scene("g", channels=1)
     made_grey = SnippetSampler([[coloured]], 3, 1, 2, seed=0).batch(0).frames
     start = SnippetSampler([[coloured]], 3, 3, 2, seed=0).batch(0).frames[0, 0, 0, 0, 0]
     assert np.array_equal(
@@ -126,7 +126,7 @@ def test_grey_is_what_the_preprocessor_makes_and_grey_repeats_as_colour():
     assert all(torch.equal(made_colour[:, :, 0], made_colour[:, :, channel]) for channel in (1, 2))
 
 
-def test_truth_is_left_where_the_run_does_not_need_it(mixed):
+def test_truth_is_not_copied_if_the_run_does_not_need_it(mixed):
     batch = SnippetSampler(mixed, 5, 3, 16, seed=1, with_truth=False).batch(0)
     assert not batch.has_depth.any()
     assert not batch.depth.any()
@@ -142,7 +142,8 @@ def test_motions_keep_their_precision_far_from_the_origin():
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_slices_of_the_ranks_make_up_the_batch_of_one_process(mixed, ranks):
     sampler = SnippetSampler(mixed, 5, 3, 8, seed=3)
-    whole, each = sampler.batch(7), 8 // ranks
+    whole = sampler.batch(7)
+    each = 8 // ranks
     for rank in range(ranks):
         assert same(
             sampler.batch(7, rank, ranks), rows(whole, slice(rank * each, (rank + 1) * each))
@@ -183,7 +184,7 @@ def test_cameras_of_one_name_and_calibration_are_one(mixed):
     assert SnippetSampler(mixed, 5, 3, 4, seed=0).cameras[0].name == "rendered"
 
 
-def test_snippets_span_neither_gaps_nor_standstill():
+def test_snippets_contain_neither_gaps_nor_standstill():
     scene = make_scene(numbers=[0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11], static=[1])
     assert scene.snippet_starts(3).tolist() == [2, 3, 6, 7, 8]
     assert scene.snippet_starts(5).tolist() == [6]
@@ -196,13 +197,15 @@ def test_scenes_of_different_sizes_are_refused_by_name():
         SnippetSampler([[make_scene("small"), make_scene("big", size=(32, 96))]], 5, 3, 2, seed=0)
 
 
-def test_validation_goes_through_all_snippets_once_as_often_as_wanted():
-    batches = SnippetSampler([[make_scene(count=12)]], 5, 3, 4, seed=0).in_order(3)
+def test_sequential_batches_cover_all_snippets_once_and_can_be_repeated():
+    batches = SnippetSampler([[make_scene(count=12)]], 5, 3, 4, seed=0).sequential_batches(3)
     starts = [batch.frames[:, 0, 0, 0, 0].tolist() for batch in batches]
     assert starts == [[0, 1, 2], [3, 4, 5], [6, 7]]
     assert len(batches) == 3
     assert [batch.frames[:, 0, 0, 0, 0].tolist() for batch in batches] == starts
-    few = SnippetSampler([[make_scene(count=12)]], 5, 3, 4, seed=0).in_order(2, at_most=3)
+    few = SnippetSampler([[make_scene(count=12)]], 5, 3, 4, seed=0).sequential_batches(
+        2, max_snippets=3
+    )
     assert [batch.frames[:, 0, 0, 0, 0].tolist() for batch in few] == [[0, 4], [7]]
 
 
@@ -210,7 +213,7 @@ def names(scenes):
     return [scene.name for scene in scenes]
 
 
-def test_both_cameras_of_a_drive_go_to_one_side():
+def test_both_cameras_of_a_drive_are_on_the_same_side_of_the_split():
     scenes = [
         make_scene(f"{drive}_{camera}", drive) for drive in ("d1", "d2") for camera in ("02", "03")
     ]
@@ -219,7 +222,7 @@ def test_both_cameras_of_a_drive_go_to_one_side():
         assert (names(training), names(validation)) == (["d2_02", "d2_03"], ["d1_02", "d1_03"])
 
 
-def test_other_moments_of_a_drive_may_be_learned_from():
+def test_other_moments_of_a_held_out_drive_may_be_trained_on():
     parts = [
         make_scene("03_0-9", "03", numbers=range(10)),
         make_scene("03_10-19", "03", numbers=range(10, 20)),
@@ -231,7 +234,7 @@ def test_other_moments_of_a_drive_may_be_learned_from():
 
 
 @pytest.mark.parametrize(("fraction", "expected"), [(0.0, 0), (0.01, 1), (0.3, 3), (1.0, 9)])
-def test_a_share_of_the_drives_is_kept_whatever_their_order(fraction, expected):
+def test_the_held_out_drives_do_not_depend_on_the_order(fraction, expected):
     scenes = [
         make_scene(f"d{drive}_{camera}", f"d{drive}") for drive in range(10) for camera in (2, 3)
     ]
@@ -247,7 +250,7 @@ def test_one_more_drive_changes_the_choice_of_the_others_little():
     assert len(before - after) <= 1
 
 
-def test_prefetching_gives_the_same_batches_in_the_same_order(mixed):
+def test_prefetched_batches_are_the_same_in_the_same_order(mixed):
     sampler = SnippetSampler(mixed, 5, 3, 4, seed=3)
     given = list(Prefetcher(sampler, 10, 30, rank=1, ranks=2, threads=3, ahead=5))
     assert [step for step, _ in given] == list(range(10, 30))
@@ -266,7 +269,7 @@ def test_leaving_the_loop_ends_the_threads(mixed):
     assert threading.active_count() == before
 
 
-def test_what_fails_on_a_thread_reaches_the_loop(mixed):
+def test_an_error_on_a_thread_is_raised_in_the_loop(mixed):
     class Fails(SnippetSampler):
         def batch(self, step, rank=0, ranks=1):
             if step == 2:
@@ -276,7 +279,8 @@ def test_what_fails_on_a_thread_reaches_the_loop(mixed):
     seen = []
     with pytest.raises(InputError, match="gone"):
         seen += [step for step, _ in Prefetcher(Fails(mixed, 5, 3, 4, seed=3), threads=2)]
-    prefetcher, reached = iter(Prefetcher(Fails(mixed, 5, 3, 4, seed=3), threads=2)), []
+    prefetcher = iter(Prefetcher(Fails(mixed, 5, 3, 4, seed=3), threads=2))
+    reached = []
     with pytest.raises(InputError):
         while True:
             reached.append(next(prefetcher)[0])
@@ -284,7 +288,7 @@ def test_what_fails_on_a_thread_reaches_the_loop(mixed):
 
 
 def write_scene(folder, name, **changes):
-    """A scene on disk, as training.prepare writes it."""
+    """Writes a scene like training.prepare."""
     description = {
         "frame_numbers": [0, 1, 2],
         "width": 64,
@@ -318,7 +322,7 @@ def write_index(folder, names):
         ({"has_depth": True}, "depth.npy"),
     ],
 )
-def test_a_description_that_does_not_fit_is_refused_by_name(tmp_path, changes, message):
+def test_a_description_that_does_not_fit_is_reported_with_its_path(tmp_path, changes, message):
     write_scene(tmp_path, "a", **changes)
     write_index(tmp_path, ["a"])
     with pytest.raises(InputError, match=message):
@@ -329,13 +333,13 @@ def test_a_description_that_does_not_fit_is_refused_by_name(tmp_path, changes, m
     "content",
     ["", "[]", '{"format": "x"}', '{"format": "sfm_odometry prepared data", "version": 1}'],
 )
-def test_a_foreign_index_is_refused_by_name(tmp_path, content):
+def test_an_index_of_another_format_is_reported_with_its_path(tmp_path, content):
     (tmp_path / "index.json").write_text(content)
     with pytest.raises(InputError, match=r"index\.json"):
         open_data(tmp_path)
 
 
-def test_a_description_without_its_keys_and_an_array_of_another_type_are_refused_by_name(tmp_path):
+def test_missing_keys_and_arrays_of_another_type_are_reported_with_their_path(tmp_path):
     write_scene(tmp_path, "a")
     write_index(tmp_path, ["a"])
     np.save(tmp_path / "a" / "frames.npy", np.zeros((3, 32, 64, 1), np.int8))
@@ -346,7 +350,7 @@ def test_a_description_without_its_keys_and_an_array_of_another_type_are_refused
         open_data(tmp_path)
 
 
-def test_more_scenes_than_the_usual_limit_of_open_files(tmp_path):
+def test_more_scenes_than_the_limit_of_open_files_can_be_opened(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for index in range(3):
         write_scene(tmp_path, f"s{index}")

@@ -1,5 +1,4 @@
-"""A recorded step learns what an eager one learns; here without a GPU its work is done again in
-place of a replay."""
+"""Captured steps against eager ones; without a GPU the function runs in place of a replay."""
 
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from training.data.augment import SnippetRandom
 from training.data.sampler import SnippetSampler, open_data
 from training.engine.captured_step import (
     WARM_UPS,
+    CapturedFunction,
     CapturedStep,
     EagerStep,
-    GraphRecording,
     is_captured,
     training_step,
 )
@@ -29,7 +28,7 @@ from training.engine.optimiser import Optimiser, learning_rate
 REPOSITORY = Path(__file__).resolve().parents[3]
 CPU = torch.device("cpu")
 needs_cuda = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="torch sees no CUDA device: nothing can be recorded"
+    not torch.cuda.is_available(), reason="torch sees no CUDA device: nothing can be captured"
 )
 STEPS = 8
 VARIED = [
@@ -44,7 +43,7 @@ VARIED = [
 
 
 class Run:
-    """A learner and its optimiser at a kind of step, on the tiny data."""
+    """Learner, optimiser and step of either kind, on the tiny data."""
 
     def __init__(self, runs, device: torch.device, captured: bool, *settings: str) -> None:
         self.config = load_config(runs.recipe, [*VARIED, *settings])
@@ -67,7 +66,7 @@ class Run:
         )
 
     def learn(self, first: int, last: int) -> list[dict[str, torch.Tensor]]:
-        """The terms of some steps, read only at the end."""
+        """Takes steps first to last - 1; returns their terms."""
         return [
             self.step(self.sampler.batch(number), self.random(number), number)
             for number in range(first, last)
@@ -95,31 +94,31 @@ def assert_same_terms(first, second, **tolerance):
 EXACT = {"rtol": 0.0, "atol": 0.0}
 
 
-def test_the_captured_step_learns_bit_for_bit_what_the_eager_one_does(runs):
+def test_captured_and_eager_steps_are_bit_identical(runs):
     eager, captured = (Run(runs, CPU, captured) for captured in (False, True))
     assert_same_terms(eager.learn(0, STEPS), captured.learn(0, STEPS), **EXACT)
     assert_same(eager, captured, **EXACT)
 
 
-def test_terms_stay_what_they_were_when_the_next_step_has_written_over_them(runs):
+def test_returned_terms_are_not_overwritten_by_the_next_step(runs):
     run = Run(runs, CPU, True)
     terms = run.learn(0, 3)
     assert len({float(step["photometric"]) for step in terms}) == 3
 
 
-def test_a_batch_of_another_shape_is_learned_from_too(runs):
+def test_a_batch_of_another_shape_starts_another_capture(runs):
     eager, captured = (Run(runs, CPU, captured) for captured in (False, True))
     for run in (eager, captured):
         run.learn(0, 2)
-        run.step(next(iter(run.sampler.in_order(1))), run.random(2), 2)
+        run.step(next(iter(run.sampler.sequential_batches(1))), run.random(2), 2)
         run.learn(3, 4)
     assert_same(eager, captured, **EXACT)
 
 
-def test_whole_runs_are_the_same_and_resume_into_each_other(runs):
+def test_captured_and_eager_runs_are_identical_and_resume_into_each_other(runs):
     for name, value in (("eager", "false"), ("captured", "true")):
         assert runs.train(name, "steps=3", f"cuda_graph={value}") == 0
-    for name, value in (("eager", "true"), ("captured", "false")):  # each goes on as the other
+    for name, value in (("eager", "true"), ("captured", "false")):  # each resumes as the other kind
         assert runs.train(name, "steps=6", "--resume", f"cuda_graph={value}") == 0
     assert runs.losses("eager") == runs.losses("captured")
     for mine, other in zip(
@@ -128,8 +127,9 @@ def test_whole_runs_are_the_same_and_resume_into_each_other(runs):
         assert torch.equal(mine, other)
 
 
-def test_auto_is_for_one_process_on_a_gpu_with_known_cameras():
-    config, gpu = TrainConfig(), torch.device("cuda")
+def test_auto_captures_in_one_process_on_a_gpu_with_known_cameras():
+    config = TrainConfig()
+    gpu = torch.device("cuda")
     assert is_captured(config, gpu, 1)
     assert not is_captured(config, CPU, 1)
     assert not is_captured(config, gpu, 2)
@@ -139,7 +139,7 @@ def test_auto_is_for_one_process_on_a_gpu_with_known_cameras():
         is_captured(replace(config, cuda_graph=True), gpu, 2)
 
 
-def test_the_rate_warms_up_and_then_follows_the_schedule():
+def test_the_learning_rate_warms_up_and_then_follows_the_schedule():
     config = TrainConfig(learning_rate=0.01, warmup_steps=4)
     assert [learning_rate(config, step) for step in (0, 1, 3, 4, 100)] == pytest.approx(
         [0.0025, 0.005, 0.01, 0.01, 0.01]
@@ -151,7 +151,7 @@ def test_the_rate_warms_up_and_then_follows_the_schedule():
 
 @needs_cuda
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_cuda_the_recorded_step_learns_what_the_eager_one_does(runs, precision):
+def test_cuda_captured_and_eager_steps_agree(runs, precision):
     device = torch.device("cuda")
     eager, captured = (
         Run(runs, device, captured, f"precision={precision}") for captured in (False, True)
@@ -160,7 +160,7 @@ def test_cuda_the_recorded_step_learns_what_the_eager_one_does(runs, precision):
         {"rtol": 5e-3, "atol": 1e-4} if precision == "float32" else {"rtol": 0.03, "atol": 0.003}
     )
     assert_same_terms(eager.learn(0, STEPS), captured.learn(0, STEPS), **tolerance)
-    assert captured.step._replay._graph is not None, "it was recorded"
+    assert captured.step.is_graph, "it was captured"
     moved = max(
         float((parameter.detach() - start).abs().max())
         for parameter, start in zip(captured.learner.parameters(), fresh(runs), strict=True)
@@ -169,7 +169,7 @@ def test_cuda_the_recorded_step_learns_what_the_eager_one_does(runs, precision):
 
 
 def fresh(runs) -> list[torch.Tensor]:
-    """The weights that a run begins with, on the GPU."""
+    """Returns the initial weights of a run on the GPU."""
     return [
         parameter.detach().clone()
         for parameter in Run(runs, torch.device("cuda"), False).learner.parameters()
@@ -177,7 +177,7 @@ def fresh(runs) -> list[torch.Tensor]:
 
 
 @needs_cuda
-def test_cuda_a_recorded_step_follows_the_learning_rate(runs):
+def test_cuda_a_captured_step_follows_the_learning_rate(runs):
     run = Run(runs, torch.device("cuda"), True)
     run.learn(0, WARM_UPS + 2)
     before = [parameter.detach().clone() for parameter in run.learner.parameters()]
@@ -188,12 +188,13 @@ def test_cuda_a_recorded_step_follows_the_learning_rate(runs):
 
 
 @needs_cuda
-def test_cuda_a_recorded_run_resumes_from_a_state_of_either_kind(runs):
+def test_cuda_a_captured_run_resumes_from_a_state_of_either_kind(runs):
     device = torch.device("cuda")
     straight = Run(runs, device, True)
     terms = straight.learn(0, STEPS)
     for kind in (False, True):
-        first, second = Run(runs, device, kind), Run(runs, device, True)
+        first = Run(runs, device, kind)
+        second = Run(runs, device, True)
         first.learn(0, 4)
         second.learner.load_state_dict(first.learner.state_dict())
         second.optimiser.load_state_dict(first.optimiser.state_dict())
@@ -204,7 +205,7 @@ def test_cuda_a_recorded_run_resumes_from_a_state_of_either_kind(runs):
 
 
 @needs_cuda
-def test_cuda_whole_runs_are_the_same(runs):
+def test_cuda_captured_and_eager_runs_agree(runs):
     for name, value in (("eager", "false"), ("captured", "true")):
         assert (
             runs.train(name, "device=cuda", "steps=12", "precision=float32", f"cuda_graph={value}")
@@ -213,29 +214,29 @@ def test_cuda_whole_runs_are_the_same(runs):
     assert runs.losses("eager") == pytest.approx(runs.losses("captured"), rel=1e-2)
 
 
-NOT_RECORDABLE = """
+NOT_CAPTURABLE = """
 import torch
-from training.engine.captured_step import GraphRecording
+from training.engine.captured_step import CapturedFunction
 
 count = torch.zeros((), device="cuda")
 
 def work():
     count.add_(1)
-    count.item()  # waits, which a recording cannot
+    count.item()  # synchronises, which a capture does not permit
     return count.detach()
 
-recording = GraphRecording(work, torch.device("cuda"), warm_ups=1)
+captured = CapturedFunction(work, torch.device("cuda"), warm_ups=1)
 for _ in range(4):
-    recording()
+    captured()
 assert float(count) == 4, float(count)
 """
 
 
 @needs_cuda
-def test_cuda_what_cannot_be_recorded_is_said_and_done_all_the_same():
-    # In a process of its own: what the failure leaves of the device's state is not for other tests.
+def test_cuda_a_failed_capture_is_reported_and_the_function_runs_eagerly():
+    # In a process of its own: the failure leaves the device in a state unfit for other tests.
     done = subprocess.run(
-        [sys.executable, "-c", NOT_RECORDABLE],
+        [sys.executable, "-c", NOT_CAPTURABLE],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -245,15 +246,15 @@ def test_cuda_what_cannot_be_recorded_is_said_and_done_all_the_same():
     assert "no CUDA graph of the training step" in done.stdout
 
 
-def test_on_a_processor_work_is_done_at_every_call():
+def test_on_a_cpu_the_function_runs_at_every_call():
     count = torch.zeros(())
-    recording = GraphRecording(lambda: count.add_(1), CPU)
+    captured = CapturedFunction(lambda: count.add_(1), CPU)
     for _ in range(5):
-        recording()
+        captured()
     assert float(count) == 5
 
 
-def test_the_trainer_takes_the_kind_that_is_configured(runs):
+def test_the_configured_kind_of_step_is_used(runs):
     run = Run(runs, CPU, False)
     for value, kind in ((True, CapturedStep), (False, EagerStep), ("auto", EagerStep)):
         config = replace(run.config, cuda_graph=value)

@@ -1,4 +1,4 @@
-"""Two real processes of torchrun with gloo on the CPU against one process with twice the batch."""
+"""Two processes of torchrun with gloo on the CPU, against one with twice the batch size."""
 
 import signal
 import socket
@@ -6,7 +6,7 @@ import socket
 import pytest
 import torch
 
-from training.engine.distributed import Processes
+from training.engine.distributed import ProcessGroup
 
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node=2")
 SETTINGS = (
@@ -18,18 +18,19 @@ SETTINGS = (
 )
 
 
-def test_two_processes_learn_as_one_with_twice_the_batch(runs):
+def test_two_processes_train_like_one_with_twice_the_batch(runs):
     process = runs.start(
         "two", *SETTINGS, "steps=12", "batch_size=2", "pictures_every=6", launcher=TORCHRUN
     )
     output, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
-    assert output.count("step     12 of 12") == 1, "only the first process speaks"
+    assert output.count("step     12 of 12") == 1, "only the first process prints"
     assert runs.train("one", *SETTINGS, "steps=12", "batch_size=4", "pictures_every=6") == 0
-    one, two = runs.losses("one"), runs.losses("two")
+    one = runs.losses("one")
+    two = runs.losses("two")
     assert list(two) == list(range(1, 13))
     assert two == pytest.approx(one, rel=1e-4)
-    assert two[12] < 0.9 * two[1], "the curve is one of learning"
+    assert two[12] < 0.9 * two[1], "the loss falls"
     scores = [
         [entry["validation"]["loss"] for entry in runs.log(run) if "validation" in entry]
         for run in ("one", "two")
@@ -42,7 +43,7 @@ def test_two_processes_learn_as_one_with_twice_the_batch(runs):
     assert largest < 0.002
 
 
-def test_an_interrupt_ends_all_processes_and_the_run_goes_on(runs):
+def test_an_interrupt_ends_all_processes_and_the_run_resumes(runs):
     process = runs.start("run", "steps=100000", "checkpoint_every=100000", launcher=TORCHRUN)
     while "loss" not in (line := process.stdout.readline()):
         assert line, process.stderr.read()
@@ -56,11 +57,11 @@ def test_an_interrupt_ends_all_processes_and_the_run_goes_on(runs):
     assert max(runs.losses("run")) == reached + 2
 
 
-def test_what_one_process_fails_at_ends_all_and_only_that_one_says_so(runs):
-    """Started as torchrun starts them, but each with an output of its own."""
+def test_an_error_in_one_process_ends_all_and_is_printed_once(runs):
+    """The processes are started like torchrun's, but each with its own output."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        meeting = {
+        rendezvous = {
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(free.getsockname()[1]),
             "WORLD_SIZE": "2",
@@ -70,7 +71,7 @@ def test_what_one_process_fails_at_ends_all_and_only_that_one_says_so(runs):
     for rank in (0, 1):
         # Only the second one cannot open its data.
         data = [] if rank == 0 else ["--data", str(runs.folder / "nowhere")]
-        environment = {**meeting, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        environment = {**rendezvous, "RANK": str(rank), "LOCAL_RANK": str(rank)}
         processes.append(runs.start("run", *data, environment=environment))
     outputs = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [2, 2], outputs
@@ -78,10 +79,10 @@ def test_what_one_process_fails_at_ends_all_and_only_that_one_says_so(runs):
     assert outputs[0][1] == ""
 
 
-def test_one_process_has_nobody_to_ask():
-    processes = Processes()
+def test_a_group_of_one_process_returns_its_own_values():
+    processes = ProcessGroup()
     module = torch.nn.Linear(1, 1)
-    assert processes.first and processes.ranks == 1
+    assert processes.is_first and processes.ranks == 1
     assert processes.wrap(module) is module
     assert processes.any(True) and not processes.any(False)
     assert processes.mean({"loss": 2.0}) == {"loss": 2.0}

@@ -1,5 +1,4 @@
-"""Nothing in a training step waits for the device or copies to it: seen operation by operation,
-on the CPU."""
+"""Training steps neither synchronise with the device nor copy to it; checked on the CPU."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +19,11 @@ from training.engine.optimiser import Optimiser
 RECIPES = Path(__file__).resolve().parents[3] / "config" / "training"
 RECIPE_NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 CPU = torch.device("cpu")
-NOWHERE = torch.device("meta")
-"""A device whose tensors have shapes and no values: whatever is not on it is seen to be on the
-host."""
-WAITS = {
-    "lift_fresh": "makes a tensor of Python's numbers",
-    "lift": "makes a tensor of Python's numbers",
+META = torch.device("meta")
+"""Device whose tensors have shapes but no values; tensors elsewhere are on the host."""
+SYNCHRONISING = {
+    "lift_fresh": "creates a tensor from Python's numbers",
+    "lift": "creates a tensor from Python's numbers",
     "_local_scalar_dense": "fetches a number",
     "is_nonzero": "fetches a number",
     "item": "fetches a number",
@@ -47,25 +45,24 @@ WAITS = {
 
 
 class HostWait(AssertionError):
-    """An operation that a GPU would have been waited for."""
+    """An operation that would synchronise with a GPU."""
 
 
 class NoHostWaits(TorchDispatchMode):
-    """Fails at the first operation that waits for a GPU, or copies what is in the host's memory
-    to it; names it."""
+    """Raises HostWait at the first operation that synchronises with a GPU or copies to it."""
 
     def __torch_dispatch__(self, operation, types, arguments=(), options=None):
         name = operation.overloadpacket.__name__
         sized = len(arguments) > 1 and isinstance(arguments[1], int)
-        if name in WAITS or (
+        if name in SYNCHRONISING or (
             name == "repeat_interleave" and not sized and not (options or {}).get("output_size")
         ):
-            raise HostWait(f"{operation} {WAITS.get(name, 'fetches a count')}")
+            raise HostWait(f"{operation} {SYNCHRONISING.get(name, 'fetches a count')}")
         return operation(*arguments, **(options or {}))
 
 
 class OneDevice(TorchDispatchMode):
-    """Fails at the first operation that has to do with a tensor in the host's memory; names it."""
+    """Raises HostWait at the first operation with a tensor in the host's memory."""
 
     def __torch_dispatch__(self, operation, types, arguments=(), options=None):
         result = operation(*arguments, **(options or {}))
@@ -80,23 +77,21 @@ class OneDevice(TorchDispatchMode):
 
 
 class ShapesOfRandom(SnippetRandom):
-    """Random numbers on the device without values."""
+    """Random numbers on the meta device."""
 
     def uniform(self, count: int, *shape: int) -> Tensor:
-        return torch.rand(count, *shape, device=NOWHERE)
+        return torch.rand(count, *shape, device=META)
 
     def normal(self, count: int, *shape: int) -> Tensor:
-        return torch.randn(count, *shape, device=NOWHERE)
+        return torch.randn(count, *shape, device=META)
 
 
 def tiny_batch(config: TrainConfig, seed: int = 0) -> Batch:
-    """Two snippets of noise with truth, small, as the device has them."""
-    random, frames, height, width = (
-        torch.Generator().manual_seed(seed),
-        config.model.pose.frames,
-        64,
-        128,
-    )
+    """Returns two small snippets of noise with truth, in the types of the device."""
+    random = torch.Generator().manual_seed(seed)
+    frames = config.model.pose.frames
+    height = 64
+    width = 128
     return Batch(
         frames=torch.rand(2, frames, config.model.image_channels, height, width, generator=random),
         intrinsics=torch.eye(3).repeat(2, 1, 1) * 60,
@@ -109,28 +104,29 @@ def tiny_batch(config: TrainConfig, seed: int = 0) -> Batch:
     )
 
 
-def a_step(config: TrainConfig):
-    """Forward, backward and optimiser, to be called with the number of the step."""
+def make_step(config: TrainConfig):
+    """Returns a function of the step's number: forward, backward and optimiser."""
     torch.manual_seed(0)
     learner = Learner(Model(config.model), nn.Identity(), config, CPU).train()
     optimiser = Optimiser(learner.model.parameters(), [], config)
-    batch, random = tiny_batch(config), SnippetRandom(torch.Generator().manual_seed(0))
+    batch = tiny_batch(config)
+    random = SnippetRandom(torch.Generator().manual_seed(0))
 
     def step(number: int) -> dict[str, Tensor]:
         terms = learner(batch, random)
-        optimiser.descend(torch.stack(list(terms.values())).sum(), number)
+        optimiser.step(torch.stack(list(terms.values())).sum(), number)
         return terms
 
     return step
 
 
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
-def test_nothing_of_a_step_is_in_the_hosts_memory(recipe):
+def test_all_tensors_of_a_step_are_on_the_device(recipe):
     config = replace(
         load_config(RECIPES / f"{recipe}.yaml"), precision="float32", compile=False, init_from=None
     )
-    learner = Learner(Model(config.model), nn.Identity(), config, NOWHERE).train()
-    batch = tiny_batch(config).to(NOWHERE)
+    learner = Learner(Model(config.model), nn.Identity(), config, META).train()
+    batch = tiny_batch(config).to(META)
     with OneDevice():
         terms = learner(batch, ShapesOfRandom(torch.Generator()))
         torch.stack(list(terms.values())).sum().backward()
@@ -139,9 +135,9 @@ def test_nothing_of_a_step_is_in_the_hosts_memory(recipe):
     )
 
 
-def test_a_copy_from_the_host_is_seen():
+def test_a_copy_from_the_host_is_detected():
     with pytest.raises(HostWait, match="host's memory"), OneDevice():
-        torch.empty(3, device=NOWHERE) + torch.ones(3).to(NOWHERE)
+        torch.empty(3, device=META) + torch.ones(3).to(META)
 
 
 SETTINGS = {
@@ -153,18 +149,18 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
-def test_no_step_of_a_recipe_waits_for_the_device(recipe):
+def test_no_step_of_a_recipe_synchronises_with_the_device(recipe):
     config = load_config(RECIPES / f"{recipe}.yaml")
-    step = a_step(replace(config, precision="float32", compile=False, init_from=None))
-    step(0)  # constants and moments are made at the first
+    step = make_step(replace(config, precision="float32", compile=False, init_from=None))
+    step(0)  # the first step allocates constants and moments
     with NoHostWaits():
         terms = step(1)
     assert all(bool(value.isfinite()) for value in terms.values())
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_no_setting_makes_it_wait(settings):
-    step = a_step(load_config(RECIPES / "sfmlearner.yaml", [*settings, "precision=float32"]))
+def test_no_setting_synchronises_with_the_device(settings):
+    step = make_step(load_config(RECIPES / "sfmlearner.yaml", [*settings, "precision=float32"]))
     step(0)
     with NoHostWaits():
         terms = step(1)
@@ -185,23 +181,23 @@ def test_no_setting_makes_it_wait(settings):
         lambda x: torch.linalg.inv(x),
     ],
 )
-def test_what_would_wait_is_seen(wait):
+def test_synchronising_operations_are_detected(wait):
     with pytest.raises(HostWait), NoHostWaits():
         wait(torch.rand(3, 3))
 
 
-def test_a_step_that_fetches_its_loss_is_seen():
-    step = a_step(load_config(RECIPES / "sfmlearner.yaml", ["precision=float32"]))
+def test_a_step_that_fetches_its_loss_is_detected():
+    step = make_step(load_config(RECIPES / "sfmlearner.yaml", ["precision=float32"]))
     with pytest.raises(HostWait, match="fetches a number"), NoHostWaits():
         sum(step(0).values()).item()
 
 
 @pytest.mark.skipif(
     not torch.cuda.is_available(),
-    reason="torch sees no CUDA device: it says itself what waits there",
+    reason="torch sees no CUDA device, whose own check is used here",
 )
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
-def test_cuda_says_itself_that_no_step_waits(recipe):
+def test_cuda_reports_no_synchronisation_in_a_step(recipe):
     device = torch.device("cuda")
     config = replace(
         load_config(RECIPES / f"{recipe}.yaml"),
@@ -211,16 +207,14 @@ def test_cuda_says_itself_that_no_step_waits(recipe):
         gradient_clip=1.0,
     )
     learner = Learner(Model(config.model), nn.Identity(), config, device).train()
-    optimiser, batch = (
-        Optimiser(learner.model.parameters(), [], config, capturable=True),
-        tiny_batch(config).to(device),
-    )
+    optimiser = Optimiser(learner.model.parameters(), [], config, capturable=True)
+    batch = tiny_batch(config).to(device)
     random = SnippetRandom(torch.Generator(device).manual_seed(0))
     for number in range(3):
         torch.cuda.set_sync_debug_mode("error" if number else "default")
         try:
             loss = torch.stack(list(learner(batch, random).values())).sum()
-            optimiser.descend(loss, number)
+            optimiser.step(loss, number)
         finally:
             torch.cuda.set_sync_debug_mode("default")
     assert loss.isfinite()

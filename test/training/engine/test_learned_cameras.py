@@ -45,33 +45,33 @@ def batch_of(camera, intrinsics, frames=None):
     )
 
 
-def test_cameras_begin_where_their_guess_is(cameras):
+def test_cameras_start_at_their_initial_guess(cameras):
     torch.testing.assert_close(
         cameras.matrices(), torch.tensor(np.stack([PHONE, CAR, BIKE]), dtype=torch.float32)
     )
     assert len(cameras.state_dict()) == 2
 
 
-def test_only_unknown_cameras_are_replaced_and_learned(cameras):
+def test_only_uncalibrated_cameras_are_replaced_and_learned(cameras):
     with torch.no_grad():
         cameras.log_focal_ratio[1] = torch.tensor([math.log(1.5), math.log(0.5)])
         cameras.centre_shift[1] = torch.tensor([0.25, -0.125])
-    given = torch.tensor(CAR, dtype=torch.float32) + 0.1
-    seen = cameras(batch_of([1, 2, 0, 2], given)).intrinsics
-    assert torch.equal(seen[0], given)
+    calibrated = torch.tensor(CAR, dtype=torch.float32) + 0.1
+    intrinsics = cameras(batch_of([1, 2, 0, 2], calibrated)).intrinsics
+    assert torch.equal(intrinsics[0], calibrated)
     bike = torch.tensor([[150.0, 0.0, 79.0], [0.0, 50.0, 27.0], [0.0, 0.0, 1.0]])
-    torch.testing.assert_close(seen[1], bike)
-    torch.testing.assert_close(seen[2], torch.tensor(PHONE, dtype=torch.float32))
-    assert torch.equal(seen[1], seen[3])
-    seen[0].sum().backward(retain_graph=True)
+    torch.testing.assert_close(intrinsics[1], bike)
+    torch.testing.assert_close(intrinsics[2], torch.tensor(PHONE, dtype=torch.float32))
+    assert torch.equal(intrinsics[1], intrinsics[3])
+    intrinsics[0].sum().backward(retain_graph=True)
     assert not any(parameter.grad.any() for parameter in cameras.parameters())
-    seen[2, 0, 0].backward()
+    intrinsics[2, 0, 0].backward()
     torch.testing.assert_close(
         cameras.log_focal_ratio.grad, torch.tensor([[50.0, 0.0], [0.0, 0.0]])
     )
 
 
-def test_gradients_pass_through_augmentation(cameras):
+def test_intrinsics_get_gradients_through_augmentation(cameras):
     batch = cameras(batch_of([0, 2], PHONE))
     varied = augment(
         batch, AugmentConfig(max_zoom=1.3), SnippetRandom(torch.Generator().manual_seed(0))
@@ -80,7 +80,7 @@ def test_gradients_pass_through_augmentation(cameras):
     assert all(parameter.grad.abs().min() > 0 for parameter in cameras.parameters())
 
 
-def test_calibrations_are_what_a_calib_option_reads(cameras, tmp_path):
+def test_written_calibrations_can_be_read_again(cameras, tmp_path):
     with torch.no_grad():
         cameras.log_focal_ratio[0] = 0.1
     write_calibrations(tmp_path, cameras)
@@ -102,14 +102,14 @@ def test_calibrations_are_what_a_calib_option_reads(cameras, tmp_path):
         np.testing.assert_allclose(again.matrix(), intrinsics.matrix(), rtol=1e-9)
 
 
-def test_nothing_to_learn_is_refused():
+def test_calibrated_cameras_alone_are_refused():
     with pytest.raises(InputError, match="all 1 cameras are calibrated"):
         LearnedCameras([Camera("car", CAR, True)], WIDTH, HEIGHT)
 
 
 @pytest.mark.parametrize("factor", [0.82, 1.2])
-def test_views_that_turn_tell_the_focal_length(street, factor):
-    """Depth and motion are given; what makes the source look like the target is K."""
+def test_the_focal_length_is_learned_from_rotating_views(street, factor):
+    """Depth and motion are true; only K is learned from the photometric error."""
     turns = torch.tensor(
         [
             [0.1, 0.0, 0.8, 0.00, 0.06, 0.0],
@@ -119,12 +119,10 @@ def test_views_that_turn_tell_the_focal_length(street, factor):
         ]
     )
     source_from_target = transform_from_vector(turns)
-    here = torch.eye(4).expand(4, 4, 4)
-    target, depth, source = (
-        street.image(here),
-        street.depth(here),
-        street.image(invert_transform(source_from_target)),
-    )
+    identity = torch.eye(4).expand(4, 4, 4)
+    target = street.image(identity)
+    depth = street.depth(identity)
+    source = street.image(invert_transform(source_from_target))
     true = street.intrinsics
     guess = true.numpy().astype(np.float64) * np.array([[factor], [factor], [1.0]])
     guess[:2, 2] = true[0, 2] + 2.0, true[1, 2] - 1.5

@@ -1,4 +1,4 @@
-"""One step of descent, against torch's Adam as it comes."""
+"""Steps of the optimiser, against torch's own Adam."""
 
 import copy
 from dataclasses import replace
@@ -28,15 +28,14 @@ def loss_of(net, step):
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("clip", [0.0, 0.05])
-def test_it_is_adam_whatever_the_order_in_memory(memory_format, clip):
-    ours, theirs = layers(memory_format), layers(torch.contiguous_format)
+def test_steps_equal_torchs_adam_for_any_memory_format(memory_format, clip):
+    ours = layers(memory_format)
+    theirs = layers(torch.contiguous_format)
     config = replace(CONFIG, gradient_clip=clip)
-    optimiser, adam = (
-        Optimiser(ours.parameters(), [], config),
-        torch.optim.Adam(theirs.parameters()),
-    )
+    optimiser = Optimiser(ours.parameters(), [], config)
+    adam = torch.optim.Adam(theirs.parameters())
     for step in range(4):
-        optimiser.descend(loss_of(ours, step), step)
+        optimiser.step(loss_of(ours, step), step)
         adam.param_groups[0]["lr"] = learning_rate(config, step)
         adam.zero_grad()
         loss_of(theirs, step).backward()
@@ -47,33 +46,35 @@ def test_it_is_adam_whatever_the_order_in_memory(memory_format, clip):
         assert torch.allclose(mine, other, atol=1e-6)
 
 
-def test_cameras_learn_at_their_own_rate():
-    network, camera = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+def test_cameras_have_their_own_learning_rate():
+    network = nn.Parameter(torch.zeros(1))
+    camera = nn.Parameter(torch.zeros(1))
     optimiser = Optimiser([network], [camera], replace(CONFIG, intrinsics_rate=0.1))
-    optimiser.descend((network + camera).sum(), 0)
+    optimiser.step((network + camera).sum(), 0)
     assert float(network.detach()) == pytest.approx(-0.01, rel=1e-3)
     assert float(camera.detach()) == pytest.approx(-0.001, rel=1e-3)
 
 
-def test_a_parameter_that_takes_no_part_stays():
-    used, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+def test_a_parameter_without_gradient_is_unchanged():
+    used = nn.Parameter(torch.ones(2))
+    unused = nn.Parameter(torch.ones(2))
     optimiser = Optimiser([used, unused], [], CONFIG)
-    optimiser.descend(used.sum() + unused.sum(), 0)
+    optimiser.step(used.sum() + unused.sum(), 0)
     before = unused.detach().clone()
-    optimiser.descend(used.sum(), 1)
+    optimiser.step(used.sum(), 1)
     assert torch.equal(unused, before)
 
 
-def test_it_goes_on_from_a_state_with_weights_of_any_order():
+def test_a_state_is_restored_with_weights_in_channels_last_order():
     net = layers(torch.channels_last)
     optimiser = Optimiser(net.parameters(), [], CONFIG)
-    optimiser.descend(loss_of(net, 0), 0)
+    optimiser.step(loss_of(net, 0), 0)
     again = layers(torch.channels_last)
     again.load_state_dict(net.state_dict())
     resumed = Optimiser(again.parameters(), [], CONFIG)
     resumed.load_state_dict(copy.deepcopy(optimiser.state_dict()))
     for step in (1, 2):
-        optimiser.descend(loss_of(net, step), step)
-        resumed.descend(loss_of(again, step), step)
+        optimiser.step(loss_of(net, step), step)
+        resumed.step(loss_of(again, step), step)
     for mine, other in zip(net.parameters(), again.parameters(), strict=True):
         assert torch.equal(mine, other)

@@ -1,4 +1,4 @@
-"""The precision that `precision: auto` settles on."""
+"""Choice of the precision by `precision: auto`."""
 
 import pytest
 import torch
@@ -25,9 +25,11 @@ TINY = ModelConfig(
 @pytest.mark.parametrize(
     ("bfloat16_s", "expected"), [(0.5, "bfloat16"), (0.97, "float32"), (12.0, "float32")]
 )
-def test_bfloat16_is_taken_where_it_is_clearly_faster(monkeypatch, capsys, bfloat16_s, expected):
+def test_bfloat16_is_chosen_where_it_is_clearly_faster(monkeypatch, capsys, bfloat16_s, expected):
     monkeypatch.setattr(
-        precision, "_measure", lambda config, device: {"float32": 1.0, "bfloat16": bfloat16_s}
+        precision,
+        "measure_pass_seconds",
+        lambda config, device: {"float32": 1.0, "bfloat16": bfloat16_s},
     )
     assert resolve_precision(TrainConfig(model=TINY), CPU).precision == expected
     said = capsys.readouterr().out
@@ -37,7 +39,7 @@ def test_bfloat16_is_taken_where_it_is_clearly_faster(monkeypatch, capsys, bfloa
     assert describe_device(CPU) in said
 
 
-def test_a_real_measurement_gives_one_of_both_and_draws_no_random_numbers():
+def test_a_real_measurement_leaves_the_random_numbers_unchanged():
     torch.manual_seed(3)
     resolved = resolve_precision(TrainConfig(model=TINY), CPU)
     assert resolved.precision in ("float32", "bfloat16")
@@ -47,6 +49,8 @@ def test_a_real_measurement_gives_one_of_both_and_draws_no_random_numbers():
 
 
 @pytest.mark.parametrize("asked", ["float32", "bfloat16"])
-def test_what_is_asked_for_is_not_measured(monkeypatch, asked):
-    monkeypatch.setattr(precision, "_measure", lambda config, device: pytest.fail("measured"))
+def test_a_configured_precision_is_not_measured(monkeypatch, asked):
+    monkeypatch.setattr(
+        precision, "measure_pass_seconds", lambda config, device: pytest.fail("measured")
+    )
     assert resolve_precision(TrainConfig(model=TINY, precision=asked), CPU).precision == asked

@@ -1,4 +1,4 @@
-"""Subnormal numbers are zero while training, and only then."""
+"""Flushing of subnormal numbers, in training only."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Runs that learn the cameras' intrinsics too."""
+"""Runs with learned intrinsics."""
 
 import json
 
@@ -12,7 +12,7 @@ SETTINGS = ("learn_intrinsics=true", "learning_rate=0.01", "objective.explainabi
 
 @pytest.fixture
 def unknown(runs):
-    """Runs on data whose one camera is a guess."""
+    """Runs on data with a single, uncalibrated camera."""
     for path in runs.data.glob("*/scene.json"):
         description = json.loads(path.read_text())
         path.write_text(
@@ -39,12 +39,13 @@ def test_intrinsics_are_learned_and_written(unknown):
     assert cameras(unknown, "fixed")[0]["fx"] == 40.0
 
 
-def test_a_resumed_run_goes_on_with_its_cameras_bit_for_bit(unknown):
+def test_a_resumed_run_continues_with_its_cameras_bit_for_bit(unknown):
     assert unknown.train("whole", *SETTINGS) == 0
     assert unknown.train("parts", *SETTINGS, "steps=3") == 0
     assert unknown.train("parts", *SETTINGS, "--resume") == 0
     assert cameras(unknown, "whole") == cameras(unknown, "parts")
-    whole, parts = unknown.weights("whole"), unknown.weights("parts")
+    whole = unknown.weights("whole")
+    parts = unknown.weights("parts")
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 

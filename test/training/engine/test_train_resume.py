@@ -1,5 +1,4 @@
-"""Runs that end before their time: interrupted, killed, out of disk, diverged; and how they go
-on."""
+"""Runs that end early (interrupted, killed, disk full, diverged), and their resumption."""
 
 import signal
 import subprocess
@@ -14,8 +13,8 @@ from sfm_odometry.errors import OutputError
 from sfm_odometry.inference.checkpoint import read_provenance
 from training.config import TrainConfig
 from training.engine.run_folder import RunFolder
-from training.engine.run_log import Board, RunLog
-from training.engine.signals import Interruption
+from training.engine.run_log import NullBoard, RunLog
+from training.engine.signals import InterruptHandler
 
 
 def same(first: dict, second: dict) -> bool:
@@ -25,7 +24,7 @@ def same(first: dict, second: dict) -> bool:
 
 
 def wait_for(process: subprocess.Popen, path: Path) -> None:
-    """Until a process has written a file."""
+    """Waits until a process has written a file."""
     deadline = time.monotonic() + 300
     while not path.exists():
         assert process.poll() is None, process.stderr.read()
@@ -41,7 +40,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(runs):
     assert same(runs.weights("whole", "best"), runs.weights("parts", "best"))
 
 
-def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_been(runs):
+def test_a_killed_run_resumes_from_its_last_checkpoint_bit_for_bit(runs):
     steps = "steps=60"
     process = runs.start("killed", "steps=100000", "log_every=1", "checkpoint_every=10")
     wait_for(process, runs.folder / "killed" / "states" / "step_00000030.pt")
@@ -62,10 +61,10 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_been(ru
     assert same(runs.weights("whole"), runs.weights("killed"))
     assert runs.losses("whole") == runs.losses("killed")
     steps = [entry["step"] for entry in runs.log("killed") if "loss" in entry]
-    assert steps == list(range(1, reached + 31)), "every step stands once in the log"
+    assert steps == list(range(1, reached + 31)), "every step is in the log once"
 
 
-def test_an_interrupted_run_keeps_its_state_and_resumes(runs):
+def test_an_interrupted_run_saves_its_state_and_resumes(runs):
     process = runs.start("run", "steps=100000", "checkpoint_every=100000")
     while "loss" not in (line := process.stdout.readline()):
         assert line, process.stderr.read()
@@ -81,17 +80,17 @@ def test_an_interrupted_run_keeps_its_state_and_resumes(runs):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_noted_and_the_old_handler_comes_back(number):
+def test_a_signal_sets_the_flag_and_the_previous_handler_is_restored(number):
     before = signal.getsignal(number)
-    with Interruption() as interruption:
-        assert not interruption.requested
+    with InterruptHandler() as handler:
+        assert not handler.requested
         signal.raise_signal(number)
-        assert interruption.requested
+        assert handler.requested
     assert signal.getsignal(number) is before
 
 
-def test_only_a_second_ctrl_c_after_a_while_does_not_wait(monkeypatch):
-    with Interruption():
+def test_only_a_later_second_ctrl_c_interrupts_at_once(monkeypatch):
+    with InterruptHandler():
         for _ in range(3):
             signal.raise_signal(signal.SIGINT)
         monkeypatch.setattr("training.engine.signals.REPEAT_S", -1.0)
@@ -111,25 +110,25 @@ def test_a_truncated_state_falls_back_to_the_one_before(runs, capsys):
     assert [entry["step"] for entry in runs.log("run") if "loss" in entry] == [2, 4, 6]
 
 
-def test_a_torn_line_and_torn_files_are_cleared_away_on_resume(runs):
+def test_incomplete_lines_and_files_are_deleted_on_resume(runs):
     assert runs.train("run", "steps=3") == 0
     run = runs.folder / "run"
     with (run / "log.jsonl").open("a") as log:
         log.write('{"step": 4, "lo')
-    torn = run / "states" / ".step_00000006.pt.1234.tmp"
-    torn.write_bytes(b"half")
+    incomplete = run / "states" / ".step_00000006.pt.1234.tmp"
+    incomplete.write_bytes(b"half")
     assert runs.train("run", "--resume") == 0
     assert [entry["step"] for entry in runs.log("run") if "loss" in entry] == [2, 3, 4, 6]
-    assert not torn.exists()
+    assert not incomplete.exists()
 
 
-def test_a_folder_with_a_run_is_not_overwritten_unasked(runs, capsys):
+def test_a_folder_with_a_run_is_not_overwritten_without_resume(runs, capsys):
     assert runs.train("run") == 0
     assert runs.train("run") == 2
     assert "--resume" in capsys.readouterr().err
 
 
-def test_a_changed_model_is_refused_and_nothing_is_touched(runs, capsys):
+def test_a_changed_model_is_refused_and_the_folder_unchanged(runs, capsys):
     assert runs.train("run") == 0
     before = (runs.folder / "run" / "config.json").read_text()
     assert runs.train("run", "--resume", "steps=9", "model.depth.inverse_depth_gain=5") == 2
@@ -140,7 +139,7 @@ def test_a_changed_model_is_refused_and_nothing_is_touched(runs, capsys):
     assert (runs.folder / "run" / "config.json").read_text() == before
 
 
-def test_other_changes_are_said_and_made(runs, capsys):
+def test_other_changes_are_reported_and_made(runs, capsys):
     assert runs.train("run") == 0
     capsys.readouterr()
     assert runs.train("run", "--resume", "steps=8", "learning_rate=0.001") == 0
@@ -150,7 +149,7 @@ def test_other_changes_are_said_and_made(runs, capsys):
     assert runs.log("run")[-2]["learning_rate"] == 0.001
 
 
-def test_a_state_from_before_a_setting_existed_is_gone_on_from(runs, capsys):
+def test_a_state_without_newer_settings_is_resumed(runs, capsys):
     assert runs.train("run") == 0
     path = runs.folder / "run" / "states" / "step_00000006.pt"
     state = torch.load(path, weights_only=True)
@@ -164,13 +163,13 @@ def test_a_state_from_before_a_setting_existed_is_gone_on_from(runs, capsys):
     assert runs.log("run")[-1]["step"] == 8
 
 
-@pytest.mark.parametrize("poison", ["depth", "poses"])
-def test_a_poisoned_batch_stops_the_run_and_keeps_the_last_good_state(runs, capsys, poison):
+@pytest.mark.parametrize("quantity", ["depth", "poses"])
+def test_a_batch_with_nan_stops_the_run_and_keeps_the_last_good_state(runs, capsys, quantity):
     settings = ["objective.depth_supervision=1", "objective.motion_supervision=1"]
     runs.add_truth(depth=np.full((1, 1, 1), 5.0), poses=np.eye(4))
     assert runs.train("run", *settings) == 0
     good = runs.weights("run")
-    for path in runs.data.glob(f"*/{poison}.npy"):
+    for path in runs.data.glob(f"*/{quantity}.npy"):
         np.save(path, np.full_like(np.load(path), np.nan))
     assert runs.train("run", *settings, "--resume", "steps=20", "log_every=1") == 2
     error = capsys.readouterr().err
@@ -183,7 +182,7 @@ def test_a_poisoned_batch_stops_the_run_and_keeps_the_last_good_state(runs, caps
     )
 
 
-def test_divergence_stops_with_a_word_and_keeps_the_last_good_state(runs, capsys):
+def test_divergence_is_reported_and_keeps_the_last_good_state(runs, capsys):
     assert runs.train("run") == 0
     assert runs.train("run", "--resume", "steps=20", "learning_rate=1e30") == 2
     assert "diverged" in capsys.readouterr().err
@@ -192,9 +191,8 @@ def test_divergence_stops_with_a_word_and_keeps_the_last_good_state(runs, capsys
     )
 
 
-def test_a_full_disk_stops_with_a_clear_word_and_keeps_the_last_good_state(runs):
-    """A limit on the size of files stands for the full disk: both make a write fail half way,
-    and the system says so."""
+def test_a_full_disk_is_reported_and_keeps_the_last_good_state(runs):
+    """A limit on file sizes replaces the full disk: both make a write fail half way."""
     assert runs.train("run") == 0
     states = runs.folder / "run" / "states"
     limit = (states / "step_00000006.pt").stat().st_size - 1000
@@ -213,10 +211,10 @@ def test_a_full_disk_stops_with_a_clear_word_and_keeps_the_last_good_state(runs)
     assert same(runs.weights("whole"), runs.weights("run"))
 
 
-def test_a_disk_that_is_too_full_for_the_log_stops_with_a_clear_word(tmp_path):
+def test_a_disk_too_full_for_the_log_is_reported(tmp_path):
     folder = RunFolder(tmp_path / "run", TrainConfig())
     folder.prepare()
-    log = RunLog(folder, Board(), step=0)
+    log = RunLog(folder, NullBoard(), step=0)
     (tmp_path / "run" / "log.jsonl").unlink()
     (tmp_path / "run" / "log.jsonl").symlink_to("/dev/full")
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""The log for TensorBoard, an optional extra."""
+"""Log for TensorBoard, an optional dependency."""
 
 import importlib.util
 import sys
@@ -9,7 +9,7 @@ installed = importlib.util.find_spec("tensorboard") is not None
 
 
 @pytest.mark.skipif(not installed, reason="tensorboard is not installed: pip install tensorboard")
-def test_scalars_and_pictures_reach_tensorboard_and_those_after_the_resumed_step_are_replaced(runs):
+def test_tensorboard_gets_scalars_and_pictures_once_per_step_after_resuming(runs):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     assert (
@@ -51,9 +51,7 @@ def test_scalars_and_pictures_reach_tensorboard_and_those_after_the_resumed_step
     assert 3 in [event.step for event in events.Images("pictures")]
 
 
-def test_a_missing_package_is_said_with_what_to_install_before_anything_is_learned(
-    runs, capsys, monkeypatch
-):
+def test_a_missing_package_is_reported_before_training_starts(runs, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
         monkeypatch.delitem(sys.modules, name)

@@ -13,8 +13,10 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def batch():
-    """Two snippets of three frames that drive forwards and turn; a ramp of depth; the left half
-    of the image moves."""
+    """Two snippets of three frames that drive forwards and turn.
+
+    The depth is a ramp; the left half of the image moves.
+    """
     vectors = torch.zeros(2, 3, 6)
     vectors[:, :, 2] = torch.tensor([-1.0, 0.0, 1.0])
     vectors[:, :, 4] = torch.tensor([-0.05, 0.0, 0.05])
@@ -65,10 +67,10 @@ def test_the_truth_scores_perfectly_at_any_scale(batch):
     assert found["abs_rel"] == pytest.approx(0.0, abs=1e-6)
     assert found["a1"] == 1.0
     assert found["mask_auc"] == 1.0
-    assert found["loss"] == 0.25, "terms that look at the truth are no part of the loss"
+    assert found["loss"] == 0.25, "supervised terms are excluded from the loss"
 
 
-def test_errors_show(batch):
+def test_wrong_predictions_have_worse_scores(batch):
     predictions = truth(batch)
     straight = predictions.frame_from_target.clone()
     straight[..., :3, :3] = torch.eye(3)
@@ -85,7 +87,7 @@ def test_errors_show(batch):
     assert found["ate_sfmlearner"] > 0.001
 
 
-def test_only_what_is_known_is_scored(batch):
+def test_only_known_truth_is_scored(batch):
     unknown = replace(
         batch,
         has_depth=torch.tensor([False, False]),

@@ -1,3 +1,5 @@
+"""Fixtures of the evaluation: a trajectory, reference depth scores, a model."""
+
 import math
 
 import numpy as np
@@ -12,21 +14,24 @@ from sfm_odometry.networks.pose_net import PoseNetConfig
 
 @pytest.fixture
 def winding():
-    """(400, 4, 4) poses of a winding, climbing drive of 480 m: 1.2 m a frame."""
+    """Poses (400, 4, 4) of a winding, climbing drive of 480 m: 1.2 m a frame."""
     poses = np.tile(np.eye(4), (400, 1, 1))
     for index in range(1, 400):
-        yaw, pitch = 0.02 * np.sin(index / 30), 0.004 * np.cos(index / 17)
+        yaw = 0.02 * np.sin(index / 30)
+        pitch = 0.004 * np.cos(index / 17)
         turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
         climb = np.array(
             [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
         )
         step = np.eye(4)
-        step[:3, :3], step[:3, 3] = turn @ climb, [0.01, -0.005, 1.2]
+        step[:3, :3] = turn @ climb
+        step[:3, 3] = [0.01, -0.005, 1.2]
         poses[index] = poses[index - 1] @ step
     return poses
 
 
 def _second_computation(gt, pred, cap, crop):
+    # Pixels inside the crop and below the cap.
     rows, columns = gt.shape
     bounds = {
         "garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),
@@ -43,9 +48,11 @@ def _second_computation(gt, pred, cap, crop):
     ]
 
     def median(values):
-        values, half = sorted(values), len(values) // 2
+        values = sorted(values)
+        half = len(values) // 2
         return values[half] if len(values) % 2 else (values[half - 1] + values[half]) / 2
 
+    # Scale by the medians, clip, average.
     ratio = median([true for true, _ in pixels]) / median([guess for _, guess in pixels])
     pixels = [(true, min(max(guess * ratio, 1e-3), cap)) for true, guess in pixels]
     n = len(pixels)
@@ -60,14 +67,16 @@ def _second_computation(gt, pred, cap, crop):
 
 @pytest.fixture(scope="session")
 def second_computation():
-    """All seven depth scores of one image once more, pixel by pixel in plain Python: shares no
-    line with the product."""
+    """Function that computes all seven depth scores of one image, pixel by pixel.
+
+    It is plain Python and shares no line with the product.
+    """
     return _second_computation
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
-    """A file with an untrained model for colour images of 64x32, cropped."""
+    """File of an untrained model for colour images, cropped to 64x32."""
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     torch.manual_seed(1)
     depth = DepthNetConfig(

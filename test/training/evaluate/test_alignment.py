@@ -1,3 +1,5 @@
+"""Alignment of trajectories by scale, rigid motion and similarity."""
+
 import cv2
 import numpy as np
 import pytest
@@ -21,8 +23,9 @@ def test_umeyama_finds_the_similarity_that_was_applied():
     np.testing.assert_allclose(found.translation, TRANSLATION, atol=1e-10)
 
 
-def test_umeyama_is_the_best_of_its_neighbourhood_on_noisy_points():
-    rng, pred = np.random.default_rng(3), cloud()
+def test_umeyama_is_a_minimum_on_noisy_points():
+    rng = np.random.default_rng(3)
+    pred = cloud()
     gt = 0.4 * pred @ ROTATION.T + TRANSLATION + rng.normal(size=pred.shape)
     best = umeyama(gt, pred)
 
@@ -31,15 +34,10 @@ def test_umeyama_is_the_best_of_its_neighbourhood_on_noisy_points():
 
     least = cost(best.scale, best.rotation, best.translation)
     for _ in range(200):
-        turned = cv2.Rodrigues(rng.normal(size=3) * 1e-3)[0] @ best.rotation
-        assert (
-            cost(
-                best.scale * (1 + 1e-3 * rng.normal()),
-                turned,
-                best.translation + 1e-2 * rng.normal(size=3),
-            )
-            > least
-        )
+        rotation = cv2.Rodrigues(rng.normal(size=3) * 1e-3)[0] @ best.rotation
+        scale = best.scale * (1 + 1e-3 * rng.normal())
+        translation = best.translation + 1e-2 * rng.normal(size=3)
+        assert cost(scale, rotation, translation) > least
 
 
 def test_a_mirrored_trajectory_is_rotated_never_mirrored():
@@ -68,8 +66,9 @@ def test_scale_is_the_least_squares_one():
     assert least_squares_scale(cloud(), np.zeros((60, 3))) == 1.0
 
 
-def test_each_mode_moves_only_what_it_names():
-    gt, pred = 3 * cloud() @ ROTATION.T + TRANSLATION, cloud()
+def test_each_mode_fits_only_its_parameters():
+    pred = cloud()
+    gt = 3 * pred @ ROTATION.T + TRANSLATION
     none, scale, rigid = (alignment(gt, pred, mode) for mode in ("none", "scale", "6dof"))
     assert none.scale == 1.0 and rigid.scale == 1.0 and scale.scale != 1.0
     for similarity in (none, scale):
@@ -82,7 +81,7 @@ def test_each_mode_moves_only_what_it_names():
         alignment(gt, pred, "sim3")
 
 
-def test_applying_turns_orientations_and_scales_only_positions():
+def test_similarity_rotates_orientations_and_scales_only_positions():
     pose = np.eye(4)[None].copy()
     pose[0, :3, 3] = [1, 2, 3]
     moved = Similarity(2.0, ROTATION, TRANSLATION).apply(pose)

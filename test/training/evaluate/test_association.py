@@ -1,3 +1,5 @@
+"""Pairs of true and predicted poses by stamp, frame number and row."""
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from training.evaluate.association import (
 
 
 def numbered(numbers):
-    """Poses at x = number, so that a pair can be recognised."""
+    """Poses at x = number, by which a pair is recognised."""
     poses = np.tile(np.eye(4), (len(numbers), 1, 1))
     poses[:, 0, 3] = numbers
     return poses
@@ -68,7 +70,8 @@ def test_no_stamp_is_used_twice():
 @pytest.mark.parametrize("seed", range(5))
 def test_matching_agrees_with_trying_all_pairs(seed):
     rng = np.random.default_rng(seed)
-    gt_s, pred_s = np.sort(rng.uniform(0, 1, 40)), np.sort(rng.uniform(0, 1, 30))
+    gt_s = np.sort(rng.uniform(0, 1, 40))
+    pred_s = np.sort(rng.uniform(0, 1, 30))
     distance = np.abs(gt_s[:, None] - pred_s)
     expected = [
         (i, j)
@@ -85,7 +88,7 @@ def test_a_single_stamp_matches_or_not():
     assert match_stamps(np.array([1.0]), np.array([1.5]))[0].tolist() == []
 
 
-def test_trajectories_that_share_nothing_are_refused():
+def test_trajectories_without_common_stamps_are_refused():
     with pytest.raises(
         InputError, match="0 of 3 poses have a partner among the 3 of gt, expected at least 2"
     ):
@@ -115,12 +118,12 @@ def test_selected_frames_keep_their_numbers():
     [kitti(10), PoseFile(None, None, numbered(range(4, 8))), with_frames(3, 4, 5, 6, 7, 8)],
     ids=["whole", "part", "numbered"],
 )
-def test_a_selection_fits_a_prediction_of_the_whole_or_of_just_these(pred):
+def test_frames_are_selected_from_a_whole_or_a_partial_prediction(pred):
     pairs = associate(*select_common_frames(kitti(10), pred, 4, 7, "gt", "pred"))
     assert xs(pairs.gt) == xs(pairs.pred) == pairs.frames.tolist() == [4, 5, 6, 7]
 
 
-def test_a_selection_leaves_stamps_to_the_association():
+def test_frame_selection_leaves_stamped_predictions_whole():
     stamps_s = np.arange(10) * 0.1
     pairs = associate(
         *select_common_frames(with_stamps(stamps_s), with_stamps(stamps_s), 4, 7, "gt", "pred")

@@ -1,3 +1,5 @@
+"""Comparison of several predictions: JSON, table, figure, invalid input."""
+
 import json
 
 import cv2
@@ -12,13 +14,13 @@ from training.evaluate.odometry import (
     segments,
     translation_error_by_length,
 )
-from training.evaluate.picture_style import COLOURS
 from training.evaluate.snippets import evaluate_mean_odometry, evaluate_snippets
+from training.figures import COLOURS
 
 
 @pytest.fixture
 def drive(tmp_path, winding):
-    """gt.txt and two predictions, one of them of a tenth of the scale and noisy."""
+    """Folder with gt.txt and two predictions, one of them at a tenth of the scale and noisy."""
     noisy = winding.copy()
     noisy[:, :3, 3] = 0.1 * (noisy[:, :3, 3] + np.random.default_rng(0).normal(size=(400, 3)) * 0.1)
     write_kitti(tmp_path / "gt.txt", winding)
@@ -32,61 +34,39 @@ def compare(capsys, *arguments):
     return capsys.readouterr().out
 
 
-def test_json_holds_what_the_other_commands_say(drive, capsys):
-    found = json.loads(
-        compare(
-            capsys,
-            "--gt",
-            drive / "gt.txt",
-            "--pred",
-            drive / "noisy.txt",
-            f"mine={drive}/same.txt",
-            "--json",
-        )
-    )
+def test_json_agrees_with_the_other_commands(drive, capsys):
+    gt = drive / "gt.txt"
+    predictions = (drive / "noisy.txt", f"mine={drive}/same.txt")
+    found = json.loads(compare(capsys, "--gt", gt, "--pred", *predictions, "--json"))
     assert list(found["results"]) == ["noisy", "mine", "mean odometry"]
     for name, file in (("noisy", "noisy.txt"), ("mine", "same.txt")):
         for command in ("odometry", "snippets"):
-            assert (
-                main(
-                    [command, "--gt", str(drive / "gt.txt"), "--pred", str(drive / file), "--json"]
-                )
-                == 0
-            )
+            assert main([command, "--gt", str(gt), "--pred", str(drive / file), "--json"]) == 0
             expected = json.loads(capsys.readouterr().out)
             assert {key: found["results"][name][key] for key in expected} == expected
-    turning, length = found["by_turning"], found["by_length"]
-    assert (
-        len(turning["edges_m"])
-        == len(turning["snippets"]) + 1
-        == len(turning["ate_sfmlearner_mean"]["noisy"]) + 1
-    )
-    assert (
-        length["lengths_m"][:3] == [100, 200, 300] and length["t_err_percent"]["noisy"][7] is None
-    )  # 480 m hold no 800 m
+    # Curves by turning and by length.
+    turning = found["by_turning"]
+    length = found["by_length"]
+    bins = len(turning["edges_m"]) - 1
+    assert bins == len(turning["snippets"]) == len(turning["ate_sfmlearner_mean"]["noisy"])
+    assert length["lengths_m"][:3] == [100, 200, 300]
+    assert length["t_err_percent"]["noisy"][7] is None  # 480 m hold no 800 m
     assert "mean odometry" not in length["t_err_percent"]
 
 
-def test_the_baseline_may_be_the_mean_of_other_drives(drive, capsys, winding):
+def test_baseline_of_other_drives(drive, capsys, winding):
     straight = np.tile(np.eye(4), (10, 1, 1))
     straight[:, 2, 3] = np.arange(10)
     write_kitti(drive / "other.txt", straight)
-    options = (
-        "--gt",
-        drive / "gt.txt",
-        "--pred",
-        drive / "same.txt",
-        "--mean-odometry-of",
-        drive / "other.txt",
-    )
-    found = json.loads(compare(capsys, *options, "--json"))
+    poses = ("--gt", drive / "gt.txt", "--pred", drive / "same.txt")
+    found = json.loads(compare(capsys, *poses, "--mean-odometry-of", drive / "other.txt", "--json"))
     expected = evaluate_mean_odometry(winding, [straight])["ate_sfmlearner_mean"]
     assert found["results"]["mean odometry"]["ate_sfmlearner_mean"] == pytest.approx(
         expected, rel=1e-6
     )
 
 
-def test_the_table_has_a_line_a_method(drive, capsys):
+def test_table_has_one_line_for_each_method(drive, capsys):
     lines = compare(
         capsys, "--gt", drive / "gt.txt", "--pred", drive / "noisy.txt", drive / "same.txt"
     ).splitlines()
@@ -106,17 +86,10 @@ def rgb(colour):
 
 
 @pytest.mark.parametrize("frames", [(0, 399), (0, 60)])
-def test_the_picture_shows_every_method(drive, capsys, frames):
-    options = (
-        "--gt",
-        drive / "gt.txt",
-        "--frames",
-        *frames,
-        "--pred",
-        drive / "noisy.txt",
-        drive / "same.txt",
-    )
-    compare(capsys, *options, "--plot", drive / "picture.png")
+def test_figure_shows_every_method(drive, capsys, frames):
+    truth = ("--gt", drive / "gt.txt", "--frames", *frames)
+    predictions = (drive / "noisy.txt", drive / "same.txt")
+    compare(capsys, *truth, "--pred", *predictions, "--plot", drive / "picture.png")
     colours, (height, width, _) = colours_in(drive / "picture.png")
     assert {rgb(COLOURS[0]), rgb(COLOURS[1])} <= colours and rgb(COLOURS[2]) not in colours
     assert (width, height) == (1280, 700)
@@ -125,17 +98,10 @@ def test_the_picture_shows_every_method(drive, capsys, frames):
 def test_a_wide_drive_is_drawn_above_its_errors(drive, capsys, winding):
     sideways = np.eye(4)
     sideways[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]
-    wide = winding @ sideways  # looks to the right of where it goes, so that it leaves sideways
-    write_kitti(drive / "wide.txt", wide)
-    compare(
-        capsys,
-        "--gt",
-        drive / "wide.txt",
-        "--pred",
-        drive / "wide.txt",
-        "--plot",
-        drive / "picture.png",
-    )
+    # The camera looks across the direction of travel, so the drive goes sideways.
+    wide = drive / "wide.txt"
+    write_kitti(wide, winding @ sideways)
+    compare(capsys, "--gt", wide, "--pred", wide, "--plot", drive / "picture.png")
     assert colours_in(drive / "picture.png")[1] == (860, 1280, 3)
 
 
@@ -180,16 +146,11 @@ def test_drift_by_length_averages_the_segments_of_that_length(winding):
     assert evaluate_snippets(winding, pred)["snippets"] == 396
 
 
-def test_peers_trajectories_beside_each_other(kitti, capsys, tmp_path):
+def test_scores_of_published_trajectories(kitti, capsys, tmp_path):
     for sequence, t_err, ate in (("09", 9.948, 0.0969), ("10", 13.497, 0.0932)):
-        files = (
-            "--gt",
-            kitti / f"odometry/poses/{sequence}.txt",
-            "--pred",
-            f"TrianFlow={kitti}/peers/trianflow/{sequence}.txt",
-        )
-        scores = json.loads(compare(capsys, *files, "--json"))["results"]["TrianFlow"]
-        assert (round(scores["t_err_percent"], 3), round(scores["ate_sfmlearner_mean"], 4)) == (
-            t_err,
-            ate,
-        )
+        gt = kitti / f"odometry/poses/{sequence}.txt"
+        pred = f"TrianFlow={kitti}/peers/trianflow/{sequence}.txt"
+        found = json.loads(compare(capsys, "--gt", gt, "--pred", pred, "--json"))
+        scores = found["results"]["TrianFlow"]
+        assert round(scores["t_err_percent"], 3) == t_err
+        assert round(scores["ate_sfmlearner_mean"], 4) == ate

@@ -1,3 +1,5 @@
+"""Depth scores of folders of depth maps."""
+
 import math
 
 import cv2
@@ -12,7 +14,7 @@ from training.evaluate.files import Coverage, pairs_by_stem
 
 
 def scene(seed=0, shape=(40, 120)):
-    """Sparse true depth in metres, NaN where unknown, some of it beyond 80 m."""
+    """Sparse true depth (H, W) in metres, NaN unknown, some of it beyond 80 m."""
     rng = np.random.default_rng(seed)
     depth = rng.uniform(2, 95, shape).astype(np.float32)
     depth[rng.random(shape) < 0.6] = np.nan
@@ -107,7 +109,7 @@ def test_a_smaller_prediction_is_resized_to_the_truth(tmp_path):
     assert scores["abs_rel"] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_prediction_that_shows_a_part_of_the_image_is_compared_there(tmp_path):
+def test_cropped_prediction_is_compared_inside_its_window(tmp_path):
     camera = Intrinsics(70, 70, 50, 21, 124, 40)
     (tmp_path / "calib.txt").write_text("70 0 50\n0 70 21\n0 0 1\n")
     ramp = np.tile(np.linspace(5, 45, 124, dtype=np.float32), (40, 1))
@@ -123,16 +125,15 @@ def test_a_prediction_that_shows_a_part_of_the_image_is_compared_there(tmp_path)
     assert evaluate_depth(pairs, crop="none")[0]["abs_rel"] > 0.05
 
 
-def test_inverse_depth_is_turned_over(tmp_path):
+def test_inverse_depth_is_inverted(tmp_path):
     gt = save(tmp_path / "gt", np.array([[2.0, 4.0, 8.0, 5.0]]))
     pred = save(tmp_path / "pred", np.array([[0.5, 0.25, 0.125, 0.0]]))
     scores, notes = evaluate_depth(pairs_by_stem(gt, pred), crop="none", pred_is="inverse_depth")
-    assert (
-        scores["abs_rel"] == 0 and "no prediction at 1 of 4" in notes[0]
-    )  # inverse depth 0: at no finite depth
+    assert scores["abs_rel"] == 0
+    assert "no prediction at 1 of 4" in notes[0]  # inverse depth 0: at no finite depth
 
 
-def test_png_of_either_side_is_metres_times_256(tmp_path):
+def test_png_is_metres_times_256(tmp_path):
     for name in ("gt", "pred"):
         (tmp_path / name).mkdir()
     cv2.imwrite(str(tmp_path / "gt" / "7.png"), np.array([[256, 512, 0, 1024]], np.uint16))
@@ -141,7 +142,7 @@ def test_png_of_either_side_is_metres_times_256(tmp_path):
     assert scores["abs_rel"] == 0 and notes == []
 
 
-def test_unknown_predictions_are_left_out_and_said(tmp_path):
+def test_unknown_predictions_are_left_out_and_noted(tmp_path):
     gt = save(tmp_path / "gt", np.array([[1.0, 2.0, 4.0]]))
     pred = save(tmp_path / "pred", np.array([[1.0, 2.0, np.nan]]))
     scores, notes = evaluate_depth(pairs_by_stem(gt, pred), crop="none")
@@ -149,7 +150,7 @@ def test_unknown_predictions_are_left_out_and_said(tmp_path):
     assert len(notes) == 1 and "000000.npy: no prediction at 1 of 3 true pixels" in notes[0]
 
 
-def test_an_image_without_truth_is_left_out_and_said(tmp_path):
+def test_image_without_truth_is_left_out_and_noted(tmp_path):
     gt = save(tmp_path / "gt", np.array([[1.0, 2.0]]), np.array([[np.nan, 200.0]]))
     pred = save(tmp_path / "pred", np.ones((1, 2)), np.ones((1, 2)))
     scores, notes = evaluate_depth(pairs_by_stem(gt, pred), crop="none")
@@ -158,7 +159,7 @@ def test_an_image_without_truth_is_left_out_and_said(tmp_path):
         evaluate_depth(pairs_by_stem(gt, pred)[1:], crop="none")
 
 
-def test_files_that_do_not_fit_are_named(tmp_path):
+def test_unmatched_files_are_named(tmp_path):
     gt = save(tmp_path / "gt", scene(), scene(), scene())
     pred = save(tmp_path / "pred", scene())
     with pytest.raises(
@@ -176,8 +177,9 @@ def test_files_that_do_not_fit_are_named(tmp_path):
         pairs_by_stem(gt, gt)
 
 
-def test_values_that_cannot_be_are_refused(tmp_path):
-    gt, pred = save(tmp_path / "gt", np.ones((2, 2))), save(tmp_path / "pred", np.zeros((2, 2)))
+def test_invalid_values_are_refused(tmp_path):
+    gt = save(tmp_path / "gt", np.ones((2, 2)))
+    pred = save(tmp_path / "pred", np.zeros((2, 2)))
     with pytest.raises(InputError, match=r"pred/000000\.npy: median depth 0, expected positive"):
         evaluate_depth(pairs_by_stem(gt, pred), crop="none")
     for cap in (0.0, -5.0, float("nan")):

@@ -1,3 +1,5 @@
+"""Depth scores on the Eigen test split, from a small copy of KITTI raw."""
+
 import json
 
 import cv2
@@ -24,30 +26,43 @@ def numbers(matrix):
     return " ".join(f"{value:.6e}" for value in np.ravel(matrix))
 
 
-@pytest.fixture
-def raw(tmp_path):
-    """KITTI raw of one drive, three frames of the left camera and one of the right, scans of
-    3,000 points and a list of them."""
-    rng = np.random.default_rng(4)
-    day, drive = tmp_path / "raw" / "2011_09_26", tmp_path / "raw" / "2011_09_26" / DRIVE
-    (drive / "velodyne_points/data").mkdir(parents=True)
+def write_calibration(day):
+    """Write the calibration files of a day, with rectified cameras 2 and 3."""
     lines = [
         "calib_time: 09-Jan-2012 13:57:47",
         "R_rect_00: " + numbers(cv2.Rodrigues(np.array([0.004, -0.01, 0.002]))[0]),
     ]
     for camera, shift in ((2, 4.4), (3, -33.0)):
-        (drive / f"image_{camera:02d}/data").mkdir(parents=True)
+        projection = [[FOCAL, 0, CX, shift], [0, FOCAL, CY, 0.2], [0, 0, 1, 0.003]]
         lines += [f"S_rect_{camera:02d}: {numbers([WIDTH, HEIGHT])}"]
-        lines += [
-            f"P_rect_{camera:02d}: {numbers([[FOCAL, 0, CX, shift], [0, FOCAL, CY, 0.2], [0, 0, 1, 0.003]])}"
-        ]
+        lines += [f"P_rect_{camera:02d}: {numbers(projection)}"]
     (day / "calib_cam_to_cam.txt").write_text("\n".join(lines) + "\n")
-    turn = (
+    rotation = (
         np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
         @ cv2.Rodrigues(np.array([0.01, 0.015, -0.007]))[0]
     )
-    text = f"calib_time: 15-Mar-2012 11:37:16\nR: {numbers(turn)}\nT: {numbers([-0.004, -0.076, -0.27])}\n"
-    (day / "calib_velo_to_cam.txt").write_text(text)
+    lines = [
+        "calib_time: 15-Mar-2012 11:37:16",
+        f"R: {numbers(rotation)}",
+        f"T: {numbers([-0.004, -0.076, -0.27])}",
+    ]
+    (day / "calib_velo_to_cam.txt").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """KITTI raw of one drive and a list of its three frames, with scans of 3,000 points.
+
+    The left camera has images; the right one has a calibration only.
+    """
+    # Folders and calibration.
+    rng = np.random.default_rng(4)
+    day = tmp_path / "raw" / "2011_09_26"
+    drive = day / DRIVE
+    for folder in ("velodyne_points/data", "image_02/data", "image_03/data"):
+        (drive / folder).mkdir(parents=True)
+    write_calibration(day)
+    # Scans, images and the list.
     for frame in FRAMES:
         scan = rng.uniform([-20, -40, -6, 0], [90, 40, 4, 1], (3000, 4)).astype("<f4")
         scan.tofile(drive / f"velodyne_points/data/{frame:010d}.bin")
@@ -68,16 +83,15 @@ def entries(path):
 
 
 def depth_point_by_point(day, frame, camera=2):
-    """The published protocol in plain Python loops: shares no line with the product."""
-    between, laser = entries(day / "calib_cam_to_cam.txt"), entries(day / "calib_velo_to_cam.txt")
+    """True depth by the published protocol in plain Python; shares no line with the product."""
+    between = entries(day / "calib_cam_to_cam.txt")
+    laser = entries(day / "calib_velo_to_cam.txt")
     depth = [[0.0] * WIDTH for _ in range(HEIGHT)]
-    for x, y, z, _ in (
-        np.fromfile(day / DRIVE / f"velodyne_points/data/{frame:010d}.bin", "<f4")
-        .reshape(-1, 4)
-        .tolist()
-    ):
+    scan = np.fromfile(day / DRIVE / f"velodyne_points/data/{frame:010d}.bin", "<f4")
+    for x, y, z, _ in scan.reshape(-1, 4).tolist():
         if x < 0:
             continue
+        # Laser to camera, to the rectified camera, to pixels.
         point = [
             sum(a * b for a, b in zip(laser["R"][3 * k : 3 * k + 3], (x, y, z), strict=True))
             + laser["T"][k]
@@ -94,13 +108,12 @@ def depth_point_by_point(day, frame, camera=2):
         )
         if w <= 0:
             continue
-        column, row = round(u / w) - 1, round(v / w) - 1
-        if (
-            0 <= column < WIDTH
-            and 0 <= row < HEIGHT
-            and (depth[row][column] == 0 or x < depth[row][column])
-        ):
-            depth[row][column] = x
+        # The nearest point of each pixel.
+        column = round(u / w) - 1
+        row = round(v / w) - 1
+        if 0 <= column < WIDTH and 0 <= row < HEIGHT:
+            known = depth[row][column]
+            depth[row][column] = x if known == 0 or x < known else known
     return np.array(depth)
 
 
@@ -132,7 +145,7 @@ def guesses(seed=3):
 
 
 @pytest.mark.parametrize(("cap", "crop"), [(80, "garg"), (50, "garg"), (80, "eigen"), (50, "none")])
-def test_scores_agree_with_a_second_computation_from_the_scans_on(
+def test_scores_agree_with_a_second_computation_from_the_scans(
     raw, capsys, second_computation, cap, crop
 ):
     np.save(raw / "pred.npy", guesses())
@@ -149,15 +162,11 @@ def test_scores_agree_with_a_second_computation_from_the_scans_on(
     )
     np.testing.assert_allclose([scores[name] for name in METRICS], expected, rtol=1e-6)
     assert list(scores) == [*METRICS, "images", "cap_m", "crop", "resize", "ground_truth"]
-    assert (scores["images"], scores["cap_m"], scores["crop"], scores["ground_truth"]) == (
-        3,
-        cap,
-        crop,
-        "velodyne",
-    )
+    assert scores["images"] == 3 and scores["ground_truth"] == "velodyne"
+    assert (scores["cap_m"], scores["crop"]) == (cap, crop)
 
 
-def test_a_folder_a_stack_and_inverse_depth_say_the_same(raw, capsys):
+def test_folder_stack_and_inverse_depth_score_the_same(raw, capsys):
     np.save(raw / "depth.npy", guesses())
     np.save(raw / "inverse.npy", 1 / guesses().astype(np.float64))
     (raw / "folder").mkdir()
@@ -173,7 +182,7 @@ def test_a_folder_a_stack_and_inverse_depth_say_the_same(raw, capsys):
     )
 
 
-def test_the_resized_quantity_matters_and_is_said(raw, capsys, second_computation):
+def test_resized_quantity_matters_and_is_reported(raw, capsys, second_computation):
     small = guesses()[:, ::8, ::8]
     np.save(raw / "pred.npy", small)
     by_depth, _ = scores_of(capsys, *eigen(raw, "--pred", raw / "pred.npy"))
@@ -224,15 +233,14 @@ def test_a_model_is_run_over_the_images_of_the_list(raw, capsys, tiny_model, sec
     assert notes == ""
 
 
-def test_a_model_that_crops_predicts_only_what_it_saw_and_says_so(raw, capsys, tiny_model):
+def test_cropping_model_leaves_out_pixels_and_notes_them(raw, capsys, tiny_model):
     scores, notes = scores_of(capsys, *eigen(raw, "--model", tiny_model, "--device", "cpu"))
     assert scores["images"] == 3 and notes.count("true pixels, left out") == 3
 
 
 @pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
-def test_a_prediction_lies_where_the_preprocessor_cut(mode):
-    """A picture of its own columns stands for depth: undone, each pixel must again hold its
-    column."""
+def test_prediction_is_placed_at_the_preprocessors_window(mode):
+    """Each pixel of an image of column numbers is at its column after undoing the preprocessing."""
     preprocess = Preprocessor(Intrinsics(FOCAL, FOCAL, CX, CY, WIDTH, HEIGHT), 64, 32, 1, mode)
     columns = np.tile(np.arange(WIDTH, dtype=np.uint8), (HEIGHT, 1))
     prediction = DepthPrediction(
@@ -245,8 +253,9 @@ def test_a_prediction_lies_where_the_preprocessor_cut(mode):
     np.testing.assert_allclose(whole[4:-4, inner], columns[4:-4, inner], atol=0.8)
 
 
-def test_annotated_depth_takes_the_place_of_the_scans(raw, capsys, second_computation):
+def test_annotated_depth_replaces_the_scans(raw, capsys, second_computation):
     np.save(raw / "pred.npy", guesses())
+    # Annotated depth of two of the three frames.
     truths = []
     for frame, part in zip(FRAMES[:2], ("val", "train"), strict=True):
         folder = raw / "annotated" / part / DRIVE / "proj_depth/groundtruth/image_02"
@@ -259,6 +268,7 @@ def test_annotated_depth_takes_the_place_of_the_scans(raw, capsys, second_comput
     scores, notes = scores_of(
         capsys, *eigen(raw, "--pred", raw / "pred.npy", "--annotated", raw / "annotated")
     )
+    # Scores of these two.
     expected = np.mean(
         [
             second_computation(gt, pred, 80, "garg")
@@ -273,15 +283,17 @@ def test_annotated_depth_takes_the_place_of_the_scans(raw, capsys, second_comput
         AnnotatedTruth(raw / "annotated").depth(RawImage("2011_09_26", DRIVE, 2, FRAMES[2]))
 
 
-def test_both_styles_of_list_name_the_same_images(tmp_path):
+def test_both_formats_of_list_give_the_same_images(tmp_path):
     (tmp_path / "list.txt").write_text(
         f"2011_09_26/{DRIVE}/image_02/data/0000000069.jpg\n"
-        f"2011_09_26/{DRIVE}/image_02/data/0000000069.png 2011_09_26/{DRIVE}/image_03/data/0000000069.png\n"
+        f"2011_09_26/{DRIVE}/image_02/data/0000000069.png "
+        f"2011_09_26/{DRIVE}/image_03/data/0000000069.png\n"
         f"2011_09_26/{DRIVE} 0000000069 l\n"
         "\n"
         f"2011_09_26/{DRIVE} 69 r\n"
     )
-    left, right = RawImage("2011_09_26", DRIVE, 2, 69), RawImage("2011_09_26", DRIVE, 3, 69)
+    left = RawImage("2011_09_26", DRIVE, 2, 69)
+    right = RawImage("2011_09_26", DRIVE, 3, 69)
     assert read_test_list(tmp_path / "list.txt") == [left, left, left, right]
     assert str(right.path) == f"2011_09_26/{DRIVE}/image_03/data/0000000069"
     assert str(right.scan_path) == f"2011_09_26/{DRIVE}/velodyne_points/data/0000000069.bin"
@@ -297,6 +309,7 @@ def refused(capsys, *arguments):
 
 
 def test_bad_input_is_one_line_and_exit_code_2(raw, capsys, tiny_model):
+    # Predictions.
     np.save(raw / "pred.npy", guesses())
     np.save(raw / "two.npy", guesses()[:2])
     np.save(raw / "flat.npy", guesses()[0])
@@ -312,6 +325,7 @@ def test_bad_input_is_one_line_and_exit_code_2(raw, capsys, tiny_model):
     assert "depth of none of the 3 images in it" in refused(
         capsys, *eigen(raw, "--pred", raw / "pred.npy", "--annotated", raw)
     )
+    # Lists.
     (raw / "eigen.txt").write_text("2011_09_26/somewhere 5\n")
     assert "eigen.txt, line 1: '2011_09_26/somewhere 5', expected date/drive" in refused(
         capsys, *eigen(raw, "--pred", raw / "pred.npy")

@@ -1,3 +1,5 @@
+"""Command line of the evaluation: keys, notes, table, invalid input."""
+
 import json
 import subprocess
 import sys
@@ -26,8 +28,10 @@ DEPTH_KEYS = ["abs_rel", "sq_rel", "rmse", "rmse_log", "a1", "a2", "a3", "images
 
 @pytest.fixture
 def files(tmp_path, winding):
-    """gt.txt, a prediction at a tenth of the scale, one row too few, and a pair of depth
-    folders."""
+    """Folder with true poses, predictions at a tenth of the scale, and a depth folder.
+
+    short.txt has one row too few, part.txt only the last frames, junk.txt no poses.
+    """
     pred = winding.copy()
     pred[:, :3, 3] *= 0.1
     write_kitti(tmp_path / "gt.txt", winding)
@@ -60,38 +64,21 @@ def test_odometry_prints_its_keys(files, capsys):
     assert scores["t_err_percent"] == pytest.approx(0, abs=1e-4)
 
 
-def test_odometry_without_alignment_sees_the_scale(files, capsys):
-    scores, _ = scores_of(
-        capsys,
-        "odometry",
-        "--gt",
-        files / "gt.txt",
-        "--pred",
-        files / "pred.txt",
-        "--align",
-        "none",
-    )
+def test_odometry_without_alignment_measures_the_scale_error(files, capsys):
+    poses = ("--gt", files / "gt.txt", "--pred", files / "pred.txt")
+    scores, _ = scores_of(capsys, "odometry", *poses, "--align", "none")
     assert scores["scale"] == 1.0 and scores["t_err_percent"] > 80
 
 
 def test_a_short_path_gives_null_and_a_note(files, capsys):
-    scores, notes = scores_of(
-        capsys,
-        "odometry",
-        "--gt",
-        files / "gt.txt",
-        "--pred",
-        files / "part.txt",
-        "--frames",
-        340,
-        399,
-    )
+    poses = ("--gt", files / "gt.txt", "--pred", files / "part.txt")
+    scores, notes = scores_of(capsys, "odometry", *poses, "--frames", 340, 399)
     assert scores["t_err_percent"] is None and scores["r_err_deg_per_100m"] is None
     assert scores["ate_m"] == pytest.approx(0, abs=1e-5) and scores["frames"] == 60
     assert "no segment of 100 m" in notes and notes.count("\n") == 1
 
 
-def test_stamps_pair_what_both_files_have(files, capsys):
+def test_poses_are_paired_by_stamp(files, capsys):
     scores, notes = scores_of(
         capsys, "odometry", "--gt", files / "gt.tum", "--pred", files / "pred.tum"
     )
@@ -110,19 +97,10 @@ def test_snippets_print_their_keys(files, capsys):
     assert scores["snippets"] == 398 and scores["rmse_mean"] == pytest.approx(0, abs=1e-6)
 
 
-def test_the_baseline_takes_the_place_of_a_prediction(files, capsys):
-    baseline = (
-        "snippets",
-        "--gt",
-        files / "gt.txt",
-        "--frames",
-        100,
-        199,
-        "--mean-odometry-of",
-        files / "gt.txt",
-        files / "gt.txt",
-    )
-    scores, _ = scores_of(capsys, *baseline)
+def test_snippets_of_mean_odometry(files, capsys):
+    gt = files / "gt.txt"
+    truth = ("--gt", gt, "--frames", 100, 199)
+    scores, _ = scores_of(capsys, "snippets", *truth, "--mean-odometry-of", gt, gt)
     assert (
         list(scores) == SNIPPET_KEYS
         and scores["snippets"] == 96
@@ -131,37 +109,14 @@ def test_the_baseline_takes_the_place_of_a_prediction(files, capsys):
 
 
 def test_depth_prints_its_keys(files, capsys):
-    scores, _ = scores_of(
-        capsys,
-        "depth",
-        "--gt",
-        files / "depth",
-        "--pred",
-        files / "depth",
-        "--cap",
-        50,
-        "--crop",
-        "eigen",
-    )
+    folders = ("--gt", files / "depth", "--pred", files / "depth")
+    scores, _ = scores_of(capsys, "depth", *folders, "--cap", 50, "--crop", "eigen")
     assert list(scores) == DEPTH_KEYS and scores["images"] == 1 and scores["a1"] == 1.0
 
 
 def test_the_table_has_one_aligned_line_a_score(files, capsys):
-    assert (
-        main(
-            [
-                "odometry",
-                "--gt",
-                str(files / "gt.txt"),
-                "--pred",
-                str(files / "part.txt"),
-                "--frames",
-                "340",
-                "399",
-            ]
-        )
-        == 0
-    )
+    poses = ["--gt", str(files / "gt.txt"), "--pred", str(files / "part.txt")]
+    assert main(["odometry", *poses, "--frames", "340", "399"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ODOMETRY_KEYS
     assert lines[0].split()[1] == "-" and lines[-1].split()[1] == "60"
@@ -225,7 +180,7 @@ def run(folder, *arguments):
     )
 
 
-def test_the_command_as_others_call_it(files):
+def test_command_in_a_process_of_its_own(files):
     done = run(files, "odometry", "--gt", "gt.txt", "--pred", "pred.txt", "--json")
     assert (
         done.returncode == 0
@@ -244,16 +199,8 @@ def test_the_command_as_others_call_it(files):
 
 
 def test_a_published_trajectory_from_the_command_line(kitti, capsys):
-    scores, _ = scores_of(
-        capsys,
-        "odometry",
-        "--gt",
-        kitti / "odometry/poses/10.txt",
-        "--pred",
-        kitti / "peers/trianflow/10.txt",
-    )
-    assert (
-        round(scores["t_err_percent"], 3),
-        round(scores["r_err_deg_per_100m"], 3),
-        round(scores["ate_m"], 2),
-    ) == (13.497, 6.008, 22.07)
+    poses = ("--gt", kitti / "odometry/poses/10.txt", "--pred", kitti / "peers/trianflow/10.txt")
+    scores, _ = scores_of(capsys, "odometry", *poses)
+    assert round(scores["t_err_percent"], 3) == 13.497
+    assert round(scores["r_err_deg_per_100m"], 3) == 6.008
+    assert round(scores["ate_m"], 2) == 22.07

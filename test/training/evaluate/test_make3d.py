@@ -1,3 +1,5 @@
+"""Depth scores on Make3D."""
+
 import json
 import math
 import sys
@@ -25,7 +27,7 @@ NAMES = ("10.21op2-p-139t000", "math7-p-282t0")  # with a dot inside, as many of
 
 
 def laser(seed):
-    """Depth of a laser grid as Make3D has it: up to 81 m, zeros where nothing came back."""
+    """Depth (55, 305) of a laser grid as in Make3D: up to 81 m, 0 where nothing came back."""
     rng = np.random.default_rng(seed)
     depth = rng.uniform(1, 81, (55, 305))
     depth[rng.random(depth.shape) < 0.1] = 0
@@ -37,8 +39,8 @@ def guess(seed):
 
 
 def second_computation(depth, pred, cap=70):
-    """The scores of one image once more, cell by cell in plain Python: shares no line with the
-    product."""
+    """Scores of one image, cell by cell in plain Python; shares no line with the product."""
+    # Cells of the central band with true depth.
     cells = []
     for row in range(17, 38):
         for column in range(305):
@@ -47,9 +49,11 @@ def second_computation(depth, pred, cap=70):
                 cells.append((float(depth[row][column]), float(nearest)))
 
     def median(values):
-        values, half = sorted(values), len(values) // 2
+        values = sorted(values)
+        half = len(values) // 2
         return values[half] if len(values) % 2 else (values[half - 1] + values[half]) / 2
 
+    # Scale by the medians, clip, average.
     ratio = median([true for true, _ in cells]) / median([guess for _, guess in cells])
     cells = [(true, min(guess * ratio, cap)) for true, guess in cells]
     n = len(cells)
@@ -87,7 +91,7 @@ def test_two_cells_by_hand():
     )
 
 
-def test_photograph_and_laser_are_cut_to_the_same_band():
+def test_photograph_and_laser_are_cropped_to_the_same_band():
     image = band_of_image(np.tile(np.arange(2272)[:, None], (1, 1704)))
     assert image.shape == (852, 1704) and (image[0, 0], image[-1, 0]) == (710, 1561)
     grid = central_band(np.tile(np.arange(55)[:, None], (1, 305)))
@@ -98,7 +102,7 @@ def test_photograph_and_laser_are_cut_to_the_same_band():
         band_of_image(np.zeros((100, 300, 3), np.uint8))
 
 
-def test_what_cannot_be_compared_is_said():
+def test_images_without_pixels_are_noted():
     far = np.full((55, 305), 75.0)
     scores, notes = score_make3d(
         [
@@ -122,8 +126,10 @@ def scipy_io():
 
 @pytest.fixture
 def make3d(tmp_path, scipy_io):
-    """Two laser grids, as MATLAB saves them with and without compression, and their photographs
-    at an eighth of the size."""
+    """Two laser grids, saved with and without compression, and their photographs.
+
+    The photographs have an eighth of Make3D's size.
+    """
     for folder in ("gt", "images"):
         (tmp_path / folder).mkdir()
     for index, name in enumerate(NAMES):
@@ -157,37 +163,22 @@ def test_the_command_scores_predictions_of_the_bands(make3d, capsys):
     scores = scores_of(capsys, "--gt", make3d / "gt", "--pred", make3d / "pred.npy")
     assert list(scores) == [*METRICS, "images", "cap_m", "ground_truth"] and scores["images"] == 2
     np.testing.assert_allclose([scores[name] for name in METRICS], expected, rtol=1e-6)
-    scores = scores_of(
-        capsys,
-        "--gt",
-        make3d / "gt",
-        "--pred",
-        make3d / "inverse.npy",
-        "--pred-is",
-        "inverse_depth",
-    )
+    files = ("--gt", make3d / "gt", "--pred", make3d / "inverse.npy")
+    scores = scores_of(capsys, *files, "--pred-is", "inverse_depth")
     np.testing.assert_allclose([scores[name] for name in METRICS], expected, rtol=1e-5)
 
 
 def test_a_model_is_run_over_the_photographs_bands(make3d, capsys, tiny_model):
-    estimator, expected = Estimator.from_file(tiny_model, "cpu"), []
+    # Reference: 106 of 284 rows at 213 columns.
+    estimator = Estimator.from_file(tiny_model, "cpu")
+    expected = []
     for index, name in enumerate(NAMES):
-        band = read_image(make3d / "images" / f"img-{name}.jpg")[
-            89:195
-        ]  # 106 of 284 rows at 213 columns
+        band = read_image(make3d / "images" / f"img-{name}.jpg")[89:195]
         pred = estimator.depth(cv2.resize(band, (64, 32), interpolation=cv2.INTER_AREA))
         expected.append(second_computation(laser(index), pred))
-    scores = scores_of(
-        capsys,
-        "--gt",
-        make3d / "gt",
-        "--images",
-        make3d / "images",
-        "--model",
-        tiny_model,
-        "--device",
-        "cpu",
-    )
+    # Command.
+    folders = ("--gt", make3d / "gt", "--images", make3d / "images")
+    scores = scores_of(capsys, *folders, "--model", tiny_model, "--device", "cpu")
     np.testing.assert_allclose(
         [scores[name] for name in METRICS], np.mean(expected, axis=0), rtol=1e-5
     )
@@ -203,6 +194,7 @@ def refused(capsys, *arguments):
 
 
 def test_bad_files_are_one_line_and_exit_code_2(make3d, scipy_io, capsys, tiny_model):
+    # Predictions and images.
     gt = make3d / "gt"
     np.save(make3d / "pred.npy", np.stack([guess(0)]))
     assert "1 predictions, expected 2" in refused(capsys, "--gt", gt, "--pred", make3d / "pred.npy")
@@ -212,6 +204,7 @@ def test_bad_files_are_one_line_and_exit_code_2(make3d, scipy_io, capsys, tiny_m
         capsys, "--gt", gt, "--images", make3d / "images", "--model", tiny_model
     )
     np.save(make3d / "pred.npy", np.stack([guess(0), guess(1)]))
+    # Laser grids.
     path = gt / f"depth_sph_corr-{NAMES[1]}.mat"
     whole = path.read_bytes()
     for broken in (b"", b"junk" * 100, whole[: len(whole) // 2]):

@@ -1,3 +1,5 @@
+"""Drift, ATE and RPE of whole trajectories."""
+
 import cv2
 import numpy as np
 import pytest
@@ -22,9 +24,10 @@ def straight(count, step_m=1.0):
 
 
 def moved(poses, scale=1.0):
-    """A copy in another world frame, with other units."""
+    """Copy of the poses in another world frame, with other units."""
     other = np.eye(4)
-    other[:3, :3], other[:3, 3] = cv2.Rodrigues(np.array([0.4, -0.9, 0.2]))[0], [7, -8, 9]
+    other[:3, :3] = cv2.Rodrigues(np.array([0.4, -0.9, 0.2]))[0]
+    other[:3, 3] = [7, -8, 9]
     copy = other @ poses
     copy[:, :3, 3] *= scale
     return copy
@@ -45,10 +48,10 @@ def test_a_rotated_scaled_and_shifted_copy_has_no_error_after_7dof(winding):
         assert scores[name] == pytest.approx(0, abs=1e-6)
 
 
-def test_what_each_alignment_forgives(winding):
+def test_errors_removed_by_each_alignment(winding):
     pred = moved(winding, scale=0.5)
-    # Both are seen from their own first camera, so rotation and shift of the world never count;
-    # scale does until it is aligned.
+    # Poses are relative to the first camera, so rotation and shift of the world never count; scale
+    # does until it is aligned.
     assert evaluate_odometry(winding, pred, "none")["t_err_percent"] > 30
     assert evaluate_odometry(winding, pred, "6dof")["t_err_percent"] > 30
     assert evaluate_odometry(winding, pred, "scale")["t_err_percent"] == pytest.approx(0, abs=1e-6)
@@ -71,7 +74,7 @@ def test_ten_percent_too_short_is_ten_percent_of_drift():
     assert scores["ate_m"] == pytest.approx(0.1 * np.sqrt(np.mean(np.arange(1001.0) ** 2)))
 
 
-def test_a_constant_turn_is_so_many_degrees_per_100_m():
+def test_constant_turn_in_degrees_per_100_m():
     pred = straight(301)
     angle_rad = np.radians(0.01) * np.arange(301)
     pred[:, :3, :3] = [cv2.Rodrigues(np.array([0.0, angle, 0.0]))[0] for angle in angle_rad]
@@ -94,7 +97,7 @@ def test_segments_end_at_the_first_frame_past_the_length():
     assert len(segment_errors(gt[:101], gt[:101])[0]) == 0
 
 
-def test_a_path_too_short_for_segments_has_no_drift_but_the_rest():
+def test_path_too_short_for_segments_has_no_drift():
     scores = evaluate_odometry(straight(50), straight(50, 2.0), "7dof")
     assert np.isnan(scores["t_err_percent"]) and np.isnan(scores["r_err_deg_per_100m"])
     assert scores["ate_m"] == pytest.approx(0, abs=1e-9) and scores["scale"] == pytest.approx(0.5)
@@ -119,8 +122,8 @@ def test_small_angles_keep_their_digits():
 
 
 def plain_segment_errors(gt, pred):
-    """The same drift once more, word by word after the devkit's evaluate_odometry.cpp, to check
-    the vectorised one."""
+    """Drift by the loops of the devkit's evaluate_odometry.cpp, to check the vectorised one."""
+    # Driven distance by frame.
     driven = [0.0]
     for before, after in zip(gt, gt[1:]):  # noqa: B905, RUF007
         driven.append(driven[-1] + np.sqrt(np.sum((after[:3, 3] - before[:3, 3]) ** 2)))
@@ -132,6 +135,7 @@ def plain_segment_errors(gt, pred):
             )
             if last == -1:
                 continue
+            # Error of the motion over the segment.
             delta_gt = np.linalg.solve(gt[first], gt[last])
             delta_pred = np.linalg.solve(pred[first], pred[last])
             error = np.linalg.solve(delta_pred, delta_gt)
@@ -145,7 +149,7 @@ def plain_segment_errors(gt, pred):
     return np.array(errors).T
 
 
-def test_drift_agrees_with_the_devkits_loop(winding):
+def test_drift_agrees_with_the_devkit(winding):
     rng = np.random.default_rng(0)
     pred = winding.copy()
     pred[:, :3, 3] += rng.normal(size=(400, 3)).cumsum(axis=0) * 0.05

@@ -1,3 +1,5 @@
+"""Pose errors of short snippets, and the baseline mean odometry."""
+
 import cv2
 import numpy as np
 import pytest
@@ -31,24 +33,26 @@ def test_the_truth_against_itself_and_against_any_scale_has_no_error(winding):
 
 def test_the_world_frame_does_not_matter(winding):
     other = np.eye(4)
-    other[:3, :3], other[:3, 3] = cv2.Rodrigues(np.array([0.4, -0.9, 0.2]))[0], [7, -8, 9]
+    other[:3, :3] = cv2.Rodrigues(np.array([0.4, -0.9, 0.2]))[0]
+    other[:3, 3] = [7, -8, 9]
     assert evaluate_snippets(winding, other @ winding)["rmse_mean"] == pytest.approx(0, abs=1e-9)
 
 
-def test_every_snippet_has_a_scale_of_its_own():
+def test_every_snippet_has_its_own_scale():
     pred = straight(20)
     pred[:, 2, 3] = np.cumsum(np.repeat([1.0, 50.0], 10))
     scores = evaluate_snippets(straight(20), pred)
-    # Only the snippets across the change of step are wrong; drift of scale between snippets is not
-    # seen.
+    # Only the snippets across the change of step are wrong; drift of scale between snippets has no
+    # effect.
     assert scores["ate_sfmlearner_mean"] > 0
     assert evaluate_snippets(straight(10), pred[10:])["ate_sfmlearner_mean"] == pytest.approx(
         0, abs=1e-12
     )
 
 
-def test_a_hand_built_snippet():
-    gt, pred = straight(5), straight(5, step=(1.0, 0.0, 1.0))
+def test_one_snippet_by_hand():
+    gt = straight(5)
+    pred = straight(5, step=(1.0, 0.0, 1.0))
     # s = sum(gt . pred) / sum(pred . pred) = 30 / 60; e_k = (-k / 2, 0, k / 2); sum |e|^2 = 30 / 2.
     scores = evaluate_snippets(gt, pred)
     assert scores["ate_sfmlearner_mean"] == pytest.approx(np.sqrt(15) / 5)
@@ -58,9 +62,8 @@ def test_a_hand_built_snippet():
 
 def test_positions_are_in_the_first_cameras_frame():
     poses = straight(3)
-    poses[:, :3, :3] = cv2.Rodrigues(np.array([0.0, np.pi / 2, 0.0]))[
-        0
-    ]  # the cameras look along world x while moving along world z
+    # The cameras look along world x while moving along world z.
+    poses[:, :3, :3] = cv2.Rodrigues(np.array([0.0, np.pi / 2, 0.0]))[0]
     np.testing.assert_allclose(
         positions_in_first(poses, np.array([1]), 2)[0], [[0, 0, 0], [-1, 0, 0]], atol=1e-12
     )
@@ -76,14 +79,16 @@ def test_the_root_mean_square_is_sqrt_n_times_sfmlearners_value(winding, length)
 
 
 def plain_ate(gt_xyz, pred_xyz):
-    """compute_ate of SfMLearner's kitti_eval/pose_evaluation_utils.py, after both are moved to
-    their first frame."""
+    """ATE by compute_ate of SfMLearner's kitti_eval/pose_evaluation_utils.py.
+
+    Both are relative to their first frame.
+    """
     scale = np.sum(gt_xyz * pred_xyz) / np.sum(pred_xyz**2)
     alignment_error = pred_xyz * scale - gt_xyz
     return np.sqrt(np.sum(alignment_error**2)) / len(gt_xyz)
 
 
-def test_agrees_with_sfmlearners_loop(winding):
+def test_agrees_with_sfmlearner(winding):
     pred = winding.copy()
     pred[:, :3, 3] += np.random.default_rng(0).normal(size=(400, 3)) * 0.1
     values = []
@@ -112,16 +117,15 @@ def test_snippets_never_cross_a_gap():
     ("count", "length", "message"),
     [(4, 5, "no snippet of 5 consecutive frames among 4"), (9, 1, "at least 2")],
 )
-def test_lengths_that_cannot_be_are_refused(count, length, message):
+def test_invalid_lengths_are_refused(count, length, message):
     with pytest.raises(InputError, match=message):
         evaluate_snippets(straight(count), straight(count), length)
 
 
 def test_mean_odometry_is_the_mean_motion_in_a_straight_line():
     turned = straight(11, step=(3.0, 0.0, 0.0))
-    turned[:, :3, :3] = cv2.Rodrigues(np.array([0.0, np.pi / 2, 0.0]))[
-        0
-    ]  # looks along x: the camera still moves forward, by 3
+    # It looks along x: the camera still moves forward, by 3.
+    turned[:, :3, :3] = cv2.Rodrigues(np.array([0.0, np.pi / 2, 0.0]))[0]
     np.testing.assert_allclose(
         mean_odometry([straight(11), turned], 3), [[0, 0, 0], [0, 0, 2], [0, 0, 4]], atol=1e-12
     )
@@ -156,9 +160,11 @@ def test_rotation_errors_from_the_first_to_the_last_frame(winding):
     np.testing.assert_allclose(
         snippet_rotation_errors_rad(winding, np.linalg.inv(winding[7]) @ winding), 0, atol=1e-7
     )
-    truth, rolling = straight(20), straight(20)
+    truth = straight(20)
+    rolling = straight(20)
     for index, pose in enumerate(rolling):
-        cosine, sine = np.cos(0.001 * index), np.sin(0.001 * index)
+        cosine = np.cos(0.001 * index)
+        sine = np.sin(0.001 * index)
         pose[:2, :2] = [[cosine, -sine], [sine, cosine]]
     np.testing.assert_allclose(snippet_rotation_errors_rad(truth, rolling), 0.004, atol=1e-9)
     with_a_gap = snippet_rotation_errors_rad(truth, rolling, 3, np.r_[0:10, 30:40])

@@ -1,3 +1,5 @@
+"""Tables of published scores and one's own."""
+
 import json
 
 import cv2
@@ -7,7 +9,6 @@ import yaml
 
 from sfm_odometry.errors import InputError
 from training.evaluate.__main__ import main
-from training.evaluate.picture_style import COLOURS
 from training.evaluate.table import (
     DEPTH,
     PUBLISHED,
@@ -17,6 +18,7 @@ from training.evaluate.table import (
     read_result,
     sequences_of,
 )
+from training.figures import COLOURS
 
 EIGEN = {name: 0.1 + 0.1 * index for index, name in enumerate(DEPTH)}
 EIGEN |= {
@@ -69,7 +71,7 @@ def write(folder, name, scores):
         ("09", {**SNIPPETS, "name": "My method"}, ("My method", "snippets", "09")),
     ],
 )
-def test_a_results_keys_and_name_say_what_it_is(tmp_path, name, scores, expected):
+def test_kind_name_and_sequence_of_a_result(tmp_path, name, scores, expected):
     result = read_result(write(tmp_path, name, scores))
     assert (result.name, result.kind, result.sequence) == expected
 
@@ -94,7 +96,7 @@ def test_both_sequences_of_a_method_share_a_row(tmp_path):
         build_tables([read_result(files[0])] * 2)
 
 
-def test_the_published_rows_are_whole_and_plausible():
+def test_published_rows_are_complete_and_plausible():
     tables = build_tables([])
     assert list(tables) == ["depth", "snippets", "odometry"]
     for row in tables["depth"]:
@@ -106,7 +108,7 @@ def test_the_published_rows_are_whole_and_plausible():
             ) <= keys
     by_name = {(row["method"], row["note"]): row for row in tables["snippets"]}
     assert by_name["mean odometry", "baseline"]["09"] == {"mean": 0.032}
-    # No key is misspelt: what the file has is what the table shows.
+    # No key is misspelt: the table shows all that the file has.
     known = {"method", "source", "note", *DEPTH, "09", "10"}
     assert all(
         set(row) <= known for rows in yaml.safe_load(PUBLISHED.read_text()).values() for row in rows
@@ -114,6 +116,7 @@ def test_the_published_rows_are_whole_and_plausible():
 
 
 def test_markdown_has_one_cell_for_every_column(tmp_path):
+    # Tables of the published scores and three results.
     files = {"a|b_eigen": EIGEN, "a_09": ODOMETRY, "a_03": SNIPPETS}
     results = [read_result(write(tmp_path, name, scores)) for name, scores in files.items()]
     text = markdown(build_tables(results))
@@ -124,13 +127,13 @@ def test_markdown_has_one_cell_for_every_column(tmp_path):
     for block in blocks:
         rows = [line for line in block.splitlines() if line.startswith("|")]
         assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
-    assert (
-        "| **a\\|b** | **yours** | **697 images, velodyne truth, garg crop, cap 80 m** | **0.100** | **0.200** |"
-        in text
+    own_row = (
+        "| **a\\|b** | **yours** | **697 images, velodyne truth, garg crop, cap 80 m** "
+        "| **0.100** | **0.200** |"
     )
-    assert (
-        "| **a** | **yours** |  | **7.65 / -** | **-** |" in text
-    )  # null in JSON, and no result on 10
+    assert own_row in text
+    # null in JSON, and no result on 10.
+    assert "| **a** | **yours** |  | **7.65 / -** | **-** |" in text
     assert (
         "| method | source | note | 03 | 09 | 10 |" in text
         and "| **0.0123 ± 0.0080** | **-** | **-** |" in text
@@ -139,7 +142,7 @@ def test_markdown_has_one_cell_for_every_column(tmp_path):
     assert "| SfMLearner | Zhou et al., CVPR 2017 |  | - | 0.021 ± 0.017 | 0.020 ± 0.015 |" in text
 
 
-def test_depth_that_is_not_eigens_says_so(tmp_path):
+def test_depth_of_other_images_is_noted(tmp_path):
     own = read_result(write(tmp_path, "mine_depth", {**dict.fromkeys(DEPTH, 0.1), "images": 7}))
     assert build_tables([own])["depth"][-1]["note"] == "7 images of your own, not Eigen's"
 
@@ -148,23 +151,18 @@ def test_sequences_beyond_09_and_10_get_a_column():
     assert sequences_of([{"method": "a", "03": {}}]) == ["03", "09", "10"]
 
 
-def test_the_command_writes_every_form(tmp_path, capsys):
+def test_command_writes_every_format(tmp_path, capsys):
     files = [
         str(write(tmp_path, name, scores))
         for name, scores in (("a_eigen", EIGEN), ("a_09", ODOMETRY), ("b", MAKE3D))
     ]
+    # On stdout.
     assert main(["table", *files]) == 0
-    shown = capsys.readouterr().out
-    forms = (
-        "--markdown",
-        f"{tmp_path}/t.md",
-        "--json",
-        f"{tmp_path}/t.json",
-        "--plot",
-        f"{tmp_path}/t.png",
-    )
-    assert main(["table", *files, *forms]) == 0
-    assert capsys.readouterr().out == "" and (tmp_path / "t.md").read_text() == shown
+    printed = capsys.readouterr().out
+    # In files.
+    texts = ("--markdown", f"{tmp_path}/t.md", "--json", f"{tmp_path}/t.json")
+    assert main(["table", *files, *texts, "--plot", f"{tmp_path}/t.png"]) == 0
+    assert capsys.readouterr().out == "" and (tmp_path / "t.md").read_text() == printed
     tables = json.loads((tmp_path / "t.json").read_text())
     assert list(tables) == ["depth", "make3d", "snippets", "odometry"]
     assert tables["depth"][-1]["abs_rel"] == EIGEN["abs_rel"] and tables["odometry"][-1]["09"] == {

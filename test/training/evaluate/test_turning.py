@@ -1,17 +1,19 @@
+"""Pose error by turning magnitude."""
+
 import numpy as np
 import pytest
 
 from training.evaluate.snippets import evaluate_mean_odometry, evaluate_snippets
 from training.evaluate.turning import (
     SnippetErrors,
-    errors_of_mean_odometry,
-    errors_of_prediction,
+    mean_odometry_snippet_errors,
+    snippet_errors,
     turning_edges_m,
 )
 
 
 def arc(count, yaw_rad, step=1.0):
-    """A camera that turns right by yaw_rad a frame (left where negative)."""
+    """Poses (count, 4, 4) of a camera that turns right by yaw_rad a frame (left where negative)."""
     poses = np.tile(np.eye(4), (count, 1, 1))
     turn = np.eye(4)
     turn[:3, :3] = [
@@ -30,29 +32,30 @@ def test_turning_is_the_sideways_shift_in_the_first_cameras_frame():
     # Steps ahead of length 1 at headings 0, yaw, 2 yaw, 3 yaw.
     expected = sum(np.sin(k * yaw) for k in range(4))
     for sign in (1, -1):
-        errors = errors_of_prediction(arc(9, sign * yaw), arc(9, 0.0))
+        errors = snippet_errors(arc(9, sign * yaw), arc(9, 0.0))
         np.testing.assert_allclose(errors.turning_m, sign * expected, rtol=1e-9)
         assert (errors.ate > 0).all()
 
 
-def test_the_errors_are_those_that_the_scores_average(winding):
+def test_mean_of_the_errors_is_the_score(winding):
     pred = winding.copy()
     pred[:, :3, 3] += np.random.default_rng(0).normal(size=(400, 3)) * 0.1
-    errors = errors_of_prediction(winding, pred)
+    errors = snippet_errors(winding, pred)
     assert errors.ate.mean() == pytest.approx(
         evaluate_snippets(winding, pred)["ate_sfmlearner_mean"], rel=1e-12
     )
-    baseline = errors_of_mean_odometry(winding, [winding])
+    baseline = mean_odometry_snippet_errors(winding, [winding])
     assert baseline.ate.mean() == pytest.approx(
         evaluate_mean_odometry(winding, [winding])["ate_sfmlearner_mean"], rel=1e-12
     )
     assert np.array_equal(errors.turning_m, baseline.turning_m)
 
 
-def test_the_baseline_is_worse_the_sharper_the_turn():
-    straight = errors_of_mean_odometry(arc(30, 0.0), [arc(30, 0.0)]).ate.mean()
+def test_baseline_error_grows_with_turning():
+    straight = mean_odometry_snippet_errors(arc(30, 0.0), [arc(30, 0.0)]).ate.mean()
     gentle, sharp = (
-        errors_of_mean_odometry(arc(30, yaw), [arc(30, 0.0)]).ate.mean() for yaw in (0.02, 0.08)
+        mean_odometry_snippet_errors(arc(30, yaw), [arc(30, 0.0)]).ate.mean()
+        for yaw in (0.02, 0.08)
     )
     assert straight == pytest.approx(0, abs=1e-12) and 0 < gentle < sharp
 
@@ -63,13 +66,12 @@ def test_means_by_bin_by_hand():
         np.array([1, 2, 3, 4, 5] + [7.0] * 6 + [9] * 4),
     )
     means = errors.mean_by_turning(np.array([-1.0, 0.0, 1.0, 2.0]))
-    assert means[:2].tolist() == [3.0, 7.0] and np.isnan(
-        means[2]
-    )  # four snippets are too few for a mean
+    assert means[:2].tolist() == [3.0, 7.0]
+    assert np.isnan(means[2])  # four snippets are too few for a mean
 
 
 @pytest.mark.parametrize(("count", "bins"), [(20, 5), (120, 9), (10_000, 15)])
-def test_bins_are_symmetric_odd_and_as_many_as_the_snippets_carry(count, bins):
+def test_bins_are_symmetric_odd_and_as_many_as_the_snippets_allow(count, bins):
     errors = SnippetErrors(np.linspace(-0.2, 0.4, count), np.ones(count))
     edges = turning_edges_m([errors, errors])
     assert len(edges) - 1 == bins
@@ -77,5 +79,5 @@ def test_bins_are_symmetric_odd_and_as_many_as_the_snippets_carry(count, bins):
     assert np.mean(np.abs(errors.turning_m) <= edges[-1]) >= 0.95
 
 
-def test_a_straight_drive_has_bins_too():
-    assert np.all(np.diff(turning_edges_m([errors_of_prediction(arc(9, 0.0), arc(9, 0.0))])) > 0)
+def test_bins_of_a_straight_drive():
+    assert np.all(np.diff(turning_edges_m([snippet_errors(arc(9, 0.0), arc(9, 0.0))])) > 0)

@@ -1,3 +1,5 @@
+"""Projection of laser scans to sparse depth, and the files of scans and calibrations."""
+
 import numpy as np
 import pytest
 
@@ -6,8 +8,10 @@ from training.evaluate.velodyne import VelodyneCamera, read_scan, read_velodyne_
 
 
 def looking_along_x(width=5, height=4, focal=2.0, cx=3.0, cy=2.0, behind_m=0.0):
-    """A camera `behind_m` in front of the laser: x right = -y, y down = -z, z ahead = x -
-    behind_m."""
+    """Camera `behind_m` in front of the laser.
+
+    x right = -y, y down = -z, z ahead = x - behind_m.
+    """
     camera_from_velodyne = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, -behind_m]])
     return VelodyneCamera(
         np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]]) @ camera_from_velodyne, width, height
@@ -20,9 +24,8 @@ def points(*rows):
 
 def test_a_point_ahead_falls_one_pixel_before_the_principal_point():
     depth = scan_depth(points((10, 0, 0)), looking_along_x())
-    assert np.argwhere(np.isfinite(depth)).tolist() == [
-        [1, 2]
-    ]  # round(cx, cy) - 1, as in the development kit
+    # round(cx, cy) - 1, as in the development kit.
+    assert np.argwhere(np.isfinite(depth)).tolist() == [[1, 2]]
     assert depth[1, 2] == 10
 
 
@@ -49,7 +52,7 @@ def test_the_nearest_of_several_points_counts_in_any_order():
         assert scan_depth(points(*(rows[k] for k in order)), looking_along_x())[1, 2] == 7
 
 
-def test_what_lies_behind_is_left_out():
+def test_points_behind_are_left_out():
     # (-5, 0, 0) projects to the same pixel as (5, 0, 0); (0.1, 0, 0) lies behind a camera 0.3 m in
     # front of the laser.
     assert np.isnan(scan_depth(points((-5, 0, 0)), looking_along_x())).all()
@@ -84,14 +87,14 @@ calib_time: 09-Jan-2012 13:57:47
 corner_dist: 9.950000e-02
 S_02: 1.392000e+03 5.120000e+02
 K_02: 9.0e+02 0.0e+00 6.0e+02 0.0e+00 9.0e+02 2.0e+02 0.0e+00 0.0e+00 1.0e+00
-R_rect_00: 0.000000e+00 -1.000000e+00 0.000000e+00 1.000000e+00 0.000000e+00 0.000000e+00 0.000000e+00 0.000000e+00 1.000000e+00
+R_rect_00: 0.0e+00 -1.0e+00 0.0e+00 1.0e+00 0.0e+00 0.0e+00 0.0e+00 0.0e+00 1.0e+00
 S_rect_02: 6.000000e+00 4.000000e+00
-R_rect_02: 1.000000e+00 0.000000e+00 0.000000e+00 0.000000e+00 1.000000e+00 0.000000e+00 0.000000e+00 0.000000e+00 1.000000e+00
-P_rect_02: 2.000000e+00 0.000000e+00 3.000000e+00 5.000000e+00 0.000000e+00 2.000000e+00 2.000000e+00 6.000000e+00 0.0 0.0 1.0 7.0
+R_rect_02: 1.0e+00 0.0e+00 0.0e+00 0.0e+00 1.0e+00 0.0e+00 0.0e+00 0.0e+00 1.0e+00
+P_rect_02: 2.0e+00 0.0e+00 3.0e+00 5.0e+00 0.0e+00 2.0e+00 2.0e+00 6.0e+00 0.0 0.0 1.0 7.0
 """
 VELO_TO_CAM = """\
 calib_time: 15-Mar-2012 11:37:16
-R: 0.000000e+00 -1.000000e+00 0.000000e+00 0.000000e+00 0.000000e+00 -1.000000e+00 1.000000e+00 0.000000e+00 0.000000e+00
+R: 0.0e+00 -1.0e+00 0.0e+00 0.0e+00 0.0e+00 -1.0e+00 1.0e+00 0.0e+00 0.0e+00
 T: 1.000000e-01 2.000000e-01 3.000000e-01
 delta_f: 0.000000e+00 0.000000e+00
 delta_c: 0.000000e+00 0.000000e+00
@@ -104,7 +107,7 @@ def write_calibration(folder, cam_to_cam=CAM_TO_CAM, velo_to_cam=VELO_TO_CAM):
     return folder
 
 
-def test_the_chain_of_calibrations_by_hand(tmp_path):
+def test_projection_of_a_day_by_hand(tmp_path):
     camera = read_velodyne_camera(write_calibration(tmp_path), 2)
     assert (camera.width, camera.height) == (6, 4)
     # (8, 1, 2) -> camera (-1 + .1, -2 + .2, 8 + .3); the made-up rectification turns x, y to -y, x;
@@ -135,6 +138,6 @@ def test_the_chain_of_calibrations_by_hand(tmp_path):
         ),
     ],
 )
-def test_calibrations_that_are_none(tmp_path, cam_to_cam, velo_to_cam, message):
+def test_invalid_calibrations_are_refused(tmp_path, cam_to_cam, velo_to_cam, message):
     with pytest.raises((CalibrationError, InputError), match=message):
         read_velodyne_camera(write_calibration(tmp_path, cam_to_cam, velo_to_cam), 2)

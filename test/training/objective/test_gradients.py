@@ -1,5 +1,7 @@
-"""Gradients against finite differences, in float64: of every loss, of view synthesis and its
-geometry, and of whole objectives."""
+"""Gradients against finite differences, in float64.
+
+Of every loss, of view synthesis and its geometry, and of whole objectives.
+"""
 
 import inspect
 
@@ -23,8 +25,7 @@ HEIGHT, WIDTH = 5, 7
 
 
 def draw(seed, *shape, low=0.0, high=1.0):
-    """Numbers between low and high: none of them meets a kink, such as a pixel's centre or an
-    error of zero."""
+    """Draws numbers between low and high, which avoid kinks such as an error of zero."""
     generator = torch.Generator().manual_seed(seed)
     return (
         low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
@@ -40,8 +41,9 @@ def motion_numbers(seed, *shape):
 
 
 def camera_matrix(numbers):
-    """(B, 3, 3) of fx, fy, cx, cy (B, 4)."""
-    zero, one = torch.zeros_like(numbers[:, 0]), torch.ones_like(numbers[:, 0])
+    """Returns camera matrices (B, 3, 3) of fx, fy, cx, cy (B, 4)."""
+    zero = torch.zeros_like(numbers[:, 0])
+    one = torch.ones_like(numbers[:, 0])
     fx, fy, cx, cy = numbers.unbind(1)
     return torch.stack([fx, zero, cx, zero, fy, cy, zero, zero, one], dim=1).view(-1, 3, 3)
 
@@ -92,7 +94,7 @@ LOSSES = {
 """Each loss by its name, and inputs that ask for gradients."""
 
 
-def test_every_loss_is_here():
+def test_every_loss_is_checked():
     public = {
         name
         for name, value in inspect.getmembers(losses, inspect.isfunction)
@@ -114,7 +116,7 @@ def test_gradient_of_plain_l1():
 
 
 def test_gradients_of_view_synthesis():
-    """By the source, the depth, the six numbers of the motion and the four of the camera."""
+    """With respect to source, depth, the motion's six numbers and the camera's four."""
 
     def view(source, depth, motion, camera):
         result = synthesise_view(
@@ -175,7 +177,7 @@ def test_gradients_of_learned_cameras():
 
 
 def batch(count, height, width, frames=3):
-    """Smooth images, so that a view synthesised from a neighbour resembles what it should."""
+    """Returns a batch of smooth images: synthesised views resemble their targets."""
     v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     phase = draw(3, count, frames, 1, 1, 1, high=0.5).detach()
     return Batch(
@@ -221,13 +223,15 @@ OBJECTIVES = {
         mask_supervision=1.0,
     ),
 }
-"""The gradients of the 3D loss are an approximation by intent: test_icp.py has them."""
+"""Without the 3D loss, whose approximate gradients are checked in test_icp.py."""
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_gradients_of_whole_objectives(name):
-    config, height, width = OBJECTIVES[name], 8, 12
-    seen = batch(2, height, width)
+    config = OBJECTIVES[name]
+    height = 8
+    width = 12
+    images = batch(2, height, width)
     frames = 3 if config.depth_frames == "all" else 1
 
     def loss(fine, coarse, motion, reversed_motion, two_steps, fine_mask, coarse_mask):
@@ -238,7 +242,7 @@ def test_gradients_of_whole_objectives(name):
             reversed_frame_from_target=transform_from_vector(reversed_motion),
             two_steps=transform_from_vector(two_steps),
         )
-        return sum(objective(seen, predictions, config).values())
+        return sum(objective(images, predictions, config).values())
 
     depths = [
         draw(seed, 2, frames, 1, height // 2**seed, width // 2**seed, low=0.1, high=0.3)

@@ -12,7 +12,12 @@ from sfm_odometry.geometry.projection import (
     transform_from_vector,
     transform_points,
 )
-from training.objective.icp import IcpResult, _solved, align_clouds, alignment_loss
+from training.objective.icp import (
+    IcpResult,
+    align_clouds,
+    alignment_loss,
+    solve_positive_definite,
+)
 from training.synthetic.drive import DriveSpec
 from training.synthetic.render import Renderer
 
@@ -49,7 +54,7 @@ def loss_of(street, target, source_from_target, source):
 
 
 def errors(estimated, true):
-    """Largest length and largest angle in degrees between motions (M, 4, 4)."""
+    """Returns the maximum distance and angle (degrees) between motions (M, 4, 4)."""
     difference = invert_transform(true) @ estimated
     return difference[:, :3, 3].norm(dim=-1).max().item(), math.degrees(
         rotation_angle(difference[:, :3, :3]).max().item()
@@ -58,8 +63,10 @@ def errors(estimated, true):
 
 @pytest.fixture(scope="module")
 def pair(street):
-    """The street seen from two places 0.9 m and 1.5 degrees apart: target cloud, source cloud,
-    source_from_target."""
+    """Target cloud, source cloud and source_from_target of the street.
+
+    The views are 0.9 m and 1.5 degrees apart.
+    """
     source_from_target = vector(0.03, 0.01, -0.9, 0.002, math.radians(1.5), 0.001)
     return street.cloud(source_from_target), street.cloud(torch.eye(4)[None]), source_from_target
 
@@ -83,8 +90,8 @@ def test_the_motion_between_two_clouds_is_found(street, motion):
 
 
 @pytest.mark.parametrize("motion", MOTIONS.values(), ids=MOTIONS.keys())
-def test_the_error_of_an_ego_motion_is_found_between_two_views(street, pair, motion):
-    """Two views sample the street at different points, and each shows what the other does not."""
+def test_an_ego_motion_error_is_found_between_two_views(street, pair, motion):
+    """The two views sample the street at different points and occlude different parts."""
     target, source, source_from_target = pair
     motion = vector(*motion)
     found = align(
@@ -95,8 +102,8 @@ def test_the_error_of_an_ego_motion_is_found_between_two_views(street, pair, mot
     assert angle_deg < 0.1
 
 
-def test_the_error_of_an_ego_motion_is_found_on_a_rendered_drive():
-    """Trees, cars and fences, which hide one another, in place of planes."""
+def test_an_ego_motion_error_is_found_on_a_rendered_drive():
+    """Trees, cars and fences occlude one another."""
     spec = DriveSpec(frames=6, seed=3, width=208, height=64)
     renderer = Renderer(spec.seed, spec.frames, spec.intrinsics())
     depths = torch.tensor(
@@ -115,7 +122,7 @@ def test_the_error_of_an_ego_motion_is_found_on_a_rendered_drive():
     assert angle_deg < 0.15
 
 
-def test_residuals_lead_from_the_moved_points_to_points_of_the_reference(street):
+def test_residuals_end_at_points_of_the_reference(street):
     reference = street.cloud(torch.eye(4)[None])
     bumpy = reference * (
         1
@@ -135,7 +142,7 @@ def test_residuals_lead_from_the_moved_points_to_points_of_the_reference(street)
     assert not found.residuals.permute(0, 2, 3, 1)[~found.matched[:, 0]].any()
 
 
-def test_each_item_of_a_batch_is_aligned_by_itself(street):
+def test_items_of_a_batch_are_aligned_independently(street):
     references = street.cloud(
         torch.cat(
             [
@@ -162,7 +169,7 @@ def test_each_item_of_a_batch_is_aligned_by_itself(street):
         )
 
 
-def test_what_moves_by_itself_is_trimmed(street, pair):
+def test_moving_objects_are_trimmed(street, pair):
     target, source, source_from_target = pair
     car = torch.zeros(1, 1, street.height, street.width, dtype=torch.bool)
     car[..., 14:28, 42:60] = True
@@ -180,15 +187,16 @@ def test_what_moves_by_itself_is_trimmed(street, pair):
 def test_the_scale_of_the_scene_does_not_matter(street, pair):
     target, source, source_from_target = pair
     points = transform_points(vector(0.0, 0.0, 0.2, 0.0, 0.02, 0.0) @ source_from_target, target)
-    metric, small = align(street, points, source), align(street, points * 0.01, source * 0.01)
+    metric = align(street, points, source)
+    small = align(street, points * 0.01, source * 0.01)
     torch.testing.assert_close(small.motion[:, :3, :3], metric.motion[:, :3, :3], atol=1e-4, rtol=0)
     torch.testing.assert_close(
         small.motion[:, :3, 3] * 100, metric.motion[:, :3, 3], atol=5e-3, rtol=0
     )
 
 
-def test_a_motion_that_nothing_determines_is_not_made_up(street):
-    """Nothing tells where along an endless wall one stands."""
+def test_an_undetermined_motion_is_zero(street):
+    """The position along an endless wall cannot be determined."""
     wall = backproject(
         torch.full((1, 1, street.height, street.width), 6.0), street.intrinsics[None]
     )
@@ -201,11 +209,9 @@ def test_a_motion_that_nothing_determines_is_not_made_up(street):
 @pytest.mark.parametrize(
     "spoil", ["nothing valid", "no reference", "behind", "not a number", "infinite", "elsewhere"]
 )
-def test_clouds_without_a_match_need_no_motion_and_pull_at_nothing(street, spoil):
-    source, everywhere = (
-        street.cloud(torch.eye(4)[None]),
-        torch.ones(1, 1, street.height, street.width, dtype=torch.bool),
-    )
+def test_clouds_without_matches_have_neither_motion_nor_gradient(street, spoil):
+    source = street.cloud(torch.eye(4)[None])
+    everywhere = torch.ones(1, 1, street.height, street.width, dtype=torch.bool)
     nothing = {"nothing valid": everywhere & False}.get(spoil, everywhere)
     factors = {"behind": -1.0, "not a number": torch.nan, "infinite": torch.inf}
     target = (
@@ -222,8 +228,8 @@ def test_clouds_without_a_match_need_no_motion_and_pull_at_nothing(street, spoil
     assert not motion.grad.any()
 
 
-def test_the_device_is_never_waited_for():
-    """A tensor of the meta device has no values: whatever asks for one fails."""
+def test_the_loss_does_not_synchronise_with_the_device():
+    """Tensors of the meta device have no values: reading one raises an error."""
 
     def empty(*shape, dtype=torch.float32):
         return torch.empty(*shape, dtype=dtype, device="meta")
@@ -235,22 +241,22 @@ def test_the_device_is_never_waited_for():
     assert loss.shape == (2,)
 
 
-def test_the_loss_is_what_is_left_of_motion_and_points(street, pair, monkeypatch):
+def test_the_loss_sums_motion_and_residuals(street, pair, monkeypatch):
     target, source, source_from_target = pair
-    left = vector(0.1, -0.2, 0.3, 0.0, 0.0, 0.0)
+    motion = vector(0.1, -0.2, 0.3, 0.0, 0.0, 0.0)
     residuals = torch.zeros(1, 3, street.height, street.width)
     residuals[..., :2] = torch.tensor([0.3, 0.0, -0.6])[None, :, None, None]
     matched = torch.zeros(1, 1, street.height, street.width, dtype=torch.bool)
     matched[..., :4] = True
     monkeypatch.setattr(
         "training.objective.icp.align_clouds",
-        lambda *arguments: IcpResult(left, residuals, matched),
+        lambda **arguments: IcpResult(motion, residuals, matched),
     )
     loss = loss_of(street, target, source_from_target, source)
     assert loss.item() == pytest.approx(0.6 / 6 + 0.9 / 3 / 2)
 
 
-def test_the_truth_costs_less_than_anything_else(street, pair):
+def test_the_truth_has_the_smallest_loss(street, pair):
     target, source, source_from_target = pair
     truth = loss_of(street, target, source_from_target, source)
     for motion in MOTIONS.values():
@@ -292,21 +298,23 @@ def test_descending_on_the_ego_motion_finds_the_truth(street, pair):
         (gradient,) = torch.autograd.grad(loss, estimate)
         losses.append(loss.item())
         with torch.no_grad():
-            # Each of the six numbers is pulled with the same force, 1 / 6: lengths get the longer
-            # steps.
+            # The gradients of all six numbers have the magnitude 1 / 6: lengths get longer steps.
             estimate -= gradient * torch.tensor([0.3, 0.3, 0.3, 0.03, 0.03, 0.03]) * 0.93**step
     assert losses[-1] - floor < 0.1 * (losses[0] - floor)
     assert ((estimate - true).abs() < 0.15 * (wrong - true).abs() + 0.005).all()
 
 
 def test_descending_on_the_depth_finds_the_surface(street, pair):
-    """The depth changes in patches, as a network changes it. Trimmed points come to count, so
-    the loss falls less than the misfit."""
+    """The depth changes in patches, as with a network.
+
+    The loss falls less than the misfit, because trimmed points become matched.
+    """
     target, source, source_from_target = pair
     true = target[:, 2:].log()
     correction = 0.1 * torch.randn(1, 1, 5, 14, generator=torch.Generator().manual_seed(1))
     correction.requires_grad_()
-    losses, misfits = [], []
+    losses = []
+    misfits = []
     for step in range(60):
         log_depth = true + F.interpolate(
             correction, size=(street.height, street.width), mode="bilinear", align_corners=True
@@ -326,9 +334,8 @@ def test_descending_on_the_depth_finds_the_surface(street, pair):
     assert misfits[-1] < 0.6 * misfits[0]
 
 
-def test_larger_grids_are_thinned_out(street, pair):
-    """The loss of a grid of four times the points is nearly the same, and its gradient lies on a
-    part of them."""
+def test_larger_grids_are_subsampled(street, pair):
+    """With four times the points, the loss is nearly the same; only some points have gradients."""
     target, source, source_from_target = pair
     finer = F.interpolate(
         target, scale_factor=2, mode="bilinear", align_corners=True
@@ -346,10 +353,11 @@ def test_larger_grids_are_thinned_out(street, pair):
     assert 0 < finer.grad.any(dim=1).float().mean() < 0.2
 
 
-def test_the_solver_solves_what_is_badly_scaled_too():
+def test_the_solver_is_accurate_for_badly_scaled_systems():
     random = torch.Generator().manual_seed(0)
     factors = torch.randn(50, 6, 20, generator=random) * torch.logspace(-1, 1, 6)[:, None]
     matrices = factors @ factors.transpose(1, 2)
     right = torch.randn(50, 6, generator=random)
     exact = torch.linalg.solve(matrices.double(), right.double())
-    assert float(((_solved(matrices, right) - exact).norm(dim=1) / exact.norm(dim=1)).max()) < 1e-4
+    error = (solve_positive_definite(matrices, right) - exact).norm(dim=1)
+    assert float((error / exact.norm(dim=1)).max()) < 1e-4

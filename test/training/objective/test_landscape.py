@@ -1,5 +1,4 @@
-"""Each recipe's objective is lower at the truth than at any flat depth map, at the scale that
-its networks start from."""
+"""Objective of each recipe at the truth against flat depth maps, at the networks' initial scale."""
 
 from pathlib import Path
 
@@ -21,10 +20,10 @@ from training.synthetic.render import Renderer
 
 RECIPES = sorted((Path(__file__).resolve().parents[3] / "config" / "training").glob("*.yaml"))
 WIDTH, HEIGHT = 416, 128
-FARTHEST_M = 200.0
+MAX_DEPTH_M = 200.0
 
 FLAT_FACTORS = np.geomspace(0.1, 10.0, 9)
-"""Flat inverse depths that are tried, as factors of the true median."""
+"""Flat inverse depths, as factors of the true median."""
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +42,21 @@ def rendered() -> KnownSnippets:
 
 
 def _inverse(depth_m: Tensor) -> Tensor:
-    """Inverse depth (1, H, W) of depth (H, W); where it is unknown, as of the sky, that of
-    FARTHEST_M."""
+    """Returns the inverse depth (1, H, W) of depth (H, W); unknown and sky are at MAX_DEPTH_M."""
     known = (depth_m > 0) & depth_m.isfinite()
     return (
-        torch.where(known, 1 / depth_m.clamp_min(1e-3), 0.0).clamp_min(1 / FARTHEST_M)[None].float()
+        torch.where(known, 1 / depth_m.clamp_min(1e-3), 0.0)
+        .clamp_min(1 / MAX_DEPTH_M)[None]
+        .float()
     )
 
 
 @pytest.fixture(scope="module")
 def real(kitti) -> KnownSnippets:
-    """Frames of KITTI 03 with their true motion; their depth, which nobody measured, is that of
-    the packaged model, in metres."""
+    """Frames of KITTI 03 with their true motion.
+
+    Their depth was not measured: it is the packaged model's, in metres.
+    """
     sequence = open_sequence(kitti / "odometry" / "sequences" / "03")
     assert sequence.poses is not None
     numbers = [range(first, first + 5) for first in (450, 490)]
@@ -65,7 +67,8 @@ def real(kitti) -> KnownSnippets:
             dtype=torch.float64,
         )
     )
-    images, rho = {}, {}
+    images = {}
+    rho = {}
     for number in (number for snippet in numbers for number in snippet):
         resized = cv2.resize(
             read_image(sequence.image_paths[number]), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA
@@ -96,8 +99,10 @@ def _street(
     poses: Tensor,
     intrinsics: Tensor,
 ) -> KnownSnippets:
-    """Snippets of world_from_camera poses (F, 4, 4) and images and inverse depths by frame
-    number."""
+    """Returns snippets of poses world_from_camera (F, 4, 4), images and inverse depths.
+
+    numbers: frames of each snippet; images, rho: by frame number.
+    """
     middle = [invert_transform(poses[snippet[2]]) @ poses[list(snippet)] for snippet in numbers]
     return KnownSnippets(
         torch.stack([torch.stack([images[number] for number in snippet]) for snippet in numbers]),
@@ -108,7 +113,7 @@ def _street(
 
 
 def lowest_flat(config: TrainConfig, snippets: KnownSnippets, unit_m: float) -> float:
-    """The lowest objective of any flat depth map with the true motion."""
+    """Returns the lowest objective of any flat depth map with the true motion."""
     flat = torch.full_like(snippets.inverse_depth, float(snippets.inverse_depth.median()))
     return min(
         sum(label_free_terms(config, snippets, flat * factor, unit_m).values())
@@ -117,25 +122,28 @@ def lowest_flat(config: TrainConfig, snippets: KnownSnippets, unit_m: float) -> 
 
 
 def at_truth(config: TrainConfig, snippets: KnownSnippets, unit_m: float) -> float:
+    """Returns the objective at the true depth and motion."""
     return sum(label_free_terms(config, snippets, snippets.inverse_depth, unit_m).values())
 
 
 def unit_of_start(config: TrainConfig, snippets: KnownSnippets) -> float:
-    """Metres of the unit in which the scene's median inverse depth is what the networks begin
-    with."""
+    """Returns the unit of length, in metres, of the networks' initial predictions.
+
+    In this unit the scene's median inverse depth equals the initial one.
+    """
     return starting_inverse_depth(config) / float(snippets.inverse_depth.median())
 
 
 @pytest.mark.parametrize("street", ["rendered", "real"])
 @pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.stem for recipe in RECIPES])
-def test_the_truth_beats_every_flat_depth_where_the_networks_start(recipe, street, request):
+def test_the_truth_has_a_lower_objective_than_any_flat_depth(recipe, street, request):
     config = load_config(recipe)
     snippets = request.getfixturevalue(street).middle(config.model.pose.frames)
     unit_m = unit_of_start(config, snippets)
     assert at_truth(config, snippets, unit_m) < 0.95 * lowest_flat(config, snippets, unit_m)
 
 
-def test_at_the_papers_start_flat_depth_costs_less_than_the_truth(rendered):
+def test_at_the_papers_initial_depth_flat_depth_has_a_lower_objective(rendered):
     """SfMLearner's objective at inverse depth 5, the middle of 10 sigmoid(x): why the recipe
     departs from it."""
     config = load_config(

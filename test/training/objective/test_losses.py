@@ -25,7 +25,7 @@ def images(seed=0, size=(2, 1, 6, 7)):
     return torch.rand(*size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_a_masked_mean_does_not_depend_on_the_masks_size():
+def test_a_masked_mean_does_not_depend_on_the_size_of_the_mask():
     values = torch.full((1, 1, 4, 4), 3.0)
     mask = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
     assert masked_mean(values, mask) == 0
@@ -39,12 +39,17 @@ def test_l1_averages_over_channels():
 
 
 def test_ssim_by_its_definition_at_one_pixel():
-    x, y = images(1), images(2)
-    window_x, window_y = x[0, 0, 1:4, 2:5].flatten(), y[0, 0, 1:4, 2:5].flatten()
-    mu_x, mu_y = window_x.mean(), window_y.mean()
-    var_x, var_y = ((window_x - mu_x) ** 2).mean(), ((window_y - mu_y) ** 2).mean()
+    x = images(1)
+    y = images(2)
+    window_x = x[0, 0, 1:4, 2:5].flatten()
+    window_y = y[0, 0, 1:4, 2:5].flatten()
+    mu_x = window_x.mean()
+    mu_y = window_y.mean()
+    var_x = ((window_x - mu_x) ** 2).mean()
+    var_y = ((window_y - mu_y) ** 2).mean()
     covariance = ((window_x - mu_x) * (window_y - mu_y)).mean()
-    c1, c2 = 0.01**2, 0.03**2
+    c1 = 0.01**2
+    c2 = 0.03**2
     ssim = (
         (2 * mu_x * mu_y + c1)
         * (2 * covariance + c2)
@@ -59,7 +64,7 @@ def test_equal_images_have_no_error():
     assert photometric_error(images(), images(), 0.85).max() < 1e-9
 
 
-def test_a_plane_of_inverse_depth_is_smooth_to_second_order():
+def test_second_order_smoothness_of_a_plane_is_zero():
     v, u = torch.meshgrid(torch.arange(5.0), torch.arange(6.0), indexing="ij")
     assert second_order_smoothness((0.1 + 0.02 * u + 0.03 * v)[None, None]) == pytest.approx(
         0.0, abs=1e-6
@@ -70,7 +75,7 @@ def test_a_plane_of_inverse_depth_is_smooth_to_second_order():
     assert second_order_smoothness(spike).item() == pytest.approx(2 / 3 + 2 / 3 + 1 + 1)
 
 
-def test_depth_edges_are_cheap_at_image_edges_and_scale_is_free():
+def test_edge_aware_smoothness_is_low_at_image_edges_and_independent_of_scale():
     step = torch.where(torch.arange(6) < 3, 1.0, 2.0).expand(1, 1, 4, 6)
     flat = torch.zeros(1, 1, 4, 6)
     assert edge_aware_smoothness(step, step * 5) < edge_aware_smoothness(step, flat) * math.exp(
@@ -107,15 +112,17 @@ def test_motion_error_counts_lengths_and_angles():
     assert motion_error(true[None], true[None], 10.0).item() == pytest.approx(0.0, abs=1e-6)
 
 
-def test_depths_of_one_scene_agree_and_others_disagree_by_their_ratio():
-    near, far = torch.full((1, 1, 2, 2), 2.0), torch.full((1, 1, 2, 2), 6.0)
+def test_inconsistency_is_zero_for_equal_depths_and_grows_with_their_ratio():
+    near = torch.full((1, 1, 2, 2), 2.0)
+    far = torch.full((1, 1, 2, 2), 6.0)
     assert depth_inconsistency(near, near).max() == 0
     assert depth_inconsistency(near, far)[0, 0, 0, 0].item() == pytest.approx(0.5)
     assert torch.equal(depth_inconsistency(near * 7, far * 7), depth_inconsistency(far, near))
 
 
-def test_every_term_is_one_value_an_item_that_the_others_do_not_touch():
-    x, other = images(3, (3, 1, 6, 7)) + 0.5, images(6, (3, 1, 6, 7))
+def test_every_term_has_one_independent_value_per_item():
+    x = images(3, (3, 1, 6, 7)) + 0.5
+    other = images(6, (3, 1, 6, 7))
     logits = torch.stack([x, other], dim=2)
     motions = transform_from_vector(
         torch.randn(3, 2, 6, generator=torch.Generator().manual_seed(0))

@@ -15,7 +15,7 @@ DEPTH = 8.0
 
 
 def wall(shift):
-    """A fronto-parallel wall at DEPTH seen from a camera moved right by `shift` pixels' worth."""
+    """Renders a fronto-parallel wall at DEPTH from a camera moved right by `shift` pixels."""
     v, u = torch.meshgrid(torch.arange(32.0), torch.arange(64.0), indexing="ij")
     return (
         0.5 + 0.25 * torch.sin(0.5 * (u + shift)) + 0.2 * torch.cos(0.6 * v + 0.3 * (u + shift))
@@ -24,7 +24,7 @@ def wall(shift):
 
 @pytest.fixture
 def batch():
-    """Three frames of a camera that moves two pixels to the right a frame."""
+    """Three frames of a camera that moves right by two pixels per frame."""
     positions = torch.tensor([-1.0, 0.0, 1.0]) * 2 * DEPTH / 40
     poses = transform_from_vector(torch.stack([positions, *[torch.zeros(3)] * 5], dim=-1))
     return Batch(
@@ -63,20 +63,20 @@ def predictions(batch, depth=DEPTH, motion_factor=1.0, explainable=4.0, all_fram
         ObjectiveConfig(scales=1, ssim_weight=0.85, auto_mask=True, explainability=0.0),
     ],
 )
-def test_the_truth_has_less_photometric_error_than_anything_else(batch, config):
+def test_the_truth_has_the_smallest_photometric_error(batch, config):
     truth = objective(batch, predictions(batch), config)["photometric"]
     for wrong in ({"depth": DEPTH * 2}, {"motion_factor": -1.0}, {"motion_factor": 0.2}):
         assert objective(batch, predictions(batch, **wrong), config)["photometric"] > 2 * truth
 
 
-def test_masking_everything_out_pays_the_regulariser(batch):
+def test_masks_that_exclude_everything_raise_the_regulariser(batch):
     masked = objective(batch, predictions(batch, explainable=-6.0), ObjectiveConfig())
     unmasked = objective(batch, predictions(batch, explainable=6.0), ObjectiveConfig())
     assert masked["photometric"] < unmasked["photometric"]
     assert masked["explainability"] > 100 * unmasked["explainability"]
 
 
-def test_truth_supervises_without_error(batch):
+def test_supervision_of_the_truth_is_zero(batch):
     terms = objective(
         batch, predictions(batch), ObjectiveConfig(depth_supervision=1.0, motion_supervision=1.0)
     )
@@ -92,7 +92,7 @@ def test_snippets_without_truth_are_not_supervised(batch):
     assert terms["depth"] == terms["motion"] == 0
 
 
-def test_masks_are_supervised_by_what_moves(batch):
+def test_masks_are_supervised_by_moving_objects(batch):
     config = ObjectiveConfig(mask_supervision=1.0)
     moving = replace(batch, moving=torch.ones(1, 1, 32, 64))
     still_error = objective(batch, predictions(batch), config)["mask"]
@@ -113,11 +113,11 @@ def test_weights_of_zero_leave_terms_out(batch):
 
 
 def test_descending_the_objective_finds_the_motion(batch):
-    """The whole chain is differentiable and points the right way: gradient descent on six
-    numbers lands at the truth."""
+    """Gradient descent through the whole chain ends at the true motion."""
     vectors = torch.zeros(1, 2, 6, requires_grad=True)
     optimiser = torch.optim.Adam([vectors], lr=0.01)
-    fixed, config = predictions(batch), ObjectiveConfig(scales=1, explainability=0.0)
+    fixed = predictions(batch)
+    config = ObjectiveConfig(scales=1, explainability=0.0)
     for _ in range(120):
         optimiser.zero_grad()
         terms = objective(
@@ -142,10 +142,9 @@ VID2DEPTH = ObjectiveConfig(
 )
 
 
-def test_adjacent_views_explain_each_other_both_ways(batch):
-    config = replace(
-        VID2DEPTH, scales=1
-    )  # the stripes of this wall are too fine for coarser images
+def test_adjacent_pairs_have_the_smallest_error_at_the_truth(batch):
+    # The stripes of this wall are too fine for coarser images.
+    config = replace(VID2DEPTH, scales=1)
     truth = objective(batch, predictions(batch, all_frames=True), config)
     for wrong in ({"depth": DEPTH * 2}, {"motion_factor": -1.0}):
         other = objective(batch, predictions(batch, all_frames=True, **wrong), config)
@@ -153,15 +152,13 @@ def test_adjacent_views_explain_each_other_both_ways(batch):
     assert set(truth) == {"photometric", "smoothness", "alignment_3d"}
 
 
-def test_point_clouds_that_differ_are_not_aligned(batch):
-    """A wall that stands at another distance in each view, though the camera only moved
-    sideways."""
+def test_different_point_clouds_raise_the_alignment_loss(batch):
+    """The distance of the wall differs between the views, though the camera moves sideways."""
     truth = predictions(batch, all_frames=True)
     growing = torch.tensor([1.0, 1.1, 1.2]).view(1, 3, 1, 1, 1)
     wrong = replace(truth, inverse_depth=[maps * growing for maps in truth.inverse_depth])
-    config = replace(
-        VID2DEPTH, scales=1
-    )  # two whole pixels there; coarser clouds are sampled between the other's points
+    # At the finest scale the motion is two whole pixels; coarser clouds are sampled in between.
+    config = replace(VID2DEPTH, scales=1)
     assert objective(batch, truth, config)["alignment_3d"] < 1e-4
     assert objective(batch, wrong, config)["alignment_3d"] > 0.01
 
@@ -192,7 +189,7 @@ def test_full_size_compares_every_scale_with_the_full_images(batch):
     assert pyramid != pytest.approx(4 * one.item(), rel=0.05)
 
 
-def test_the_best_source_explains_what_another_does_not_see(batch):
+def test_the_minimum_over_sources_ignores_a_spoilt_source(batch):
     spoilt = replace(
         batch, frames=torch.cat([torch.rand(1, 1, 1, 32, 64), batch.frames[:, 1:]], dim=1)
     )
@@ -204,7 +201,7 @@ def test_the_best_source_explains_what_another_does_not_see(batch):
     assert objective(spoilt, predictions(batch), best)["photometric"] < 0.02
 
 
-def test_motions_are_held_to_each_other(batch):
+def test_motion_consistency_is_zero_for_consistent_motions(batch):
     config = ObjectiveConfig(
         forward_backward=1.0,
         composed_motion=1.0,
@@ -223,10 +220,8 @@ def test_motions_are_held_to_each_other(batch):
     assert terms["forward_backward"] == pytest.approx(0.0, abs=1e-6)
     assert terms["composed_motion"] == pytest.approx(0.0, abs=1e-6)
     step = 2 * DEPTH / 40
-    mirrored, standing = (
-        invert_transform(truth.frame_from_target),
-        torch.eye(4).expand_as(two_steps),
-    )
+    mirrored = invert_transform(truth.frame_from_target)
+    standing = torch.eye(4).expand_as(two_steps)
     contradicting = replace(agreeing, reversed_frame_from_target=mirrored, two_steps=standing)
     terms = objective(batch, contradicting, config)
     assert terms["forward_backward"].item() == pytest.approx(2 * step, rel=1e-4)
@@ -241,8 +236,8 @@ def test_motions_are_held_to_each_other(batch):
         ObjectiveConfig(full_size=True, minimum_over_sources=True, auto_mask=True),
     ],
 )
-def test_a_snippet_counts_the_same_in_any_batch(batch, config):
-    """What makes data-parallel training exact: terms are means over snippets."""
+def test_terms_are_means_over_snippets(batch, config):
+    """Data-parallel training is exact because of this."""
     first = predictions(batch, depth=7.0, all_frames=config.depth_frames == "all")
     second = predictions(
         batch, depth=9.0, motion_factor=0.5, all_frames=config.depth_frames == "all"
@@ -274,6 +269,6 @@ def test_a_snippet_counts_the_same_in_any_batch(batch, config):
         ({"ssim_weight": 1.5}, "ssim_weight"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(settings, message):
+def test_contradicting_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         ObjectiveConfig(**settings)

@@ -1,5 +1,4 @@
-"""Our geometry and losses against other people's: kornia, scikit-image and SciPy compute the
-same things in their own ways."""
+"""Geometry and losses against independent implementations: kornia, scikit-image and SciPy."""
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from training.evaluate.alignment import umeyama
 from training.objective.icp import align_clouds
 from training.objective.losses import edge_aware_smoothness, ssim_error
 
-# Beside a sourced ROS 2 they are not installed (tools/setup_environment.py says why).
+# With a sourced ROS 2 they are not installed (see tools/setup_environment.py for the reason).
 kornia = pytest.importorskip("kornia", reason="kornia is not installed")
 skimage_metrics = pytest.importorskip("skimage.metrics", reason="scikit-image is not installed")
 skimage_transform = pytest.importorskip("skimage.transform", reason="scikit-image is not installed")
@@ -49,14 +48,12 @@ def views(random):
     motion = transform_from_vector(
         torch.tensor([[0.1, -0.05, 0.6, 0.01, 0.04, -0.02], [-0.3, 0.1, -0.9, 0.0, -0.05, 0.03]])
     )
-    wide, narrow = (
-        [[30.0, 0.0, 19.0], [0.0, 32.0, 11.0], [0.0, 0.0, 1.0]],
-        [[45.0, 0.0, 21.5], [0.0, 44.0, 12.5], [0.0, 0.0, 1.0]],
-    )
+    wide = [[30.0, 0.0, 19.0], [0.0, 32.0, 11.0], [0.0, 0.0, 1.0]]
+    narrow = [[45.0, 0.0, 21.5], [0.0, 44.0, 12.5], [0.0, 0.0, 1.0]]
     return source, depth, motion, torch.tensor([wide, narrow])
 
 
-def test_view_synthesis_is_kornias(views):
+def test_view_synthesis_equals_kornias(views):
     source, depth, motion, intrinsics = views
     ours = synthesise_view(source, depth, motion, intrinsics)
     theirs = kornia.geometry.depth.warp_frame_depth(source, depth, motion, intrinsics)
@@ -65,7 +62,7 @@ def test_view_synthesis_is_kornias(views):
     torch.testing.assert_close(ours.image[valid], theirs[valid], atol=1e-5, rtol=1e-5)
 
 
-def test_view_synthesis_has_kornias_gradients(views):
+def test_gradients_of_view_synthesis_equal_kornias(views):
     source, depth, motion, intrinsics = views
     valid = synthesise_view(source, depth, motion, intrinsics).valid
     gradients = []
@@ -85,7 +82,7 @@ def test_view_synthesis_has_kornias_gradients(views):
         )
 
 
-def test_points_and_pixels_are_kornias(views):
+def test_points_and_pixels_equal_kornias(views):
     _, depth, motion, intrinsics = views
     points = transform_points(motion, backproject(depth, intrinsics))
     grid = kornia.utils.create_meshgrid(HEIGHT, WIDTH, normalized_coordinates=False).expand(
@@ -103,7 +100,7 @@ def test_points_and_pixels_are_kornias(views):
     )
 
 
-def test_inverses_are_kornias_and_linear_algebras(views):
+def test_inverses_equal_kornias_and_linear_algebra(views):
     _, _, motion, intrinsics = views
     torch.testing.assert_close(
         invert_transform(motion), kornia.geometry.linalg.inverse_transformation(motion)
@@ -131,13 +128,13 @@ def test_euler_angles_turn_about_x_then_y_then_z_of_the_turned_axes(random):
     )
 
 
-def test_the_angle_of_a_rotation_is_kornias(random):
+def test_rotation_angles_equal_kornias(random):
     rotation = rotation_from_euler((torch.rand(50, 3, generator=random) - 0.5) * 2)
     theirs = kornia.geometry.conversions.rotation_matrix_to_axis_angle(rotation).norm(dim=1)
     torch.testing.assert_close(rotation_angle(rotation), theirs, atol=1e-5, rtol=1e-5)
 
 
-def test_sampling_is_scipys(random):
+def test_sampling_equals_scipys(random):
     image = torch.rand(1, 1, HEIGHT, WIDTH, generator=random, dtype=torch.float64)
     pixels = (
         torch.rand(1, 2, 30, 30, generator=random, dtype=torch.float64)
@@ -150,9 +147,8 @@ def test_sampling_is_scipys(random):
     np.testing.assert_allclose(sample_at(image, pixels)[0, 0].numpy(), theirs, atol=1e-9)
 
 
-def test_ssim_is_scikit_images(random):
-    """Over 3x3 box means, with the variances of the windows themselves; the border is ours by
-    reflection."""
+def test_ssim_equals_scikit_images(random):
+    """With 3x3 box means and the windows' own variances; only our border is reflected."""
     image = torch.rand(1, 3, HEIGHT, WIDTH, generator=random, dtype=torch.float64)
     other = (image + 0.2 * torch.randn(image.shape, generator=random, dtype=torch.float64)).clamp(
         0, 1
@@ -176,16 +172,14 @@ def test_ssim_is_scikit_images(random):
     )
 
 
-def test_the_means_of_ssim_are_kornias_box_blur(random):
+def test_the_means_of_ssim_equal_kornias_box_blur(random):
     image, other = torch.rand(2, 2, 1, HEIGHT, WIDTH, generator=random, dtype=torch.float64)
     mean = [
         kornia.filters.box_blur(values, 3, "reflect")
         for values in (image, other, image**2, other**2, image * other)
     ]
-    covariance, variances = (
-        mean[4] - mean[0] * mean[1],
-        mean[2] - mean[0] ** 2 + mean[3] - mean[1] ** 2,
-    )
+    covariance = mean[4] - mean[0] * mean[1]
+    variances = mean[2] - mean[0] ** 2 + mean[3] - mean[1] ** 2
     ssim = (
         (2 * mean[0] * mean[1] + 1e-4)
         * (2 * covariance + 9e-4)
@@ -196,17 +190,15 @@ def test_the_means_of_ssim_are_kornias_box_blur(random):
     )
 
 
-def test_edge_aware_smoothness_is_kornias(random):
-    inverse_depth, image = (
-        torch.rand(1, 1, HEIGHT, WIDTH, generator=random),
-        torch.rand(1, 3, HEIGHT, WIDTH, generator=random),
-    )
+def test_edge_aware_smoothness_equals_kornias(random):
+    inverse_depth = torch.rand(1, 1, HEIGHT, WIDTH, generator=random)
+    image = torch.rand(1, 3, HEIGHT, WIDTH, generator=random)
     theirs = kornia.losses.inverse_depth_smoothness_loss(inverse_depth, image)
     torch.testing.assert_close(edge_aware_smoothness(inverse_depth, image)[0], theirs)
 
 
 @pytest.mark.parametrize("with_scale", [True, False])
-def test_the_alignment_of_trajectories_is_scikit_images(with_scale):
+def test_trajectory_alignment_equals_scikit_images(with_scale):
     rng = np.random.default_rng(3)
     pred = np.cumsum(rng.normal(size=(60, 3)), axis=0)
     rotation = rotation_from_euler(torch.tensor([0.3, -0.8, 0.5], dtype=torch.float64)).numpy()
@@ -226,9 +218,11 @@ def test_the_alignment_of_trajectories_is_scikit_images(with_scale):
     np.testing.assert_allclose(ours.translation, theirs.params[:3, 3], atol=1e-9)
 
 
-def test_matches_of_icp_are_a_k_d_trees_nearest_neighbours(street):
-    """The nearest point is found in a small window of the grid, nearly always; otherwise one
-    that is hardly farther."""
+def test_icp_matches_equal_a_k_d_trees_nearest_neighbours(street):
+    """The search in a small window of the grid nearly always finds the nearest point.
+
+    Otherwise it finds one that is hardly farther.
+    """
     reference = street.cloud(torch.eye(4)[None])
     motion = transform_from_vector(torch.tensor([[0.1, 0.0, 0.3, 0.005, 0.02, 0.0]]))
     everywhere = torch.ones(1, 1, street.height, street.width, dtype=torch.bool)

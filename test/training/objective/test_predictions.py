@@ -1,4 +1,4 @@
-"""Networks run for an objective: what it looks at is there, and means what it says."""
+"""Predictions of the networks for an objective."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def snippets(model, count=2):
     )
 
 
-def test_the_target_is_where_motions_start(model):
+def test_motions_are_relative_to_the_target(model):
     frames = snippets(model)
     predictions = predict(model, frames, ObjectiveConfig())
     middle = frames.shape[1] // 2
@@ -53,7 +53,7 @@ def test_the_target_is_where_motions_start(model):
     assert torch.equal(with_target(predictions.source_from_target()), predictions.frame_from_target)
 
 
-def test_depth_on_every_frame_holds_the_targets(model):
+def test_depth_of_all_frames_includes_the_targets(model):
     frames = snippets(model)
     every = predict(model, frames, ObjectiveConfig(depth_frames="all")).inverse_depth
     target = predict(model, frames, ObjectiveConfig()).inverse_depth
@@ -61,16 +61,17 @@ def test_depth_on_every_frame_holds_the_targets(model):
     assert torch.allclose(every[0][:, frames.shape[1] // 2], target[0][:, 0], atol=1e-6)
 
 
-def test_a_snippet_played_backwards_is_put_back_in_order(model):
+def test_motions_of_a_reversed_snippet_are_in_forward_order(model):
     frames = snippets(model)
     config = ObjectiveConfig(forward_backward=1.0)
-    forwards, backwards = predict(model, frames, config), predict(model, frames.flip(1), config)
+    forwards = predict(model, frames, config)
+    backwards = predict(model, frames.flip(1), config)
     assert torch.allclose(
         forwards.reversed_frame_from_target, backwards.frame_from_target.flip(1), atol=1e-6
     )
 
 
-def test_what_no_term_looks_at_is_not_computed(model):
+def test_predictions_without_a_term_are_not_computed(model):
     predictions = predict(
         model, snippets(model), ObjectiveConfig(photometric=0.0, smoothness=0.0, explainability=0.0)
     )
@@ -80,7 +81,7 @@ def test_what_no_term_looks_at_is_not_computed(model):
     assert predictions.two_steps is None
 
 
-def test_composed_motion_needs_a_network_that_sees_pairs():
+def test_composed_motion_needs_a_network_that_matches_pairs():
     config = ObjectiveConfig(composed_motion=1.0)
     matching, stacked = (
         Model(ModelConfig(64, 32, depth=DEPTH, pose=pose)).eval() for pose in (MATCHING, STACKED)

@@ -1,4 +1,4 @@
-"""Bags of ROS 1 and ROS 2, written with rosbags."""
+"""Preparation of ROS 1 and ROS 2 bags, which the tests write with rosbags."""
 
 import cv2
 import numpy as np
@@ -13,26 +13,26 @@ from training.prepare import main
 
 ROS2 = get_typestore(Stores.ROS2_HUMBLE)
 ROS1 = get_typestore(Stores.ROS1_NOETIC)
-WIDTH, HEIGHT = 104, 32
-IMAGE, COMPRESSED, INFO = (
-    "sensor_msgs/msg/Image",
-    "sensor_msgs/msg/CompressedImage",
-    "sensor_msgs/msg/CameraInfo",
-)
+WIDTH = 104
+HEIGHT = 32
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED = "sensor_msgs/msg/CompressedImage"
+INFO = "sensor_msgs/msg/CameraInfo"
 FRAMES = np.random.default_rng(0).integers(0, 256, (12, HEIGHT, WIDTH, 3), np.uint8)
-FRAMES[..., 1] //= 2  # so that red and blue cannot be confused with anything
+FRAMES[..., 1] //= 2  # halved, so no channel can be mistaken for another
 
 
 def header(types, stamp_ns):
+    """Header of the ROS version that the type store `types` is of."""
     time = types.types["builtin_interfaces/msg/Time"](
         sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9
     )
-    more = {"seq": 0} if types is ROS1 else {}
-    return types.types["std_msgs/msg/Header"](stamp=time, frame_id="camera", **more)
+    ros1_fields = {"seq": 0} if types is ROS1 else {}
+    return types.types["std_msgs/msg/Header"](stamp=time, frame_id="camera", **ros1_fields)
 
 
 def image_message(image, encoding="rgb8", stamp_ns=10**9, padding=0, types=ROS2, big_endian=0):
-    """An Image whose rows end in `padding` bytes of rubbish."""
+    """Image message whose rows end in `padding` bytes of arbitrary content."""
     rows = np.ascontiguousarray(image).reshape(image.shape[0], -1).view(np.uint8)
     data = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
     fields = {
@@ -60,12 +60,13 @@ def info_message(
     focal=60.0,
     model="plumb_bob",
 ):
-    k, p = (
-        np.array([focal, 0, 51.5, 0, focal, 15.5, 0, 0, 1]),
-        np.array([focal, 0, 51.5, 0, 0, focal, 15.5, 0, 0, 0, 1, 0]),
-    )
+    """CameraInfo message; ROS 1 has matrices in capitals."""
+    # Matrices.
+    k = np.array([focal, 0, 51.5, 0, focal, 15.5, 0, 0, 1])
+    p = np.array([focal, 0, 51.5, 0, 0, focal, 15.5, 0, 0, 0, 1, 0])
     names = ("D", "K", "R", "P") if types is ROS1 else ("d", "k", "r", "p")
     matrices = dict(zip(names, (np.array(d, float), k, np.eye(3).ravel(), p), strict=True))
+    # Region of interest, and the other fields.
     x, y, width, height = roi
     region = types.types["sensor_msgs/msg/RegionOfInterest"](
         x_offset=x, y_offset=y, height=height, width=width, do_rectify=False
@@ -81,7 +82,7 @@ def info_message(
 
 
 def write_bag(path, topics, storage=StoragePlugin.SQLITE3):
-    """topics: name to a list of (stamp, message)."""
+    """Writes a bag of ROS 2; `topics` maps names to lists of (stamp in ns, message)."""
     with Writer(path, version=8, storage_plugin=storage) as writer:
         for name, messages in topics.items():
             connection = writer.add_connection(name, messages[0][1].__msgtype__, typestore=ROS2)
@@ -89,19 +90,23 @@ def write_bag(path, topics, storage=StoragePlugin.SQLITE3):
                 writer.write(connection, stamp_ns, ROS2.serialize_cdr(message, message.__msgtype__))
 
 
-def stamps(count=12, rate=10.0):
+def stamps_of(count=12, rate=10.0):
+    """Stamps in nanoseconds at a rate in Hz."""
     return [10**9 + round(index * 1e9 / rate) for index in range(count)]
 
 
-def raw_topic(encoding="rgb8", padding=0, when=None):
+def raw_topic(encoding="rgb8", padding=0, stamps_ns=None):
+    """Messages of FRAMES for `write_bag`."""
     order = [2, 1, 0] if encoding.startswith("bgr") else [0, 1, 2]
-    when = stamps() if when is None else when
+    stamps_ns = stamps_of() if stamps_ns is None else stamps_ns
     return [
-        (t, image_message(FRAMES[i][..., order], encoding, t, padding)) for i, t in enumerate(when)
+        (t, image_message(FRAMES[i][..., order], encoding, t, padding))
+        for i, t in enumerate(stamps_ns)
     ]
 
 
 def prepare(root, out, *more):
+    """Exit code of a preparation."""
     return main(
         ["bag", "--root", str(root), "--out", str(out), "--size", f"{WIDTH}x{HEIGHT}", *more]
     )
@@ -109,14 +114,13 @@ def prepare(root, out, *more):
 
 @pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
 @pytest.mark.parametrize("kind", ["rgb8", "bgr8", "compressed"])
-def test_images_of_a_bag_become_a_scene_to_the_byte(tmp_path, storage, kind):
+def test_images_of_a_bag_become_a_scene_unchanged(tmp_path, storage, kind):
     if kind == "compressed":
-        topic, messages = (
-            "/front/image_raw/compressed",
-            [(t, compressed_message(FRAMES[i], t)) for i, t in enumerate(stamps())],
-        )
+        topic = "/front/image_raw/compressed"
+        messages = [(t, compressed_message(FRAMES[i], t)) for i, t in enumerate(stamps_of())]
     else:
-        topic, messages = "/front/image_raw", raw_topic(kind, padding=8)
+        topic = "/front/image_raw"
+        messages = raw_topic(kind, padding=8)
     write_bag(
         tmp_path / "ride",
         {topic: messages, "/front/camera_info": [(10**9, info_message())]},
@@ -131,7 +135,7 @@ def test_images_of_a_bag_become_a_scene_to_the_byte(tmp_path, storage, kind):
     assert scene.camera.known
 
 
-def test_a_single_file_is_a_bag_too(tmp_path):
+def test_a_single_file_is_accepted_as_a_bag(tmp_path):
     write_bag(tmp_path / "ride", {"/image": raw_topic()}, StoragePlugin.MCAP)
     (file,) = (tmp_path / "ride").glob("*.mcap")
     assert prepare(file, tmp_path / "out", "--fov", "80") == 0
@@ -140,12 +144,12 @@ def test_a_single_file_is_a_bag_too(tmp_path):
     assert not scene.camera.known
 
 
-def test_a_bag_of_ros_1(tmp_path):
+def test_a_ros_1_bag(tmp_path):
     with Writer1(tmp_path / "ride.bag") as writer:
         images = writer.add_connection("/cam/image_raw", IMAGE, typestore=ROS1)
         infos = writer.add_connection("/cam/camera_info", INFO, typestore=ROS1)
         writer.write(infos, 10**9, ROS1.serialize_ros1(info_message(ROS1), INFO))
-        for index, stamp in enumerate(stamps()):
+        for index, stamp in enumerate(stamps_of()):
             writer.write(
                 images,
                 stamp,
@@ -157,10 +161,10 @@ def test_a_bag_of_ros_1(tmp_path):
     assert scene.intrinsics[0, 0] == pytest.approx(60)
 
 
-def test_missing_messages_break_snippets_and_fast_cameras_are_thinned_out(tmp_path):
-    when = np.delete(stamps(13), 6).tolist()
-    write_bag(tmp_path / "gap", {"/image": raw_topic(when=when)})
-    write_bag(tmp_path / "fast", {"/image": raw_topic(when=stamps(rate=30.0))})
+def test_missing_messages_leave_gaps_and_fast_cameras_are_thinned_out(tmp_path):
+    stamps_ns = np.delete(stamps_of(13), 6).tolist()
+    write_bag(tmp_path / "gap", {"/image": raw_topic(stamps_ns=stamps_ns)})
+    write_bag(tmp_path / "fast", {"/image": raw_topic(stamps_ns=stamps_of(rate=30.0))})
     assert prepare(tmp_path, tmp_path / "out", "--fov", "80") == 0
     fast, gap = open_data(tmp_path / "out")
     assert gap.frame_numbers.tolist() == [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]
@@ -170,20 +174,20 @@ def test_missing_messages_break_snippets_and_fast_cameras_are_thinned_out(tmp_pa
     assert prepare(tmp_path, tmp_path / "one", "--fov", "80", "--sequences", "slow") == 2
 
 
-def test_headers_that_were_not_filled_go_by_the_time_of_reception(tmp_path):
-    messages = [(t, image_message(FRAMES[i], "rgb8", 0)) for i, t in enumerate(stamps())]
+def test_messages_without_a_stamp_are_numbered_by_their_reception(tmp_path):
+    messages = [(t, image_message(FRAMES[i], "rgb8", 0)) for i, t in enumerate(stamps_of())]
     write_bag(tmp_path / "ride", {"/image": messages})
     assert prepare(tmp_path / "ride", tmp_path / "out", "--fov", "80") == 0
     assert open_data(tmp_path / "out")[0].frame_numbers.tolist() == list(range(12))
 
 
-def test_distortion_is_removed_and_of_rectified_images_it_is_not(tmp_path):
+def test_only_unrectified_images_are_undistorted(tmp_path):
     d = (-0.3, 0.1, 0.0, 0.0, 0.0)
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     ramp = np.dstack([2 * columns, 7 * rows, 0 * rows]).astype(np.uint8)
     k = np.array([[60, 0, 51.5], [0, 60, 15.5], [0, 0, 1.0]])
-    # What the camera sees of the ramp: each of its pixels looks up where the undistorted ray meets
-    # it.
+    # Distort the ramp: each pixel of the camera looks up the point where its undistorted ray meets
+    # the ramp.
     pixels = (
         np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), axis=-1)
         .reshape(-1, 1, 2)
@@ -194,20 +198,22 @@ def test_distortion_is_removed_and_of_rectified_images_it_is_not(tmp_path):
         .reshape(HEIGHT, WIDTH, 2)
         .astype(np.float32)
     )
-    seen = cv2.remap(ramp, ideal[..., 0], ideal[..., 1], cv2.INTER_LINEAR)
+    distorted = cv2.remap(ramp, ideal[..., 0], ideal[..., 1], cv2.INTER_LINEAR)
+    # Prepare it as a raw and as a rectified image.
     for topic in ("/cam/image_raw", "/cam/image_rect"):
-        images = [(t, image_message(seen, "rgb8", t)) for t in stamps(4)]
+        images = [(t, image_message(distorted, "rgb8", t)) for t in stamps_of(4)]
         write_bag(
             tmp_path / topic[-4:], {topic: images, "/cam/camera_info": [(10**9, info_message(d=d))]}
         )
         assert prepare(tmp_path / topic[-4:], tmp_path / f"out{topic[-4:]}") == 0
+    # The first is undistorted, the second unchanged, also if an option declares it rectified.
     inside = np.s_[4:-4, 12:-12]
-    straightened = open_data(tmp_path / "out_raw")[0].frames[0][inside]
-    assert np.abs(seen[inside].astype(int) - ramp[inside]).max() > 10
-    assert np.abs(straightened.astype(int) - ramp[inside]).max() <= 2
-    assert np.array_equal(open_data(tmp_path / "outrect")[0].frames[0], seen)
-    assert prepare(tmp_path / "_raw", tmp_path / "said", "--rectified") == 0
-    assert np.array_equal(open_data(tmp_path / "said")[0].frames[0], seen)
+    undistorted = open_data(tmp_path / "out_raw")[0].frames[0][inside]
+    assert np.abs(distorted[inside].astype(int) - ramp[inside]).max() > 10
+    assert np.abs(undistorted.astype(int) - ramp[inside]).max() <= 2
+    assert np.array_equal(open_data(tmp_path / "outrect")[0].frames[0], distorted)
+    assert prepare(tmp_path / "_raw", tmp_path / "flag", "--rectified") == 0
+    assert np.array_equal(open_data(tmp_path / "flag")[0].frames[0], distorted)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +226,7 @@ def test_distortion_is_removed_and_of_rectified_images_it_is_not(tmp_path):
         ({"focal": 0.0}, "not calibrated"),
     ],
 )
-def test_a_camera_that_cannot_be_used_is_named(tmp_path, capsys, info, message):
+def test_an_unusable_camera_info_is_an_error_that_names_it(tmp_path, capsys, info, message):
     write_bag(
         tmp_path / "ride",
         {"/cam/image_raw": raw_topic(), "/cam/camera_info": [(10**9, info_message(**info))]},
@@ -232,7 +238,7 @@ def test_a_camera_that_cannot_be_used_is_named(tmp_path, capsys, info, message):
     assert prepare(tmp_path / "ride", tmp_path / "out", "--fov", "80") == 0
 
 
-def test_topics_are_chosen_and_missing_ones_named(tmp_path, capsys):
+def test_topics_can_be_selected_and_missing_ones_are_named(tmp_path, capsys):
     write_bag(
         tmp_path / "ride",
         {
@@ -241,12 +247,14 @@ def test_topics_are_chosen_and_missing_ones_named(tmp_path, capsys):
             "/info": [(10**9, info_message())],
         },
     )
+    # Unclear or missing topics are errors.
     assert prepare(tmp_path / "ride", tmp_path / "out") == 2
     assert "--topics" in capsys.readouterr().err
     assert prepare(tmp_path / "ride", tmp_path / "out", "--topics", "/middle/image") == 2
     assert "/middle/image" in capsys.readouterr().err
     assert prepare(tmp_path / "ride", tmp_path / "out", "--topics", "/left/image") == 2
     assert "no CameraInfo on /left/camera_info" in capsys.readouterr().err
+    # Two topics become two scenes.
     both = ("--topics", "/left/image", "/right/image", "--camera-info", "/info")
     assert prepare(tmp_path / "ride", tmp_path / "out", *both) == 0
     assert [scene.name for scene in open_data(tmp_path / "out")] == [
@@ -270,12 +278,14 @@ def test_a_truncated_or_foreign_bag_is_named(tmp_path, capsys, storage):
     assert prepare(tmp_path, tmp_path / "out", "--topics", "/x") == 2
 
 
-def test_encodings():
+def test_encodings_are_decoded_to_grey_or_rgb():
+    # One image in different encodings.
     rgb = FRAMES[0]
     grey = rgb[..., 0]
     wide = (grey.astype(np.uint16) << 8) + grey
     alpha = np.dstack([rgb, np.full(grey.shape, 7, np.uint8)])
     flat = np.full((HEIGHT, WIDTH), 90, np.uint8)
+    # Each decodes to the same image, with and without padding.
     for image, encoding, expected in (
         (grey[..., None], "mono8", grey),
         (wide[..., None], "mono16", grey),
@@ -288,12 +298,13 @@ def test_encodings():
             assert np.array_equal(
                 decode_image(image_message(image, encoding, padding=padding)), expected
             ), encoding
+    # 16 bit images may be big-endian.
     assert np.array_equal(
         decode_image(image_message(wide.byteswap()[..., None], "mono16", big_endian=1)), grey
     )
 
 
-def test_an_image_that_does_not_fit_is_named(tmp_path, capsys):
+def test_a_malformed_image_is_an_error_that_names_it(tmp_path, capsys):
     for number, changes in enumerate(
         ({"encoding": "32FC1"}, {"step": 10}, {"data": np.zeros(100, np.uint8)}, {"width": 0})
     ):
@@ -306,7 +317,7 @@ def test_an_image_that_does_not_fit_is_named(tmp_path, capsys):
         assert f"{bag}, /image, image stamped {messages[5][0]}: " in capsys.readouterr().err
 
 
-def test_a_region_of_the_sensor_is_a_camera_of_its_own(tmp_path):
+def test_a_region_of_interest_shifts_the_principal_point(tmp_path):
     info = info_message(roi=(8, 4, WIDTH, HEIGHT), size=(WIDTH + 16, HEIGHT + 8))
     write_bag(
         tmp_path / "ride", {"/cam/image_raw": raw_topic(), "/cam/camera_info": [(10**9, info)]}

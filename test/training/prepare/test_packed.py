@@ -1,4 +1,4 @@
-"""Prepared data survives being packed into one file, but for what JPEG takes from the images."""
+"""Packing and unpacking of prepared data; only the images change, by JPEG's losses."""
 
 import json
 import zipfile
@@ -15,7 +15,8 @@ from training.prepare import main
 def write_data(
     folder: Path, name: str, channels: int = 3, poses: bool = True, count: int = 7
 ) -> Path:
-    """One scene of smooth texture that moves, with a frame number missing and one static frame."""
+    """Writes one scene of moving texture, with a missing frame number and one static frame."""
+    # Arrays.
     noise = np.random.default_rng(channels).integers(0, 256, (3, 9, channels), np.uint8)
     wide = cv2.resize(noise, (128, 32), interpolation=cv2.INTER_CUBIC).reshape(32, 128, channels)
     scene = folder / name
@@ -28,6 +29,7 @@ def write_data(
         np.save(scene / "poses.npy", np.random.default_rng(0).normal(size=(count, 4, 4)))
     np.save(scene / "depth.npy", np.ones((count, 32, 64), np.float16))
     np.save(scene / "motion_mask.npy", np.zeros((count, 32, 64), np.uint8))
+    # Description, and the index of the data set.
     description = {
         "drive": "a drive",
         "camera_name": "a camera",
@@ -53,6 +55,7 @@ def write_data(
 
 
 def pack(tmp_path: Path, *data: Path, quality: int = 95) -> Path:
+    """Packs data sets and returns the file."""
     out = tmp_path / "packed.zip"
     assert (
         main(["pack", "--data", *map(str, data), "--out", str(out), "--quality", str(quality)]) == 0
@@ -61,10 +64,12 @@ def pack(tmp_path: Path, *data: Path, quality: int = 95) -> Path:
 
 
 def unpack(file: Path, out: Path) -> int:
+    """Exit code of unpacking a file."""
     return main(["unpack", "--file", str(file), "--out", str(out)])
 
 
-def test_data_is_what_it_was_but_for_jpeg_and_truth(tmp_path, capsys):
+def test_unpacked_data_equals_the_original_but_for_jpeg_and_truth(tmp_path, capsys):
+    # Pack and unpack two data sets.
     before = (
         write_data(tmp_path / "colour", "colour"),
         write_data(tmp_path / "grey", "grey", channels=1, poses=False),
@@ -72,24 +77,25 @@ def test_data_is_what_it_was_but_for_jpeg_and_truth(tmp_path, capsys):
     file = pack(tmp_path, *before)
     assert "2 scenes, 14 frames" in capsys.readouterr().out
     assert unpack(file, tmp_path / "after") == 0
+    # Compare their scenes.
     scenes = [scene for folder in before for scene in open_data(folder)]
-    for scene, again in zip(scenes, open_data(tmp_path / "after"), strict=True):
+    for scene, unpacked in zip(scenes, open_data(tmp_path / "after"), strict=True):
         for name in ("name", "drive", "poses_supervise", "resize_mode"):
-            assert getattr(scene, name) == getattr(again, name)
-        assert again.camera.name == "a camera" and not again.camera.known
-        assert np.array_equal(scene.intrinsics, again.intrinsics)
-        assert np.array_equal(scene.frame_numbers, again.frame_numbers) and np.array_equal(
-            scene.static, again.static
+            assert getattr(scene, name) == getattr(unpacked, name)
+        assert unpacked.camera.name == "a camera" and not unpacked.camera.known
+        assert np.array_equal(scene.intrinsics, unpacked.intrinsics)
+        assert np.array_equal(scene.frame_numbers, unpacked.frame_numbers) and np.array_equal(
+            scene.static, unpacked.static
         )
-        assert again.depth is None and again.motion_mask is None
-        assert (scene.poses is None) == (again.poses is None)
-        assert scene.poses is None or np.array_equal(scene.poses, again.poses)
-        difference = np.abs(scene.frames.astype(int) - again.frames)
-        assert difference.mean() < 3, "the colours are in their order, at JPEG's precision"
-        assert np.array_equal(scene.snippet_starts(3), again.snippet_starts(3))
+        assert unpacked.depth is None and unpacked.motion_mask is None
+        assert (scene.poses is None) == (unpacked.poses is None)
+        assert scene.poses is None or np.array_equal(scene.poses, unpacked.poses)
+        difference = np.abs(scene.frames.astype(int) - unpacked.frames)
+        assert difference.mean() < 3, "the channels keep their order, up to JPEG's losses"
+        assert np.array_equal(scene.snippet_starts(3), unpacked.snippet_starts(3))
 
 
-def test_what_was_unpacked_can_be_drawn_from(tmp_path):
+def test_batches_are_sampled_from_unpacked_data(tmp_path):
     file = pack(tmp_path, write_data(tmp_path / "data", "a"))
     assert unpack(file, tmp_path / "after") == 0
     batch = SnippetSampler([open_data(tmp_path / "after")], 2, 3, 4, seed=0).batch(0)
@@ -102,7 +108,7 @@ def test_quality_decides_the_size(tmp_path):
     assert pack(tmp_path, data, quality=30).stat().st_size < 0.7 * large
 
 
-def test_a_second_unpacking_keeps_what_is_there(tmp_path):
+def test_unpacking_again_keeps_complete_scenes(tmp_path):
     file = pack(tmp_path, write_data(tmp_path / "data", "a"))
     assert unpack(file, tmp_path / "after") == 0
     stamp_ns = (tmp_path / "after" / "a" / "frames.npy").stat().st_mtime_ns
@@ -149,7 +155,7 @@ def image_missing(path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [Path.unlink, truncated, foreign, escaping, other_version, image_missing]
 )
-def test_a_damaged_file_is_one_line_that_names_it(tmp_path, capsys, damage):
+def test_a_damaged_file_is_an_error_of_one_line_that_names_it(tmp_path, capsys, damage):
     file = pack(tmp_path, write_data(tmp_path / "data", "a"))
     damage(file)
     capsys.readouterr()

@@ -1,3 +1,5 @@
+"""Preparation of KITTI odometry, KITTI raw and rendered drives."""
+
 import collections
 import json
 
@@ -6,14 +8,17 @@ import numpy as np
 import pytest
 
 from sfm_odometry.errors import InputError
+from sfm_odometry.geometry.camera import Intrinsics
 from training.data.sampler import SnippetSampler, cameras_of, open_data, split_scenes
 from training.prepare import main
 from training.prepare.kitti_raw import EIGEN_TEST_DRIVES
+from training.prepare.recording import SceneView, fingerprint_text
 from training.prepare.static import mean_flows
 
 
 def write_drive(folder, count=8, size=(208, 64), rendered=True, numbers=None):
-    """A small drive in KITTI odometry layout, frame index written in its grey value."""
+    """Writes a small drive in KITTI odometry layout; a frame's grey value is 10 times its index."""
+    # Images, depth and motion masks.
     numbers = range(count) if numbers is None else numbers
     for name in ("image_2", "depth", "motion_mask") if rendered else ("image_2",):
         (folder / name).mkdir(parents=True)
@@ -30,6 +35,7 @@ def write_drive(folder, count=8, size=(208, 64), rendered=True, numbers=None):
                 str(folder / "motion_mask" / f"{number:06d}.png"),
                 np.zeros((size[1], size[0]), np.uint8),
             )
+    # Calibration, times and poses.
     row = "120 0 103.5 0 0 120 31.5 0 0 0 1 0"
     (folder / "calib.txt").write_text("".join(f"P{camera}: {row}\n" for camera in range(4)))
     (folder / "times.txt").write_text(
@@ -41,8 +47,10 @@ def write_drive(folder, count=8, size=(208, 64), rendered=True, numbers=None):
 
 
 def moving_texture(steps, size=(208, 64), seed=0):
-    """Images of a texture that moves by so many pixels from one to the next, in whole eighths of
-    a pixel."""
+    """Images of a texture that moves by `steps` pixels from one to the next.
+
+    Steps are rounded to eighths of a pixel.
+    """
     width, height = size
     texture = np.random.default_rng(seed).integers(
         0, 256, (height, (width + 200) * 8 // 16), np.uint8
@@ -58,9 +66,10 @@ def moving_texture(steps, size=(208, 64), seed=0):
 
 
 def write_raw(root, drives, count=6, cameras=(2, 3), images=None):
-    """KITTI raw as it is unpacked: drives named as 2011_09_26_drive_0001_sync."""
+    """Writes drives, named as 2011_09_26_drive_0001_sync, in the layout of KITTI raw."""
     for drive in drives:
         folder = root / drive[:10]
+        # Images of each camera.
         for camera in cameras:
             (folder / drive / f"image_{camera:02d}" / "data").mkdir(parents=True)
             for index in range(count):
@@ -71,6 +80,7 @@ def write_raw(root, drives, count=6, cameras=(2, 3), images=None):
                     str(folder / drive / f"image_{camera:02d}" / "data" / f"{index:010d}.png"),
                     image,
                 )
+        # Calibration.
         lines = [
             f"S_rect_{c:02d}: 208 64\nP_rect_{c:02d}: {120 + c} 0 103.5 0 0 120 31.5 0 0 0 1 0\n"
             for c in range(4)
@@ -81,24 +91,22 @@ def write_raw(root, drives, count=6, cameras=(2, 3), images=None):
 
 
 def prepare_raw(root, out, *more):
+    """Exit code of a preparation of KITTI raw drives."""
     return main(["kitti-raw", "--root", str(root), "--out", str(out), "--size", "104x32", *more])
 
 
 def prepare(root, out, *more):
-    return main(
-        [
-            "kitti-odometry",
-            "--root",
-            str(root),
-            "--out",
-            str(out),
-            "--size",
-            "104x32",
-            "--workers",
-            "1",
-            *more,
-        ]
-    )
+    """Exit code of a preparation of KITTI odometry sequences."""
+    command = ["kitti-odometry", "--root", str(root), "--out", str(out)]
+    return main([*command, "--size", "104x32", "--workers", "1", *more])
+
+
+def test_the_fingerprint_of_a_scene_does_not_depend_on_the_names_of_classes():
+    view = SceneView("scene", "camera", (0, 1, 2, 3))
+    text = "View(scene='scene', camera='camera', window=(0, 1, 2, 3))"
+    assert fingerprint_text("View", view) == text
+    intrinsics = Intrinsics(60.0, 61.0, 51.5, 15.5, 104, 32)
+    assert fingerprint_text("Intrinsics", intrinsics) == repr(intrinsics)
 
 
 def test_a_rendered_drive_keeps_its_truth(tmp_path):
@@ -143,7 +151,7 @@ def test_raw_drives_give_both_cameras_with_their_own_intrinsics(tmp_path):
     assert (training, validation) == ([], [left, right])
 
 
-def test_drives_of_the_eigen_test_split_are_left_out_unless_asked_for(tmp_path, capsys):
+def test_drives_of_the_eigen_test_split_are_left_out_unless_requested(tmp_path, capsys):
     write_raw(
         tmp_path / "raw",
         ["2011_09_26_drive_0001_sync", "2011_09_26_drive_0002_sync", "2011_10_03_drive_0047_sync"],
@@ -152,6 +160,7 @@ def test_drives_of_the_eigen_test_split_are_left_out_unless_asked_for(tmp_path, 
     assert prepare_raw(tmp_path / "raw", tmp_path / "out") == 0
     assert "2 drives of the Eigen test split are left out" in capsys.readouterr().out
     assert [scene.drive for scene in open_data(tmp_path / "out")] == ["2011_09_26_drive_0001_sync"]
+    # An option or a name includes them.
     assert prepare_raw(tmp_path / "raw", tmp_path / "all", "--split", "all") == 0
     assert len(open_data(tmp_path / "all")) == 3
     assert (
@@ -163,6 +172,7 @@ def test_drives_of_the_eigen_test_split_are_left_out_unless_asked_for(tmp_path, 
     assert [scene.drive for scene in open_data(tmp_path / "named")] == [
         "2011_09_26_drive_0002_sync"
     ]
+    # A folder with nothing else is an error.
     write_raw(tmp_path / "test", ["2011_09_26_drive_0002_sync"], cameras=(2,))
     assert prepare_raw(tmp_path / "test", tmp_path / "out") == 2
     assert "--split all" in capsys.readouterr().err
@@ -201,53 +211,37 @@ def test_flow_is_measured_in_pixels():
     assert mean_flows(frames) == pytest.approx([0.0, 0.5, 2.0, 5.0], rel=0.15, abs=0.02)
 
 
-def test_static_frames_may_be_a_list(tmp_path, capsys):
+def test_static_frames_can_be_listed_in_a_file(tmp_path, capsys):
     write_raw(tmp_path / "raw", ["2011_09_26_drive_0001_sync", "2011_09_26_drive_0005_sync"])
-    lines = "2011_09_26 2011_09_26_drive_0001_sync 0000000002\n\n2011_09_26 2011_09_26_drive_0009_sync 0000000001\n"
-    (tmp_path / "static_frames.txt").write_text(lines)
-    assert (
-        prepare_raw(
-            tmp_path / "raw", tmp_path / "out", "--static", str(tmp_path / "static_frames.txt")
-        )
-        == 0
+    static = tmp_path / "static_frames.txt"
+    # Listed frames are static, for both cameras.
+    static.write_text(
+        "2011_09_26 2011_09_26_drive_0001_sync 0000000002\n\n"
+        "2011_09_26 2011_09_26_drive_0009_sync 0000000001\n"
     )
-    assert [np.flatnonzero(scene.static).tolist() for scene in open_data(tmp_path / "out")] == [
-        [2],
-        [2],
-        [],
-        [],
-    ]
+    assert prepare_raw(tmp_path / "raw", tmp_path / "out", "--static", str(static)) == 0
+    scenes = open_data(tmp_path / "out")
+    assert [np.flatnonzero(scene.static).tolist() for scene in scenes] == [[2], [2], [], []]
     assert "2 of them static" in capsys.readouterr().out
-    (tmp_path / "static_frames.txt").write_text("2011_09_26_drive_0001_sync 12\n")
-    assert (
-        prepare_raw(
-            tmp_path / "raw", tmp_path / "out", "--static", str(tmp_path / "static_frames.txt")
-        )
-        == 2
-    )
+    # A line of another form is an error that names it.
+    static.write_text("2011_09_26_drive_0001_sync 12\n")
+    assert prepare_raw(tmp_path / "raw", tmp_path / "out", "--static", str(static)) == 2
     assert "static_frames.txt, line 1" in capsys.readouterr().err
 
 
-def test_scenes_of_the_port_know_their_drive_and_lists_of_them_are_read(tmp_path):
-    for name in (
-        "2011_09_26_drive_0001_sync_02",
-        "2011_09_26_drive_0001_sync_03",
-        "2011_09_26_drive_0005_sync_02",
-    ):
-        (tmp_path / "port" / name).mkdir(parents=True)
+def test_scenes_of_the_port_have_a_drive_and_can_be_listed_in_a_file(tmp_path):
+    # Three scenes of two drives, two of them listed.
+    listed = ["2011_09_26_drive_0001_sync_02", "2011_09_26_drive_0001_sync_03"]
+    for name in (*listed, "2011_09_26_drive_0005_sync_02"):
+        scene = tmp_path / "port" / name
+        scene.mkdir(parents=True)
         for index in range(3):
-            cv2.imwrite(
-                str(tmp_path / "port" / name / f"{index:010d}.jpg"),
-                np.full((32, 104, 3), 90, np.uint8),
-            )
-        (tmp_path / "port" / name / "cam.txt").write_text("60 0 51.5\n0 60 15.5\n0 0 1\n")
-    (tmp_path / "train.txt").write_text(
-        "2011_09_26_drive_0001_sync_02\n2011_09_26_drive_0001_sync_03\n"
-    )
-    assert (
-        prepare(tmp_path / "port", tmp_path / "out", "--sequences", f"@{tmp_path / 'train.txt'}")
-        == 0
-    )
+            cv2.imwrite(str(scene / f"{index:010d}.jpg"), np.full((32, 104, 3), 90, np.uint8))
+        (scene / "cam.txt").write_text("60 0 51.5\n0 60 15.5\n0 0 1\n")
+    (tmp_path / "train.txt").write_text("\n".join(listed) + "\n")
+    sequences = f"@{tmp_path / 'train.txt'}"
+    assert prepare(tmp_path / "port", tmp_path / "out", "--sequences", sequences) == 0
+    # They are prepared, with their names split into drive and camera.
     scenes = open_data(tmp_path / "out")
     assert [(scene.drive, scene.camera.name) for scene in scenes] == [
         ("2011_09_26_drive_0001_sync", "2011_09_26/02"),
@@ -278,7 +272,7 @@ def test_two_sources_of_one_name_are_refused(tmp_path, capsys):
     assert "'a_x'" in capsys.readouterr().err
 
 
-def test_grey_is_stored_where_it_is_asked_for(tmp_path):
+def test_frames_are_stored_grey_on_request(tmp_path):
     write_drive(tmp_path / "a")
     prepare(tmp_path / "a", tmp_path / "out", "--grey")
     (scene,) = open_data(tmp_path / "out")
@@ -314,7 +308,7 @@ def test_poses_are_relative_to_the_target(tmp_path):
     assert batch.camera_from_frame[:, :, 2, 3].tolist() == [[-2.0, -1.0, 0.0, 1.0, 2.0]] * 3
 
 
-def test_preparing_again_keeps_what_is_complete(tmp_path):
+def test_preparing_again_keeps_complete_scenes(tmp_path):
     write_drive(tmp_path / "a")
     prepare(tmp_path / "a", tmp_path / "out")
     written = (tmp_path / "out" / "a" / "frames.npy").stat().st_mtime_ns
@@ -345,7 +339,7 @@ def drop_poses(folder):
         (drop_poses, "poses.txt"),
     ],
 )
-def test_bad_data_is_one_line_that_names_the_file(tmp_path, capsys, damage, message):
+def test_bad_data_is_an_error_of_one_line_that_names_the_file(tmp_path, capsys, damage, message):
     write_drive(tmp_path / "a")
     damage(tmp_path / "a")
     assert prepare(tmp_path / "a", tmp_path / "out") == 2
@@ -381,39 +375,20 @@ def test_truncated_or_foreign_prepared_data_is_refused_by_name(tmp_path):
 
 
 def test_real_frames_of_the_three_layouts(kitti, tmp_path):
-    assert (
-        main(
-            [
-                "kitti-raw",
-                "--root",
-                str(kitti / "raw"),
-                "--out",
-                str(tmp_path / "raw"),
-                "--sequences",
-                "2011_09_26_drive_9003_sync",
-            ]
-        )
-        == 0
-    )
+    # KITTI raw.
+    drive = "2011_09_26_drive_9003_sync"
+    command = ["kitti-raw", "--root", str(kitti / "raw"), "--out", str(tmp_path / "raw")]
+    assert main([*command, "--sequences", drive]) == 0
     scenes = open_data(tmp_path / "raw")
-    assert [scene.name for scene in scenes] == [
-        "2011_09_26_drive_9003_sync_02",
-        "2011_09_26_drive_9003_sync_03",
-    ]
+    assert [scene.name for scene in scenes] == [f"{drive}_02", f"{drive}_03"]
     assert scenes[0].frames.shape == (21, 128, 416, 3)
-    assert (
-        prepare(
-            kitti / "odometry",
-            tmp_path / "odometry",
-            "--sequences",
-            "03:440-459",
-            "--size",
-            "416x128",
-        )
-        == 0
-    )
+    # KITTI odometry.
+    size = ("--size", "416x128")
+    sequence = ("--sequences", "03:440-459")
+    assert prepare(kitti / "odometry", tmp_path / "odometry", *sequence, *size) == 0
     (scene,) = open_data(tmp_path / "odometry")
     assert scene.frames.shape == (20, 128, 416, 1)
-    assert prepare(kitti / "prepared_416x128", tmp_path / "port", "--size", "416x128") == 0
+    # SfMLearner's port.
+    assert prepare(kitti / "prepared_416x128", tmp_path / "port", *size) == 0
     names = {path.name for path in (kitti / "prepared_416x128").iterdir() if path.is_dir()}
     assert {scene.name for scene in open_data(tmp_path / "port")} == names

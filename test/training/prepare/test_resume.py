@@ -1,4 +1,4 @@
-"""Preparation that is killed, runs out of disk, or meets what another run has left."""
+"""Resumption of a preparation that was killed, ran out of disk, or left an incomplete scene."""
 
 import os
 import resource
@@ -15,16 +15,16 @@ import pytest
 from sfm_odometry.errors import OutputError
 from training.data.sampler import open_data
 from training.prepare import main
-from training.prepare.work import CHUNK
+from training.prepare.work import CHUNK_FRAMES
 from training.prepare.writer import HEADER_BYTES, SceneWriter
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-COUNT = 16 * CHUNK
+COUNT = 16 * CHUNK_FRAMES
 
 
 @pytest.fixture
 def port(tmp_path):
-    """A long scene in the layout of SfMLearner's port, each image a link to one of two."""
+    """Folder with a long scene in SfMLearner's port layout, each image a link to one of two."""
     folder = tmp_path / "port" / "scene"
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)
@@ -43,6 +43,7 @@ def arguments(port, out):
 
 
 def start(command, **options):
+    """Starts a preparation in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "training.prepare", *command],
         cwd=REPOSITORY,
@@ -53,7 +54,7 @@ def start(command, **options):
 
 
 def kill_after(process, journal, lines):
-    """Kill the process without warning once its journal has so many lines, and return these."""
+    """Kills the process without warning once its journal has `lines` lines; returns its lines."""
     while process.poll() is None and (
         not journal.exists() or len(journal.read_text().splitlines()) < lines
     ):
@@ -63,27 +64,26 @@ def kill_after(process, journal, lines):
     return journal.read_text().splitlines()
 
 
-def test_a_killed_run_goes_on_and_what_was_done_is_not_done_again(port, tmp_path):
+def test_a_killed_run_is_resumed_without_repeating_complete_chunks(port, tmp_path):
+    # Kill a run after a few chunks.
     part = tmp_path / "out" / ".scene.part"
-    done = [
-        int(line)
-        for line in kill_after(start(arguments(port, tmp_path / "out")), part / "progress.txt", 4)[
-            1:
-        ]
-    ]
-    assert 3 <= len(done) < COUNT // CHUNK
+    process = start(arguments(port, tmp_path / "out"))
+    done = [int(line) for line in kill_after(process, part / "progress.txt", 4)[1:]]
+    assert 3 <= len(done) < COUNT // CHUNK_FRAMES
     assert not (tmp_path / "out" / "scene").exists()
     assert not (tmp_path / "out" / "index.json").exists()
+    # Mark a frame of a complete chunk, then resume.
     item = 128 * 416 * 3
     with (part / "frames.npy").open("r+b") as file:
-        file.seek(HEADER_BYTES + done[0] * CHUNK * item)
+        file.seek(HEADER_BYTES + done[0] * CHUNK_FRAMES * item)
         file.write(bytes([7]) * item)
     assert main(arguments(port, tmp_path / "out")) == 0
+    # The mark is still there; everything else equals an uninterrupted run.
     (scene,) = open_data(tmp_path / "out")
     assert len(scene.frames) == COUNT
-    assert (scene.frames[done[0] * CHUNK] == 7).all(), "a chunk that was done has been done again"
+    assert (scene.frames[done[0] * CHUNK_FRAMES] == 7).all(), "a complete chunk was prepared again"
     assert main(arguments(port, tmp_path / "whole")) == 0
-    kept = np.arange(COUNT) != done[0] * CHUNK
+    kept = np.arange(COUNT) != done[0] * CHUNK_FRAMES
     assert np.array_equal(scene.frames[kept], open_data(tmp_path / "whole")[0].frames[kept])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["index.json", "scene"]
     assert sorted(path.name for path in (tmp_path / "out" / "scene").iterdir()) == [
@@ -92,15 +92,15 @@ def test_a_killed_run_goes_on_and_what_was_done_is_not_done_again(port, tmp_path
     ]
 
 
-def test_what_was_done_with_other_options_is_done_again(port, tmp_path):
+def test_a_run_with_other_options_starts_anew(port, tmp_path):
     part = tmp_path / "out" / ".scene.part"
     kill_after(start(arguments(port, tmp_path / "out")), part / "progress.txt", 3)
     assert main([*arguments(port, tmp_path / "out"), "--grey"]) == 0
     assert open_data(tmp_path / "out")[0].frames.shape == (COUNT, 128, 416, 1)
 
 
-def run_with_room_for(frames, command):
-    """The last lines on stderr of a run that may not write files longer than so many frames."""
+def run_with_file_limit(frames, command):
+    """Errors on stderr of a run that may not write files longer than `frames` frames."""
     limit = HEADER_BYTES + frames * 128 * 416 * 3
     process = start(
         command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -114,43 +114,37 @@ def run_with_room_for(frames, command):
     ]
 
 
-def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(port, tmp_path):
-    (error,) = run_with_room_for(3 * CHUNK, arguments(port, tmp_path / "out"))
+def test_a_full_disk_is_an_error_of_one_line_and_the_run_can_be_resumed(port, tmp_path):
+    (error,) = run_with_file_limit(3 * CHUNK_FRAMES, arguments(port, tmp_path / "out"))
     assert "scene: cannot be written" in error
     assert main(arguments(port, tmp_path / "out")) == 0
     assert len(open_data(tmp_path / "out")[0].frames) == COUNT
 
 
-def test_a_video_that_was_interrupted_goes_on(tmp_path):
+def test_an_interrupted_video_is_resumed(tmp_path):
     writer = cv2.VideoWriter(
         str(tmp_path / "ride.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (416, 128)
     )
-    for index in range(6 * CHUNK):
+    for index in range(6 * CHUNK_FRAMES):
         writer.write(np.full((128, 416, 3), 5 * index, np.uint8))
     writer.release()
-    command = [
-        "video",
-        "--root",
-        str(tmp_path / "ride.avi"),
-        "--fov",
-        "60",
-        "--every",
-        "1",
-        "--workers",
-        "1",
-    ]
-    run_with_room_for(3 * CHUNK, [*command, "--out", str(tmp_path / "out")])
+    options = ["--fov", "60", "--every", "1", "--workers", "1"]
+    command = ["video", "--root", str(tmp_path / "ride.avi"), *options]
+    # Interrupt a run after three chunks.
+    run_with_file_limit(3 * CHUNK_FRAMES, [*command, "--out", str(tmp_path / "out")])
     done = (tmp_path / "out" / ".ride.part" / "progress.txt").read_text().splitlines()[1:]
     assert done == ["0", "1", "2"]
+    # Resumed, it gives the same as an uninterrupted run.
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     assert main([*command, "--out", str(tmp_path / "whole")]) == 0
-    (resumed,), (whole,) = open_data(tmp_path / "out"), open_data(tmp_path / "whole")
-    assert len(whole.frames) == 6 * CHUNK
+    (resumed,) = open_data(tmp_path / "out")
+    (whole,) = open_data(tmp_path / "whole")
+    assert len(whole.frames) == 6 * CHUNK_FRAMES
     assert np.array_equal(resumed.frames, whole.frames)
     assert np.array_equal(resumed.frame_numbers, whole.frame_numbers)
 
 
-def test_other_images_under_the_same_names_are_prepared_anew(port, tmp_path):
+def test_changed_images_of_the_same_names_are_prepared_anew(port, tmp_path):
     assert main(arguments(port, tmp_path / "out")) == 0
     before = open_data(tmp_path / "out")[0].frames[0].copy()
     cv2.imwrite(str(tmp_path / "even.png"), np.full((188, 621, 3), 200, np.uint8))
@@ -167,11 +161,11 @@ def test_a_truncated_scene_is_prepared_anew(tmp_path, port):
     assert len(open_data(tmp_path / "out")[0].frames) == COUNT
 
 
-def new_writer(folder, made_from="one"):
-    return SceneWriter(folder / "scene", made_from, {"values": (np.float32, (2, 3))})
+def new_writer(folder, fingerprint="one"):
+    return SceneWriter(folder / "scene", fingerprint, {"values": (np.float32, (2, 3))})
 
 
-def test_items_may_be_written_in_any_order_and_numpy_reads_them(tmp_path):
+def test_items_are_written_in_any_order_and_read_by_numpy(tmp_path):
     items = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
     writer = new_writer(tmp_path)
     with writer.opened():
@@ -184,7 +178,7 @@ def test_items_may_be_written_in_any_order_and_numpy_reads_them(tmp_path):
     assert new_writer(tmp_path, "two").complete_description() is None
 
 
-def test_a_line_of_the_journal_that_was_cut_off_does_not_count(tmp_path):
+def test_a_truncated_line_of_the_journal_is_ignored(tmp_path):
     with new_writer(tmp_path).opened() as writer:
         writer.mark_done(1)
         writer.mark_done(12)
@@ -196,7 +190,7 @@ def test_a_line_of_the_journal_that_was_cut_off_does_not_count(tmp_path):
     assert journal.read_text().splitlines() == ["one", "1", "3"]
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
+def test_an_unwritable_folder_is_an_error_that_names_it(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file/scene"), new_writer(tmp_path / "file").opened():
         pass

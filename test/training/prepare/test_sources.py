@@ -1,4 +1,4 @@
-"""Cityscapes sequences and video files, written small in their exact formats."""
+"""Preparation of Cityscapes sequences and video files, small ones in their exact formats."""
 
 import json
 
@@ -11,21 +11,27 @@ from training.prepare import main
 from training.prepare.rate import FrameCounter
 
 SIZE = (256, 128)
-"""Width and height: an eighth of Cityscapes'."""
+"""Width and height, an eighth of Cityscapes'."""
 LEFT_CAMERA = {"fx": 282.8, "fy": 283.2, "u0": 137.1, "v0": 64.1}
 
 
 def write_city(root, city, runs, cameras, split="train"):
-    """Frames `city_SSSSSS_FFFFFF_leftImg8bit.png` of runs (sequence, first, count), grey = frame
-    number; cameras {(sequence, frame): K}."""
-    images, folder = root / "leftImg8bit_sequence" / split / city, root / "camera" / split / city
+    """Writes a city's images `city_SSSSSS_FFFFFF_leftImg8bit.png` and camera files.
+
+    `runs` are (sequence, first frame, count), grey values are frame numbers, `cameras` maps
+    (sequence, frame) to intrinsics.
+    """
+    images = root / "leftImg8bit_sequence" / split / city
+    folder = root / "camera" / split / city
     images.mkdir(parents=True)
     folder.mkdir(parents=True)
+    # Images.
     for sequence, first, count in runs:
         for frame in range(first, first + count):
             image = np.full((SIZE[1], SIZE[0], 3), frame, np.uint8)
             image[96:] = 255  # the car's hood
             cv2.imwrite(str(images / f"{city}_{sequence:06d}_{frame:06d}_leftImg8bit.png"), image)
+    # Cameras.
     for (sequence, frame), intrinsic in cameras.items():
         extrinsic = {
             "baseline": 0.209,
@@ -61,17 +67,16 @@ def test_cityscapes_loses_the_hood_and_every_second_frame(tmp_path):
 def test_cityscapes_intrinsics_follow_crop_and_stretch_exactly(tmp_path):
     write_city(tmp_path, "aachen", [(0, 0, 6)], {(0, 3): LEFT_CAMERA})
     cityscapes(tmp_path, tmp_path / "out")
-    sx, sy = 104 / 256, 32 / 96  # the top 96 rows of 128 become 32
+    sx = 104 / 256
+    sy = 32 / 96  # the top 96 rows of 128 become 32
     k = [[282.8 * sx, 0, 137.6 * sx - 0.5], [0, 283.2 * sy, 64.6 * sy - 0.5], [0, 0, 1]]
     assert open_data(tmp_path / "out")[0].intrinsics == pytest.approx(np.array(k))
 
 
 def test_a_city_with_two_cameras_is_two_scenes(tmp_path):
     other = {**LEFT_CAMERA, "fx": 290.0}
-    runs, cameras = (
-        [(0, 0, 10), (0, 20, 10), (1, 0, 10)],
-        {(0, 5): LEFT_CAMERA, (0, 25): other, (1, 5): LEFT_CAMERA},
-    )
+    runs = [(0, 0, 10), (0, 20, 10), (1, 0, 10)]
+    cameras = {(0, 5): LEFT_CAMERA, (0, 25): other, (1, 5): LEFT_CAMERA}
     write_city(tmp_path, "ulm", runs, cameras)
     assert cityscapes(tmp_path, tmp_path / "out", "--every", "1") == 0
     scenes = open_data(tmp_path / "out")
@@ -83,7 +88,7 @@ def test_a_city_with_two_cameras_is_two_scenes(tmp_path):
     assert len(cameras_of(scenes)) == 2
 
 
-def test_cities_may_be_picked_and_missing_ones_are_named(tmp_path, capsys):
+def test_cities_can_be_selected_and_missing_ones_are_named(tmp_path, capsys):
     write_city(tmp_path, "aachen", [(0, 0, 6)], {(0, 3): LEFT_CAMERA})
     write_city(tmp_path, "lindau", [(0, 0, 6)], {(0, 3): LEFT_CAMERA}, "val")
     assert cityscapes(tmp_path, tmp_path / "out", "--sequences", "val") == 0
@@ -96,12 +101,10 @@ def test_cities_may_be_picked_and_missing_ones_are_named(tmp_path, capsys):
     ("damage", "message"),
     [("name", "odd_leftImg8bit"), ("camera", "000003_camera.json"), ("none", "camera.json")],
 )
-def test_what_is_wrong_with_cityscapes_is_named(tmp_path, capsys, damage, message):
+def test_damaged_cityscapes_data_is_an_error_that_names_the_file(tmp_path, capsys, damage, message):
     write_city(tmp_path, "aachen", [(0, 0, 6)], {(0, 3): LEFT_CAMERA})
-    images, camera = (
-        tmp_path / "leftImg8bit_sequence/train/aachen",
-        tmp_path / "camera/train/aachen/aachen_000000_000003_camera.json",
-    )
+    images = tmp_path / "leftImg8bit_sequence/train/aachen"
+    camera = tmp_path / "camera/train/aachen/aachen_000000_000003_camera.json"
     if damage == "name":
         (images / "odd_leftImg8bit.png").write_bytes(b"")
     elif damage == "camera":
@@ -113,7 +116,7 @@ def test_what_is_wrong_with_cityscapes_is_named(tmp_path, capsys, damage, messag
 
 
 def write_video(path, count=60, rate=30, size=(102, 160), codec="MJPG"):
-    """A video whose frames show their index as six bars, black for 0 and white for 1."""
+    """Writes a video whose frames show their index as six bars, black for 0 and white for 1."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, size)
     for index in range(count):
         bars = [255 * (index >> bit & 1) for bit in range(6)]
@@ -126,8 +129,8 @@ def video(root, out, *more):
     return main(["video", "--root", str(root), "--out", str(out), "--size", "102x32", *more])
 
 
-def indices(scene):
-    """Of a scene's frames in the video."""
+def video_indices(scene):
+    """Indices in the video of a scene's frames."""
     bars = scene.frames[:, :, : 6 * 17, 0].mean(axis=1)[:, 8::17] > 127
     return (bars * 2 ** np.arange(bars.shape[1])).sum(axis=1).tolist()
 
@@ -140,35 +143,27 @@ def test_a_video_is_thinned_out_to_ten_frames_a_second(tmp_path, name, codec):
     assert video(tmp_path / name, tmp_path / "out", "--fov", "60") == 0
     (scene,) = open_data(tmp_path / "out")
     assert (scene.name, scene.drive) == ("ride", "ride")
-    assert indices(scene) == list(range(0, 60, 3))
+    assert video_indices(scene) == list(range(0, 60, 3))
     assert scene.frame_numbers.tolist() == list(range(20))
     assert not scene.camera.known
 
 
+def bike_command(folder):
+    """Command that prepares bike.avi with the field of view of vid2depth's bike videos."""
+    options = ["--fov", "50.9", "--every", "1"]
+    return ["video", "--root", str(folder / "bike.avi"), "--out", str(folder / "out"), *options]
+
+
 def test_a_field_of_view_gives_the_focal_length_of_the_papers_bike_videos(tmp_path):
     write_video(tmp_path / "bike.avi", 4, size=(1280, 720))
-    assert (
-        main(
-            [
-                "video",
-                "--root",
-                str(tmp_path / "bike.avi"),
-                "--out",
-                str(tmp_path / "out"),
-                "--fov",
-                "50.9",
-                "--every",
-                "1",
-            ]
-        )
-        == 0
-    )
+    assert main(bike_command(tmp_path)) == 0
     (scene,) = open_data(tmp_path / "out")
     assert scene.intrinsics[0, 0] == pytest.approx(1344.8 * 416 / 1280, rel=1e-4)
     assert scene.intrinsics[0, 2] == pytest.approx((416 - 1) / 2)
 
 
 def test_crops_of_a_tall_video_are_scenes_with_their_own_intrinsics(tmp_path):
+    # A video of grey values that are row numbers.
     tall = np.repeat(np.arange(160, dtype=np.uint8)[:, None], 96, axis=1)
     writer = cv2.VideoWriter(
         str(tmp_path / "walk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (96, 160)
@@ -176,49 +171,27 @@ def test_crops_of_a_tall_video_are_scenes_with_their_own_intrinsics(tmp_path):
     for _ in range(12):
         writer.write(np.dstack([tall] * 3))
     writer.release()
-    assert (
-        video(
-            tmp_path,
-            tmp_path / "out",
-            "--fov",
-            "60",
-            "--every",
-            "6",
-            "--crops",
-            "3",
-            "--size",
-            "96x32",
-        )
-        == 0
-    )
+    # Prepare three crops.
+    options = ("--fov", "60", "--crops", "3")
+    size = ("--size", "96x32")
+    assert video(tmp_path, tmp_path / "out", *options, "--every", "6", *size) == 0
     scenes = open_data(tmp_path / "out")
     assert [scene.name for scene in scenes] == ["walk_0", "walk_1", "walk_2"]
     assert {scene.drive for scene in scenes} == {"walk"}
+    # The row under the optical axis is the same in all crops.
     for scene in scenes:
         assert scene.frames.shape == (2, 32, 96, 3)
         row_of_centre = scene.frames[0, 16].mean() - 16 + scene.intrinsics[1, 2]
         assert row_of_centre == pytest.approx(79.5, abs=1.5), "the optical axis moved with the crop"
     tops = [79.5 - scene.intrinsics[1, 2] for scene in scenes]
     assert tops == pytest.approx([128 / 3, 64, 256 / 3], abs=0.6)
-    assert (
-        video(tmp_path, tmp_path / "wide", "--fov", "60", "--crops", "3", "--size", "96x160") == 2
-    )
+    # Windows that do not fit are an error.
+    assert video(tmp_path, tmp_path / "wide", *options, "--size", "96x160") == 2
 
 
 def test_three_crops_of_a_bike_video_are_the_papers(tmp_path):
     write_video(tmp_path / "bike.avi", 4, size=(1280, 720))
-    command = [
-        "video",
-        "--root",
-        str(tmp_path / "bike.avi"),
-        "--out",
-        str(tmp_path / "out"),
-        "--fov",
-        "50.9",
-        "--every",
-        "1",
-    ]
-    assert main([*command, "--crops", "3"]) == 0
+    assert main([*bike_command(tmp_path), "--crops", "3"]) == 0
     scale = 128 / 394
     tops = [
         359.5 - (scene.intrinsics[1, 2] + 0.5) / scale + 0.5
@@ -244,7 +217,7 @@ def test_a_calibration_makes_the_camera_known(tmp_path):
     assert scene.intrinsics == pytest.approx(np.array([[100, 0, 50.5], [0, 100, 15.5], [0, 0, 1]]))
 
 
-def test_what_is_wrong_with_a_video_is_named(tmp_path, capsys):
+def test_an_unusable_video_is_an_error_that_names_it(tmp_path, capsys):
     write_video(tmp_path / "ride.mkv", 60, codec="XVID")
     assert video(tmp_path / "ride.mkv", tmp_path / "out") == 2
     assert "--calib FILE or --fov" in capsys.readouterr().err
@@ -260,21 +233,22 @@ def test_what_is_wrong_with_a_video_is_named(tmp_path, capsys):
     assert video(tmp_path / "ride.mkv", tmp_path / "out", "--fov", "60", "--rate", "0") == 2
 
 
-def numbers(stamps_s, period_s=0.1, every=None, rate=10.0):
+def frame_numbers(stamps_s, period_s=0.1, every=None, rate=10.0):
+    """Numbers that a FrameCounter gives to frames, None for skipped ones."""
     counter = FrameCounter(period_s, every, rate)
     return [counter.next(stamp_s) for stamp_s in stamps_s]
 
 
 def test_a_dropped_frame_leaves_a_gap():
-    assert numbers([0.0, 0.1, 0.2, 0.4, 0.5]) == [0, 1, 2, 4, 5]
-    thinned = numbers(np.delete(np.arange(12) / 30, 6), 1 / 30)
+    assert frame_numbers([0.0, 0.1, 0.2, 0.4, 0.5]) == [0, 1, 2, 4, 5]
+    thinned = frame_numbers(np.delete(np.arange(12) / 30, 6), 1 / 30)
     assert [number for number in thinned if number is not None] == [0, 1, 3]
 
 
-def test_a_clock_that_is_a_little_off_or_trembles_makes_no_gaps():
+def test_clock_drift_and_jitter_make_no_gaps():
     slow = np.arange(300) / 9.65
-    trembling = slow + np.random.default_rng(0).uniform(-0.02, 0.02, 300)
-    assert numbers(slow) == numbers(trembling) == list(range(300))
+    jittered = slow + np.random.default_rng(0).uniform(-0.02, 0.02, 300)
+    assert frame_numbers(slow) == frame_numbers(jittered) == list(range(300))
 
 
 @pytest.mark.parametrize(
@@ -287,5 +261,5 @@ def test_any_rate_becomes_about_ten(rate, every):
 def test_time_that_runs_backwards_is_a_gap():
     for every in (1, 3):
         stamps = [0.0, 0.1, 0.2, 0.3, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
-        kept = [number for number in numbers(stamps, every=every) if number is not None]
+        kept = [number for number in frame_numbers(stamps, every=every) if number is not None]
         assert max(np.diff(kept)) > 1

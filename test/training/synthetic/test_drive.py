@@ -1,5 +1,4 @@
-"""Rendered drives on disk and as trajectories: layout, determinism, a car's way of moving,
-refusals."""
+"""Rendered drives on disk and as trajectories: layout, determinism, car motion, errors."""
 
 from pathlib import Path
 
@@ -23,6 +22,7 @@ def drive(tmp_path_factory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
+    """Content of all files by their path in the folder."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -30,7 +30,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_layout(drive):
+def test_layout_of_the_images(drive):
     names = [f"{number:06d}.png" for number in range(FRAMES)]
     for folder in ("image_2", "depth", "motion_mask"):
         assert sorted(path.name for path in (drive / folder).iterdir()) == names
@@ -57,9 +57,7 @@ def test_calibration_times_and_poses(drive):
     np.testing.assert_array_equal(poses[0], np.eye(4)[:3])
 
 
-def test_same_bytes_whatever_the_number_of_workers_and_other_files_stay_with_overwrite(
-    drive, tmp_path
-):
+def test_workers_do_not_change_the_bytes_and_overwrite_keeps_other_files(drive, tmp_path):
     (tmp_path / "image_2").mkdir()
     (tmp_path / "image_2" / "000099.png").write_bytes(b"of an earlier drive")
     (tmp_path / "notes.txt").write_text("mine")
@@ -71,11 +69,12 @@ def test_same_bytes_whatever_the_number_of_workers_and_other_files_stay_with_ove
     assert contents(tmp_path) == contents(drive)
 
 
-def test_frames_depend_on_the_seed_and_not_on_what_was_rendered_before(drive):
+def test_frames_depend_on_the_seed_and_not_on_earlier_frames(drive):
     spec = DriveSpec(30, 5, 96, 48)
     renderer, fresh = (Renderer(spec.seed, spec.frames, spec.intrinsics()) for _ in range(2))
     renderer.render(0)
-    after_another, by_itself = renderer.render(29), fresh.render(29)
+    after_another = renderer.render(29)
+    by_itself = fresh.render(29)
     np.testing.assert_array_equal(after_another.image, by_itself.image)
     np.testing.assert_array_equal(after_another.depth_m, by_itself.depth_m)
     np.testing.assert_array_equal(after_another.moving, by_itself.moving)
@@ -83,7 +82,7 @@ def test_frames_depend_on_the_seed_and_not_on_what_was_rendered_before(drive):
     assert np.abs(fresh.render(0).image.astype(float) - other_street).mean() > 15
 
 
-def test_other_seeds_are_other_journeys():
+def test_other_seeds_give_other_routes():
     assert not np.allclose(
         camera0_from_camera(DriveSpec(FRAMES, 7)), camera0_from_camera(DriveSpec(FRAMES, 8))
     )
@@ -98,7 +97,8 @@ def test_the_camera_moves_like_one_on_a_car(seed):
     step = previous_from_current[:, :3, 3]
     rotation = previous_from_current[:, :3, :3]
     yaw_deg = np.degrees(np.arctan2(rotation[:, 0, 2], rotation[:, 2, 2]))
-    pitch_deg, roll_deg = np.degrees(-rotation[:, 1, 2]), np.degrees(rotation[:, 1, 0])
+    pitch_deg = np.degrees(-rotation[:, 1, 2])
+    roll_deg = np.degrees(rotation[:, 1, 0])
     assert step[:, 2].min() > -0.01 and step[:, 2].max() < 1.8
     assert 0.3 < np.median(step[:, 2]) < 1.5
     assert np.abs(np.diff(step[:, 2])).max() < 0.4, (
@@ -110,8 +110,7 @@ def test_the_camera_moves_like_one_on_a_car(seed):
 
 
 def test_the_camera_swings_outwards_ahead_of_the_rear_axle():
-    """Turning about the rear axle moves a camera that sits ahead of it sideways, into the turn,
-    by its lever arm."""
+    """Turning about the rear axle moves the camera sideways, into the turn, by its lever arm."""
     levers = []
     for seed in range(6):
         poses = camera0_from_camera(DriveSpec(400, seed))
@@ -124,7 +123,7 @@ def test_the_camera_swings_outwards_ahead_of_the_rear_axle():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--frames", "0", "--seed", "1"), "--frames 0"),
         (("--frames", "3", "--seed", "-1"), "--seed -1"),
@@ -133,10 +132,10 @@ def test_the_camera_swings_outwards_ahead_of_the_rear_axle():
         (("--frames", "3", "--seed", "1", "--workers", "0"), "--workers 0"),
     ],
 )
-def test_bad_arguments_are_refused_in_one_line(tmp_path, capsys, arguments, said):
+def test_bad_arguments_are_an_error_of_one_line(tmp_path, capsys, arguments, message):
     assert main(["--out", str(tmp_path / "out"), *arguments]) == 2
-    message = capsys.readouterr().err
-    assert said in message and "expected" in message and message.count("\n") == 1
+    error = capsys.readouterr().err
+    assert message in error and "expected" in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -147,7 +146,7 @@ def test_foreign_files_are_left_alone(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_unwritable_output_is_one_line(tmp_path, capsys):
+def test_unwritable_output_is_an_error_of_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         assert main(["--out", str(out), "--seed", "1", *SMALL]) == 2

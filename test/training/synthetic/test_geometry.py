@@ -1,4 +1,4 @@
-"""Rendered drives are exact: depth, poses and masks explain the pictures."""
+"""Exactness of rendered drives: depth, poses and masks explain the images."""
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ def pair(renderer: Renderer) -> tuple[RenderedFrame, RenderedFrame]:
 def warped_coordinates(
     frame: RenderedFrame, other_from_frame: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where each pixel of `frame` lies in the other view, (H, W) u and v, and its depth there."""
+    """Coordinates u, v (H, W) of each pixel of `frame` in the other view, and its depth there."""
     matrix = SPEC.intrinsics().matrix()
     x, y = np.meshgrid(np.arange(SPEC.width), np.arange(SPEC.height))
     points = (
@@ -49,17 +49,21 @@ def warped_coordinates(
 def static_and_visible(
     first: RenderedFrame, second: RenderedFrame, other_from_frame: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The second frame as the first would see it, depth error (relative), and which pixels are
-    static, inside and not occluded."""
+    """Warps the second frame to the first.
+
+    Returns the warped image, the relative depth error, which pixels are static and inside the
+    second frame, and which of these are not occluded, all (H, W).
+    """
     u, v, depth = warped_coordinates(first, other_from_frame)
-    u32, v32 = u.astype(np.float32), v.astype(np.float32)
-    again = cv2.remap(second.image.astype(np.float32), u32, v32, cv2.INTER_LINEAR)
-    depth_there = cv2.remap(second.depth_m.astype(np.float32), u32, v32, cv2.INTER_NEAREST)
-    moving_there = cv2.remap(second.moving.astype(np.uint8), u32, v32, cv2.INTER_NEAREST) > 0
+    u32 = u.astype(np.float32)
+    v32 = v.astype(np.float32)
+    warped = cv2.remap(second.image.astype(np.float32), u32, v32, cv2.INTER_LINEAR)
+    second_depth = cv2.remap(second.depth_m.astype(np.float32), u32, v32, cv2.INTER_NEAREST)
+    second_moving = cv2.remap(second.moving.astype(np.uint8), u32, v32, cv2.INTER_NEAREST) > 0
     inside = (u >= 0) & (v >= 0) & (u <= SPEC.width - 1) & (v <= SPEC.height - 1)
-    static = (first.depth_m > 0) & ~first.moving & ~moving_there & inside
-    error = np.abs(depth_there - depth) / np.maximum(depth, 1e-6)
-    return again, error, static, static & (error < 0.05)
+    static = (first.depth_m > 0) & ~first.moving & ~second_moving & inside
+    error = np.abs(second_depth - depth) / np.maximum(depth, 1e-6)
+    return warped, error, static, static & (error < 0.05)
 
 
 def second_from_first(renderer: Renderer, first: int, second: int) -> np.ndarray:
@@ -67,14 +71,14 @@ def second_from_first(renderer: Renderer, first: int, second: int) -> np.ndarray
     return np.linalg.inv(poses[second]) @ poses[first]
 
 
-def test_true_depth_and_pose_resynthesise_the_next_frame(renderer, pair):
+def test_true_depth_and_pose_synthesise_the_frame_from_the_next(renderer, pair):
     first, second = pair
-    again, _, _, visible = static_and_visible(
+    warped, _, _, visible = static_and_visible(
         first, second, second_from_first(renderer, FIRST, FIRST + 1)
     )
-    residual = np.abs(again - first.image).mean(axis=2)[visible]
-    standing_still = np.abs(second.image.astype(float) - first.image).mean(axis=2)[visible]
-    assert residual.mean() < 0.4 * standing_still.mean()
+    residual = np.abs(warped - first.image).mean(axis=2)[visible]
+    without_motion = np.abs(second.image.astype(float) - first.image).mean(axis=2)[visible]
+    assert residual.mean() < 0.4 * without_motion.mean()
     assert np.median(residual) < 5.0
 
 
@@ -83,8 +87,8 @@ def test_the_opposite_pose_explains_less(renderer, pair):
     right = second_from_first(renderer, FIRST, FIRST + 1)
     residuals = []
     for motion in (right, np.linalg.inv(right)):
-        again, _, static, _ = static_and_visible(first, second, motion)
-        residuals.append(np.abs(again - first.image).mean(axis=2)[static].mean())
+        warped, _, static, _ = static_and_visible(first, second, motion)
+        residuals.append(np.abs(warped - first.image).mean(axis=2)[static].mean())
     assert residuals[0] < 0.5 * residuals[1]
 
 
@@ -109,34 +113,33 @@ def test_road_pixels_lie_on_the_terrain(renderer, pair):
 
 
 def moving_frame(renderer: Renderer) -> int:
-    """A frame in which something moves close ahead."""
-    best, found = 1e9, -1
+    """Number of the frame in which an object moves closest ahead."""
+    closest_m = 1e9
+    found = -1
     for number in range(SPEC.frames):
         camera_from_world = np.linalg.inv(renderer.world_from_camera[number])
-        for mover in renderer._movers:
+        for mover in renderer.movers:
             if np.isfinite(mover.points[number, 0]) and mover.moves_at(number):
                 x, _, z, _ = camera_from_world @ [*mover.points[number], 0.0, 1.0]
-                if z > 6 and abs(x) < 0.6 * z and z < best:
-                    best, found = z, number
+                if z > 6 and abs(x) < 0.6 * z and z < closest_m:
+                    closest_m = z
+                    found = number
     assert found >= 0, "this seed has traffic"
     return found
 
 
-def test_motion_mask_is_exactly_what_moving_objects_cover(renderer):
+def test_motion_mask_covers_exactly_the_moving_objects(renderer, monkeypatch):
     number = moving_frame(renderer)
     full = renderer.render(number)
-    movers, renderer._movers = renderer._movers, []
-    try:
-        empty = renderer.render(number)
-    finally:
-        renderer._movers = movers
+    monkeypatch.setattr(renderer, "movers", [])
+    empty = renderer.render(number)
     assert full.moving.sum() > 10
     assert not empty.moving.any()
     np.testing.assert_array_equal(full.depth_m != empty.depth_m, full.moving)
 
 
 def ground_square(half_m: float) -> Polygons:
-    """A horizontal square 1.65 m under the camera, in world axes that are the camera's."""
+    """Horizontal square 1.65 m under the camera, in world axes that are the camera's."""
     mesh = Mesh()
     y = 1.65
     mesh.quad(
@@ -157,17 +160,17 @@ def test_depth_of_a_plane_that_reaches_behind_the_camera(blank_atlas):
     samples = Samples(np.arange(float(k.width)), np.arange(float(k.height)))
     polygons = ground_square(90.0)
     projected = project(polygons, np.eye(4), k.matrix(), samples)
-    nearness, seen = fill(projected, polygons, blank_atlas, samples, np.ones(1))
+    nearness, index = fill(projected, polygons, blank_atlas, samples, np.ones(1))
     below = np.arange(k.height) > k.cy + k.fy * 1.65 / 90.0
-    np.testing.assert_array_equal(seen[below] == 0, True)
-    assert (seen[: int(k.cy)] == -1).all()
+    np.testing.assert_array_equal(index[below], 0)
+    assert (index[: int(k.cy)] == -1).all()
     expected = k.fy * 1.65 / (samples.y[below] - k.cy)
     np.testing.assert_allclose(
         1 / nearness[below], np.repeat(expected[:, None], k.width, axis=1), rtol=2e-5
     )
 
 
-def test_the_nearer_of_two_walls_is_seen(blank_atlas):
+def test_the_nearer_of_two_walls_is_visible(blank_atlas):
     k = SPEC.intrinsics()
     samples = Samples(np.arange(float(k.width)), np.arange(float(k.height)))
     mesh = Mesh()
@@ -192,19 +195,19 @@ def test_back_faces_are_not_drawn():
     assert len(project(mesh.polygons(), np.eye(4), k.matrix(), samples).source) == 0
 
 
-def test_parallel_light_sees_the_highest(blank_atlas):
+def test_the_highest_polygon_is_visible_along_parallel_light(blank_atlas):
     mesh = Mesh()
     for z in (1.0, 3.0):
         mesh.quad([[-1, -1, z], [1, -1, z], [1, 1, z], [-1, 1, z]], 0)
     samples = Samples(np.linspace(-2, 2, 41), np.linspace(-2, 2, 41))
     polygons = mesh.polygons()
     projected = project_parallel(polygons, np.eye(3), samples)
-    height, seen = fill(projected, polygons, blank_atlas, samples, np.ones(2))
+    height, index = fill(projected, polygons, blank_atlas, samples, np.ones(2))
     assert height[20, 20] == pytest.approx(3.0)
-    assert (seen >= 0).sum() == pytest.approx(21 * 21, abs=1)
+    assert (index >= 0).sum() == pytest.approx(21 * 21, abs=1)
 
 
-def test_moved_polygons_carry_their_texture():
+def test_transformed_polygons_carry_their_texture():
     polygons = ground_square(2.0)
     angle = 0.3
     motion = np.eye(4)
@@ -214,12 +217,12 @@ def test_moved_polygons_carry_their_texture():
         [-np.sin(angle), 0, np.cos(angle)],
     ]
     motion[:3, 3] = 1.0, 2.0, 3.0
-    moved = polygons.moved(motion, moving=True)
+    transformed = polygons.transformed(motion, moving=True)
     for before, after in (
-        (polygons.texture_u, moved.texture_u),
-        (polygons.texture_v, moved.texture_v),
+        (polygons.texture_u, transformed.texture_u),
+        (polygons.texture_v, transformed.texture_v),
     ):
-        there = np.einsum("mci,mi->mc", polygons.corners, before[:, :3]) + before[:, 3:]
-        here = np.einsum("mci,mi->mc", moved.corners, after[:, :3]) + after[:, 3:]
-        np.testing.assert_allclose(here, there, atol=1e-12)
-    assert moved.moving.all()
+        before_values = np.einsum("mci,mi->mc", polygons.corners, before[:, :3]) + before[:, 3:]
+        after_values = np.einsum("mci,mi->mc", transformed.corners, after[:, :3]) + after[:, 3:]
+        np.testing.assert_allclose(after_values, before_values, atol=1e-12)
+    assert transformed.moving.all()

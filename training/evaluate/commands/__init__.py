@@ -1,2 +1,1 @@
-"""The command lines of `python -m training.evaluate`, one a file: `add_to(commands)` adds a
-parser that knows its function."""
+"""Subcommands of `python -m training.evaluate`, one a module with `add_parser(subparsers)`."""

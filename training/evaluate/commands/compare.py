@@ -1,4 +1,4 @@
-"""`compare`: several predicted trajectories side by side, in numbers and in one picture."""
+"""`compare`: several predicted trajectories of one drive, as a table, JSON and a figure."""
 
 import argparse
 import math
@@ -13,10 +13,10 @@ from training.evaluate.commands.snippets import add_length
 from training.evaluate.commands.trajectories import add_pose_arguments, read_gt, read_pairs
 from training.evaluate.comparison import (
     BASELINE,
-    Compared,
+    MethodResult,
     as_dictionary,
-    compared,
-    compared_baseline,
+    evaluate_baseline,
+    evaluate_method,
 )
 from training.evaluate.odometry import relative_to_first
 
@@ -29,11 +29,12 @@ COLUMNS = (
     "ate_sfmlearner_mean",
     "ate_sfmlearner_std",
 )
+COLUMN_WIDTH = 19
 
 
-def add_to(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
         "compare",
         help="several trajectories in one picture: from above, error against turning, drift",
     )
@@ -48,6 +49,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--mean-odometry-of", type=Path, nargs="+", metavar="FILE", help=mean)
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the picture")
     parser.add_argument("--title", default="", help="of the picture (default: the name of gt)")
+    # Options shared with `odometry` and `snippets`.
     add_align(parser)
     add_length(parser)
     add_pose_arguments(parser)
@@ -55,21 +57,22 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Score all, print, draw."""
+    """Evaluate all predictions and the baseline, then draw and print the results."""
+    # Evaluate.
     gt = read_gt(arguments)
     files = _named_files(arguments.pred)
     methods = [
-        compared(name, read_pairs(arguments, path), arguments.align, arguments.length)
+        evaluate_method(name, read_pairs(arguments, path), arguments.align, arguments.length)
         for name, path in files.items()
     ]
     trajectories = [read_poses(path).poses for path in arguments.mean_odometry_of or ()] or [
         gt.poses
     ]
-    methods.append(compared_baseline(gt.poses, trajectories, arguments.length, gt.frame_numbers))
+    methods.append(evaluate_baseline(gt.poses, trajectories, arguments.length, gt.frame_numbers))
+    # Draw and print.
     if arguments.plot is not None:
-        from training.evaluate.comparison_picture import (
-            draw_comparison,
-        )  # matplotlib takes a second to import
+        # Matplotlib takes a second to import.
+        from training.evaluate.comparison_picture import draw_comparison
 
         title = arguments.title or f"{arguments.gt.stem}: {len(gt.poses)} frames"
         draw_comparison(arguments.plot, title, relative_to_first(gt.poses)[:, :3, 3], methods)
@@ -77,11 +80,14 @@ def command(arguments: argparse.Namespace) -> None:
 
 
 def _named_files(words: Sequence[str]) -> dict[str, Path]:
+    """Files by name, from words [NAME=]FILE; InputError where two have the same name."""
     files: dict[str, Path] = {}
     for word in words:
         name, equals, file = word.partition("=")
-        path = Path(file if equals and not Path(word).exists() else word)
-        name = name if equals and not Path(word).exists() else path.stem
+        # A file may have a = in its own name.
+        named = equals and not Path(word).exists()
+        path = Path(file if named else word)
+        name = name if named else path.stem
         if name in files or name == BASELINE:
             raise InputError(
                 f"{path}: another result is called {name!r}, expected names of their own: NAME=FILE"
@@ -90,13 +96,14 @@ def _named_files(words: Sequence[str]) -> dict[str, Path]:
     return files
 
 
-def _table(methods: Sequence[Compared]) -> str:
+def _table(methods: Sequence[MethodResult]) -> str:
+    """Table with one line for each method."""
     width = max(len(method.name) for method in methods)
-    lines = [" " * width + "".join(f"  {column:>19}" for column in COLUMNS)]
+    lines = [" " * width + "".join(f"  {column:>{COLUMN_WIDTH}}" for column in COLUMNS)]
     for method in methods:
-        numbers = [method.scores.get(column, math.nan) for column in COLUMNS]
+        scores = [method.scores.get(column, math.nan) for column in COLUMNS]
+        cells = ["-" if math.isnan(score) else f"{score:.4f}" for score in scores]
         lines.append(
-            f"{method.name:{width}}"
-            + "".join("  " + ("-" if math.isnan(n) else f"{n:.4f}").rjust(19) for n in numbers)
+            f"{method.name:{width}}" + "".join("  " + cell.rjust(COLUMN_WIDTH) for cell in cells)
         )
     return "\n".join(lines)

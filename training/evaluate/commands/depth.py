@@ -16,23 +16,15 @@ from training.evaluate.depth import evaluate_depth
 from training.evaluate.files import pairs_by_stem
 
 
-def add_to(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
         "depth", help="AbsRel, SqRel, RMSE, RMSE log and accuracies of depth maps"
     )
-    parser.add_argument(
-        "--gt",
-        type=Path,
-        required=True,
-        help="folder of true depth: .npy in metres or 16-bit .png, metres * 256",
-    )
-    parser.add_argument(
-        "--pred",
-        type=Path,
-        required=True,
-        help="folder of predicted depth with the same names, any scale and size",
-    )
+    gt = "folder of true depth: .npy in metres or 16-bit .png, metres * 256"
+    parser.add_argument("--gt", type=Path, required=True, help=gt)
+    pred = "folder of predicted depth with the same names, any scale and size"
+    parser.add_argument("--pred", type=Path, required=True, help=pred)
     add_crop(parser)
     add_quantity(parser)
     add_coverage(parser)
@@ -41,10 +33,14 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Score two folders."""
-    pairs, coverage = pairs_by_stem(arguments.gt, arguments.pred), coverage_of(arguments)
+    """Evaluate a folder of predictions against a folder of true depth."""
     scores, notes = evaluate_depth(
-        pairs, arguments.cap, arguments.crop, arguments.resize, arguments.pred_is, coverage
+        pairs_by_stem(arguments.gt, arguments.pred),
+        cap_m=arguments.cap,
+        crop=arguments.crop,
+        resize=arguments.resize,
+        pred_is=arguments.pred_is,
+        coverage=coverage_of(arguments),
     )
     print_notes(notes)
     print_scores(scores, arguments.json)

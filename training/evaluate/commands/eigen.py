@@ -1,5 +1,4 @@
-"""`eigen`: depth scores on the Eigen test split of KITTI, from predictions or straight from a
-model."""
+"""`eigen`: depth scores on the Eigen test split of KITTI, of predictions or of a model."""
 
 import argparse
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from training.evaluate.commands.shared import (
     note,
     print_notes,
     print_scores,
-    shown_progress,
+    progress_bar,
 )
 from training.evaluate.depth import Comparison, score_images
 from training.evaluate.eigen import AnnotatedTruth, RawImage, VelodyneTruth, read_test_list
@@ -26,34 +25,16 @@ from training.evaluate.predictions import (
     predict_depth,
     read_predictions,
 )
-from training.evaluate.velodyne import DEPTHS
+from training.evaluate.velodyne import DEPTH_AXES
 
 
-def add_to(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
         "eigen",
         help="depth scores on the Eigen test split, truth from laser scans or annotated depth",
     )
-    parser.add_argument(
-        "--kitti-raw",
-        type=Path,
-        required=True,
-        metavar="ROOT",
-        help="KITTI raw: the folder of 2011_09_26 and so on",
-    )
-    lines = "2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000069.jpg, or 2011_09_26/2011_09_26_drive_0002_sync 0000000069 l"
-    parser.add_argument(
-        "--list",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help=f"the test images, lines like {lines}",
-    )
-    annotated = "take the truth from KITTI's annotated depth (16-bit PNG) below this folder, not from the laser scans"
-    parser.add_argument("--annotated", type=Path, metavar="ROOT", help=annotated)
-    depth_of = "whose depth a laser point has: the laser's forward axis, as SfMLearner has it, or the camera's (default: velodyne)"
-    parser.add_argument("--depth-of", choices=DEPTHS, default="velodyne", help=depth_of)
+    _add_truth(parser)
     add_prediction_or_model(parser, "all images of the list, in its order")
     parser.add_argument(
         "--resize-mode",
@@ -66,8 +47,31 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=command)
 
 
+def _add_truth(parser: argparse.ArgumentParser) -> None:
+    """Add --kitti-raw, --list, --annotated and --depth-of."""
+    raw = "KITTI raw: the folder of 2011_09_26 and so on"
+    parser.add_argument("--kitti-raw", type=Path, required=True, metavar="ROOT", help=raw)
+    images = (
+        "the test images, lines like "
+        "2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000069.jpg, or "
+        "2011_09_26/2011_09_26_drive_0002_sync 0000000069 l"
+    )
+    parser.add_argument("--list", type=Path, required=True, metavar="FILE", help=images)
+    annotated = (
+        "take the truth from KITTI's annotated depth (16-bit PNG) below this folder, "
+        "not from the laser scans"
+    )
+    parser.add_argument("--annotated", type=Path, metavar="ROOT", help=annotated)
+    depth_of = (
+        "whose depth a laser point has: the laser's forward axis, as SfMLearner has it, "
+        "or the camera's (default: velodyne)"
+    )
+    parser.add_argument("--depth-of", choices=DEPTH_AXES, default="velodyne", help=depth_of)
+
+
 def command(arguments: argparse.Namespace) -> None:
-    """Score the list."""
+    """Evaluate predictions, or a model, on the images of the list."""
+    # True depth.
     images = read_test_list(arguments.list)
     truth = (
         AnnotatedTruth(arguments.annotated)
@@ -77,13 +81,16 @@ def command(arguments: argparse.Namespace) -> None:
     missing = truth.missing(images)
     if missing:
         note(
-            f"{arguments.annotated}: no annotated depth of {len(missing)} of {len(images)} images, left out"
+            f"{arguments.annotated}: no annotated depth of {len(missing)} of {len(images)} images, "
+            "left out"
         )
+    # Predicted depth.
     predictions = (
         _from_model(arguments, images)
         if arguments.model
         else read_predictions(arguments.pred, len(images), arguments.pred_is)
     )
+    # Scores.
     comparisons = _comparisons(images, missing, truth, predictions)
     scores, notes = score_images(comparisons, arguments.cap, arguments.crop, arguments.resize)
     print_notes(notes)
@@ -102,25 +109,23 @@ def _comparisons(
     truth: VelodyneTruth | AnnotatedTruth,
     predictions: Iterator[DepthPrediction],
 ) -> Iterator[Comparison]:
-    for image, prediction in zip(shown_progress(images, "images"), predictions, strict=True):
+    """True and predicted depth of the images that are not missing."""
+    for image, prediction in zip(progress_bar(images, "images"), predictions, strict=True):
         if image not in missing:
             yield str(image.path), truth.depth(image), prediction
 
 
 def _from_model(arguments: argparse.Namespace, images: list[RawImage]) -> Iterator[DepthPrediction]:
-    from sfm_odometry.inference.estimator import (
-        Estimator,
-    )  # torch takes a second to import, and only here is it needed
+    """Predictions of the model; InputError, before the first, where an image is missing."""
+    # Torch takes a second to import, and only here is it needed.
+    from sfm_odometry.inference.estimator import Estimator
 
     root = existing_folder(arguments.kitti_raw)
     paths = [image_file(root / image.path) for image in images]
     estimator = Estimator.from_file(arguments.model, arguments.device)
     for image, path in zip(images, paths, strict=True):
         pixels = read_image(path)
-        camera = read_calibration(
-            root / image.date / "calib_cam_to_cam.txt",
-            image.camera,
-            pixels.shape[1],
-            pixels.shape[0],
-        )
+        height, width = pixels.shape[:2]
+        calibration = root / image.date / "calib_cam_to_cam.txt"
+        camera = read_calibration(calibration, image.camera, width, height)
         yield predict_depth(estimator, str(path), pixels, camera, arguments.resize_mode)

@@ -1,4 +1,4 @@
-"""`make3d`: depth scores on Make3D's test set, from predictions or straight from a model."""
+"""`make3d`: depth scores on Make3D's test set, of predictions or of a model."""
 
 import argparse
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from training.evaluate.commands.shared import (
     add_prediction_or_model,
     print_notes,
     print_scores,
-    shown_progress,
+    progress_bar,
 )
 from training.evaluate.make3d import (
     IMAGE_PREFIX,
@@ -30,50 +30,38 @@ from training.evaluate.predictions import (
 )
 
 
-def add_to(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
         "make3d", help="depth scores on Make3D, C1 errors on the central band"
     )
-    parser.add_argument(
-        "--gt",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="Gridlaserdata: depth_sph_corr-*.mat (wants scipy)",
-    )
-    parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="with --model: Test134, img-*.jpg"
-    )
+    # Ground truth and images.
+    gt = "Gridlaserdata: depth_sph_corr-*.mat (wants scipy)"
+    parser.add_argument("--gt", type=Path, required=True, metavar="DIR", help=gt)
+    images = "with --model: Test134, img-*.jpg"
+    parser.add_argument("--images", type=Path, metavar="DIR", help=images)
+    # Predictions.
     add_prediction_or_model(
         parser, "the images' central bands of 2 : 1, in the order of the truth's names"
     )
-    parser.add_argument(
-        "--pred-is",
-        choices=QUANTITIES,
-        default="depth",
-        help="what the predicted files hold (default: depth)",
-    )
-    parser.add_argument(
-        "--cap",
-        type=float,
-        default=70.0,
-        help="largest true depth that counts, metres (default: 70)",
-    )
+    pred_is = "what the predicted files hold (default: depth)"
+    parser.add_argument("--pred-is", choices=QUANTITIES, default="depth", help=pred_is)
+    cap = "largest true depth that counts, metres (default: 70)"
+    parser.add_argument("--cap", type=float, default=70.0, help=cap)
     add_json(parser)
     parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Score the test set."""
+    """Evaluate predictions, or a model, on the test set."""
     truths = truth_files(arguments.gt)
     if arguments.model:
         predictions = _from_model(arguments, list(truths))
     else:
         predictions = read_predictions(arguments.pred, len(truths), arguments.pred_is)
-    paired = zip(shown_progress(list(truths.values()), "images"), predictions, strict=True)
+    pairs = zip(progress_bar(list(truths.values()), "images"), predictions, strict=True)
     scores, notes = score_make3d(
-        ((str(path), read_laser_grid(path), prediction) for path, prediction in paired),
+        ((str(path), read_laser_grid(path), prediction) for path, prediction in pairs),
         arguments.cap,
     )
     print_notes(notes)
@@ -81,9 +69,9 @@ def command(arguments: argparse.Namespace) -> None:
 
 
 def _from_model(arguments: argparse.Namespace, names: list[str]) -> Iterator[DepthPrediction]:
-    from sfm_odometry.inference.estimator import (
-        Estimator,
-    )  # torch takes a second to import, and only here is it needed
+    """Predictions of the model; InputError, before the first, where an image is missing."""
+    # Torch takes a second to import, and only here is it needed.
+    from sfm_odometry.inference.estimator import Estimator
 
     if arguments.images is None:
         raise InputError("--model wants --images, the folder of img-*.jpg")

@@ -10,9 +10,9 @@ from training.evaluate.commands.trajectories import add_pose_arguments, read_pai
 from training.evaluate.odometry import SEGMENT_LENGTHS_M, driven_distances, evaluate_odometry
 
 
-def add_to(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
         "odometry", help="drift over 100 to 800 m, ATE and RPE of a whole trajectory"
     )
     parser.add_argument("--pred", type=Path, required=True, help="predicted poses: KITTI or TUM")
@@ -22,7 +22,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def add_align(parser: argparse.ArgumentParser) -> None:
-    """--align."""
+    """Add --align."""
     parser.add_argument(
         "--align",
         choices=ALIGNMENTS,
@@ -32,12 +32,13 @@ def add_align(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Score one trajectory."""
+    """Evaluate one trajectory."""
     pairs = read_pairs(arguments, arguments.pred)
     scores = evaluate_odometry(pairs.gt, pairs.pred, arguments.align)
     if math.isnan(scores["t_err_percent"]):
-        driven, shortest = driven_distances(pairs.gt)[-1], SEGMENT_LENGTHS_M[0]
+        driven_m = driven_distances(pairs.gt)[-1]
         note(
-            f"{arguments.gt}: a path of {driven:.1f} m holds no segment of {shortest} m, so t_err and r_err are not known"
+            f"{arguments.gt}: a path of {driven_m:.1f} m holds no segment of "
+            f"{SEGMENT_LENGTHS_M[0]} m, so t_err and r_err are not known"
         )
     print_scores(scores, arguments.json)

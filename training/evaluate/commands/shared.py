@@ -1,5 +1,4 @@
-"""What the command lines share: options, notes, and scores printed as a table or one JSON
-object."""
+"""Options, notes and output of scores that the subcommands share."""
 
 import argparse
 import json
@@ -19,20 +18,20 @@ MAX_NOTES = 5
 
 
 def note(text: str) -> None:
-    """One line on stderr that is no error."""
+    """Print one line on stderr that is not an error."""
     print(f"note: {text}", file=sys.stderr)
 
 
-def print_notes(notes: Sequence[str], what: str = "such images") -> None:
-    """The first few notes, and how many more there are."""
+def print_notes(notes: Sequence[str], kind: str = "such images") -> None:
+    """Print the first MAX_NOTES notes, and the number of further ones."""
     for text in notes[:MAX_NOTES]:
         note(text)
     if len(notes) > MAX_NOTES:
-        note(f"and {len(notes) - MAX_NOTES} more {what}")
+        note(f"and {len(notes) - MAX_NOTES} more {kind}")
 
 
 def print_scores(scores: Scores, as_json: bool) -> None:
-    """One line a score, numbers aligned at the point, or one JSON object."""
+    """Print one line for each score, numbers aligned at the point, or one JSON object."""
     if as_json:
         print(as_json_text(scores))
         return
@@ -42,85 +41,76 @@ def print_scores(scores: Scores, as_json: bool) -> None:
 
 
 def as_json_text(values: Any) -> str:
-    """JSON without NaN, which JSON does not know: a score that is not defined here is null."""
+    """JSON text with null in place of NaN and infinity, which JSON cannot express."""
     return json.dumps(_without_nan(values))
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """--json."""
+    """Add --json."""
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def add_crop(parser: argparse.ArgumentParser) -> None:
-    """--cap and --crop."""
-    parser.add_argument(
-        "--cap",
-        type=float,
-        default=80.0,
-        help="largest true depth that counts, metres (default: 80)",
-    )
-    parser.add_argument(
-        "--crop",
-        choices=tuple(CROPS),
-        default="garg",
-        help="part of the image that counts (default: garg)",
-    )
+    """Add --cap and --crop."""
+    cap = "largest true depth that counts, metres (default: 80)"
+    parser.add_argument("--cap", type=float, default=80.0, help=cap)
+    crop = "part of the image that counts (default: garg)"
+    parser.add_argument("--crop", choices=tuple(CROPS), default="garg", help=crop)
 
 
 def add_quantity(parser: argparse.ArgumentParser) -> None:
-    """--pred-is and --resize."""
-    parser.add_argument(
-        "--pred-is",
-        choices=QUANTITIES,
-        default="depth",
-        help="what the predicted files hold (default: depth)",
+    """Add --pred-is and --resize."""
+    pred_is = "what the predicted files hold (default: depth)"
+    parser.add_argument("--pred-is", choices=QUANTITIES, default="depth", help=pred_is)
+    resize = (
+        "what is interpolated to bring a prediction to the truth's size "
+        "(default: depth, as SfMLearner does; Monodepth: inverse_depth)"
     )
-    resize = "what is interpolated to bring a prediction to the truth's size (default: depth, as SfMLearner does; Monodepth: inverse_depth)"
     parser.add_argument("--resize", choices=QUANTITIES, default="depth", help=resize)
 
 
 def add_coverage(parser: argparse.ArgumentParser) -> None:
-    """--calib, --camera and --resize-mode: predictions made by sfm_odometry.run show what the
-    model's preprocessing left of the image."""
-    calib = "the images' calibration, for predictions that show only what preprocessing left of them; default: they show all"
+    """Add --calib, --camera and --resize-mode, for predictions of sfm_odometry.run.
+
+    They cover what the model's preprocessing left of the image.
+    """
+    calib = (
+        "the images' calibration, for predictions that show only what preprocessing left of them; "
+        "default: they show all"
+    )
     parser.add_argument("--calib", type=Path, help=calib)
-    parser.add_argument(
-        "--camera", type=int, default=2, help="which camera of --calib (default: 2)"
-    )
-    parser.add_argument(
-        "--resize-mode",
-        choices=RESIZE_MODES,
-        default="crop",
-        help="with --calib: how the model resizes (default: crop)",
-    )
+    camera = "which camera of --calib (default: 2)"
+    parser.add_argument("--camera", type=int, default=2, help=camera)
+    mode = "with --calib: how the model resizes (default: crop)"
+    parser.add_argument("--resize-mode", choices=RESIZE_MODES, default="crop", help=mode)
 
 
 def coverage_of(arguments: argparse.Namespace) -> Coverage:
-    """Of the options of `add_coverage`."""
+    """Coverage by the options of `add_coverage`."""
     return Coverage(arguments.calib, arguments.camera, arguments.resize_mode)
 
 
 def add_prediction_or_model(parser: argparse.ArgumentParser, made_of: str) -> None:
-    """--pred, or --model with --device."""
+    """Add --pred, or --model with --device; `made_of`: the predicted images, for the help."""
     source = parser.add_mutually_exclusive_group(required=True)
     pred = (
         f"predictions of {made_of}: a folder with one .npy each, by number, or one .npy (N, h, w)"
     )
     source.add_argument("--pred", type=Path, help=pred)
-    source.add_argument(
-        "--model", type=Path, help="a .safetensors model that makes the predictions now"
-    )
+    model = "a .safetensors model that makes the predictions now"
+    source.add_argument("--model", type=Path, help=model)
     parser.add_argument("--device", default="auto", help="with --model: auto, cpu or cuda:N")
 
 
-def shown_progress(items: Sequence[Any], what: str) -> Iterable[Any]:
-    """The items with a progress bar on stderr, where that is a terminal."""
+def progress_bar(items: Sequence[Any], unit: str) -> Iterable[Any]:
+    """Iterate over the items with a progress bar on stderr, where that is a terminal."""
     from tqdm import tqdm
 
-    return tqdm(items, unit=f" {what}", leave=False, disable=None)
+    return tqdm(items, unit=f" {unit}", leave=False, disable=None)
 
 
 def _aligned(score: float | int | str) -> str:
+    """Text of a score, with the decimal point of numbers at the same place."""
     if isinstance(score, str):
         return f"        {score}"
     if isinstance(score, int):
@@ -129,6 +119,7 @@ def _aligned(score: float | int | str) -> str:
 
 
 def _without_nan(values: Any) -> Any:
+    """Nested values with None in place of NaN and infinity."""
     if isinstance(values, Mapping):
         return {name: _without_nan(value) for name, value in values.items()}
     if isinstance(values, (list, tuple)):

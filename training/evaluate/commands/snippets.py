@@ -1,5 +1,4 @@
-"""`snippets`: 5-frame ATE, every snippet scaled by itself, of a prediction or of the
-mean-odometry baseline."""
+"""`snippets`: 5-frame ATE of a prediction or of mean odometry, every snippet scaled by itself."""
 
 import argparse
 from pathlib import Path
@@ -10,9 +9,9 @@ from training.evaluate.commands.trajectories import add_pose_arguments, read_gt,
 from training.evaluate.snippets import evaluate_mean_odometry, evaluate_snippets
 
 
-def add_to(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
-    parser = commands.add_parser("snippets", help="5-frame ATE, every snippet scaled by itself")
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser("snippets", help="5-frame ATE, every snippet scaled by itself")
     prediction = parser.add_mutually_exclusive_group(required=True)
     prediction.add_argument("--pred", type=Path, help="predicted poses: KITTI or TUM")
     prediction.add_argument(
@@ -28,21 +27,17 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def add_length(parser: argparse.ArgumentParser) -> None:
-    """--length."""
+    """Add --length."""
     parser.add_argument("--length", type=int, default=5, help="frames of a snippet (default: 5)")
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Score one trajectory, or the baseline."""
+    """Evaluate one trajectory, or the baseline."""
     if arguments.mean_odometry_of:
         gt = read_gt(arguments)
         trajectories = [read_poses(path).poses for path in arguments.mean_odometry_of]
-        print_scores(
-            evaluate_mean_odometry(gt.poses, trajectories, arguments.length, gt.frame_numbers),
-            arguments.json,
-        )
-        return
-    pairs = read_pairs(arguments, arguments.pred)
-    print_scores(
-        evaluate_snippets(pairs.gt, pairs.pred, arguments.length, pairs.frames), arguments.json
-    )
+        scores = evaluate_mean_odometry(gt.poses, trajectories, arguments.length, gt.frame_numbers)
+    else:
+        pairs = read_pairs(arguments, arguments.pred)
+        scores = evaluate_snippets(pairs.gt, pairs.pred, arguments.length, pairs.frames)
+    print_scores(scores, arguments.json)

@@ -1,4 +1,4 @@
-"""A sequence folder to a bag and back through real topics; and bags that are no bags."""
+"""From a sequence folder to a bag and back through real topics; and bad bags."""
 
 from pathlib import Path
 
@@ -44,8 +44,10 @@ def bag(request: pytest.FixtureRequest, drive_folder: Path, tmp_path: Path) -> P
 
 
 def test_bag_holds_the_drive(bag: Path, drive_folder: Path) -> None:
-    shots = list(DriveMessages(open_sequence(drive_folder), Mounting()).shots())
-    images, infos, transforms = [], [], []
+    frames = list(DriveMessages(open_sequence(drive_folder), Mounting()).frames())
+    images = []
+    infos = []
+    transforms = []
     for topic, received_ns, data in bag_messages(bag, ["/image", "/camera_info", "/tf"]):
         kind, found = {
             "/image": (Image, images),
@@ -57,9 +59,9 @@ def test_bag_holds_the_drive(bag: Path, drive_folder: Path) -> None:
         assert stamp_to_ns(header.stamp) == received_ns
         found.append(message)
     assert len(images) == len(infos) == len(transforms) == 12
-    for index, (image, info, shot) in enumerate(zip(images, infos, shots, strict=True)):
-        shot.stamp(1000 * 10**9 + index * 10**8)
-        assert (image, info) == (shot.image, shot.camera_info)
+    for index, (image, info, frame) in enumerate(zip(images, infos, frames, strict=True)):
+        frame.stamp(1000 * 10**9 + index * 10**8)
+        assert (image, info) == (frame.image, frame.camera_info)
     assert {t.transforms[0].child_frame_id for t in transforms} == {"ground_truth_base_link"}
 
 
@@ -85,7 +87,7 @@ def test_metadata_is_what_ros2_bag_reads(bag: Path) -> None:
     )  # transient local, reliable, keep last
 
 
-def test_another_reader_understands_the_messages(bag: Path) -> None:
+def test_messages_are_read_by_rosbags(bag: Path) -> None:
     types = get_typestore(Stores.ROS2_HUMBLE)
     with Reader(bag) as reader:
         for connection, _, data in reader.messages():
@@ -100,7 +102,7 @@ def test_another_reader_understands_the_messages(bag: Path) -> None:
                 assert len(message.poses) == 12
 
 
-def test_latched_topics_are_known_as_such(bag: Path) -> None:
+def test_latched_topics_are_recognised(bag: Path) -> None:
     latched = {connection.topic for connection in bag_topics(bag) if is_latched(connection)}
     assert latched == {"/tf_static", "/ground_truth/path"}
 
@@ -127,31 +129,15 @@ def test_compressed_images_are_the_files(drive_folder: Path, tmp_path: Path) -> 
 
 
 def test_replay_sends_what_the_bag_holds(spinner, bag: Path) -> None:
-    listener = spinner.add(rclpy.create_node("listener"))
-    received: dict[str, list] = {
-        "/image": [],
-        "/camera_info": [],
-        "/bag/tf": [],
-        "/tf_static": [],
-        "/ground_truth/path": [],
-        "/tf": [],
-    }
-    for topic, kind in (
-        ("/image", Image),
-        ("/camera_info", CameraInfo),
-        ("/bag/tf", TFMessage),
-        ("/tf", TFMessage),
-    ):
-        listener.create_subscription(kind, topic, received[topic].append, 50)
-    for topic, kind in (("/tf_static", TFMessage), ("/ground_truth/path", PathMessage)):
-        listener.create_subscription(kind, topic, received[topic].append, LATCHED_QOS)
+    received = listen_to_player(spinner)
     player = bag_player.BagPlayer(bag_player.make_parser().parse_args([str(bag), "--rate", "5"]))
     executor = make_executor()
     executor.add_node(player)
     try:
         spinner.until(
             lambda: all(
-                publisher.get_subscription_count() for publisher in player._publishers_of.values()
+                publisher.get_subscription_count()
+                for publisher in player.publisher_by_topic.values()
             )
         )
         player.play()
@@ -179,10 +165,27 @@ def test_replay_sends_what_the_bag_holds(spinner, bag: Path) -> None:
         assert messages == [deserialize_message(data, type(messages[0])) for data in sent]
 
 
+def listen_to_player(spinner) -> dict[str, list]:
+    """Subscribe to all topics of the player; returns their messages by topic."""
+    topics = {
+        "/image": (Image, 50),
+        "/camera_info": (CameraInfo, 50),
+        "/bag/tf": (TFMessage, 50),
+        "/tf": (TFMessage, 50),
+        "/tf_static": (TFMessage, LATCHED_QOS),
+        "/ground_truth/path": (PathMessage, LATCHED_QOS),
+    }
+    listener = spinner.add(rclpy.create_node("listener"))
+    received: dict[str, list] = {topic: [] for topic in topics}
+    for topic, (message_type, qos) in topics.items():
+        listener.create_subscription(message_type, topic, received[topic].append, qos)
+    return received
+
+
 def test_topics_can_be_chosen(ros: None, bag: Path) -> None:
     def topics_of(*arguments: str) -> set[str]:
         player = bag_player.BagPlayer(bag_player.make_parser().parse_args([str(bag), *arguments]))
-        topics = {publisher.topic_name for publisher in player._publishers_of.values()}
+        topics = {publisher.topic_name for publisher in player.publisher_by_topic.values()}
         player.destroy_node()
         return topics
 
@@ -204,7 +207,7 @@ def test_damaged_bags_are_named(bag: Path) -> None:
         list(bag_messages(bag, ["/image"]))
 
 
-def test_bags_that_cannot_be_made_or_opened(tmp_path: Path) -> None:
+def test_bags_that_cannot_be_written_or_opened(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such bag"):
         bag_topics(tmp_path / "none")
     (tmp_path / "metadata.yaml").write_text("rosbag2_bagfile_information: {version: 5}")
@@ -224,7 +227,7 @@ def test_unknown_message_types_are_none() -> None:
     assert message_class("no_such_msgs/msg/Image") is None
 
 
-def test_truth_is_finite(bag: Path) -> None:
+def test_ground_truth_is_finite(bag: Path) -> None:
     (data,) = (data for _, _, data in bag_messages(bag, ["/ground_truth/path"]))
     path = deserialize_message(bytes(data), PathMessage)
     positions = np.array([[pose.pose.position.x, pose.pose.position.y] for pose in path.poses])

@@ -1,9 +1,8 @@
-"""The camera before the node and the robot behind it: publishes images, and notes when their
-odometry comes."""
+"""Test harness of the node: publishes camera images and records the arrival of their odometry."""
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,32 +25,36 @@ from sfm_odometry.nodes.qos import image_profile
 
 NODE = "sfm_odometry"
 CAMERA_FRAME = "camera_optical_frame"
-TOPICS: dict[str, dict[str, Any]] = {
+CONSUMER_TOPICS: dict[str, dict[str, Any]] = {
     "depth": {"depth/image_rect": Image, "depth/camera_info": CameraInfo},
     "mask": {"mask/image": Image},
     "cloud": {"depth/points": PointCloud2},
 }
-"""What a consumer listens to; nobody reads it here, so it stays as the bytes that came."""
+"""Topics and message types of each consumer; received raw, since their content is not read."""
 
 
-class Rig(Listener):
-    """Both ends of the node in this process. As a context manager it is on the air; what it
-    hears comes in on a thread of its own."""
+class NodeHarness(Listener):
+    """Camera and robot around the node, both in this process.
+
+    Publishes and subscribes inside its context; messages arrive on a thread of its own.
+    """
 
     name = "node_bench"
 
     def __init__(self, images: Sequence[np.ndarray], camera: Intrinsics) -> None:
+        """images: uint8 RGB (H, W, 3), published one after the other and again from the start."""
         header = make_header(0, CAMERA_FRAME)
         self._images = [encode_image(image, "rgb8", header) for image in images]
         self._camera_info = make_camera_info(camera, header)
         self._next = 0
         self.published_ns: dict[int, int] = {}
-        """When an image was published, by its stamp; both clocks are this machine's own."""
+        """Publishing time of each image by its stamp; both clocks are this machine's own."""
         self.received_ns: dict[int, int] = {}
-        """When the odometry of an image came, by the image's stamp."""
+        """Arrival time of each image's odometry by the image's stamp, monotonic clock."""
         self.heard: dict[str, int] = {}
-        """Messages by topic, of consumers that listen."""
+        """Number of messages by topic, for the consumers that are subscribed."""
         self.status: dict[str, str] = {}
+        """Last status of the node."""
 
     def _connect(self, node: Node) -> None:
         self._image = node.create_publisher(Image, "image", image_profile("reliable"))
@@ -62,20 +65,20 @@ class Rig(Listener):
 
     @property
     def connected(self) -> bool:
-        """Whether the node listens to us and publishes."""
-        heard = all(
+        """Whether the node subscribes to image and camera_info, and publishes odometry."""
+        subscribed = all(
             publisher.get_subscription_count() > 0 for publisher in (self._image, self._info)
         )
-        return heard and self._node.count_publishers("odom") > 0
+        return subscribed and self._node.count_publishers("odom") > 0
 
     @contextlib.contextmanager
-    def consumers(self, names: Sequence[str]) -> Any:
-        """Listen to what these consumers want, while the context lasts."""
-        wanted = [(topic, kind) for name in names for topic, kind in TOPICS[name].items()]
-        self.heard = {topic: 0 for topic, _ in wanted}
+    def consumers(self, names: Sequence[str]) -> Iterator[None]:
+        """Subscribe to the topics of these consumers inside the context; counts from zero."""
+        topics = [(topic, kind) for name in names for topic, kind in CONSUMER_TOPICS[name].items()]
+        self.heard = {topic: 0 for topic, _ in topics}
         subscriptions = [
             self._node.create_subscription(kind, topic, self._counter(topic), 10, raw=True)
-            for topic, kind in wanted
+            for topic, kind in topics
         ]
         try:
             yield
@@ -84,7 +87,7 @@ class Rig(Listener):
                 self._node.destroy_subscription(subscription)
 
     def publish(self) -> int:
-        """Send the next image with its camera_info; returns its stamp, which is now."""
+        """Publish the next image with its camera_info; returns its stamp, the current time."""
         image = self._images[self._next]
         self._next = (self._next + 1) % len(self._images)
         stamp_ns = time.time_ns()
@@ -95,7 +98,7 @@ class Rig(Listener):
         return stamp_ns
 
     def wait_for(self, stamps_ns: Sequence[int], timeout_s: float) -> bool:
-        """Wait until the odometry of all these images is there; False after `timeout_s`."""
+        """Wait until the odometry of all these images is there; returns False on timeout."""
         deadline_s = time.monotonic() + timeout_s
         while not all(stamp_ns in self.received_ns for stamp_ns in stamps_ns):
             if time.monotonic() > deadline_s:
@@ -104,10 +107,16 @@ class Rig(Listener):
         return True
 
     def latencies_ms(self, stamps_ns: Sequence[int]) -> np.ndarray:
-        """From publishing an image to receiving its odometry, of those whose odometry came."""
-        came = [stamp_ns for stamp_ns in stamps_ns if stamp_ns in self.received_ns]
+        """Returns the latency of each of these images whose odometry came, (N,) in ms.
+
+        Latency: from publishing the image to receiving its odometry.
+        """
+        received = [stamp_ns for stamp_ns in stamps_ns if stamp_ns in self.received_ns]
         return np.array(
-            [(self.received_ns[stamp_ns] - self.published_ns[stamp_ns]) * 1e-6 for stamp_ns in came]
+            [
+                (self.received_ns[stamp_ns] - self.published_ns[stamp_ns]) * 1e-6
+                for stamp_ns in received
+            ]
         )
 
     def _on_odometry(self, message: Odometry) -> None:
@@ -117,7 +126,9 @@ class Rig(Listener):
         for status in message.status:
             self.status = {item.key: item.value for item in status.values}
 
-    def _counter(self, topic: str) -> Any:
+    def _counter(self, topic: str) -> Callable[[bytes], None]:
+        """Returns the callback that counts the messages of a topic."""
+
         def count(_: bytes) -> None:
             self.heard[topic] += 1
 
