@@ -11,6 +11,8 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from sfm_odometry.nodes.parameters import NodeParameters, ros_name
@@ -248,3 +250,20 @@ def in_words(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def test_python_of_the_readme_tracks_a_folder_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = FENCED.findall((ROOT / "README.md").read_text())
+    (program,) = [block for language, block in blocks if language == "python"]
+    folder = tmp_path / "sequences/00/image_0"
+    folder.mkdir(parents=True)
+    wall = np.random.default_rng(0).integers(0, 256, (94, 360), np.uint8)
+    wall = cv2.resize(wall, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    for index in range(6):  # a wall that passes at 4 pixels a frame
+        image = wall[:376, 4 * index : 4 * index + 1241]
+        cv2.imwrite(str(folder / f"{index:06d}.png"), image)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(program, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 6  # one pose for each image

@@ -62,7 +62,10 @@ def test_executables_start(prefix: Path, name: str) -> None:
 
 
 def test_share_holds_launch_and_configuration(prefix: Path) -> None:
-    program = "from ament_index_python import get_package_share_directory as share; print(share('sfm_odometry'))"
+    program = (
+        "from ament_index_python import get_package_share_directory as share\n"
+        "print(share('sfm_odometry'))"
+    )
     share = Path(run_installed(prefix, sys.executable, "-c", program).stdout.strip())
     assert share == prefix / "share" / "sfm_odometry"
     for folder in ("launch", "config"):

@@ -73,7 +73,8 @@ def test_all_steps_have_the_same_objective():
     assert papers_config(5).model.pose.frames == compact_config(5).model.pose.frames == 5
 
 
-def test_samples_per_second_and_ratios_are_printed(capsys):
+def test_samples_per_second_and_ratios_are_printed(monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.training.__main__.BATCH", 1)  # to be quick
     assert (
         main(["--frames", "3", "--steps", "1", "--rounds", "1", "--device", "cpu", "--json"]) == 0
     )
