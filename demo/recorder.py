@@ -54,7 +54,8 @@ class Recorder(Listener):
     def node_ready(self) -> bool:
         """Whether the odometry node listens for images by its status, and is connected."""
         state = self.recording.status.get("state", "")
-        listening = state.startswith("waiting") or state in ("filling_window", "tracking")
+        at_work = ("filling_window", "tracking", "no_pose")
+        listening = state.startswith("waiting") or state in at_work
         return listening and self._node.count_publishers("odom") > 0
 
     def _on_odometry(self, message: Odometry) -> None:

@@ -3,11 +3,17 @@
 import time
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from sfm_odometry.geometry import se3
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.geometry.preprocess import Preprocessor
+from sfm_odometry.geometry.focus import (
+    describe_change,
+    intrinsics_change,
+    warp_to_intrinsics,
+)
+from sfm_odometry.geometry.preprocess import Preprocessor, apply_gain, fitting_mode
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.params import OdometryParams
 from sfm_odometry.results import (
@@ -29,6 +35,10 @@ from sfm_odometry.tracking.speed_filter import SpeedFilter
 from sfm_odometry.tracking.trajectory import Trajectory, twist_of
 from sfm_odometry.tracking.window import AddedFrame, Arrival, FrameWindow
 
+SECONDS_OF_A_DAY = 86400.0
+MAX_FOCUS_CHANGES = 5.0
+"""Greatest change of a camera's intrinsics from those of the window, in `max_intrinsics_change`."""
+
 
 class MonocularOdometry:
     """Visual odometry and depth of a monocular camera over a sliding window of frames.
@@ -48,9 +58,14 @@ class MonocularOdometry:
             speed=SpeedFilter() if self.params.speed_prior else None,
         )
         self._scale_source = scale_source(
-            self.params.scale_mode, self.params.scale_value, self.params.scale_camera_height
+            self.params.scale_mode,
+            self.params.scale_value,
+            self.params.scale_camera_height,
+            self.params.scale_hold if self.params.refine else "off",
         )
         self._preprocessor: Preprocessor | None = None
+        self._newest_camera: Intrinsics | None = None
+        """Intrinsics of the newest frame; those of the window are the preprocessor's."""
         self._background = BackgroundThread()
         self.reset()
 
@@ -95,39 +110,39 @@ class MonocularOdometry:
         stamp_ns: int,
         want_depth: bool = True,
         want_mask: bool = True,
+        clock_jumped: bool = False,
+        seen: np.ndarray | None = None,
     ) -> OdometryResult:
         """Track one rectified frame, uint8 (H, W) grey or (H, W, 3) RGB.
 
-        Raises ImageError for an image that does not fit its type or its intrinsics. A frame whose
-        stamp is not newer than the last one's is refused in the result.
+        A frame whose stamp is not newer than the last one's is refused in the result. Raises
+        ImageError for an image that does not fit its type or its intrinsics.
+
+        clock_jumped: whether a gap before this frame is a clock that was set forward. seen: pixels
+        that the camera saw, bool (H, W), the only ones of known depth and mask; None for all.
         """
         started = time.perf_counter()
         # Preprocess: the networks' input and its intrinsics.
         events = self._set_camera(intrinsics)
-        frame = self._preprocess(image)
-
+        frame = self._preprocess(image, intrinsics, seen)
         # Window: frames in the order of their stamps, without a gap between them.
         added = self._window.add(frame, stamp_ns)
         if added.arrival is Arrival.REFUSED:
             return OdometryResult(self._state, self._scale, added.reason, tuple(events))
-        events += self._handle_arrival(added)
+        events += self._handle_arrival(added, clock_jumped)
         self._scale = self._scale_source.estimate(stamp_ns)
-
         # Depth: on a background thread, as the motion only needs that of the frame before.
         if want_depth or self.params.refine:
             frame.prepare(self._background, with_targets=self.params.refine)
-        preprocessed = time.perf_counter()
-
+        preprocess_ms = (time.perf_counter() - started) * 1e3
         # Motion of the frames that have no pose yet.
         tracked = self._track(want_mask)
-        return replace(
-            tracked,
-            scale=self._scale,
-            events=(*events, *tracked.events),
-            preprocess_ms=(preprocessed - started) * 1e3,
-            inference_ms=(time.perf_counter() - preprocessed) * 1e3,
-            depth_future=self._depth_future(frame, stamp_ns) if want_depth else None,
-        )
+        depth_future = self._depth_future(frame, stamp_ns) if want_depth else None
+        result = replace(tracked, events=(*events, *tracked.events), depth_future=depth_future)
+        # Feature tracks of the next step, on the background thread.
+        self._prepare_tracks(result, frame)
+        inference_ms = (time.perf_counter() - started) * 1e3 - preprocess_ms
+        return replace(result, preprocess_ms=preprocess_ms, inference_ms=inference_ms)
 
     def _track(self, want_mask: bool) -> OdometryResult:
         """Estimate the motion of the window's frames that have no pose yet."""
@@ -151,45 +166,104 @@ class MonocularOdometry:
         # Chain the steps into poses.
         motions = tuple(self._chain(steps))
 
-        # Prepare the feature tracks of the next step on the background thread.
-        if self.params.refine:
-            self._refiner.prepare(self._window.frames[-1], self._background)
         return OdometryResult(TrackingState.TRACKING, self._scale, motions=motions, mask=mask)
+
+    def _prepare_tracks(self, result: OdometryResult, newest: Frame) -> None:
+        """Detect features in the newest frame; this changes the unit of the tracks."""
+        if result.motions and self.params.refine:
+            self._refiner.prepare(newest, self._background)
 
     @property
     def _state(self) -> TrackingState:
         return TrackingState.TRACKING if self._window.full else TrackingState.FILLING_WINDOW
 
     def _set_camera(self, intrinsics: Intrinsics) -> list[OdometryEvent]:
-        """Rebuild the preprocessing when the intrinsics change, and start the window anew.
+        """Rebuild the preprocessing when the camera changes, and start the window anew.
 
-        Frames of different cameras are never mixed in one window.
+        Frames of different cameras are never mixed in one window. A camera stays the same while
+        its intrinsics change a little from frame to frame, up to MAX_FOCUS_CHANGES such changes
+        from those of the window.
         """
-        if self._preprocessor is not None and self._preprocessor.camera == intrinsics:
-            return []
-        first = self._preprocessor is None
+        before = self._newest_camera
+        self._newest_camera = intrinsics
+        if self._preprocessor is not None and before is not None:
+            limit = self.params.max_intrinsics_change
+            window_change = intrinsics_change(self._preprocessor.camera, intrinsics)
+            if (
+                intrinsics_change(before, intrinsics) <= limit
+                and window_change <= MAX_FOCUS_CHANGES * limit
+            ):
+                return []
         config = self.estimator.model.config
-        resize_mode = self.params.resize_mode or config.resize_mode
-        self._preprocessor = Preprocessor(
-            intrinsics, config.width, config.height, config.image_channels, resize_mode
+        size = (config.width, config.height)
+        resize_mode = self.params.resize_mode or fitting_mode(intrinsics, *size, config.resize_mode)
+        known, self._preprocessor = (
+            self._preprocessor,
+            Preprocessor(
+                intrinsics, config.width, config.height, config.image_channels, resize_mode
+            ),
         )
         self._window.flush()
         self._refiner.reset()
-        if first:
+        if known is None:
             return []
         self._scale_source.reset()
-        return [OdometryEvent(EventKind.CAMERA_CHANGE, "intrinsics changed")]
+        detail = f"intrinsics changed: {describe_change(known.camera, intrinsics)}"
+        return [OdometryEvent(EventKind.CAMERA_CHANGE, detail)]
 
-    def _preprocess(self, image: np.ndarray) -> Frame:
-        """Resize the image to the networks' input, with dark images made brighter."""
+    def _preprocess(
+        self, image: np.ndarray, intrinsics: Intrinsics, seen: np.ndarray | None
+    ) -> Frame:
+        """Resize the image to the networks' input, with dark images made brighter.
+
+        A frame whose intrinsics differ a little from the window's is resampled to those.
+        """
+        preprocessor = self._preprocessor
+        assert preprocessor is not None
+        preprocessor.set_seen(seen)
+        pixels = preprocessor(image)
+        wanted = preprocessor.intrinsics
+        if intrinsics != preprocessor.camera:
+            own = intrinsics.cropped(*preprocessor.window).resized(wanted.width, wanted.height)
+            pixels = warp_to_intrinsics(pixels, own, wanted)
+        gain = preprocessor.gain(pixels)
+        return Frame(
+            image=apply_gain(pixels, gain),
+            intrinsics=wanted.matrix(),
+            infer_depth=self.estimator.depth,
+            config=self._refiner.alignment_config,
+            tracking=self._tracking_image(image, intrinsics, gain),
+        )
+
+    def _tracking_image(
+        self, image: np.ndarray, intrinsics: Intrinsics, gain: float
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Grey image in which features are tracked, and its intrinsics (3, 3).
+
+        It is the camera's image, reduced to `tracking_width`; None: that of the networks.
+        """
         assert self._preprocessor is not None
-        pixels = self._preprocessor.brighten(self._preprocessor(image))
-        matrix = self._preprocessor.intrinsics.matrix()
-        return Frame(pixels, matrix, self.estimator.depth, self._refiner.alignment_config)
+        camera = self._preprocessor.camera
+        limit = self.params.tracking_width
+        if min(limit, camera.width) <= self._preprocessor.intrinsics.width:
+            return None
+        grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        if intrinsics != camera:
+            grey = warp_to_intrinsics(grey, intrinsics, camera)
+        if camera.width > limit:
+            camera = camera.resized(limit, round(camera.height * limit / camera.width))
+            size = (camera.width, camera.height)
+            grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        return apply_gain(grey, gain), camera.matrix()
 
-    def _handle_arrival(self, added: AddedFrame) -> list[OdometryEvent]:
+    def _handle_arrival(self, added: AddedFrame, clock_jumped: bool) -> list[OdometryEvent]:
         """Adapt the state after a gap or a clock jump."""
         since_newest_s = added.since_newest_ns / 1e9
+        if added.arrival is Arrival.AFTER_GAP and clock_jumped:
+            self._newest_known_ns = None
+            self._scale_source.reset()
+            detail = f"clock jumped forward {_duration(since_newest_s)}"
+            return [OdometryEvent(EventKind.CLOCK_JUMP, detail)]
         if added.arrival is Arrival.AFTER_GAP:
             self._refiner.skip(since_newest_s)
             return [OdometryEvent(EventKind.GAP, f"gap of {since_newest_s:.2f} s")]
@@ -212,8 +286,10 @@ class MonocularOdometry:
         chain, mask = self.estimator.motion(images, want_mask, caches)
         if mask is None:
             return chain, None
+        visible = self._preprocessor.valid_mask
+        known = mask if visible.all() else np.where(visible, mask, np.float32(0.0))
         stamp_ns = self._window.stamps_ns[self.estimator.target]
-        return chain, DenseMap(stamp_ns, mask, self._preprocessor.intrinsics)
+        return chain, DenseMap(stamp_ns, known, self._preprocessor.intrinsics)
 
     def _implausibility(self, chain: np.ndarray) -> str:
         """Reason for which the motions (N - 1, 4, 4) of the window are rejected; empty if none."""
@@ -257,6 +333,7 @@ class MonocularOdometry:
                 start_ns=stamps_ns[index],
                 end_ns=stamps_ns[index + 1],
                 intrinsics=intrinsics,
+                depth_unit=self._refiner.unit,
             )
             self._scale_source.observe(pair)
         self._scale = self._scale_source.estimate(stamps_ns[-1])
@@ -345,3 +422,11 @@ class MonocularOdometry:
             return DenseMap(stamp_ns, np.where(known, depth, np.float32(np.nan)), intrinsics)
 
         return LazyFuture(dense_map)
+
+
+def _duration(seconds: float) -> str:
+    """Text of a duration, with an exponent where it is beyond a day: 12.30 s, 1.8e9 s."""
+    if seconds < SECONDS_OF_A_DAY:
+        return f"{seconds:.2f} s"
+    mantissa, exponent = f"{seconds:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)} s"

@@ -22,11 +22,12 @@ class EventKind(Enum):
     """Kinds of events that interrupt or disturb tracking."""
 
     CAMERA_CHANGE = "camera_change"
-    """The intrinsics differ from those of the frame before: the window starts anew."""
+    """The intrinsics changed by more than `max_intrinsics_change`: the window starts anew."""
     GAP = "gap"
     """More than `max_gap_s` passed since the frame before: the window starts anew."""
     CLOCK_JUMP = "clock_jump"
-    """The stamp is at least a second older than the newest: the window starts anew."""
+    """The stamp is at least a second older than the newest, or its clock was set forward: the
+    window starts anew."""
     LOST = "lost"
     """The window's motion is not plausible: the window starts anew."""
 

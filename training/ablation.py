@@ -17,6 +17,7 @@ import yaml
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError, OutputError
 from training import train
+from training.config import split_settings
 
 COLUMNS = {
     "abs_rel": "depth AbsRel",
@@ -46,12 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command(arguments: argparse.Namespace) -> None:
     """Trains the unfinished variants one after the other, and writes the table after each."""
+    folders, settings = split_settings(arguments.data)
     variants = read_variants(arguments.config)
     results: dict[str, Mapping[str, Any]] = {}
     for variant in variants:
         folder = arguments.out / variant.name
         print(f"--- {variant.name}: {' '.join(variant.settings) or 'as it is'}", flush=True)
-        _train(variant, arguments.data, folder, arguments.overrides)
+        _train(variant, folders, folder, [*settings, *arguments.overrides])
         results[variant.name] = final_scores(folder)
         _write(arguments.out / "results.json", json.dumps(results, indent=1))
         _write(arguments.out / "table.md", markdown(results))

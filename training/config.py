@@ -1,5 +1,6 @@
 """Configuration of a training run: a YAML recipe, then key=value from the command line."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 from sfm_odometry.config import build_dataclass
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.model import ModelConfig
+from sfm_odometry.networks.pose_net import PoseNetConfig
 from training.data.augment import AugmentConfig
 from training.objective.objective_config import ObjectiveConfig
 
@@ -21,6 +23,8 @@ AT_LEAST_ONE = (
     "checkpoint_every",
     "keep_checkpoints",
 )
+MIN_SIDE = 32
+"""Smallest width or height, in pixels, of images that the networks learn from."""
 NOT_NEGATIVE = ("pictures_every", "gradient_clip", "prefetch", "intrinsics_rate", "warmup_steps")
 
 
@@ -97,6 +101,9 @@ class TrainConfig:
             _check(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in NOT_NEGATIVE:
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        for name in ("width", "height"):
+            side = getattr(self.model, name)
+            _check(f"model.{name}", side, side >= MIN_SIDE, f"at least {MIN_SIDE}")
         _check("learning_rate", self.learning_rate, self.learning_rate > 0, "positive")
         fraction = self.validation_fraction
         _check("validation_fraction", fraction, 0 <= fraction < 1, "0 or more and less than 1")
@@ -104,6 +111,24 @@ class TrainConfig:
             raise InputError(
                 "settings 'objective.explainability' and 'objective.mask_supervision' "
                 "need 'model.pose.masks: true'"
+            )
+        if self.objective.needs_masks:
+            self._check_mask_scales()
+
+    def _check_mask_scales(self) -> None:
+        """Raises InputError unless masks have the sizes of the depths that they weigh."""
+        pose, depth = self.model.pose, self.model.depth
+        halvings = (
+            len(pose.encoder_widths)
+            if isinstance(pose, PoseNetConfig)
+            else len(pose.feature_widths) + 1
+        )
+        mask = 2 ** max(halvings - len(pose.mask_widths), 0)
+        finest = 2 ** max(len(depth.encoder_widths) - len(depth.decoder_widths), 0)
+        if mask != finest:
+            raise InputError(
+                f"setting 'model.pose.mask_widths': masks begin at 1/{mask} of the image, but "
+                f"depth at 1/{finest}; expected as many mask_widths as lead to the same"
             )
 
 
@@ -125,6 +150,22 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
         return build_dataclass(TrainConfig, values)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def split_settings(words: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Splits the words behind --data into folders and settings, such as steps=1.
+
+    A setting is key=value where there is no folder of that name. Raises InputError without folders.
+    """
+    settings = [
+        str(word)
+        for word in words
+        if re.fullmatch(r"[A-Za-z_][\w.]*=.*", str(word)) and not word.exists()
+    ]
+    folders = [word for word in words if str(word) not in settings]
+    if not folders:
+        raise InputError(f"--data {' '.join(settings)}: no folder, expected prepared data")
+    return folders, settings
 
 
 def _read_recipe(path: Path, derived: tuple[Path, ...] = ()) -> dict[str, Any]:

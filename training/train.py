@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from sfm_odometry.cli import EXIT_BAD_INPUT, run_cli
-from training.config import load_config
+from training.config import load_config, split_settings
 from training.engine.distributed import PeerFailedError, ProcessGroup, open_process_group
 from training.engine.initial_model import initial_model
 from training.engine.learned_cameras import LearnedCameras
@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command(arguments: argparse.Namespace) -> None:
     """Trains in this process, alone or together with torchrun's others; only the first prints."""
+    arguments.data, settings = split_settings(arguments.data)
+    arguments.overrides = settings + arguments.overrides
     processes = open_process_group()
     try:
         with contextlib.ExitStack() as stack:
@@ -60,7 +62,13 @@ def train(
     """Opens the run and checks all inputs, then trains."""
     with processes.barrier():
         trainer = _open_run(arguments, processes)
-    trainer.run(interrupt)
+    try:
+        trainer.run(interrupt)
+    except BrokenPipeError:
+        # The reader of the output went away: what was learned is kept, for --resume.
+        if processes.ranks == 1:
+            trainer.recorder.save_checkpoint(trainer.state())
+        raise
     print(f"{arguments.out}: done; the model is {arguments.out / 'latest.safetensors'}")
 
 

@@ -30,6 +30,7 @@ from tf2_msgs.msg import TFMessage
 
 from benchmarks.soak.camera import FAULTS, FaultyCamera
 from demo.processes import domain_id
+from sfm_odometry.cli import run_cli
 from sfm_odometry.inference.checkpoint import save_model
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
@@ -346,4 +347,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_cli(main))

@@ -142,17 +142,15 @@ def plain_loss(
     """Returns the objective of `config/training/sfmlearner.yaml`.
 
     target, sources: (B, 3, H, W) in [0, 1]; intrinsics: (B, 3, 3); inverse_depths and logits: by
-    scale, finest first; pose: (B, S, 6). weights: of the photometric, explainability and smoothness
-    terms.
+    scale, finest first; pose: (B, S, 6). weights: of photometric, explainability and smoothness.
     """
     loss = torch.zeros((), device=target.device)
     for scale, inverse_depth in enumerate(inverse_depths):
         # Reduce the target view and the intrinsics to this scale.
         height, width = inverse_depth.shape[2:]
         scaled_target = F.interpolate(target, (height, width), mode="area")
-        scaled_intrinsics = _scaled_intrinsics(
-            intrinsics, width / target.size(3), height / target.size(2)
-        )
+        factors = (width / target.size(3), height / target.size(2))
+        scaled_intrinsics = _scaled_intrinsics(intrinsics, *factors)
 
         # Compare with each source view, weighted by its explainability mask.
         errors = torch.zeros(target.size(0), device=target.device)

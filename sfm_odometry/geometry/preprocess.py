@@ -15,8 +15,26 @@ RESIZE_MODES = ("crop", "stretch", "pad")
 MIN_MEAN_GREY = 40.0
 """Mean grey value that darker frames are brightened to: networks trained by day underestimate the
 distance and size of a darker street."""
+MAX_CROPPED = 0.5
+"""Share of the image above which cropping is replaced by padding."""
 MAX_GAIN = 20.0
 """Largest brightening; more would amplify noise alone."""
+
+
+def fitting_mode(camera: Intrinsics, width: int, height: int, trained: str) -> str:
+    """Resize mode of a camera's images for networks of `width` x `height`.
+
+    It is the mode of their training, but pad in place of crop where a crop would cut off more than
+    MAX_CROPPED of the image: the networks should see what the camera sees.
+    """
+    _, _, seen_width, seen_height = _window(camera, width / height, "crop")
+    seen = seen_width * seen_height / (camera.width * camera.height)
+    return "pad" if trained == "crop" and seen < 1.0 - MAX_CROPPED else trained
+
+
+def apply_gain(image: np.ndarray, gain: float) -> np.ndarray:
+    """Image uint8 times a gain, saturated; unchanged where the gain is 1."""
+    return image if gain == 1.0 else cv2.convertScaleAbs(image, alpha=gain).reshape(image.shape)
 
 
 class Preprocessor:
@@ -36,6 +54,7 @@ class Preprocessor:
                 f"resize_mode must be one of {', '.join(RESIZE_MODES)}, got '{resize_mode}'"
             )
         self.camera = camera
+        self._seen: np.ndarray | None = None
         self.channels = channels
         self.window = _window(camera, width / height, resize_mode)
         self.intrinsics = camera.cropped(*self.window).resized(width, height)
@@ -50,19 +69,41 @@ class Preprocessor:
 
     def brighten(self, frame: np.ndarray) -> np.ndarray:
         """Scales a dark input to the mean MIN_MEAN_GREY; returns others unchanged."""
+        return apply_gain(frame, self.gain(frame))
+
+    def gain(self, frame: np.ndarray) -> float:
+        """Gain, at least 1, that brings a dark input to the mean MIN_MEAN_GREY."""
         channels = cv2.mean(frame, self.valid_mask.view(np.uint8))[: self.channels]
         gain = min(MIN_MEAN_GREY / max(float(np.mean(channels)), 1.0), MAX_GAIN)
-        return frame if gain <= 1.0 else cv2.convertScaleAbs(frame, alpha=gain).reshape(frame.shape)
+        return max(gain, 1.0)
+
+    def set_seen(self, seen: np.ndarray | None) -> None:
+        """Set the pixels of the image that the camera saw, bool (H, W); None: all of them.
+
+        The others are black margins of undistortion. Raises ImageError for another size.
+        """
+        if seen is self._seen:
+            return
+        if seen is not None and seen.shape != (self.camera.height, self.camera.width):
+            raise ImageError(
+                f"the mask of seen pixels is {seen.shape[1]}x{seen.shape[0]}, "
+                f"but the intrinsics are for {self.camera.width}x{self.camera.height}"
+            )
+        self._seen = seen
+        self.__dict__.pop("valid_mask", None)
 
     @cached_property
     def valid_mask(self) -> np.ndarray:
         """Mask of the input's pixels that show the image, bool (height, width).
 
-        All of them, except for the margins of the mode pad.
+        All of them, except for the margins of the mode pad and those of undistortion.
         """
-        return self.warp_nearest(np.ones((self.camera.height, self.camera.width), np.uint8)).astype(
-            bool
-        )
+        everywhere = np.ones((self.camera.height, self.camera.width), np.uint8)
+        valid = self.warp_nearest(everywhere).astype(bool)
+        if self._seen is not None:  # a pixel is seen where all of those that it is made of are
+            seen = self._resize(255 * self._seen.astype(np.uint8), cv2.INTER_AREA)[..., 0]
+            valid &= seen == 255
+        return valid
 
     def warp_nearest(self, values: np.ndarray) -> np.ndarray:
         """Resamples values (H, W) of any type to the input's geometry by nearest neighbour.

@@ -6,12 +6,13 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sfm_odometry.errors import CalibrationError
+from sfm_odometry.errors import CalibrationError, ImageError
 from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.io.kitti_calibration import read_calibration
 from sfm_odometry.io.ros_camera_info import Calibration
@@ -72,7 +73,8 @@ def read_camera(path: Path, camera: int, width: int, height: int) -> Calibration
     calibration = _read_colmap(path, text, camera) or _read_yaml(path, text, camera)
     if calibration is None:
         raise CalibrationError(f"{path}: no calibration, expected {', '.join(FORMATS)}")
-    if 0 not in calibration.size and calibration.size != (width, height):
+    is_windowed = calibration.binning != (1, 1) or any(calibration.region)
+    if not is_windowed and 0 not in calibration.size and calibration.size != (width, height):
         found = f"{calibration.size[0]}x{calibration.size[1]}"
         raise CalibrationError(
             f"{path}: calibrated for images of {found} pixels, but these have {width}x{height}"
@@ -80,7 +82,7 @@ def read_camera(path: Path, camera: int, width: int, height: int) -> Calibration
     try:
         calibration.image_intrinsics(calibration.rectified_camera_matrix(), width, height)
         calibration.distortion_coefficients()
-    except CalibrationError as error:
+    except (CalibrationError, ImageError) as error:
         message = str(error).removeprefix("camera_info: ")
         raise CalibrationError(f"{path}: {message}") from None
     return calibration
@@ -223,9 +225,28 @@ def _ros(content: dict[str, Any], camera: int) -> Calibration | None:
     model = str(content.get("distortion_model", ""))
     model = _distortion_model(model) or _polynomial_model(d)
     intrinsics = (k[0], k[4], k[2], k[5])
-    return _calibration(
+    calibration = _calibration(
         intrinsics, (int(width), int(height)), model, d, r, p if p and p[0] != 0.0 else ()
     )
+    # Binning and region of interest, which only camera_info has.
+    binning = [max(int(content.get(f"binning_{axis}") or 1), 1) for axis in "xy"]
+    roi = content.get("roi") or {}
+    left, top, width, height = (
+        int(roi.get(name, 0)) for name in ("x_offset", "y_offset", "width", "height")
+    )
+    region = (left, top, width, height)
+    return replace(calibration, binning=(binning[0], binning[1]), region=region)
+
+
+def _named(content: dict[str, Any], camera: int) -> Calibration | None:
+    """Numbers by their names, as in many programs' own YAML or JSON: fx, fy, cx, cy, k1, ..."""
+    if not {"fx", "fy", "cx", "cy"} <= content.keys():
+        return None
+    names = ("fx", "fy", "cx", "cy", *POLYNOMIAL_NAMES)
+    named = {name: float(content.get(name) or 0.0) for name in names}
+    size = (int(content.get("width", 0)), int(content.get("height", 0)))
+    intrinsics = (named["fx"], named["fy"], named["cx"], named["cy"])
+    return _calibration(intrinsics, size, *_named_distortion(named, fisheye=False))
 
 
 def _kalibr(content: dict[str, Any], camera: int) -> Calibration | None:
@@ -283,6 +304,7 @@ YAML_READERS: tuple[Callable[[dict[str, Any], int], Calibration | None], ...] = 
     _kalibr,
     _orb_slam,
     _euroc,
+    _named,
 )
 
 

@@ -2,12 +2,13 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sfm_odometry.errors import InputError
+from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.io.images import (
     check_image_size,
@@ -81,8 +82,8 @@ def open_sequence(folder: Path, camera: int | None = None) -> ImageSequence:
 
     Rows of times and poses belong to the images one by one. If frame numbers have gaps or do not
     start at 0, and in the official ../../poses file of the whole sequence, row k belongs to frame
-    k. Only the first image is read, for its size: see `check_image_size`. Raises InputError, or its
-    subclasses CalibrationError and ImageError, for missing or wrong files.
+    k. Only the first image that can be is read, for its size: see `check_image_size`. Raises
+    InputError, or its subclasses CalibrationError and ImageError, for missing or wrong files.
     """
     folder = existing_folder(folder)
     if camera is not None and camera not in CAMERAS:
@@ -99,6 +100,17 @@ def open_sequence(folder: Path, camera: int | None = None) -> ImageSequence:
     raise InputError(f"{folder}: no sequence in it, expected {expected}")
 
 
+def first_readable_image(paths: Sequence[Path]) -> np.ndarray:
+    """Returns the first image that can be read; raises ImageError of the first where none can."""
+    first_error: ImageError | None = None
+    for path in paths:
+        try:
+            return read_image(path)
+        except ImageError as error:
+            first_error = first_error or error
+    raise first_error or ImageError("no images to read")
+
+
 def camera_of_folder(folder: Path) -> int | None:
     """Returns the number of the camera of an image folder by its name, or None.
 
@@ -113,7 +125,7 @@ def camera_of_folder(folder: Path) -> int | None:
 def _open_odometry(folder: Path, camera: int) -> ImageSequence:
     images = list_images(folder / f"image_{camera}")
     numbers = tuple(frame_number(path) for path in images)
-    height, width = read_image(images[0]).shape[:2]
+    height, width = first_readable_image(images).shape[:2]
     return ImageSequence(
         name=folder.name,
         image_paths=tuple(images),
@@ -130,7 +142,7 @@ def _open_raw(folder: Path, camera: int) -> ImageSequence:
     camera_folder = folder / f"image_{camera:02d}"
     images = list_images(camera_folder / "data")
     numbers = tuple(frame_number(path) for path in images)
-    height, width = read_image(images[0]).shape[:2]
+    height, width = first_readable_image(images).shape[:2]
     intrinsics = read_calibration(folder.parent / "calib_cam_to_cam.txt", camera, width, height)
     return ImageSequence(
         name=folder.name,
@@ -144,7 +156,7 @@ def _open_raw(folder: Path, camera: int) -> ImageSequence:
 def _open_prepared(folder: Path) -> ImageSequence:
     images = list_images(folder)
     numbers = tuple(frame_number(path) for path in images)
-    height, width = read_image(images[0]).shape[:2]
+    height, width = first_readable_image(images).shape[:2]
     intrinsics = read_calibration(folder / "cam.txt", 0, width, height)
     stamps_s = _stamps(folder / "times.txt", numbers)
     return ImageSequence(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sfm_odometry.errors import CalibrationError, InputError
-from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.camera import Intrinsics, check_plausible
 from sfm_odometry.io.text import parse_numbers, read_number_rows, read_text
 
 
@@ -65,13 +65,27 @@ def _present_or_expected(names: list[str]) -> str:
 
 
 def _plain_calibration(path: Path, width: int, height: int) -> Intrinsics:
-    numbers = [number for _, row in read_number_rows(path) for number in row]
+    numbers = _matrix_numbers(path)
+    if len(numbers) == 16:  # ScanNet's 4x4
+        numbers = [numbers[4 * row + column] for row in range(3) for column in range(3)]
+    if len(numbers) == 4:  # ETH3D's fx fy cx cy
+        fx, fy, cx, cy = numbers
+        numbers = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
     if len(numbers) != 9:
         raise CalibrationError(
             f"{path}: {len(numbers)} numbers, "
             "expected lines P0: to P3: or P_rect_0X: of 12, or a 3x3 matrix"
         )
     return _intrinsics(str(path), numbers, (3, 3), width, height)
+
+
+def _matrix_numbers(path: Path) -> list[float]:
+    """Numbers of a matrix as text, also as NumPy, Python or MATLAB print it."""
+    numbers = []
+    for line_number, line in enumerate(read_text(path).splitlines(), start=1):
+        content = re.sub(r"[\[\];]", " ", line.split("#", 1)[0])
+        numbers += parse_numbers(content, f"{path}, line {line_number}")
+    return numbers
 
 
 def _intrinsics(
@@ -86,9 +100,11 @@ def _intrinsics(
             "expected 0 0 1 as of a rectified camera"
         )
     try:
-        return Intrinsics.from_matrix(matrix, width, height)
+        intrinsics = Intrinsics.from_matrix(matrix, width, height)
+        check_plausible(intrinsics)
     except CalibrationError as error:
         raise CalibrationError(f"{where}: {error}") from None
+    return intrinsics
 
 
 def _check_rectified_size(

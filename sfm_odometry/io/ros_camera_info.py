@@ -1,13 +1,14 @@
 """Calibration from ROS camera_info messages, and rectification of images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import cv2
 import numpy as np
 
 from sfm_odometry.errors import CalibrationError
-from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.camera import Intrinsics, check_plausible
 from sfm_odometry.io.ros_image import RefusedImage
 
 _POLYNOMIAL_MODELS = ("", "plumb_bob", "rational_polynomial")
@@ -18,6 +19,12 @@ _MIN_FOCAL_LENGTH = 0.1
 _MAX_FOCAL_LENGTH = 1e7
 """Focal lengths in pixels, beyond which there is no camera; float32, in which the networks compute,
 is accurate between them."""
+CENTRE_TOLERANCE = 0.15
+"""Distance of a principal point from the middle of the sensor, in shares of its size, up to which
+it is believed to be that of the sensor."""
+CENTRE_RATIO = 0.5
+"""How many times nearer to the middle of the image a principal point must be than to that of the
+sensor to be taken for the image's."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +84,98 @@ class Calibration:
         width, height = self.region[2:] if 0 not in self.region[2:] else self.size
         return width // self.binning[0], height // self.binning[1]
 
+    def placement(self, width: int, height: int) -> "Placement":
+        """Place of images of `width` x `height` on the sensor of K and P.
+
+        A camera_info that contradicts itself is decided by its principal point; see
+        :meth:`contradiction`. Raises RefusedImage if the images have another size.
+        """
+        left, top = self.region[:2]
+        as_given = Placement(left, top, *self.binning)
+        found = self.contradiction(width, height)
+        expected = self.image_size()
+        sizes = (expected, self.size, self.region[2:]) if found else (expected,)
+        if 0 not in expected and (width, height) not in sizes:
+            raise RefusedImage(
+                "size",
+                f"image is {width}x{height}, but camera_info is of {expected[0]}x{expected[1]}",
+            )
+        if as_given == WHOLE_SENSOR and not found:
+            return as_given
+        matrix = self.raw_camera_matrix()
+        _check_finite(matrix[0, 0], matrix[1, 1], *as_given.centre(matrix))
+        # Where K is believed to be that of the sensor, region and binning hold.
+        off_sensor = _off_centre(WHOLE_SENSOR.centre(matrix), self.size)
+        off_image = _off_centre(WHOLE_SENSOR.centre(matrix), (width, height))
+        if not found and (off_sensor <= CENTRE_TOLERANCE or off_image >= CENTRE_RATIO * off_sensor):
+            return as_given
+        # Otherwise the principal point decides what was applied to K already.
+        found = found or "its principal point is that of the image, not of the sensor"
+        best = min(
+            _placements(as_given), key=lambda it: _off_centre(it.centre(matrix), (width, height))
+        )
+        off_best = _off_centre(best.centre(matrix), (width, height))
+        if off_image <= CENTRE_TOLERANCE or off_best >= CENTRE_RATIO * off_image:
+            best = WHOLE_SENSOR
+        return replace(best, warning=f"camera_info contradicts itself: {found}; {best.describe()}")
+
+    def contradiction(self, width: int, height: int) -> str:
+        """What is wrong with region and binning for images of `width` x `height`; empty if nothing.
+
+        Drivers give the size of the image as that of the sensor (camera1394, Baxter), the offset of
+        a region without its size, or a size that is binned already.
+        """
+        left, top, region_width, region_height = self.region
+        sensor_width, sensor_height = self.size
+        placed = f"region of interest {region_width}x{region_height} at {left}, {top}"
+        if 0 in (region_width, region_height) and (left or top):
+            return f"its {placed} has no size"
+        if 0 not in self.size and (
+            left + region_width > sensor_width or top + region_height > sensor_height
+        ):
+            return f"its {placed} lies outside its {sensor_width}x{sensor_height} pixels"
+        bin_x, bin_y = self.binning
+        if (bin_x, bin_y) != (1, 1) and (width, height) in (self.size, self.region[2:]):
+            return f"its size {width}x{height} is that of the image, before binning {bin_x}x{bin_y}"
+        return ""
+
     def image_intrinsics(self, matrix: np.ndarray, width: int, height: int) -> Intrinsics:
         """Intrinsics of images of `width` x `height`, after region of interest and binning.
 
-        matrix: camera matrix (3, 3) of the full sensor.
+        matrix: camera matrix (3, 3) of the full sensor. Raises CalibrationError, with the likely
+        cause, for numbers that no camera has, and RefusedImage for images of another size.
         """
-        left, top = self.region[:2]
-        bin_x, bin_y = self.binning
-        fx = matrix[0, 0] / bin_x
-        fy = matrix[1, 1] / bin_y
-        cx = (matrix[0, 2] - left + 0.5) / bin_x - 0.5
-        cy = (matrix[1, 2] - top + 0.5) / bin_y - 0.5
-        _check_plausible(fx, fy, cx, cy)
-        return Intrinsics(fx, fy, cx, cy, width, height)
+        placement = self.placement(width, height)
+        fx = matrix[0, 0] / placement.bin_x
+        fy = matrix[1, 1] / placement.bin_y
+        cx, cy = placement.centre(matrix)
+        _check_finite(fx, fy, cx, cy)
+        intrinsics = Intrinsics(fx, fy, cx, cy, width, height)
+        self._check_plausible(matrix, intrinsics, placement)
+        return intrinsics
+
+    def _check_plausible(
+        self, matrix: np.ndarray, intrinsics: Intrinsics, placement: "Placement"
+    ) -> None:
+        """Raises CalibrationError for a camera that cannot be.
+
+        The centre of a region may be anywhere, so it is the whole sensor that is checked; where its
+        size is not given, it is about twice the principal point.
+        """
+        left, top, width, height = self.region
+        corner = (placement.left, placement.top)
+        is_region = corner != (0, 0) or (width, height) not in ((0, 0), self.size)
+        checked = intrinsics
+        if is_region and not placement.warning:
+            fx, fy, cx, cy = (matrix[i, j] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+            sensor = self.size
+            if 0 in sensor:
+                sensor = (max(left + width, round(2 * cx)), max(top + height, round(2 * cy)))
+            checked = Intrinsics(fx, fy, cx, cy, *sensor)
+        try:
+            check_plausible(checked)
+        except CalibrationError as error:
+            raise CalibrationError(f"camera_info: {error}") from None
 
     def distortion_coefficients(self) -> np.ndarray:
         """D, or four zeros if it is empty or zero.
@@ -142,21 +228,29 @@ def _camera_matrix(numbers: tuple[float, ...], columns: int) -> np.ndarray:
 
 
 def _first_filled(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """First camera matrix (3, 3) if its focal length is not zero, else the second.
+    """First camera matrix (3, 3) if it is filled, else the second; zeros and the identity are not.
 
-    Raises CalibrationError if that is zero, too, or if the numbers are not those of a camera.
+    Raises CalibrationError if neither is, or if the numbers are not those of a camera.
     """
-    matrix = first if first[0, 0] != 0.0 else second
+    matrix = first if _is_filled(first) else second
+    if not _is_filled(matrix) and matrix[0, 0] != 0.0:
+        raise CalibrationError(
+            "camera_info: K and P are the identity, the camera is not calibrated"
+        )
     if matrix[0, 0] == 0.0:
         raise CalibrationError("camera_info: K and P are zero, the camera is not calibrated")
-    _check_plausible(matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])
+    _check_finite(matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])
     if not np.isfinite(matrix).all():
         raise CalibrationError("camera_info: K or P holds values that are not finite")
     return matrix
 
 
-def _check_plausible(fx: float, fy: float, cx: float, cy: float) -> None:
-    """Raises CalibrationError for intrinsics beyond those of a camera, and for NaN."""
+def _is_filled(matrix: np.ndarray) -> bool:
+    return bool(matrix[0, 0] != 0.0) and not np.array_equal(matrix, np.eye(3))
+
+
+def _check_finite(fx: float, fy: float, cx: float, cy: float) -> None:
+    """Raises CalibrationError for numbers that float32 cannot hold with accuracy, and for NaN."""
     if not (
         _MIN_FOCAL_LENGTH <= fx <= _MAX_FOCAL_LENGTH
         and _MIN_FOCAL_LENGTH <= fy <= _MAX_FOCAL_LENGTH
@@ -175,6 +269,57 @@ def _numbers(message: Any, name: str) -> tuple[float, ...]:
     return tuple(map(float, values))
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where on the sensor an image is: the corner of its region, then binning, in x and y."""
+
+    left: int
+    top: int
+    bin_x: int
+    bin_y: int
+    warning: str = ""
+    """What camera_info contradicts itself in, and what was taken; empty if it does not."""
+
+    def centre(self, matrix: np.ndarray) -> tuple[float, float]:
+        """Principal point of the image, from the camera matrix (3, 3) of the sensor."""
+        return (
+            (matrix[0, 2] - self.left + 0.5) / self.bin_x - 0.5,
+            (matrix[1, 2] - self.top + 0.5) / self.bin_y - 0.5,
+        )
+
+    def describe(self) -> str:
+        """What is done with K and P."""
+        done = [f"the offset {self.left}, {self.top}"] if (self.left, self.top) != (0, 0) else []
+        done += [f"binning {self.bin_x}x{self.bin_y}"] if (self.bin_x, self.bin_y) != (1, 1) else []
+        if not done:
+            return "K and P are taken as they are, by their principal point"
+        return f"{' and '.join(done)} applied to K and P, by their principal point"
+
+
+WHOLE_SENSOR = Placement(0, 0, 1, 1)
+
+
+def _placements(given: Placement) -> list[Placement]:
+    """The placement as given, and with its region or its binning alone."""
+    return [
+        given,
+        Placement(given.left, given.top, 1, 1),
+        Placement(0, 0, given.bin_x, given.bin_y),
+    ]
+
+
+def _off_centre(centre: tuple[float, float], size: tuple[int, int]) -> float:
+    """Distance of a principal point from the middle of an image, in shares of its size.
+
+    0 where the size is not given.
+    """
+    if 0 in size:
+        return 0.0
+    return max(
+        abs((coordinate + 0.5) / side - 0.5) for coordinate, side in zip(centre, size, strict=True)
+    )
+
+
 class Rectifier:
     """Rectifies a camera's images of `width` x `height`; `intrinsics` are those of the result.
 
@@ -186,18 +331,23 @@ class Rectifier:
     def __init__(
         self, calibration: Calibration, width: int, height: int, input_is_rectified: bool
     ) -> None:
-        expected = calibration.image_size()
-        if 0 not in expected and expected != (width, height):
-            raise RefusedImage(
-                "size",
-                f"image is {width}x{height}, but camera_info is of {expected[0]}x{expected[1]}",
-            )
         self.calibration = calibration
         self.size = (width, height)
         self.intrinsics = calibration.image_intrinsics(
             calibration.rectified_camera_matrix(), width, height
         )
+        self.warning = calibration.placement(width, height).warning
+        """What camera_info contradicts itself in, to be said once; empty if it does not."""
         self._maps = None if input_is_rectified else self._make_maps()
+
+    @cached_property
+    def seen(self) -> np.ndarray | None:
+        """Pixels of the rectified image that the camera saw, bool (H, W); None if all of them."""
+        if self._maps is None:
+            return None
+        everywhere = np.full(self.size[::-1], 255, np.uint8)
+        seen: np.ndarray = self(everywhere) == 255
+        return None if seen.all() else seen
 
     @property
     def resamples(self) -> bool:

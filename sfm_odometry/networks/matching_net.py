@@ -1,6 +1,7 @@
 """Default motion network: neighbouring frames are matched before their motion is estimated."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -89,6 +90,26 @@ class MatchingNet(MotionNetwork[Tensor]):
         with torch.no_grad():  # the first motions are small, so that the first views still overlap
             self.last.weight.mul_(0.1)
 
+    def forward(self, frames: Tensor, with_masks: bool = True) -> tuple[Tensor, list[Tensor]]:
+        """See :meth:`MotionNetwork.forward`; the masks of any size lie on the frames."""
+        motions, logits = super().forward(frames, with_masks)
+        size = frames.shape[-2:]
+        layers = range(len(logits), 0, -1)
+        return motions, [
+            self._without_excess(each, size, layer)
+            for each, layer in zip(logits, layers, strict=True)
+        ]
+
+    def _without_excess(self, mask: Tensor, size: Sequence[int], layer: int) -> Tensor:
+        """Crops a mask (..., h, w) of the mask branch's layer, from 1, to the frames' `size`.
+
+        Sizes that cannot be halved are rounded up by each layer of the encoder, so that doubling
+        them gives rows and columns beyond the frame. Other sizes are left as they are.
+        """
+        halvings = len(self.config.feature_widths) + 1 - layer
+        rows, columns = (-(-side // 2**halvings) for side in size)
+        return mask[..., :rows, :columns]
+
     def encode(self, frames: Tensor) -> Tensor:
         """Pair features (B, N - 1, F, h, w) of all neighbours in snippets (B, N, C, H, W)."""
         return self._encode_pairs(frames, interval=1)
@@ -131,12 +152,11 @@ class MatchingNet(MotionNetwork[Tensor]):
                     earlier["features"], later["features"]
                 )
         # Combine all pairs of the window.
-        mask = (
-            stages["mask"](torch.stack([cache["pair_features"] for cache in caches[1:]], dim=1))
-            if with_mask and self.config.masks
-            else None
-        )
-        return torch.cat([cache["vectors"] for cache in caches[1:]], dim=1), mask
+        vectors = torch.cat([cache["vectors"] for cache in caches[1:]], dim=1)
+        if not (with_mask and self.config.masks):
+            return vectors, None
+        mask = stages["mask"](torch.stack([cache["pair_features"] for cache in caches[1:]], dim=1))
+        return vectors, self._without_excess(mask, frames[0].shape[-2:], len(self.mask_up))
 
     def pair_features(self, earlier: Tensor, later: Tensor) -> Tensor:
         """Features (M, F, h, w) of pairs of frames, from those of each frame (M, C, 2h, 2w)."""

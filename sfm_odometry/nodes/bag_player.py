@@ -1,4 +1,4 @@
-"""Plays a rosbag2 folder, mcap or sqlite3, for machines without `ros2 bag play`.
+"""Plays a bag, mcap, sqlite3 or of ROS 1, for machines without `ros2 bag play`.
 
 The bag's /tf is played as /bag/tf, as the robot's recorded transforms conflict with those of the
 running odometry; /tf_static, with the camera's mounting, is played as it is. Topics are renamed as
@@ -122,7 +122,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bag_player", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("bag", type=Path, help="rosbag2 folder")
+    parser.add_argument("bag", type=Path, help="rosbag2 folder, or a file .mcap, .db3 or .bag")
     add_pace_arguments(parser, loop_help="start over at the end; stamps jump back then")
     parser.add_argument("--topics", nargs="+", default=[], metavar="NAME", help="play only these")
     parser.add_argument("--exclude", nargs="+", default=[], metavar="NAME", help="leave these out")

@@ -27,9 +27,30 @@ class NodeState:
 
     name: str
     reason: str = ""
+    level: bytes | None = None
+    """Level of DiagnosticStatus; None: the usual one of the name."""
+    doubts: tuple[str, ...] = ()
+    """What is likely to be wrong although frames are tracked, in words."""
+
+    @property
+    def own_severity(self) -> bytes:
+        """Level of DiagnosticStatus without regard to doubts."""
+        usual = _LEVELS.get(self.name, DiagnosticStatus.WARN)
+        return usual if self.level is None else self.level
+
+    @property
+    def severity(self) -> bytes:
+        """Level of DiagnosticStatus; with a doubt it is never OK."""
+        level = self.own_severity
+        return max(level, DiagnosticStatus.WARN) if self.doubts else level
+
+    @property
+    def explanation(self) -> str:
+        """The reason and the doubts, in words."""
+        return "; ".join(text for text in (self.reason, *self.doubts) if text)
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.reason}" if self.reason else self.name
+        return f"{self.name}: {self.explanation}" if self.explanation else self.name
 
 
 class DiagnosticsPublisher:
@@ -44,29 +65,41 @@ class DiagnosticsPublisher:
             node.create_publisher(DiagnosticArray, topic, 10)
             for topic in ("~/status", "/diagnostics")
         ]
-        self._logged_state = ""
+        self._logged_state: tuple[str, bytes, str] = ("", b"", "")
+        self._logged_doubts: set[str] = set()
         self._logged_metric = False
         self._logged_metric_s = -SCALE_LOG_PERIOD_S
 
     def log_state(self, state: NodeState) -> bool:
-        """Log the state if it has changed; returns whether it has.
+        """Log the state if its name, level or missing input has changed; returns whether it has.
 
-        As an error for `error`, as a warning for `lost` and for an input that goes missing.
+        As an error for the level ERROR, as a warning for `lost`, for a time without a pose and for
+        an input that goes missing.
         """
-        if state.name == self._logged_state:
+        # The reason why an input is missing has no numbers that change all the time.
+        is_waiting = state.name.startswith("waiting_")
+        key = (state.name, state.own_severity, state.reason if is_waiting else "")
+        if key == self._logged_state:
             return False
-        before = self._logged_state
-        self._logged_state = state.name
-        missing_input = before in _PROCESSING_STATES and state.name.startswith("waiting_")
+        before = self._logged_state[0]
+        self._logged_state = key
+        still_missing = before == state.name and state.level is not None
+        missing_input = is_waiting and (before in _PROCESSING_STATES or still_missing)
         logger = self._node.get_logger()
         # rclpy allows only one level for each line of source.
-        if state.name == "error":
+        if state.own_severity == DiagnosticStatus.ERROR:
             logger.error(f"state: {state}")
-        elif state.name == "lost" or missing_input:
+        elif state.name in ("lost", "no_pose") or missing_input:
             logger.warning(f"state: {state}")
         else:
             logger.info(f"state: {state}")
         return True
+
+    def log_doubt(self, kind: str, text: str) -> None:
+        """Log a doubt once for each kind, which is one word."""
+        if kind not in self._logged_doubts:
+            self._logged_doubts.add(kind)
+            self._node.get_logger().warning(text)
 
     def log_scale(self, scale: ScaleEstimate) -> None:
         """Log when lengths become metric or cease to be, at most every SCALE_LOG_PERIOD_S."""
@@ -94,9 +127,9 @@ class DiagnosticsPublisher:
             header,
             name=f"{node_name}: monocular odometry",
             hardware="camera",
-            level=_LEVELS.get(state.name, DiagnosticStatus.WARN),
+            level=state.severity,
             message=str(state),
-            values={"state": state.name, "reason": state.reason, **values},
+            values={"state": state.name, "reason": state.explanation, **values},
         )
         for publisher in self._publishers:
             publisher.publish(array)

@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sfm_odometry.errors import CalibrationError
 from sfm_odometry.io.ros_camera_info import Calibration
+from sfm_odometry.nodes.calibrations import CalibrationHistory
 from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.qos import (
@@ -20,6 +21,8 @@ from sfm_odometry.nodes.qos import (
     AdaptiveSubscription,
     reliable_profile,
 )
+from sfm_odometry.nodes.stamp_clock import StampCheck
+from sfm_odometry.nodes.topic_types import COMPRESSED
 
 _STAMP_BYTES = slice(4, 12)
 """Bytes of the stamp in a serialised message that begins with a Header, after CDR's four bytes."""
@@ -35,12 +38,16 @@ class StampedImage:
     """Number of resets before it."""
     arrived_s: float
     """Time of arrival on the monotonic clock."""
+    check: StampCheck
+    """Comparison of the stamp with the node's clock."""
 
     @classmethod
-    def from_message(cls, message: Image | CompressedImage, generation: int) -> "StampedImage":
+    def from_message(
+        cls, message: Image | CompressedImage, generation: int, check: StampCheck
+    ) -> "StampedImage":
         """Returns a message that has just arrived."""
         stamp_ns = stamp_to_ns(message.header.stamp)
-        return cls(message, stamp_ns, generation, arrived_s=time.monotonic())
+        return cls(message, stamp_ns, generation, arrived_s=time.monotonic(), check=check)
 
 
 class Inputs:
@@ -62,23 +69,13 @@ class Inputs:
         self._on_calibration = on_calibration
         self.calibration: Calibration | None = None
         """Calibration of the newest camera_info; None before the first one or after a bad one."""
+        self.calibrations = CalibrationHistory()
+        """Calibrations of the newest camera_infos, by their stamps."""
         self._calibration_error = ""
         self._newest_camera_info = b""
 
-        # Images, raw or compressed.
-        compressed = parameters.image_transport == "compressed"
-        topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
-        latest_only = parameters.always_process_most_recent_frame
-        self.image = AdaptiveSubscription(
-            node,
-            CompressedImage if compressed else Image,
-            topic,
-            on_image,
-            mode=parameters.image_qos,
-            depth=INPUT_DEPTH if latest_only else parameters.queue_size,
-        )
-
-        # camera_info and poses.
+        # Images, camera_info and poses.
+        self.image = _image_subscription(node, parameters, on_image)
         self.camera_info = AdaptiveSubscription(
             node,
             CameraInfo,
@@ -124,9 +121,29 @@ class Inputs:
     def _store_calibration(self, message: CameraInfo) -> None:
         before = self.calibration
         try:
-            self.calibration = Calibration.from_message(message)
+            calibration = Calibration.from_message(message)
+            self.calibrations.add(stamp_to_ns(message.header.stamp), calibration)
+            self.calibration = calibration
         except CalibrationError as error:
             self.calibration = None
+            self.calibrations.clear()
             self._calibration_error = str(error)
         if self.calibration != before:
             self._on_calibration()
+
+
+def _image_subscription(
+    node: Node, parameters: NodeParameters, on_image: Callable[[Image | CompressedImage], None]
+) -> AdaptiveSubscription:
+    """Returns the subscription to raw or compressed images."""
+    compressed = parameters.image_transport == "compressed"
+    topic = node.resolve_topic_name("image") + (COMPRESSED if compressed else "")
+    latest_only = parameters.always_process_most_recent_frame
+    return AdaptiveSubscription(
+        node,
+        CompressedImage if compressed else Image,
+        topic,
+        on_image,
+        mode=parameters.image_qos,
+        depth=INPUT_DEPTH if latest_only else parameters.queue_size,
+    )

@@ -22,6 +22,7 @@ from std_srvs.srv import Trigger
 
 from sfm_odometry.errors import InputError, SfmOdometryError
 from sfm_odometry.nodes.diagnostics import DiagnosticsPublisher, NodeState
+from sfm_odometry.nodes.lifecycle_guard import guard_transitions
 from sfm_odometry.nodes.memory import release_freed_memory, resident_memory_mib
 from sfm_odometry.nodes.parameters import (
     apply_changes,
@@ -57,6 +58,7 @@ class OdometryNode(LifecycleNode):
         Raises InputError for a bad parameter.
         """
         super().__init__(node_name, **options)
+        guard_transitions(self)
         self.parameters = declare_parameters(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._statistics = Statistics()
@@ -74,6 +76,7 @@ class OdometryNode(LifecycleNode):
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(Trigger, "~/pause", self._on_pause)
         self.create_service(Trigger, "~/resume", self._on_resume)
+        self.create_service(Trigger, "~/save_trajectory", self._on_save_trajectory)
 
     def autostart(self) -> None:
         """Configure and activate the node if the parameter autostart is set.
@@ -225,7 +228,7 @@ class OdometryNode(LifecycleNode):
             return NodeState("inactive", self._transition_error)
         if self._paused:
             return NodeState("paused", "resume with the service ~/resume")
-        return self._session.waiting_state or self._pipeline.state
+        return self._session.state
 
     def _deactivate(self) -> None:
         if self._session is not None:
@@ -245,6 +248,8 @@ class OdometryNode(LifecycleNode):
         """Look for publishers and the camera's transform, and report a change of state."""
         if self._session is not None:
             self._session.update(self._paused)
+            for kind, text in self._session.doubts.items():
+                self._diagnostics.log_doubt(kind, text)
         if self._pipeline is not None:
             self._diagnostics.log_scale(self._pipeline.scale)
         if self._diagnostics.log_state(self.state):
@@ -308,6 +313,16 @@ class OdometryNode(LifecycleNode):
             message="the trajectory starts anew at the next image, "
             f"in {self.parameters.odom_frame}",
         )
+
+    def _on_save_trajectory(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        if self._pipeline is None:
+            return _answer(response, success=False, message="the node is not configured")
+        try:
+            return _answer(response, success=True, message=self._pipeline.save_trajectory())
+        except SfmOdometryError as error:
+            return _answer(response, success=False, message=str(error))
 
     def _on_pause(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return self._set_paused(response, paused=True)

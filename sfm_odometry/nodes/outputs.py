@@ -13,6 +13,8 @@ from sfm_odometry.nodes.image_outputs import DepthOutput, MaskOutput
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.path_output import PathOutput
 from sfm_odometry.nodes.qos import ODOMETRY_DEPTH, publisher_overrides, reliable_profile
+from sfm_odometry.nodes.tf_watch import SentTransforms
+from sfm_odometry.nodes.trajectory_recorder import TrajectoryRecorder
 from sfm_odometry.results import FrameMotion
 
 
@@ -29,7 +31,10 @@ class Outputs:
         )
         self._broadcaster = TransformBroadcaster(node)
         self._newest_transform_ns = 0
+        self.sent_transforms = SentTransforms()
+        """Transforms that were sent, to tell them from those of others."""
         self.path = PathOutput(node, parameters.path_max_length)
+        self.trajectory = TrajectoryRecorder(parameters.trajectory_max_poses)
         self.depth = DepthOutput(node)
         self.mask = MaskOutput(node)
 
@@ -44,15 +49,21 @@ class Outputs:
         odometry = odometry_message(motion, base_from_camera, odom_from_base, parameters)
         self._odometry.publish(odometry)
         self.path.add(odometry.header, odom_from_base)
+        self.trajectory.add(odometry, base_from_camera)
         if parameters.publish_tf and motion.stamp_ns > self._newest_transform_ns:
-            self._broadcaster.sendTransform(
-                _odometry_transform(odometry, odom_from_base, parameters)
-            )
+            transform = _odometry_transform(odometry, odom_from_base, parameters)
+            self.sent_transforms.add(transform)
+            self._broadcaster.sendTransform(transform)
             self._newest_transform_ns = motion.stamp_ns
 
     def reset_time(self) -> None:
         """Let transforms go back in time once, after a jump of the stamps."""
         self._newest_transform_ns = 0
+
+    def clear_trajectory(self) -> None:
+        """Start a new path and a new trajectory."""
+        self.path.clear()
+        self.trajectory.clear()
 
     def close(self) -> None:
         """Withdraw the topics."""

@@ -6,6 +6,7 @@ python -m sfm_odometry.nodes.parameter_table > docs/parameters.md
 from dataclasses import fields
 from typing import Any
 
+from sfm_odometry.cli import run_cli
 from sfm_odometry.nodes.parameters import NodeParameters, ros_name
 
 # A backslash joins two lines of the source to one of the page.
@@ -68,4 +69,4 @@ def _text(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    print(parameter_table(), end="")
+    raise SystemExit(run_cli(lambda: print(parameter_table(), end="")))

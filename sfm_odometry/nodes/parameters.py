@@ -23,8 +23,9 @@ from rclpy.parameter import Parameter
 from sfm_odometry.backends.names import BACKEND_NAMES
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry.preprocess import RESIZE_MODES
+from sfm_odometry.io.bit_depth import BIT_DEPTHS
 from sfm_odometry.nodes.tf_conversions import rigid_transform
-from sfm_odometry.params import SCALE_MODES, OdometryParams
+from sfm_odometry.params import SCALE_HOLDS, SCALE_MODES, OdometryParams
 
 QUATERNION_TOLERANCE = 0.01
 """Largest deviation of a quaternion's length from 1."""
@@ -80,6 +81,13 @@ class NodeParameters:
         True,
         "Images are rectified and P holds; false: undistort them with K, D and R",
         name="camera.input_is_rectified",
+    )
+    camera_bit_depth: str = _parameter(
+        "auto",
+        "Bits that 16-bit images use; auto: the range that they use, measured and held; "
+        "images of 8 bits are not changed",
+        name="camera.bit_depth",
+        choices=BIT_DEPTHS,
     )
     camera_resize_mode: str = _parameter(
         "",
@@ -169,6 +177,13 @@ class NodeParameters:
         "Follow points over several frames, which keeps the scale and sharpens the rotation; "
         "false: two frames at a time",
     )
+    tracking_width: int = _parameter(
+        _CORE.tracking_width,
+        "Pixels; wider images are reduced to this width before features are tracked in them; "
+        "0: features are tracked in the network's input, at less cost",
+        name="tracking.width",
+        limits=(0, 10000),
+    )
     speed_prior: bool = _parameter(
         _CORE.speed_prior,
         "Expect speed to change as a vehicle's does; "
@@ -194,6 +209,13 @@ class NodeParameters:
         "must be given where scale.mode is camera_height",
         name="scale.camera_height",
         limits=(0.0, 1000.0),
+    )
+    scale_hold: str = _parameter(
+        _CORE.scale_hold,
+        "auto: in the modes none and fixed, keep the camera's height over the ground constant "
+        "where a ground plane is seen, which takes out the drift of the scale; off: do not",
+        name="scale.hold",
+        choices=SCALE_HOLDS,
     )
     min_depth: float = _parameter(
         _CORE.min_depth, "Less depth than this is published as unknown", limits=(1e-3, 1e4)
@@ -229,6 +251,34 @@ class NodeParameters:
         name="path.max_length",
         limits=(2, 100_000),
     )
+    trajectory_path: str = _parameter(
+        "trajectory.txt",
+        "File that the service ~/save_trajectory writes; it replaces an existing one. Relative "
+        "paths begin where the node was started",
+        name="trajectory.path",
+        live=True,
+    )
+    trajectory_format: str = _parameter(
+        "tum",
+        "tum: stamp tx ty tz qx qy qz qw; kitti: rows of [R | t], one for each pose",
+        name="trajectory.format",
+        choices=("tum", "kitti"),
+        live=True,
+    )
+    trajectory_frame: str = _parameter(
+        "base",
+        "base: base_frame in odom_frame, as on the topic odom; camera: the optical frame in that "
+        "of the first pose, as KITTI and TUM have it",
+        name="trajectory.frame",
+        choices=("base", "camera"),
+        live=True,
+    )
+    trajectory_max_poses: int = _parameter(
+        300_000,
+        "Poses kept for ~/save_trajectory, 64 bytes each; the oldest fall out",
+        name="trajectory.max_poses",
+        limits=(2, 10_000_000),
+    )
     covariance_factor: float = _parameter(
         1.0,
         "Factor on all published covariances: above 1 where a filter trusts the odometry too much",
@@ -242,6 +292,28 @@ class NodeParameters:
         "0: never, it goes on from the last pose",
         name="lost.reset_after",
         limits=(0.0, 3600.0),
+        live=True,
+    )
+    camera_max_intrinsics_change: float = _parameter(
+        _CORE.max_intrinsics_change,
+        "Share of the image width by which focal length and centre may change from frame to frame "
+        "in one camera, as with autofocus; beyond it the window starts anew",
+        name="camera.max_intrinsics_change",
+        limits=(0.0, 1.0),
+    )
+    diagnostics_warn_after: float = _parameter(
+        2.0,
+        "Seconds without a new pose after which the state is WARN, with the reason",
+        name="diagnostics.warn_after",
+        limits=(0.1, 3600.0),
+        live=True,
+    )
+    diagnostics_error_after: float = _parameter(
+        10.0,
+        "Seconds without a new pose after which the state is ERROR; not less than "
+        "diagnostics.warn_after",
+        name="diagnostics.error_after",
+        limits=(0.1, 3600.0),
         live=True,
     )
     diagnostics_period: float = _parameter(
@@ -289,6 +361,11 @@ class NodeParameters:
             raise InputError(
                 f"min_depth must be less than max_depth, got {self.min_depth} and {self.max_depth}"
             )
+        if self.diagnostics_error_after < self.diagnostics_warn_after:
+            raise InputError(
+                "diagnostics.error_after must not be less than diagnostics.warn_after, "
+                f"got {self.diagnostics_error_after:g} and {self.diagnostics_warn_after:g}"
+            )
         if self.max_update_rate and 1.0 / self.max_update_rate >= self.window_max_gap:
             raise InputError(
                 f"max_update_rate {self.max_update_rate:g} leaves every frame "
@@ -329,10 +406,13 @@ class NodeParameters:
             scale_mode=self.scale_mode,
             scale_value=self.scale_value,
             scale_camera_height=self.scale_camera_height,
+            scale_hold=self.scale_hold,
+            tracking_width=self.tracking_width,
             min_depth=self.min_depth,
             max_depth=self.max_depth,
             resize_mode=self.camera_resize_mode or None,
             reset_on_clock_jump=self.window_reset_on_clock_jump,
+            max_intrinsics_change=self.camera_max_intrinsics_change,
         )
 
 

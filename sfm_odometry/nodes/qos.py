@@ -10,6 +10,13 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
+from sfm_odometry.nodes.topic_types import (
+    COMPRESSED,
+    type_name,
+    unpublished_reason,
+    wrong_type_reason,
+)
+
 INPUT_DEPTH = 5
 ODOMETRY_DEPTH = 10
 IMAGE_DEPTH = 5
@@ -114,9 +121,16 @@ class AdaptiveSubscription:
     @property
     def silence_reason(self) -> str:
         """Likely reason why no message comes."""
+        wrong_type = wrong_type_reason(
+            self.topic, self._published_types(self.topic), type_name(self._message_type)
+        )
+        if wrong_type:
+            return wrong_type
         offers = self._offered_reliabilities()
         if not offers:
-            return f"nobody publishes {self.topic}"
+            parent = self.topic.removesuffix(COMPRESSED)
+            told_twice = unpublished_reason(self.topic, bool(self._published_types(parent)))
+            return told_twice or f"nobody publishes {self.topic}"
         if self._mode == "reliable" and ReliabilityPolicy.RELIABLE not in offers:
             return f"{self.topic} is published best effort, but image_qos asks for reliable"
         return f"{self.topic} has a publisher, but nothing comes"
@@ -139,10 +153,16 @@ class AdaptiveSubscription:
         return "reliable" if all_reliable else "best_effort"
 
     def _offered_reliabilities(self) -> list[ReliabilityPolicy]:
+        """Reliabilities of the topic's publishers, without those of another type."""
+        expected = type_name(self._message_type)
         return [
             info.qos_profile.reliability
             for info in self._node.get_publishers_info_by_topic(self.topic)
+            if info.topic_type == expected
         ]
+
+    def _published_types(self, topic: str) -> list[str]:
+        return [info.topic_type for info in self._node.get_publishers_info_by_topic(topic)]
 
 
 def _overridable_depth(node: Node, topic: str, default: int) -> int:

@@ -1,6 +1,7 @@
 """Session of an active node: subscriptions, extrinsics, frame queue and worker."""
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -9,14 +10,19 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from sfm_odometry.errors import InputError
+from sfm_odometry.nodes.alternation import Alternation
+from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.diagnostics import NodeState
 from sfm_odometry.nodes.extrinsics import CameraExtrinsics
 from sfm_odometry.nodes.inputs import Inputs, StampedImage
 from sfm_odometry.nodes.parameters import NodeParameters
 from sfm_odometry.nodes.pose_reset import PoseReset
+from sfm_odometry.nodes.pose_watch import DrivingClock
 from sfm_odometry.nodes.rate_limit import RateLimiter
 from sfm_odometry.nodes.speed_inputs import SpeedInputs
+from sfm_odometry.nodes.stamp_clock import StampCheck, StampClock
 from sfm_odometry.nodes.statistics import Statistics
+from sfm_odometry.nodes.tf_watch import TransformWatch
 from sfm_odometry.nodes.throttle import ThrottledWarnings
 from sfm_odometry.nodes.worker import FrameQueue, Worker
 
@@ -46,6 +52,12 @@ class CameraSession:
         self._released_s = float("inf")
         """Time since which the queue is not held; infinite while it is."""
         self._camera_frame = ""
+        self._camera_frames: Alternation[str] = Alternation()
+        self._driving_clock = DrivingClock(node)
+        self._stamp_clock = StampClock()
+        self._newest_check: StampCheck | None = None
+        self._transforms = TransformWatch(node, pipeline.sent_transforms)
+        pipeline.pose_watch.start()
         self._rate_limiter = RateLimiter()
 
         # Queue, held until the camera is known.
@@ -88,6 +100,30 @@ class CameraSession:
             return NodeState("waiting_camera_info", self.inputs.calibration_problem)
         return NodeState("waiting_tf", self.extrinsics.problem) if self.extrinsics.problem else None
 
+    @property
+    def doubts(self) -> dict[str, str]:
+        """What is likely to be wrong although frames are tracked: texts by kind, in one word."""
+        pair = self._camera_frames.pair
+        check = self._newest_check
+        texts = {
+            "stamps": check.problem if check is not None else "",
+            "mount": self._pipeline.mount_problem,
+            "transforms": self._transforms.problem,
+            "speeds": self.speeds.problem,
+            "frames": f"images of {pair[1]} and {pair[0]} alternate on one topic" if pair else "",
+        }
+        return {kind: text for kind, text in texts.items() if text}
+
+    @property
+    def state(self) -> NodeState:
+        """State of the node while it is not paused."""
+        state = self.waiting_state or self._pipeline.state
+        if state.name in ("tracking", "filling_window", "waiting_tf"):
+            state = replace(state, doubts=(*state.doubts, *self.doubts.values()))
+        return self._pipeline.pose_watch.judge(
+            state, self._parameters.diagnostics_warn_after, self._parameters.diagnostics_error_after
+        )
+
     def set_parameters(self, parameters: NodeParameters) -> None:
         """Apply changed parameters."""
         self._parameters = parameters
@@ -99,11 +135,21 @@ class CameraSession:
         self.inputs.update()
         self._update_hold()
 
+        # Look at the time since the newest pose, and for other senders of our transform.
+        parameters, pose_watch = self._parameters, self._pipeline.pose_watch
+        received = self._statistics.counts["frames_received"]
+        pose_watch.advance(received, max_step_s=parameters.diagnostics_warn_after / 2.0)
+        if paused:
+            pose_watch.restart()
+        child = parameters.odom_frame if parameters.invert_tf else parameters.base_frame
+        self._transforms.update(child if parameters.publish_tf else "")
+
     def close(self) -> None:
         """Stop listening and end the worker."""
         self.inputs.close()
         self.speeds.close()
         self.extrinsics.close()
+        self._transforms.close()
         self._worker.stop()
 
     def _update_hold(self) -> None:
@@ -117,14 +163,23 @@ class CameraSession:
             self._released_s = float("inf")
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        frame = StampedImage.from_message(message, self._pipeline.generation)
-        self._statistics.received(frame.stamp_ns)
+        check = self._check_stamp(stamp_to_ns(message.header.stamp))
+        frame = StampedImage.from_message(message, self._pipeline.generation, check)
+        before, self._newest_check = self._newest_check, check
+        clock_jumped = before is not None and check.clock_run != before.clock_run
+        self._statistics.received(frame.stamp_ns, clock_jumped)
+        self._camera_frames.add(message.header.frame_id)
         if self._paused:
             self._count_dropped("paused")
         elif not self._rate_limiter.accepts(frame.stamp_ns, self._parameters.max_update_rate):
             self._count_dropped("over_rate")
         else:
             self._enqueue(frame, message.header.frame_id)
+
+    def _check_stamp(self, stamp_ns: int) -> StampCheck:
+        """Compare the stamp of an image that arrives with the node's clock."""
+        clock_ns = self._node.get_clock().now().nanoseconds
+        return self._stamp_clock.check(stamp_ns, clock_ns, self._driving_clock.now_s())
 
     def _enqueue(self, frame: StampedImage, camera_frame: str) -> None:
         if camera_frame != self._camera_frame:
@@ -151,7 +206,7 @@ class CameraSession:
 
     def _process(self, frame: StampedImage) -> None:
         """Process one frame of the queue, on the worker thread."""
-        calibration = self.inputs.calibration
+        calibration = self.inputs.calibration and self.inputs.calibrations.at(frame.stamp_ns)
         base_from_camera = self.extrinsics.base_from_camera
         if calibration is None or base_from_camera is None or self._is_outdated(frame):
             self._count_dropped("waiting")

@@ -12,6 +12,7 @@ from rclpy.subscription import Subscription
 
 from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.statistics import Statistics
+from sfm_odometry.nodes.topic_types import type_name, wrong_type_reason
 
 WARNING_PERIOD_S = 5.0
 MAX_WAITING_SPEEDS = 1000
@@ -56,6 +57,16 @@ class SpeedInputs:
     def topic(self) -> str:
         """Full name of the topic; empty without a subscription."""
         return self.subscription.topic_name if self.subscription is not None else ""
+
+    @property
+    def problem(self) -> str:
+        """Reason why no speed can come: publishers of another type; empty otherwise."""
+        if self.subscription is None or self._statistics.counts["speeds_received"]:
+            return ""
+        published = [
+            info.topic_type for info in self._node.get_publishers_info_by_topic(self.topic)
+        ]
+        return wrong_type_reason(self.topic, published, type_name(self.subscription.msg_type))
 
     def drain(self) -> list[StampedTwist]:
         """Remove and return the speeds since the last call, oldest first.

@@ -67,8 +67,14 @@ class MissingFrameCounter:
         self._newest_ns: int | None = None
         self._distances_ns: deque[int] = deque(maxlen=15)
 
-    def add(self, stamp_ns: int) -> None:
-        """Add the stamp of a frame that arrived."""
+    def add(self, stamp_ns: int, clock_jumped: bool = False) -> None:
+        """Add the stamp of a frame that arrived.
+
+        clock_jumped: whether the stamps' clock was set since the frame before, which is no loss.
+        """
+        if clock_jumped:
+            self._newest_ns = stamp_ns
+            return
         distance_ns = stamp_ns - self._newest_ns if self._newest_ns is not None else 0
         self._newest_ns = stamp_ns
         if distance_ns <= 0:
@@ -109,11 +115,11 @@ class Statistics:
         with self._lock:
             self.counts[name] += by
 
-    def received(self, stamp_ns: int) -> None:
-        """Count an image that arrived."""
+    def received(self, stamp_ns: int, clock_jumped: bool = False) -> None:
+        """Count an image that arrived; clock_jumped: the stamps' clock was set before it."""
         with self._lock:
             self.counts["frames_received"] += 1
-            self._missing.add(stamp_ns)
+            self._missing.add(stamp_ns, clock_jumped)
             self.last_image = time.monotonic()
 
     def measure(self, **values: float) -> None:

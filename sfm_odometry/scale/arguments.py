@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.io.text import read_number_rows
-from sfm_odometry.scale import SCALE_MODES
+from sfm_odometry.scale import SCALE_HOLDS, SCALE_MODES
 
 _REQUIRED_OPTIONS = {
     "fixed": "scale",
@@ -42,6 +42,13 @@ def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
         help="camera_height: metres from the ground to the camera",
     )
     parser.add_argument(
+        "--scale-hold",
+        choices=SCALE_HOLDS,
+        default="auto",
+        help="auto: keep a scale that is not measured constant by the height over the ground "
+        "(default); off: do not",
+    )
+    parser.add_argument(
         "--speeds",
         type=Path,
         metavar="FILE",
@@ -73,6 +80,8 @@ def scale_options(arguments: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"--scale-mode {mode} takes {wanted}, got {got}")
     # Collect the parameters.
     options: dict[str, Any] = {"scale_mode": mode}
+    if arguments.scale_hold != "auto":
+        options["scale_hold"] = arguments.scale_hold
     if mode == "fixed":
         options["scale_value"] = arguments.scale
     if mode == "camera_height":

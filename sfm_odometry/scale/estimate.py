@@ -44,7 +44,7 @@ class DepthFrame(Protocol):
 
 @dataclass(frozen=True)
 class FramePair:
-    """Two consecutive frames and the motion between them; lengths are in the model's unit."""
+    """Two frames and the motion between them; lengths are in the model's unit."""
 
     previous: DepthFrame
     current: DepthFrame
@@ -54,6 +54,20 @@ class FramePair:
     end_ns: int
     intrinsics: np.ndarray
     """Camera matrix (3, 3) of both frames."""
+    depth_unit: float = 1.0
+    """Length of one unit of the frames' depth, in the unit of the motion."""
+
+    def followed_by(self, pair: "FramePair") -> "FramePair":
+        """Pair from this one's previous frame to the current frame of the pair that follows."""
+        return FramePair(
+            previous=self.previous,
+            current=pair.current,
+            previous_from_current=self.previous_from_current @ pair.previous_from_current,
+            start_ns=self.start_ns,
+            end_ns=pair.end_ns,
+            intrinsics=pair.intrinsics,
+            depth_unit=pair.depth_unit,
+        )
 
     @property
     def length(self) -> float:

@@ -394,21 +394,22 @@ class FeatureTracks:
 
     def _detect_corners(self, frame: DepthFrame) -> None:
         """Add new corners between the tracks, with the predicted depth in the tracks' unit."""
-        # Corners of known depth.
+        # Corners, and the depth predicted for them.
         max_corners = self.config.points - len(self._keypoints)
         corners = detect_corners(frame.grey, self._keypoints, max_corners, self.config)
         depth = _nearest_depth(frame.depth, corners)
-        known = np.isfinite(depth) & (depth > 0)
-        if not known.any():
+        median = 1.0 / (_median_depth(frame.depth) * self.unit)
+        if not np.isfinite(median) or not len(corners):
             return
 
-        # Inverse depth and its standard deviation.
-        inverse_depth = 1.0 / (depth[known] * self.unit)
-        median = 1.0 / (_median_depth(frame.depth) * self.unit)
+        # Inverse depth and its standard deviation, wide where no depth is predicted.
+        known = np.isfinite(depth) & (depth > 0)
+        inverse_depth = np.where(known, 1.0 / (np.where(known, depth, 1.0) * self.unit), median)
         sigma = np.hypot(self.config.depth_near * inverse_depth, self.config.depth_far * median)
+        sigma[~known] = self.config.depth_unknown * median
 
         # New tracks of age 0.
-        self._keypoints = np.concatenate([self._keypoints, corners[known]])
+        self._keypoints = np.concatenate([self._keypoints, corners])
         self._inverse_depth = np.concatenate([self._inverse_depth, inverse_depth])
         self._variance = np.concatenate([self._variance, sigma**2])
         self._age = np.concatenate([self._age, np.zeros(len(sigma))])

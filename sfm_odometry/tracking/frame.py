@@ -23,10 +23,13 @@ class Frame:
         intrinsics: np.ndarray,
         infer_depth: Callable[[np.ndarray], np.ndarray],
         config: AlignmentConfig,
+        tracking: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         """infer_depth: depth network, from an image to depth (H, W) along z.
 
         config: of the direct alignment that the pyramid and the points are made for.
+        tracking: grey image (H', W') of the same view in which features are tracked, with its
+        intrinsics (3, 3); None: this image.
         """
         self.image = image
         self.intrinsics = intrinsics
@@ -41,6 +44,8 @@ class Frame:
         self._depth = depth
         self._pyramid = pyramid
         self._targets = targets
+        # No reference to the frame itself: a cycle would keep its images in memory.
+        self._tracking_view = tracking and TrackingView(*tracking, depth, intrinsics)
 
     def prepare(self, background: BackgroundThread, with_targets: bool) -> None:
         """Start to compute the depth in the background, and the points to align the next frame."""
@@ -59,6 +64,11 @@ class Frame:
         return self._depth.get()
 
     @property
+    def tracking_view(self) -> "Frame | TrackingView":
+        """View in which features are tracked."""
+        return self._tracking_view or self
+
+    @property
     def pyramid(self) -> Pyramid:
         """Image pyramid in which the previous frame's points are sought."""
         return self._pyramid.get()
@@ -67,6 +77,47 @@ class Frame:
     def targets(self) -> Targets:
         """Points that are sought in the next frame; waits for the depth."""
         return self._targets.get()
+
+
+class TrackingView:
+    """Image in which features are tracked, with the depth predicted for another size of it.
+
+    Features are located more precisely at the camera's resolution than at the networks'.
+    """
+
+    def __init__(
+        self,
+        grey: np.ndarray,
+        intrinsics: np.ndarray,
+        depth: LazyFuture[np.ndarray],
+        depth_intrinsics: np.ndarray,
+    ) -> None:
+        """depth: along z (h, w), of a view with depth_intrinsics (3, 3) from the same place."""
+        self.grey = grey
+        self.intrinsics = intrinsics
+        shape = grey.shape
+        self._depth = LazyFuture(
+            lambda: resample_depth(depth.get(), depth_intrinsics, intrinsics, shape)
+        )
+
+    @property
+    def depth(self) -> np.ndarray:
+        """Depth along z (H, W), float32, NaN where none was predicted; waits for it."""
+        return self._depth.get()
+
+
+def resample_depth(
+    depth: np.ndarray, source: np.ndarray, target: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Depth (h, w) of a camera (3, 3) in the pixels of another one at the same place.
+
+    Returns (H, W) of `shape`, NaN outside the image of the first camera.
+    """
+    scale = source[[0, 1], [0, 1]] / target[[0, 1], [0, 1]]
+    u = (np.arange(shape[1]) - target[0, 2]) * scale[0] + source[0, 2]
+    v = (np.arange(shape[0]) - target[1, 2]) * scale[1] + source[1, 2]
+    map_u, map_v = np.meshgrid(u.astype(np.float32), v.astype(np.float32))
+    return cv2.remap(depth, map_u, map_v, cv2.INTER_NEAREST, borderValue=np.nan)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -19,13 +19,14 @@ def detect_corners(
     """Detect up to `max_corners` corners (N, 2) away from existing ones (M, 2), in pixels."""
     if max_corners < 1:
         return np.zeros((0, 2))
+    distance = max(round(config.distance * grey.shape[1]), 1)
     # Mask out the border and the neighbourhoods of existing corners.
     mask = np.zeros_like(grey)
     mask[MARGIN:-MARGIN, MARGIN:-MARGIN] = 255
     for x, y in np.round(existing).astype(int).tolist():
-        cv2.circle(mask, (x, y), config.distance, 0, -1)
+        cv2.circle(mask, (x, y), distance, 0, -1)
     corners = cv2.goodFeaturesToTrack(
-        grey, max_corners, config.quality, config.distance, mask=mask, blockSize=config.patch
+        grey, max_corners, config.quality, distance, mask=mask, blockSize=config.patch
     )
     return np.zeros((0, 2)) if corners is None else corners[:, 0].astype(np.float64)
 

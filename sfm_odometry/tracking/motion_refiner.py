@@ -125,7 +125,7 @@ class MotionRefiner:
         """Prepare the tracks in the background for the step from the newest frame on."""
         tracks = self.tracks
         if tracks is not None:
-            future = LazyFuture(lambda: tracks.prepare(newest))
+            future = LazyFuture(lambda: tracks.prepare(newest.tracking_view))
             self._prepared = newest, future
             background.submit(future)
 
@@ -138,7 +138,7 @@ class MotionRefiner:
             future.get()
         else:
             self._discard_prepared()
-            self.tracks.prepare(previous)
+            self.tracks.prepare(previous.tracking_view)
 
     def _discard_prepared(self) -> None:
         """Wait until no other thread works on the tracks."""
@@ -174,7 +174,8 @@ class MotionRefiner:
         # Adjust the feature tracks, started and held by the alignment.
         if self.tracks is not None:
             prior = self._tracks_prior(aligned)
-            tracked = self.tracks.track(previous, current, previous.intrinsics, prior)
+            view = previous.tracking_view
+            tracked = self.tracks.track(view, current.tracking_view, view.intrinsics, prior)
             if not tracked.reason:
                 return self._tracked_motion(aligned, tracked, dt_s)
 

@@ -16,8 +16,11 @@ class TrackConfig:
     """Greatest number of tracks."""
     quality: float = 0.005
     """Least strength of a corner, as a share of the strongest."""
-    distance: int = 6
-    """Least distance between corners, pixels."""
+    distance: float = 0.0145
+    """Minimum distance between corners, as a share of the image's width.
+
+    Closer ones crowd where the image has most detail, far away, and leave the road to few.
+    """
     patch: int = 5
     """Side of the patch that is tracked, pixels. Large ones are biased: the road is stretched
     inside them from frame to frame."""
@@ -39,6 +42,8 @@ class TrackConfig:
     """Standard deviation of predicted inverse depth, as a share."""
     depth_far: float = 0.6
     """Standard deviation added to it, in squares, as a share of the median inverse depth."""
+    depth_unknown: float = 1.0
+    """Standard deviation of inverse depth where none is predicted, as a share of the median."""
     forgetting: float = 0.07
     """Standard deviation that a step adds to an inverse depth, as a share: Lucas-Kanade's errors
     repeat themselves from step to step."""
@@ -62,7 +67,7 @@ class TrackConfig:
     """Number of points that err together as one."""
 
     def __post_init__(self) -> None:
-        for name in ("points", "distance", "patch", "min_points", "settled_steps"):
+        for name in ("points", "patch", "min_points", "settled_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in (
@@ -71,6 +76,8 @@ class TrackConfig:
             "noise_floor",
             "correlated_points",
             "return_pixels",
+            "distance",
+            "depth_unknown",
             "depth_near",
             "newcomer",
         ):

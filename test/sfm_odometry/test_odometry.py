@@ -195,7 +195,7 @@ def test_other_intrinsics_flush_the_window(estimator):
     odometry = MonocularOdometry(estimator)
     feed(odometry, range(6))
     results = feed(odometry, range(6, 11), Intrinsics(120.0, 120.0, 95.5, 47.5, 192, 96))
-    assert [str(event) for event in results[0].events] == ["intrinsics changed"]
+    assert [str(event) for event in results[0].events] == ["intrinsics changed: fx 110 to 120"]
     assert [len(result.motions) for result in results] == [0, 0, 0, 0, 5]
 
 
@@ -409,3 +409,16 @@ def test_the_cameras_height_scales_real_frames(kitti):
     )
     true = np.linalg.norm(np.diff(sequence.poses[49:120, :3, 3], axis=0), axis=1).sum()
     assert travelled == pytest.approx(true, rel=0.1)
+
+
+def test_depth_and_mask_are_unknown_where_the_camera_saw_nothing(estimator):
+    odometry = MonocularOdometry(estimator)
+    seen = np.ones((96, 192), bool)
+    seen[:, :40] = False
+    for index in range(5):
+        result = odometry.process(image(index), CAMERA, index * STEP_NS, seen=seen)
+    unseen = 40 * 64 // 192
+    assert np.isnan(result.depth.values[:, :unseen]).all()
+    assert np.isfinite(result.depth.values[:, unseen + 1 :]).any()
+    assert (result.mask.values[:, :unseen] == 0.0).all()
+    assert (result.mask.values[:, unseen + 1 :] > 0.0).all()

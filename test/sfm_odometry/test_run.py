@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.inference.checkpoint import save_model
+from sfm_odometry.inference.estimator import Estimator
+from sfm_odometry.io.camera_options import SourceCamera
+from sfm_odometry.io.image_source import ImageSource, SourceImage
 from sfm_odometry.io.trajectories import read_poses
 from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
-from sfm_odometry.run import main
+from sfm_odometry.odometry import MonocularOdometry
+from sfm_odometry.run import DriveResult, Tracker, main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -147,11 +152,6 @@ def corrupt(path):
     [
         (lambda d: [path.unlink() for path in (d / "image_2").iterdir()], "image_2"),
         (lambda d: (d / "image_2").rename(d / "elsewhere"), "image_2"),
-        (lambda d: corrupt(d / "image_2" / "000005.png"), "000005.png"),
-        (
-            lambda d: cv2.imwrite(str(d / "image_2" / "000005.png"), np.zeros((10, 10), np.uint8)),
-            "000005.png",
-        ),
         (lambda d: (d / "calib.txt").write_text("P0: 1 0 0 0 0 1 0 0 0 0 1 0\n"), "calib.txt"),
         (lambda d: (d / "calib.txt").unlink(), "calib.txt"),
         (lambda d: corrupt(d / "model.safetensors"), "model.safetensors"),
@@ -170,6 +170,173 @@ def test_bad_input_is_one_line_that_names_the_file(drive, capsys, damage, named)
     assert error.startswith("error: ")
     assert "\n" not in error
     assert named in error
+
+
+DAMAGES = {
+    "truncated after 100 bytes": lambda path: corrupt(path),
+    "empty file": lambda path: path.write_bytes(b""),
+    "cannot be decoded": lambda path: path.write_bytes(b"no image at all"),
+    "10x10 pixels, expected 192x96": lambda path: cv2.imwrite(
+        str(path), np.zeros((10, 10), np.uint8)
+    ),
+}
+
+
+@pytest.mark.parametrize("number", [0, 5])
+@pytest.mark.parametrize("said", DAMAGES)
+def test_a_damaged_image_is_left_out_and_told_or_ends_the_strict_run(drive, capsys, number, said):
+    if number == 0 and "10x10" in said:
+        pytest.skip("the first image gives the size")
+    name = f"{number:06d}.png"
+    DAMAGES[said](drive / "image_2" / name)
+    assert run(drive) == 0
+    output = capsys.readouterr()
+    (line,) = output.err.splitlines()
+    assert name in line and said in line and line.endswith("left out")
+    assert output.out.splitlines()[-1] == (
+        "7 of 8 frames have a pose of their own; the others repeat the pose before them; "
+        "1 images left out"
+    )
+    poses = read_poses(drive / "poses.txt").poses
+    assert len(poses) == 8
+    assert poses[number] == pytest.approx(poses[max(number - 1, 0)])
+    (drive / "poses.txt").unlink()
+    assert run(drive, "--strict") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and name in error and said in error
+    assert not (drive / "poses.txt").exists()
+
+
+def rows_of(path):
+    return len(set(path.read_text().splitlines()))
+
+
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6, 7], "every step is a gap of 1.0 s"),
+        ([0, 0.1, 0.2, 9, 9.1, 9.2, 18, 18.1], "2 steps are gaps of 8.8 s"),
+        ([0, 1, 2, 3, 3.1, 3.2, 4.2, 5.2], "5 steps are gaps of 1.0 s"),
+        ([0.1] * 8, "7 frames refused: equal stamp"),
+    ],
+)
+def test_a_run_without_a_full_window_ends_with_3_and_the_reason(drive, capsys, times, reason):
+    (drive / "times.txt").write_text("".join(f"{time}\n" for time in times))
+    assert run(drive, "--times", drive / "times.txt") == 3
+    output = capsys.readouterr()
+    said = f"not tracked: no window of 5 frames was ever full: {reason}"
+    assert output.err.splitlines()[-1].startswith(said)
+    assert output.out.splitlines()[-1].startswith("0 of 8 frames have a pose of their own; ")
+    assert rows_of(drive / "poses.txt") == 1
+
+
+def test_a_run_of_which_less_than_half_was_tracked_ends_with_3(drive, capsys):
+    times = [0, 0.1, 0.2, 0.3, 0.4, 2, 4, 6, 8, 10, 12]
+    for index in range(8, 11):
+        (drive / "image_2" / f"{index:06d}.png").write_bytes(
+            (drive / "image_2" / "000000.png").read_bytes()
+        )
+    (drive / "times.txt").write_text("".join(f"{time}\n" for time in times))
+    assert run(drive, "--times", drive / "times.txt") == 3
+    output = capsys.readouterr()
+    assert "not tracked: only 5 of 11 frames were tracked: 6 steps are gaps of 2.0 s" in output.err
+    assert "5 of 11 frames have a pose of their own" in output.out
+
+
+def test_a_run_that_lost_every_window_says_so(drive, capsys):
+    """Steps of a microsecond: any motion is too fast to be one."""
+    (drive / "times.txt").write_text("".join(f"{1e-6 * index:.7f}\n" for index in range(8)))
+    assert run(drive, "--times", drive / "times.txt") == 3
+    error = capsys.readouterr().err
+    assert "not tracked: no window of 5 frames was ever tracked: lost " in error
+    assert "is not plausible" in error.splitlines()[-1]
+
+
+def test_more_damaged_images_than_whole_ones_end_with_3(drive, capsys):
+    for index in (1, 3, 5, 6):
+        corrupt(drive / "image_2" / f"{index:06d}.png")
+    assert run(drive) == 3
+    assert "ever full: 4 of 8 images cannot be used" in capsys.readouterr().err
+
+
+def euroc_names(drive):
+    """Renames the images to nanoseconds, 0.1 s apart; returns their names."""
+    names = [f"{1403636579763555584 + 10**8 * index}.png" for index in range(8)]
+    for index, name in enumerate(names):
+        (drive / "image_2" / f"{index:06d}.png").rename(drive / "image_2" / name)
+    return names
+
+
+def test_names_and_times_in_nanoseconds_give_the_same_path(drive, capsys):
+    run(drive)
+    plain = read_poses(drive / "poses.txt").poses
+    names = euroc_names(drive)
+    (drive / "times.txt").write_text("".join(f"{name[:-4]}\n" for name in names))
+    for more in ((), ("--times", drive / "times.txt")):
+        assert run(drive, *more, "--format", "tum", out="named.tum") == 0
+        named = read_poses(drive / "named.tum")
+        assert named.poses == pytest.approx(plain, abs=1e-9)
+        assert named.stamps_s[0] == pytest.approx(1403636579.763555584, abs=1e-6)
+
+
+def test_a_folder_brings_its_calibration_or_a_field_of_view_is_guessed(drive, capsys):
+    arguments = ["--model", drive / "model.safetensors", "--backend", "eager"]
+    arguments += ["--images", drive / "image_2", "--out", drive / "own.txt"]
+    run(drive)
+    assert main([str(word) for word in arguments]) == 0
+    assert "camera: " in capsys.readouterr().err
+    assert (drive / "own.txt").read_text() == (drive / "poses.txt").read_text()
+    assert main([str(word) for word in [*arguments, "--fov", 82.2]]) == 0
+    assert "a guess by --fov 82.2" in capsys.readouterr().err
+    (drive / "calib.txt").unlink()
+    assert main([str(word) for word in arguments]) == 2
+    assert "without a calibration, expected --calib FILE" in capsys.readouterr().err
+
+
+def test_images_are_undistorted_by_the_calibration(drive, capsys):
+    text = "resolution: [192, 96]\nintrinsics: [110, 110, 95.5, 47.5]\n"
+    text += "distortion_model: radtan\ndistortion_coeffs: [{}, 0, 0, 0]\n"
+    for name, k1 in (("flat", 0.0), ("bent", -0.3)):
+        indented = text.format(k1).replace("\n", "\n  ")
+        (drive / f"{name}.yaml").write_text(f"cam0:\n  {indented}\n")
+    for calib, more, out in (
+        ("flat.yaml", (), "flat.txt"),
+        ("bent.yaml", ("--rectified",), "rectified.txt"),
+        ("bent.yaml", (), "bent.txt"),
+    ):
+        assert run(drive, "--camera", 0, *more, calib=calib, out=out) == 0
+    assert "images are undistorted by" in capsys.readouterr().err
+    flat, rectified, bent = (
+        (drive / f"{name}.txt").read_text() for name in ("flat", "rectified", "bent")
+    )
+    assert flat == rectified != bent
+
+
+def test_ctrl_c_ends_a_live_camera_and_keeps_its_path(drive):
+    """Seven frames, then the signal; images of a recording would end with it."""
+    random = np.random.default_rng(0)
+
+    def frames():
+        for index in range(7):
+            pixels = random.integers(0, 256, (96, 192, 3), np.uint8)
+            yield SourceImage(f"frame {index}", f"{index:06d}", index * 10**8, pixels.copy)
+        raise KeyboardInterrupt
+
+    intrinsics = Intrinsics(110.0, 110.0, 95.5, 47.5, 192, 96)
+    camera = SourceCamera(intrinsics, lambda image: image)
+    estimator = Estimator.from_file(drive / "model.safetensors")
+    live = ImageSource("camera 0", "live camera", None, frames)
+    result = Tracker(MonocularOdometry(estimator), camera).track(live, live)
+    assert (result.tracked, len(result.poses())) == (7, 7)
+    recorded = ImageSource("drive", "video", 7, frames)
+    with pytest.raises(KeyboardInterrupt):
+        Tracker(MonocularOdometry(estimator), camera).track(recorded, recorded)
+
+
+def test_help_names_the_exit_codes(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "exit codes: 0 done; 2 bad input" in capsys.readouterr().out
 
 
 def test_times_of_another_length_name_both_counts(drive, capsys):
@@ -220,3 +387,11 @@ def test_the_packaged_model_tracks_real_frames(kitti, tmp_path):
     true = read_poses(kitti / "odometry" / "poses" / "00.txt").poses[:30]
     direction = estimated[-1, :3, 3] / np.linalg.norm(estimated[-1, :3, 3])
     assert direction @ (true[-1, :3, 3] / np.linalg.norm(true[-1, :3, 3])) > 0.98
+
+
+def test_images_in_which_little_can_be_seen_are_said():
+    result = DriveResult(stamps_ns=[1, 2, 3])
+    result.add_image(np.tile(np.arange(64, dtype=np.uint8) * 4, (48, 1)))
+    assert result.poor_said == ""
+    result.add_image(np.tile(np.arange(64, dtype=np.uint8) % 3 + 40, (48, 1)))
+    assert result.poor_said == "1 of 3 images show little, the last: 3 grey levels in the image"

@@ -72,6 +72,11 @@ class TinyRuns:
         )
         self.recipe.write_text(RECIPE)
 
+    def resize(self, width: int, height: int) -> None:
+        """Writes the scenes anew, in another size."""
+        for seed, name in enumerate(("drive", "held_out")):
+            write_scene(self.data / name, seed, width, height)
+
     def arguments(self, run: str, *more: str) -> list[str]:
         """Returns the arguments of `python -m training.train`."""
         return [
@@ -156,18 +161,18 @@ class TinyRuns:
             )
 
 
-def write_scene(folder: Path, seed: int) -> None:
+def write_scene(folder: Path, seed: int, width: int = 64, height: int = 32) -> None:
     """Writes a prepared scene: a texture that moves by two pixels per frame."""
-    texture = np.random.default_rng(seed).integers(0, 256, (32, 96, 1), np.uint8)
-    folder.mkdir(parents=True)
+    texture = np.random.default_rng(seed).integers(0, 256, (height, width + 32, 1), np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
     np.save(
         folder / "frames.npy",
-        np.stack([texture[:, 2 * index : 2 * index + 64] for index in range(10)]),
+        np.stack([texture[:, 2 * index : 2 * index + width] for index in range(10)]),
     )
     description = {
         "frame_numbers": list(range(10)),
-        "width": 64,
-        "height": 32,
+        "width": width,
+        "height": height,
         "channels": 1,
         "intrinsics": [[40.0, 0.0, 31.5], [0.0, 40.0, 15.5], [0.0, 0.0, 1.0]],
         "has_depth": False,

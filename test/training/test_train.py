@@ -10,7 +10,9 @@ import torch
 from sfm_odometry.errors import InputError
 from sfm_odometry.inference.checkpoint import read_provenance
 from training.config import TrainConfig, load_config
+from training.data.scenes import FORMAT, VERSION
 from training.engine.optimiser import learning_rate
+from training.train import main
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "config" / "training").glob("*.yaml"))
 
@@ -177,9 +179,68 @@ def test_without_held_out_scenes_there_is_no_validation(runs, capsys):
     assert not (runs.folder / "run" / "best.safetensors").exists()
 
 
+def test_why_there_is_no_validation_is_said(runs, capsys):
+    for more, message in (
+        (
+            ["validation_scenes=['none*']"],
+            "no scene matches validation_scenes ['none*'], the",
+        ),
+        (["validation_scenes=[]"], "validation_scenes is empty, and validation_fraction is 0"),
+    ):
+        assert runs.train(f"run{len(message)}", "steps=1", *more) == 0
+        assert f"no validation: {message}" in capsys.readouterr().out
+    (runs.data / "index.json").write_text(
+        json.dumps({"format": FORMAT, "version": VERSION, "scenes": ["drive"]})
+    )
+    assert runs.train("one", "steps=1", "validation_scenes=[]", "validation_fraction=0.1") == 0
+    printed = capsys.readouterr().out
+    assert "no validation: there is one drive only, and it is learned from" in printed
+
+
+def test_settings_among_the_folders_of_data_are_settings(runs, capsys):
+    arguments = ["--config", str(runs.recipe), "--out", str(runs.folder / "run"), "--data"]
+    assert main([*arguments, str(runs.data), "steps=1", "objective.smoothness=0.2"]) == 0
+    config = json.loads((runs.folder / "run" / "config.json").read_text())
+    assert (config["steps"], config["objective"]["smoothness"]) == (1, 0.2)
+    assert main([*arguments, str(runs.data), "stesp=1"]) == 2
+    assert "did you mean 'steps'" in capsys.readouterr().err
+    assert main([*arguments, "steps=1"]) == 2
+    assert "no folder, expected prepared data" in capsys.readouterr().err
+    # A folder that is called so is a folder.
+    strange = runs.folder / "data=1"
+    runs.data.rename(strange)
+    arguments[3] = str(runs.folder / "other")
+    assert main([*arguments, str(strange), "steps=1"]) == 0
+
+
+@pytest.mark.parametrize(("width", "height"), [(70, 34), (33, 45), (100, 60)])
+def test_networks_learn_from_images_of_any_size(runs, width, height):
+    runs.resize(width, height)
+    size = (f"model.width={width}", f"model.height={height}")
+    masks = ("objective.explainability=0.2", "pictures_every=1", "steps=1")
+    assert runs.train("stacked", *size, *masks) == 0
+    matching = (
+        "model.pose={kind: matching, image_channels: 1, frames: 3, feature_widths: [4, 8], "
+        "motion_widths: [8, 8], mask_widths: [8, 4, 4]}"
+    )
+    assert runs.train("matching", *size, *masks, matching) == 0
+    losses = [entry["loss"] for entry in runs.log("matching") if "loss" in entry]
+    assert losses and np.isfinite(losses).all()
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        (("model.height=16",), "'model.height' must be at least 32, got 16"),
+        (("model.width=-3",), "'model.width' must be at least 32, got -3"),
+        (
+            (
+                "objective.explainability=0.2",
+                "model.pose.mask_widths=[8, 8, 8, 4]",
+                "model.pose.mask_kernels=[3, 3, 3, 3]",
+            ),
+            "masks begin at 1/2 of the image, but depth at 1/1",
+        ),
         (("stesp=3",), "did you mean 'steps'"),
         (("steps=many",), "'steps' must be int, got 'many'"),
         (("objective.smoothness",), "expected key=value"),

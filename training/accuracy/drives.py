@@ -10,6 +10,7 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.io.kitti import ImageSequence, open_sequence
 from sfm_odometry.io.trajectories import PoseFile, read_poses
+from training.evaluate.commands.shared import note
 
 MIN_FRAMES = 5
 
@@ -102,9 +103,21 @@ def _true_poses(sequence: ImageSequence, choice: DriveChoice) -> np.ndarray:
 
 
 def _poses_of_frames(path: Path, file: PoseFile, numbers: tuple[int, ...]) -> np.ndarray:
-    """Rows of a KITTI pose file at the frame numbers; InputError where the file has no such."""
-    if file.stamps_s is not None or file.frame_numbers is not None:
-        raise InputError(f"{path}: expected KITTI's rows of 12 numbers, row k of frame k")
+    """Poses (N, 4, 4) of a KITTI file at the frame numbers; InputError where it lacks one."""
+    for text in file.notes:
+        note(text)
+    if file.stamps_s is not None:
+        raise InputError(
+            f"{path}: rows with stamps, expected KITTI's of 12 numbers, or 13 with the frame first"
+        )
+    if file.frame_numbers is not None:
+        missing = np.setdiff1d(numbers, file.frame_numbers)
+        if len(missing):
+            raise InputError(
+                f"{path}: no pose of frame {missing[0]} (and {len(missing) - 1} more), "
+                "expected one for each frame"
+            )
+        return file.poses[np.searchsorted(file.frame_numbers, numbers)]
     if len(file.poses) <= numbers[-1]:
         raise InputError(
             f"{path}: {len(file.poses)} poses, expected one for each frame up to {numbers[-1]}"

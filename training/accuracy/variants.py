@@ -7,18 +7,19 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.params import OdometryParams
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
-    "networks": {"refine": False},
-    "aligned": {"fuse": False, "speed_prior": False},
-    "steady": {"fuse": False},
-    "fused": {},
+    "networks": {"refine": False, "scale_hold": "off"},
+    "aligned": {"fuse": False, "speed_prior": False, "scale_hold": "off"},
+    "steady": {"fuse": False, "scale_hold": "off"},
+    "fused": {"scale_hold": "off"},
+    "held": {},
     "metric": {"scale_mode": "camera_height", "scale_camera_height": 1.65},
 }
 """Overrides of the fields of OdometryParams by variant; all other fields have their defaults.
 
 networks: the networks' motions alone. aligned: each motion refined by aligning two images.
 steady: aligned, with a filter of the speed. fused: steady, with points tracked over several
-frames; the default. metric: fused, with the scale from KITTI's camera height, which rendered
-drives share.
+frames. held: fused, with the scale held by the height over the ground; the default. metric: fused,
+with the scale from KITTI's camera height, which rendered drives share.
 """
 
 CLASSICAL = "classical"

@@ -26,7 +26,8 @@ class ClassicalConfig:
     min_tracks: int = 20
     """Minimum number of tracks, and of inliers, to estimate a motion."""
     still_pixels: float = 0.2
-    """Median displacement of the tracks below which the camera stands still."""
+    """Median displacement of the tracks below which the camera stands still; the same after the
+    rotation is removed: below it the camera turns in place."""
     min_parallax_pixels: float = 0.3
     """Minimum displacement of a point, after removing the rotation, to triangulate it."""
     min_depth_ratios: int = 10

@@ -7,7 +7,12 @@ import numpy as np
 
 from sfm_odometry.geometry import se3
 from training.classical.config import ClassicalConfig
-from training.classical.epipolar import epipolar_motion, inverse_depths, pixels_to_rays
+from training.classical.epipolar import (
+    epipolar_motion,
+    inverse_depths,
+    pixels_to_rays,
+    rotation_fit,
+)
 from training.classical.tracks import Observations, Tracker, matched_pixels
 
 
@@ -57,7 +62,11 @@ class ClassicalOdometry:
             )
         if np.median(np.linalg.norm(current - previous, axis=1)) < self._config.still_pixels:
             return ClassicalStep(np.eye(4))
-        motion = epipolar_motion(previous, current, self._k, self._config)
+        # Without parallax the essential matrix is arbitrary, and the rotation alone is exact.
+        turn = rotation_fit(previous, current, self._k, self._config)
+        if turn.residual_pixels < self._config.still_pixels:
+            return ClassicalStep(se3.inverse(turn.b_from_a))
+        motion = epipolar_motion(previous, current, self._k, self._config, turn.b_from_a[:3, :3])
         if motion is None:
             return ClassicalStep(
                 self._previous_from_current, "no motion that the tracks agree on: goes on as before"

@@ -1,14 +1,15 @@
 """Classical odometry over a sequence of image files."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from sfm_odometry.errors import InputError
+from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.io.kitti import check_image_size, read_image
 from training.classical.config import ClassicalConfig
@@ -42,18 +43,41 @@ def track(
     The images are first scaled down to `width` pixels where that is given. Raises InputError, or
     its subclass ImageError, for too few images, an invalid width and images that cannot be used.
     """
-    if len(images) < MIN_IMAGES:
-        raise InputError(f"{len(images)} images, expected at least {MIN_IMAGES}")
+    check_count(len(images))
+    frames = progress_bar(images, "frame")
+    named = ((path.name, partial(read_image, path)) for path in frames)
+    return track_frames(named, intrinsics, width, config, strict=True)
+
+
+def track_frames(
+    frames: Iterable[tuple[str, Callable[[], np.ndarray]]],
+    intrinsics: Intrinsics,
+    width: int | None = None,
+    config: ClassicalConfig | None = None,
+    strict: bool = False,
+) -> ClassicalRun:
+    """Run the classical odometry over frames, each with a name and a function that reads it.
+
+    A frame that cannot be used has the pose before it and an event; it raises ImageError where
+    `strict`.
+    """
     scaled = _scaled_intrinsics(intrinsics, width)
     odometry = ClassicalOdometry(scaled.matrix(), config)
     pose = np.eye(4)
-    poses = []
-    events = []
-    frame_ms = []
-    for path in progress_bar(images, "frame"):
+    poses: list[np.ndarray] = []
+    events: list[str] = []
+    frame_ms: list[float] = []
+    for name, read in frames:
         # Read the image, which is not part of the measured time.
-        image = read_image(path)
-        check_image_size(path, image, intrinsics)
+        try:
+            image = read()
+            check_image_size(name, image, intrinsics)
+        except ImageError as error:
+            if strict:
+                raise
+            poses.append(pose)
+            events.append(f"{error}; left out")
+            continue
         # Estimate the step from the frame before.
         started = time.perf_counter()
         step = odometry.process(_grey(image, scaled.width, scaled.height))
@@ -62,8 +86,15 @@ def track(
         pose = pose @ step.previous_from_current
         poses.append(pose)
         if step.warning:
-            events.append(f"{path.name}: {step.warning}")
+            events.append(f"{name}: {step.warning}")
+    check_count(len(poses))
     return ClassicalRun(np.stack(poses), events, np.array(frame_ms))
+
+
+def check_count(count: int) -> None:
+    """Raises InputError for too few images."""
+    if count < MIN_IMAGES:
+        raise InputError(f"{count} images, expected at least {MIN_IMAGES}")
 
 
 def _scaled_intrinsics(intrinsics: Intrinsics, width: int | None) -> Intrinsics:

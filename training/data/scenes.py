@@ -80,14 +80,21 @@ class Scene:
 
     def snippet_starts(self, length: int) -> np.ndarray:
         """Returns the first frame (index) of each snippet of `length` consecutive frames."""
-        numbers = self.frame_numbers
-        if len(numbers) < length:
-            return np.empty(0, np.int64)
-        starts = np.arange(len(numbers) - length + 1)
-        static_before = np.concatenate([[0], np.cumsum(self.static)])
-        moving = static_before[starts + length] == static_before[starts]
-        consecutive = numbers[starts + length - 1] - numbers[starts] == length - 1
-        return np.flatnonzero(consecutive & moving)
+        return snippet_starts(self.frame_numbers, self.static, length)
+
+
+def snippet_starts(numbers: np.ndarray, static: np.ndarray, length: int) -> np.ndarray:
+    """Returns the index of the first frame of each snippet of `length` consecutive frames.
+
+    numbers: frame numbers (N,), increasing. static: (N,) bool, whether the camera stands still.
+    """
+    if len(numbers) < length:
+        return np.empty(0, np.int64)
+    starts = np.arange(len(numbers) - length + 1)
+    static_before = np.concatenate([[0], np.cumsum(static)])
+    moving = static_before[starts + length] == static_before[starts]
+    consecutive = numbers[starts + length - 1] - numbers[starts] == length - 1
+    return np.flatnonzero(consecutive & moving)
 
 
 def open_data(folder: Path) -> list[Scene]:

@@ -9,6 +9,8 @@ from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.sampler import Camera, Scene, SnippetSampler, cameras_of, open_data, split_scenes
 
+MAX_NAMES = 8
+"""Number of scenes that a message lists."""
 EXAMPLES = 3
 """Number of snippets in a picture."""
 
@@ -50,10 +52,7 @@ def open_run_data(folders: Sequence[Path], config: TrainConfig, processes: int) 
         cameras=cameras,
     )
     if not held_out:
-        print(
-            f"no validation: no scene matches validation_scenes {list(config.validation_scenes)}, "
-            "and validation_fraction is 0"
-        )
+        print(f"no validation: {_why_no_validation(scenes, config)}")
         return RunData(training, (), _examples(training), cameras)
     # Go through the validation scenes in order.
     sampler = SnippetSampler(
@@ -67,6 +66,19 @@ def open_run_data(folders: Sequence[Path], config: TrainConfig, processes: int) 
     )
     validation = sampler.sequential_batches(config.batch_size, config.validation_snippets)
     return RunData(training, validation, _examples(sampler), cameras)
+
+
+def _why_no_validation(scenes: list[Scene], config: TrainConfig) -> str:
+    """Returns why no scene is held out, in words."""
+    if config.validation_scenes:
+        names = ", ".join(sorted({scene.name for scene in scenes})[:MAX_NAMES])
+        return (
+            f"no scene matches validation_scenes {list(config.validation_scenes)}, "
+            f"the scenes are {names}"
+        )
+    if config.validation_fraction > 0:
+        return "there is one drive only, and it is learned from"
+    return "validation_scenes is empty, and validation_fraction is 0"
 
 
 def _examples(sampler: SnippetSampler) -> Batch:
@@ -86,7 +98,9 @@ def _check_fit(scenes: list[Scene], config: TrainConfig) -> None:
         if (width, height) != (model.width, model.height):
             raise InputError(
                 f"scene {scene.name} is {width}x{height}, "
-                f"but the model's input is {model.width}x{model.height}"
+                f"but the model's input is {model.width}x{model.height}; expected settings "
+                f"model.width={width} model.height={height}, or data prepared with "
+                f"--size {model.width}x{model.height}"
             )
     others = sorted({scene.resize_mode for scene in scenes} - {model.resize_mode})
     if others:

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfm_odometry.errors import InputError
+from sfm_odometry.io.stamps import seconds_text
 from sfm_odometry.io.trajectories import PoseFile
+from training.evaluate.clock_offset import find_clock_offset, offset_words
+from training.evaluate.stamps import match_stamps
 
-STAMP_TOLERANCE_S = 0.01
-STAMP_RESOLUTION_S = 1e-6
-"""Rounding of stamps, added to the tolerance: decimals and float64 seconds since 1970 keep no
-more of a difference of exactly the tolerance."""
+__all__ = ["PosePairs", "associate", "match_stamps", "select_common_frames", "select_frames"]
+
+
+SPARSER = 1.5
+"""Ratio of the steps of two trajectories from which on the sparser one counts the frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +41,7 @@ def associate(
     # Indices of the pairs.
     if gt.stamps_s is not None and pred.stamps_s is not None:
         in_gt, in_pred = match_stamps(gt.stamps_s, pred.stamps_s)
-        frames = in_gt
+        frames = in_pred if _is_sparser(pred.stamps_s, gt.stamps_s) else in_gt
     elif gt.frame_numbers is not None or pred.frame_numbers is not None:
         frames, in_gt, in_pred = np.intersect1d(
             _frames(gt, gt_name), _frames(pred, pred_name), assume_unique=True, return_indices=True
@@ -52,24 +56,35 @@ def associate(
     if len(frames) < 2:
         raise InputError(
             f"{pred_name}: {len(frames)} of {len(pred.poses)} poses have a partner among "
-            f"the {len(gt.poses)} of {gt_name}, expected at least 2"
+            f"the {len(gt.poses)} of {gt_name}, expected at least 2{_offset_offer(gt, pred)}"
         )
     return PosePairs(gt.poses[in_gt], pred.poses[in_pred], frames)
 
 
-def match_stamps(
-    gt_s: np.ndarray, pred_s: np.ndarray, tolerance_s: float = STAMP_TOLERANCE_S
-) -> tuple[np.ndarray, np.ndarray]:
-    """Match increasing stamps (N,) and (M,) in seconds; returns the indices into both.
+def _is_sparser(stamps_s: np.ndarray, others_s: np.ndarray) -> bool:
+    """Whether stamps have clearly longer steps than others, whose neighbours then have no pair."""
+    if min(len(stamps_s), len(others_s)) < 2:
+        return False
+    return bool(np.median(np.diff(stamps_s)) > SPARSER * np.median(np.diff(others_s)))
 
-    Stamps match that are each other's nearest and at most `tolerance_s` apart.
-    """
-    nearest_pred = _nearest(gt_s, pred_s)
-    nearest_gt = _nearest(pred_s, gt_s)
-    in_gt = np.arange(len(gt_s))
-    mutual = nearest_gt[nearest_pred] == in_gt
-    close = np.abs(gt_s - pred_s[nearest_pred]) <= tolerance_s + STAMP_RESOLUTION_S
-    return in_gt[mutual & close], nearest_pred[mutual & close]
+
+def _offset_offer(gt: PoseFile, pred: PoseFile) -> str:
+    """Words on the stamps of two trajectories that do not meet, and on the offset that helps."""
+    if gt.stamps_s is None or pred.stamps_s is None:
+        return ""
+    overlap = gt.stamps_s[0] <= pred.stamps_s[-1] and pred.stamps_s[0] <= gt.stamps_s[-1]
+    spans = [
+        f"{seconds_text(round(stamps_s[0] * 1e9))} to {seconds_text(round(stamps_s[-1] * 1e9))} s"
+        for stamps_s in (pred.stamps_s, gt.stamps_s)
+    ]
+    found = "" if overlap else f"; the stamps do not overlap: {spans[0]} against {spans[1]}"
+    offset = find_clock_offset(gt, pred)
+    if offset is None:
+        return found
+    return (
+        f"{found}; with --time-offset {offset_words(offset)} (seconds) {offset.matches} of "
+        f"{len(pred.poses)} would match"
+    )
 
 
 def select_frames(file: PoseFile, first: int, last: int, name: str) -> PoseFile:
@@ -108,15 +123,6 @@ def select_common_frames(
     if pred.frame_numbers is None and len(pred.poses) == len(gt.poses):
         return gt, PoseFile(None, gt.frame_numbers, pred.poses)
     return gt, select_frames(pred, first, last, pred_name)
-
-
-def _nearest(values: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Index (N,) of the nearest of the increasing candidates (M,) for each of the values (N,)."""
-    after = np.clip(np.searchsorted(candidates, values), 1, max(len(candidates) - 1, 1))
-    before = after - 1
-    after = np.minimum(after, len(candidates) - 1)
-    nearer_after = np.abs(candidates[after] - values) < np.abs(values - candidates[before])
-    return np.where(nearer_after, after, before)
 
 
 def _frames(file: PoseFile, name: str) -> np.ndarray:

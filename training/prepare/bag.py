@@ -5,31 +5,38 @@ The intrinsics are from the topic's CameraInfo, a calibration or a field of view
 
 import argparse
 import itertools
-import sqlite3
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.interfaces import Connection
-from rosbags.rosbag1 import ReaderError as Reader1Error
-from rosbags.rosbag2 import ReaderError as Reader2Error
-from rosbags.typesys import Stores, get_typestore
 
 from sfm_odometry.errors import CalibrationError, ImageError, InputError
-from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.io.bags import (
+    BAG_SUFFIXES,
+    CAMERA_INFO_TYPES,
+    IMAGE_TYPES,
+    Bag,
+    Warn,
+    is_bag,
+    open_bag,
+)
+from sfm_odometry.io.bit_depth import BitDepth
 from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
 from sfm_odometry.io.ros_image import decode_image
-from training.prepare.calibration import add_camera_arguments, intrinsics_from_options
+from training.prepare.calibration import RecordedCamera, add_camera_arguments, camera_from_options
+from training.prepare.damage import REPEATED, Outcome, damage_teller, tell_damage, warning_teller
 from training.prepare.rate import (
     PERIOD_SAMPLE_FRAMES,
     FrameCounter,
     add_rate_arguments,
+    has_steady_stamps,
     median_period_s,
+    rate_text,
 )
 from training.prepare.recording import Recording, SceneView, SourceFrame, fingerprint_text
 from training.prepare.sequences import select_paths
@@ -38,17 +45,14 @@ HELP = (
     "a bag of ROS 2 (a folder with metadata.yaml, an .mcap or .db3 file) or ROS 1 (.bag), "
     "or a folder of them"
 )
-SUFFIXES = (".mcap", ".db3", ".bag")
-IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-CAMERA_INFO_TYPES = ("sensor_msgs/msg/CameraInfo",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that only this source has."""
     # Calibration and frame rate, as for video files.
-    add_camera_arguments(parser)
+    add_camera_arguments(parser, own="the topic's CameraInfo")
     add_rate_arguments(parser)
-    # Bags, topics and rectification.
+    # Bags and topics.
     parser.add_argument(
         "--sequences",
         nargs="*",
@@ -64,11 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--camera-info",
         help="the topic of the CameraInfo; by default camera_info beside the images",
-    )
-    parser.add_argument(
-        "--rectified",
-        action="store_true",
-        help="the images are rectified, though their topic is not called image_rect",
     )
 
 
@@ -86,19 +85,8 @@ class _Topic:
     """Median time between images in seconds."""
     count: int
     """Number of messages."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Camera:
-    """Intrinsics of the images after rectification, and the rectification itself."""
-
-    intrinsics: Intrinsics
-    known: bool
-    """Whether the intrinsics come from a calibration."""
-    rectify: Rectifier | None = None
-    """Rectification of the images, or None where they are rectified already."""
-    origin: str = ""
-    """Fingerprint of the calibration that the images are rectified by; empty without one."""
+    steady: bool
+    """Whether the frame rate is steady."""
 
 
 def find(arguments: argparse.Namespace) -> list[Recording]:
@@ -109,10 +97,11 @@ def find(arguments: argparse.Namespace) -> list[Recording]:
 
 def _bag_recordings(bag: Path, arguments: argparse.Namespace) -> list[Recording]:
     """Returns the recordings of one bag."""
-    with _open_bag(bag) as reader:
+    warn = warning_teller(arguments)
+    with open_bag(bag, warn) as reader:
         return [
-            _recording(reader, bag, name, arguments)
-            for name in _topic_names(reader, bag, arguments.topics)
+            _recording(reader, name, arguments, warn)
+            for name in _topic_names(reader, arguments.topics)
         ]
 
 
@@ -120,112 +109,138 @@ def _bag_paths(root: Path) -> list[Path]:
     """Returns the bags under `root`, or `root` itself if it is a bag; InputError if none."""
     if not root.exists():
         raise InputError(f"{root}: no such file or folder, expected a bag")
-    if root.is_file() or (root / "metadata.yaml").is_file():
+    if root.is_file() or (root / "metadata.yaml").is_file() or _is_one_recording(root):
         return [root]
-    bags = sorted(
-        path
-        for path in root.iterdir()
-        if path.suffix in SUFFIXES or (path / "metadata.yaml").is_file()
-    )
+    bags = sorted(path for path in root.iterdir() if is_bag(path))
     if not bags:
         raise InputError(
             f"{root}: no bag in it, expected folders with metadata.yaml "
-            f"or files that end in {', '.join(SUFFIXES)}"
+            f"or files that end in {', '.join(BAG_SUFFIXES)}"
         )
     return bags
 
 
-def _topic_names(reader: AnyReader, bag: Path, requested: list[str]) -> list[str]:
+def _is_one_recording(folder: Path) -> bool:
+    """Whether the bags in a folder are parts of one of rosbag2: folder_0.mcap, folder_1.mcap."""
+    files = [path for path in folder.iterdir() if is_bag(path)]
+    pattern = re.escape(folder.name) + r"_\d+\.(mcap|db3)(\.zstd)?"
+    return len(files) > 1 and all(re.fullmatch(pattern, path.name) for path in files)
+
+
+def _topic_names(reader: Bag, requested: list[str]) -> list[str]:
     """Returns the requested image topics, or the only one that the bag has.
 
     Raises InputError if a topic is missing or if several topics leave the choice open.
     """
-    present = sorted(
-        {connection.topic for connection in reader.connections if connection.msgtype in IMAGE_TYPES}
-    )
+    present = [topic.name for topic in reader.topics if topic.type in IMAGE_TYPES]
     missing = sorted(set(requested) - set(present))
     if missing or not present:
         raise InputError(
-            f"{bag}: no images on {', '.join(missing) or 'any topic'}, "
+            f"{reader.path}: no images on {', '.join(missing) or 'any topic'}, "
             f"its topics of images: {', '.join(present) or 'none'}"
         )
     if not requested and len(present) > 1:
-        raise InputError(f"{bag}: images on {', '.join(present)}, expected --topics to say which")
+        raise InputError(
+            f"{reader.path}: images on {', '.join(present)}, expected --topics to say which"
+        )
     return requested or present
 
 
-def _recording(reader: AnyReader, bag: Path, name: str, arguments: argparse.Namespace) -> Recording:
+def _recording(reader: Bag, name: str, arguments: argparse.Namespace, warn: Warn) -> Recording:
     """Returns the recording of one image topic."""
-    topic = _probe_topic(reader, bag, name)
+    bag = reader.path
+    topic = _probe_topic(reader, name, arguments)
     camera = _find_camera(reader, topic, arguments)
-    every = FrameCounter(topic.period_s, arguments.every, arguments.rate).every
+    new_counter = partial(
+        FrameCounter, topic.period_s, arguments.every, arguments.rate, topic.steady
+    )
+    every = new_counter().every
+    lost: Counter[str] = Counter()
+    damaged = damage_teller(arguments, lost)
+    rate = f"every {every}{rate_text(topic.steady)}"
     return Recording(
         drive=bag.stem,
         views=(SceneView(f"{bag.stem}_{name.strip('/').replace('/', '_')}", name),),
         intrinsics=camera.intrinsics,
         channels=topic.channels,
-        frames=partial(_frames, topic, camera, every),
+        frames=partial(_frames, topic, camera, new_counter, damaged, warn, lost),
         count=max(topic.count // every, 1),
-        origin=f"{bag.name}:{_bag_bytes(bag)} {name} every {every} {camera.origin}",
+        origin=f"{bag.name}:{_bag_bytes(bag)} {name} {rate} {camera.origin}",
         intrinsics_known=camera.known,
+        lost=lost,
     )
 
 
-def _probe_topic(reader: AnyReader, bag: Path, name: str) -> _Topic:
+def _probe_topic(reader: Bag, name: str, arguments: argparse.Namespace) -> _Topic:
     """Returns size, channels and period of a topic, from its first messages."""
-    # Decode the first image.
-    messages = itertools.islice(_messages(reader, name, IMAGE_TYPES), PERIOD_SAMPLE_FRAMES)
-    first, first_ns = next(messages, (None, 0))
-    if first is None:
-        raise InputError(f"{bag}: no messages on {name}, expected images")
-    image = _decode(first, f"{bag}, {name}, first image")
-    # Measure the period on its stamp and those of the images that follow.
-    stamps_s = [first_ns * 1e-9, *(stamp_ns * 1e-9 for _, stamp_ns in messages)]
+    # Decode the first image that can be; damage is told when the frames are read.
+    where = f"{reader.path}, {name}"
+    image: np.ndarray | None = None
+    reasons: list[str] = []
+    stamps_s: list[float] = []
+    messages = reader.messages([name], IMAGE_TYPES, reasons.append)
+    for _, stamp_ns, message in itertools.islice(messages, PERIOD_SAMPLE_FRAMES):
+        stamps_s.append(stamp_ns * 1e-9)
+        if image is None:
+            try:
+                image = _decode(message, BitDepth(), f"{where}, image stamped {stamp_ns}")
+            except ImageError as error:
+                if arguments.strict:
+                    raise
+                reasons.append(str(error))
+    if image is None:
+        reason = reasons[0] if reasons else f"{where}: no messages on it"
+        raise InputError(f"{reason}, expected images")
+    # Measure the period on their stamps.
+    period_s = median_period_s(stamps_s, reader.path)
     return _Topic(
-        bag=bag,
+        bag=reader.path,
         name=name,
         size=image.shape[:2],
         channels=1 if image.ndim == 2 else 3,
-        period_s=median_period_s(stamps_s, bag),
-        count=reader.topics[name].msgcount,
+        period_s=period_s,
+        count=sum(topic.count for topic in reader.topics if topic.name == name),
+        steady=has_steady_stamps(stamps_s, period_s),
     )
 
 
-def _find_camera(reader: AnyReader, topic: _Topic, arguments: argparse.Namespace) -> _Camera:
+def _find_camera(reader: Bag, topic: _Topic, arguments: argparse.Namespace) -> RecordedCamera:
     """Returns the camera of --calib or --fov, else of the topic's first CameraInfo.
 
     Raises InputError without any of them.
     """
     height, width = topic.size
-    from_options = intrinsics_from_options(arguments, width, height)
+    # The name covers image_proc's image_rect and image_rect_color.
+    is_rectified = arguments.rectified or "image_rect" in topic.name
+    from_options = camera_from_options(arguments, width, height, is_rectified=is_rectified)
     if from_options is not None:
-        return _Camera(*from_options)
+        return from_options
     name = arguments.camera_info or _info_topic(topic.name)
-    info = next(_messages(reader, name, CAMERA_INFO_TYPES), None)
-    if info is None:
+    found = next(reader.messages([name], CAMERA_INFO_TYPES), None)
+    if found is None:
         raise InputError(
             f"{topic.bag}: no CameraInfo on {name}, "
             "expected one, or --camera-info, --calib or --fov"
         )
-    # The name covers image_proc's image_rect and image_rect_color.
-    rectified = arguments.rectified or "image_rect" in topic.name
-    return _camera_from_info(info[0], width, height, rectified, f"{topic.bag}, {name}")
+    return _camera_from_info(found[2], width, height, is_rectified, f"{topic.bag}, {name}")
 
 
 def _camera_from_info(
-    message: Any, width: int, height: int, rectified: bool, where: str
-) -> _Camera:
+    message: Any, width: int, height: int, is_rectified: bool, where: str
+) -> RecordedCamera:
     """Returns the camera of a CameraInfo; raises CalibrationError starting with `where`."""
     try:
-        rectifier = Rectifier(Calibration.from_message(message), width, height, rectified)
+        rectifier = Rectifier(Calibration.from_message(message), width, height, is_rectified)
     except (CalibrationError, ImageError) as error:
         raise CalibrationError(
             f"{where}: {error}; --calib or --fov would be taken instead"
         ) from None
+    if rectifier.warning:
+        tell_damage(f"{where}: {rectifier.warning}")
     if not rectifier.resamples:
-        return _Camera(rectifier.intrinsics, known=True)
+        return RecordedCamera(rectifier.intrinsics, known=True)
     origin = fingerprint_text("Calibration", rectifier.calibration)
-    return _Camera(rectifier.intrinsics, known=True, rectify=rectifier, origin=origin)
+    return RecordedCamera(rectifier.intrinsics, known=True, rectify=rectifier, origin=origin)
 
 
 def _info_topic(name: str) -> str:
@@ -237,82 +252,60 @@ def _info_topic(name: str) -> str:
 
 
 def _frames(
-    topic: _Topic, camera: _Camera, every: int, is_needed: Callable[[int], bool]
+    topic: _Topic,
+    camera: RecordedCamera,
+    new_counter: Callable[[], FrameCounter],
+    damaged: Warn,
+    warn: Warn,
+    lost: Counter[str],
+    is_needed: Callable[[int], bool],
 ) -> Iterator[SourceFrame]:
-    """Yields every n-th image of a topic as a frame, numbered by its stamp."""
-    counter = FrameCounter(topic.period_s, every, 1.0)
+    """Yields the images nearest to the wanted times as frames, numbered by their stamps.
+
+    damaged: called for a message that cannot be parsed. warn: called for a damaged bag.
+    """
+    counter = new_counter()
+    bit_depth = BitDepth()
     index = 0
-    with _open_bag(topic.bag) as reader:
-        for message, stamp_ns in _messages(reader, topic.name, IMAGE_TYPES):
+    with open_bag(topic.bag, warn) as reader:
+        for _, stamp_ns, message in reader.messages([topic.name], IMAGE_TYPES, damaged):
             number = counter.next(stamp_ns * 1e-9)
             if number is None:
                 continue
             where = f"{topic.bag}, {topic.name}, image stamped {stamp_ns}"
-            decode = partial(_rectified_image, message, topic.size, camera, where)
-            yield SourceFrame(number, decode if is_needed(index) else None)
+            image: Callable[[], np.ndarray] = partial(
+                _rectified_image, message, bit_depth, topic.size, camera, where
+            )
+            if "16" in getattr(message, "encoding", getattr(message, "format", "")):
+                # The range of 16-bit values is held from one image to the next.
+                image = Outcome(image)
+            yield SourceFrame(number, image if is_needed(index) else None)
             index += 1
+    lost.update({REPEATED: counter.repeated} if counter.repeated else {})
 
 
 def _rectified_image(
-    message: Any, size: tuple[int, int], camera: _Camera, where: str
+    message: Any, bit_depth: BitDepth, size: tuple[int, int], camera: RecordedCamera, where: str
 ) -> np.ndarray:
     """Returns the rectified image (H, W) or (H, W, 3) of a message.
 
-    Raises InputError starting with `where` if its size is not `size`, (H, W).
+    Raises ImageError starting with `where` if its size is not `size`, (H, W).
     """
-    image = _decode(message, where)
+    image = _decode(message, bit_depth, where)
     if image.shape[:2] != size:
-        raise InputError(
+        raise ImageError(
             f"{where}: {image.shape[1]}x{image.shape[0]} pixels, "
             f"expected {size[1]}x{size[0]} as of the first"
         )
-    return image if camera.rectify is None else camera.rectify(image)
+    return camera.rectified(image)
 
 
-def _decode(message: Any, where: str) -> np.ndarray:
+def _decode(message: Any, bit_depth: BitDepth, where: str) -> np.ndarray:
     """Returns the image (H, W) or (H, W, 3) of a message; ImageError starts with `where`."""
     try:
-        return decode_image(message)
+        return decode_image(message, bit_depth)
     except ImageError as error:
         raise ImageError(f"{where}: {error}") from None
-
-
-def _messages(
-    reader: AnyReader, topic: str, message_types: tuple[str, ...]
-) -> Iterator[tuple[Any, int]]:
-    """Yields the messages of a topic and their stamps in nanoseconds.
-
-    Stamps are of the header, or of reception where the header's is not filled.
-    """
-    connections: list[Connection] = [
-        connection
-        for connection in reader.connections
-        if connection.topic == topic and connection.msgtype in message_types
-    ]
-    for connection, received_ns, data in reader.messages(connections) if connections else ():
-        message: Any = reader.deserialize(data, connection.msgtype)
-        stamp = message.header.stamp
-        yield message, (stamp.sec * 10**9 + stamp.nanosec) or received_ns
-
-
-@contextmanager
-def _open_bag(path: Path) -> Iterator[AnyReader]:
-    """Opens a bag for reading; whatever is wrong with it is raised as InputError naming it."""
-    try:
-        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
-            yield reader
-    except (
-        AnyReaderError,
-        Reader1Error,
-        Reader2Error,
-        sqlite3.Error,
-        OSError,
-        AssertionError,
-    ) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"{path}: cannot be read, expected a whole bag of ROS: {reason}"
-        ) from error
 
 
 def _bag_bytes(bag: Path) -> int:

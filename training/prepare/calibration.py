@@ -1,51 +1,99 @@
-"""Intrinsics from the command line, for sources without them: --calib or --fov."""
+"""Cameras from the command line, for sources without them: --calib or --fov."""
 
 import argparse
-import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from sfm_odometry.errors import CalibrationError
+import numpy as np
+
+from sfm_odometry.errors import CalibrationError, ImageError
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.io.kitti_calibration import read_calibration
+from sfm_odometry.io.calibration import FORMATS, read_camera
+from sfm_odometry.io.camera_options import intrinsics_of_fov
+from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
+from sfm_odometry.io.text import read_text
+from training.prepare.recording import fingerprint_text
 
 
-def add_camera_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the mutually exclusive options --calib and --fov."""
+@dataclass(frozen=True, eq=False)
+class RecordedCamera:
+    """Intrinsics of the images after rectification, and the rectification itself."""
+
+    intrinsics: Intrinsics
+    known: bool
+    """Whether the intrinsics come from a calibration."""
+    rectify: Callable[[np.ndarray], np.ndarray] | None = None
+    """Rectification of the images, or None where they are rectified already."""
+    origin: str = ""
+    """Fingerprint of the calibration that the images are rectified by; empty without one."""
+
+    def rectified(self, image: np.ndarray) -> np.ndarray:
+        """Returns the image (H, W) or (H, W, 3) without its distortion."""
+        return image if self.rectify is None else self.rectify(image)
+
+
+def add_camera_arguments(parser: argparse.ArgumentParser, own: str = "") -> None:
+    """Adds the options --calib, --fov and --rectified.
+
+    own: what the source takes without them, for the help text.
+    """
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--calib",
         type=Path,
-        help="a 3x3 matrix as in cam.txt, or KITTI's calib.txt, for the images' full size",
+        metavar="FILE",
+        help=f"{', '.join(FORMATS)}, for the images' full size; images are undistorted by it"
+        + (f" (default: {own})" if own else ""),
     )
     group.add_argument(
         "--fov",
         type=float,
+        metavar="DEGREES",
         help="horizontal field of view in degrees, when there is no calibration; "
         "the intrinsics count as unknown then",
     )
+    parser.add_argument("--rectified", action="store_true", help="the images are rectified already")
 
 
-def intrinsics_from_options(
-    arguments: argparse.Namespace, width: int, height: int
-) -> tuple[Intrinsics, bool] | None:
-    """Returns the intrinsics of --calib or --fov for images of a size, and whether they are known.
+def camera_from_options(
+    arguments: argparse.Namespace,
+    width: int,
+    height: int,
+    camera: int = 0,
+    is_rectified: bool = False,
+) -> RecordedCamera | None:
+    """Returns the camera of --calib or --fov for images of a size.
 
-    None if neither option is given. Raises CalibrationError if an option cannot be used.
+    camera: KITTI's number of the camera, for KITTI's files of several; of others the first is
+    taken. is_rectified: whether the images are rectified already. None
+    if neither option is given. Raises CalibrationError if an option cannot be used.
     """
     if arguments.calib is not None:
-        return read_calibration(arguments.calib, 0, width, height), True
+        is_kitti = re.search(r"^P(_rect_)?\d+ *:", read_text(arguments.calib), re.M)
+        calibration = read_camera(arguments.calib, camera if is_kitti else 0, width, height)
+        return camera_of_calibration(
+            calibration, width, height, is_rectified or arguments.rectified, f"{arguments.calib}"
+        )
     if arguments.fov is not None:
-        return intrinsics_from_field_of_view(arguments.fov, width, height), False
+        return RecordedCamera(intrinsics_of_fov(arguments.fov, width, height), known=False)
     return None
 
 
-def intrinsics_from_field_of_view(fov_deg: float, width: int, height: int) -> Intrinsics:
-    """Returns intrinsics with square pixels and a centred principal point.
-
-    f = W / 2 / tan(fov / 2), with the horizontal field of view. Raises CalibrationError if it is
-    not 1 to 170 degrees.
-    """
-    if not 1.0 <= fov_deg <= 170.0:
-        raise CalibrationError(f"--fov {fov_deg:g}: expected 1 to 170 degrees")
-    focal = width / 2 / math.tan(math.radians(fov_deg) / 2)
-    return Intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
+def camera_of_calibration(
+    calibration: Calibration, width: int, height: int, is_rectified: bool, where: str
+) -> RecordedCamera:
+    """Returns the camera of a calibration; raises CalibrationError starting with `where`."""
+    try:
+        rectifier = Rectifier(calibration, width, height, is_rectified)
+    except (CalibrationError, ImageError) as error:
+        raise CalibrationError(f"{where}: {str(error).removeprefix('camera_info: ')}") from None
+    if rectifier.resamples:
+        origin = fingerprint_text("Calibration", calibration)
+        return RecordedCamera(rectifier.intrinsics, True, rectifier, origin)
+    if calibration.binning != (1, 1) or any(calibration.region):
+        return RecordedCamera(rectifier.intrinsics, True)
+    # The numbers of the file, without rounding.
+    p = calibration.p if calibration.p[0] != 0.0 else (*calibration.k[:3], 0.0, *calibration.k[3:])
+    return RecordedCamera(Intrinsics(p[0], p[5], p[2], p[6], width, height), True)

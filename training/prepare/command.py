@@ -17,9 +17,10 @@ from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry.preprocess import RESIZE_MODES
 from training.data.scenes import FORMAT, VERSION
-from training.prepare import cityscapes, kitti_odometry, kitti_raw, packed, video
+from training.prepare import cityscapes, images, kitti_odometry, kitti_raw, packed, video
 from training.prepare.recording import Recording
-from training.prepare.scene import Options, PreparedScene
+from training.prepare.report import report
+from training.prepare.scene import Options
 from training.prepare.static import static_rule
 from training.prepare.work import prepare
 from training.prepare.writer import disk_errors, write_json
@@ -29,6 +30,7 @@ SOURCES: dict[str, Any] = {
     "kitti-raw": kitti_raw,
     "cityscapes": cityscapes,
     "video": video,
+    "images": images,
 }
 if find_spec("rosbags") is not None:  # optional: training alone does not need it
     SOURCES["bag"] = import_module("training.prepare.bag")
@@ -43,15 +45,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_cli(lambda: arguments.run(arguments))
 
 
-def command(arguments: argparse.Namespace) -> None:
-    """Prepares all recordings of a source and writes the index.
+def command(arguments: argparse.Namespace) -> int:
+    """Prepares all recordings of a source and writes the index; returns the exit code.
 
-    Raises InputError and OutputError.
+    It is EXIT_NO_SNIPPETS if nothing can be learned from. Raises InputError and OutputError.
     """
     # Read the options.
     width, height = arguments.size = _parse_size(arguments.size)
     options = Options(
-        width, height, arguments.resize_mode, arguments.grey, static_rule(arguments.static)
+        width,
+        height,
+        arguments.resize_mode,
+        arguments.grey,
+        static_rule(arguments.static),
+        arguments.strict,
     )
     if arguments.workers < 1:
         raise InputError(f"--workers {arguments.workers}: expected 1 or more")
@@ -67,7 +74,7 @@ def command(arguments: argparse.Namespace) -> None:
         out / "index.json",
         {"format": FORMAT, "version": VERSION, "scenes": [scene.name for scene in scenes]},
     )
-    _report(out, scenes, width, height)
+    return report(out, scenes, width, height)
 
 
 def _check_names(recordings: Sequence[Recording]) -> None:
@@ -76,14 +83,6 @@ def _check_names(recordings: Sequence[Recording]) -> None:
     name, count = counts.most_common(1)[0]
     if count > 1:
         raise InputError(f"{count} sources would become scene '{name}', expected different names")
-
-
-def _report(out: Path, scenes: Sequence[PreparedScene], width: int, height: int) -> None:
-    """Prints the number of scenes, frames and static frames."""
-    frames = sum(scene.frames for scene in scenes)
-    static = sum(scene.static for scene in scenes)
-    suffix = f", {static} of them static and left out of snippets" if static else ""
-    print(f"{out}: {len(scenes)} scenes, {frames} frames of {width}x{height}{suffix}")
 
 
 def _parse_size(text: str) -> tuple[int, int]:
@@ -147,6 +146,11 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "those with a mean optical flow under 1 pixel (flow), "
         "or those of a file with lines 'date drive frame', as static_frames.txt (default keep)",
     )
+    _add_run_arguments(parser)
+
+
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of how to go about it, that all sources have."""
     # One worker more than cores: while one waits for the disk, the others decode.
     workers = len(os.sched_getaffinity(0)) + 1
     parser.add_argument(
@@ -154,4 +158,9 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=workers,
         help="threads that decode and resize (default here: %(default)s)",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="end at the first damaged image or file, instead of leaving it out",
     )

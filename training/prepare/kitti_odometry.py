@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.io.kitti import open_sequence
+from sfm_odometry.io.kitti import camera_of_folder, open_sequence
+from training.prepare.calibration import add_camera_arguments
 from training.prepare.recording import Recording, SceneView
 from training.prepare.sequences import cut_sequence, expand_sequence_names, sequence_recording
 
@@ -21,6 +22,7 @@ HELP = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that only this source has."""
+    add_camera_arguments(parser, own="calib.txt or cam.txt")
     parser.add_argument(
         "--sequences",
         nargs="*",
@@ -63,7 +65,7 @@ def find(arguments: argparse.Namespace) -> list[Recording]:
             "expected KITTI odometry sequences or rendered drives"
         )
     return [
-        _recording(base, name, camera, arguments.camera)
+        _recording(base, name, camera, arguments)
         for name in names
         for camera in arguments.camera or [None]
     ]
@@ -74,10 +76,12 @@ def _is_sequence(folder: Path) -> bool:
     return (folder / "calib.txt").is_file() or (folder / "cam.txt").is_file()
 
 
-def _recording(base: Path, text: str, camera: int | None, cameras: list[int] | None) -> Recording:
+def _recording(
+    base: Path, text: str, camera: int | None, arguments: argparse.Namespace
+) -> Recording:
     """Returns the recording of one --sequences entry and one camera, None for the default camera.
 
-    `cameras` are all requested cameras: with several of them, scenes are named by camera too.
+    With several requested cameras, scenes are named by camera too.
     """
     match = re.fullmatch(r"([^:]+)(?::(\d+)-(\d+))?", text)
     if match is None:
@@ -92,11 +96,14 @@ def _recording(base: Path, text: str, camera: int | None, cameras: list[int] | N
     if first is not None:
         sequence = cut_sequence(sequence, int(first), int(last))
         name = f"{name}_{int(first):06d}-{int(last):06d}"
-    if cameras is not None and len(cameras) > 1:
+    if arguments.camera is not None and len(arguments.camera) > 1:
         name = f"{name}_{camera:02d}"
     # Name drive and camera.
-    drive, camera_name = _drive_and_camera(folder, sequence.image_paths[0].parent.name)
-    return sequence_recording(sequence, drive, SceneView(name, camera_name))
+    images = sequence.image_paths[0].parent
+    drive, camera_name = _drive_and_camera(folder, images.name)
+    number = camera_of_folder(images) or 0
+    view = SceneView(name, camera_name)
+    return sequence_recording(sequence, drive, view, arguments, number)
 
 
 def _drive_and_camera(folder: str, image_folder: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.io.kitti import open_sequence
+from training.prepare.calibration import add_camera_arguments
 from training.prepare.recording import Recording, SceneView
 from training.prepare.sequences import expand_sequence_names, sequence_recording
 
@@ -19,6 +20,7 @@ EIGEN_TEST_DRIVES = frozenset((Path(__file__).parent / "eigen_test_drives.txt").
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that only this source has."""
     # Drives and cameras.
+    add_camera_arguments(parser, own="calib_cam_to_cam.txt")
     parser.add_argument(
         "--sequences",
         nargs="*",
@@ -66,7 +68,7 @@ def find(arguments: argparse.Namespace) -> list[Recording]:
     if not found:
         folders = ", ".join(f"image_{camera:02d}" for camera in arguments.camera)
         raise InputError(f"{arguments.root}: no {folders} in any of {len(drives)} drives")
-    return [_recording(drive, camera) for drive, camera in found]
+    return [_recording(drive, camera, arguments) for drive, camera in found]
 
 
 def _select_drives(root: Path, drives: list[Path], names: list[str], split: str) -> list[Path]:
@@ -102,7 +104,8 @@ def _select_drives(root: Path, drives: list[Path], names: list[str], split: str)
     return selected
 
 
-def _recording(drive: Path, camera: int) -> Recording:
+def _recording(drive: Path, camera: int, arguments: argparse.Namespace) -> Recording:
     """Returns the recording of one camera of a drive."""
     view = SceneView(f"{drive.name}_{camera:02d}", f"{drive.parent.name}/{camera:02d}")
-    return sequence_recording(open_sequence(drive, camera), drive.name, view)
+    sequence = open_sequence(drive, camera)
+    return sequence_recording(sequence, drive.name, view, arguments, camera)

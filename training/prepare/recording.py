@@ -1,7 +1,8 @@
 """Recordings, the common form of all sources: each holds one camera's frames of one drive."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ class SourceFrame:
     number: int
     """Frame number; consecutive numbers are neighbours in time."""
     image: Callable[[], np.ndarray] | None
-    """Returns uint8 (H, W) grey or (H, W, 3) RGB, or raises InputError; None where the caller of
-    `Recording.frames` did not ask for this frame."""
+    """Returns uint8 (H, W) grey or (H, W, 3) RGB, or raises InputError for a damaged image; None
+    where the caller of `Recording.frames` did not ask for this frame."""
     depth_path: Path | None = None
     """File of the rendered depth map, or None."""
     mask_path: Path | None = None
@@ -73,6 +74,8 @@ class Recording:
     """Whether every frame has a depth map."""
     has_motion_mask: bool = False
     """Whether every frame has a motion mask."""
+    lost: Counter[str] = field(default_factory=Counter)
+    """Number of frames that were lost while `frames` was read, by the reason, in words."""
 
 
 def fingerprint_text(name: str, record: Any) -> str:

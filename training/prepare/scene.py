@@ -1,6 +1,8 @@
 """Preparation of one scene, frame by frame, from one view of a recording."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +12,15 @@ import numpy as np
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry.preprocess import Preprocessor
+from training.data.scenes import snippet_starts
 from training.prepare.recording import Recording, SceneView, Window, fingerprint_text
 from training.prepare.static import StaticRule
 from training.prepare.writer import SceneWriter
+
+SNIPPET_LENGTHS = (3, 5)
+"""Numbers of frames of the snippets that the recipes learn from."""
+MAX_DAMAGED_SHARE = 0.5
+"""Share of damaged frames above which a scene is refused: it is not what it was taken for."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class Options:
     """Whether frames are stored with one channel."""
     static: StaticRule
     """Rule by which frames count as static."""
+    strict: bool = False
+    """Whether a damaged image ends the preparation; otherwise it is left out."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,12 @@ class PreparedScene:
     """Number of frames."""
     static: int
     """Number of static frames."""
+    lost: Counter[str]
+    """Number of frames that are not in the scene, by the reason, in words."""
+    gaps: int
+    """Number of places where frames are missing between two."""
+    snippets: dict[int, int]
+    """Number of snippets by their length in frames."""
 
 
 class ScenePreparer:
@@ -54,7 +70,7 @@ class ScenePreparer:
         channels = 1 if options.grey else recording.channels
         self._recording = recording
         self._view = view
-        self._options = options
+        self.options = options
         self._preprocessor = Preprocessor(
             intrinsics, options.width, options.height, channels, options.resize_mode
         )
@@ -80,30 +96,52 @@ class ScenePreparer:
         if mask is not None:
             self.writer.write("motion_mask", index, prepare.warp_nearest(_crop(mask, window)))
 
-    def finish(self, numbers: np.ndarray, pool: Executor) -> None:
+    def finish(self, numbers: np.ndarray, damaged: Sequence[int], pool: Executor) -> None:
         """Writes poses, static frames and description; the scene is complete afterwards.
 
-        `numbers` (N,) are the frame numbers. Raises InputError where there are no frames.
+        `numbers` (N,) are the frame numbers, `damaged` the indices of frames that are left out.
+        Raises InputError where there are no frames, or most of them are damaged.
         """
-        if not len(numbers):
+        count = len(numbers)
+        if len(damaged) > MAX_DAMAGED_SHARE * count:
+            raise InputError(
+                f"{self._view.scene}: {len(damaged)} of {count} frames cannot be used, "
+                "expected a few damaged ones at most"
+            )
+        if not count:
             raise InputError(f"{self._view.scene}: no frames in it")
         if self._recording.poses is not None:
             for index, pose in enumerate(self._recording.poses):
                 self.writer.write("poses", index, pose)
+        # Close the places of damaged frames; their numbers stay a gap.
+        if len(damaged):
+            kept = np.delete(np.arange(count), damaged)
+            self.writer.compact(kept.tolist())
+            numbers = numbers[kept]
         frames = self.writer.read_back("frames", len(numbers))
-        static = self._options.static.numbers(self._recording.drive, numbers, frames, pool)
+        static = self.options.static.numbers(self._recording.drive, numbers, frames, pool)
         self.writer.finish(len(numbers), self._describe(numbers.tolist(), static))
 
     def summary(self) -> PreparedScene:
         """Returns the summary of the scene, which must be complete."""
         description = self.writer.complete_description() or {}
+        numbers = np.array(description["frame_numbers"])
+        static = description["static"]
         return PreparedScene(
-            self._view.scene, len(description["frame_numbers"]), len(description["static"])
+            name=self._view.scene,
+            frames=len(numbers),
+            static=len(static),
+            lost=Counter(description.get("lost", {})),
+            gaps=int((np.diff(numbers) > 1).sum()),
+            snippets={
+                length: len(snippet_starts(numbers, np.isin(numbers, static), length))
+                for length in SNIPPET_LENGTHS
+            },
         )
 
     def _item_types(self) -> dict[str, tuple[type, tuple[int, ...]]]:
         """Returns type and shape of one frame's item in each array of the scene."""
-        size = self._options.height, self._options.width
+        size = self.options.height, self.options.width
         items: dict[str, tuple[type, tuple[int, ...]]] = {
             "frames": (np.uint8, (*size, self._preprocessor.channels))
         }
@@ -123,11 +161,11 @@ class ScenePreparer:
         """
         # Options and facts that decide the content of the scene.
         options = (
-            self._options.width,
-            self._options.height,
-            self._options.resize_mode,
-            self._options.grey,
-            self._options.static.text,
+            self.options.width,
+            self.options.height,
+            self.options.resize_mode,
+            self.options.grey,
+            self.options.static.text,
         )
         recording = self._recording
         facts = (
@@ -153,13 +191,14 @@ class ScenePreparer:
             "width": intrinsics.width,
             "height": intrinsics.height,
             "channels": self._preprocessor.channels,
-            "resize_mode": self._options.resize_mode,
+            "resize_mode": self.options.resize_mode,
             "has_depth": self._recording.has_depth,
             "has_motion_mask": self._recording.has_motion_mask,
             "has_poses": self._recording.poses is not None,
             "poses_supervise": self._recording.poses_supervise,
             "static": static,
             "frame_numbers": numbers,
+            **({"lost": dict(self._recording.lost)} if self._recording.lost else {}),
         }
 
 

@@ -1,5 +1,6 @@
 """Recordings of the image sequences that sfm_odometry.io.kitti opens."""
 
+import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -7,25 +8,47 @@ from pathlib import Path
 
 import numpy as np
 
-from sfm_odometry.errors import InputError
+from sfm_odometry.errors import CalibrationError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.io.images import check_image_size, read_image
-from sfm_odometry.io.kitti import ImageSequence
+from sfm_odometry.io.kitti import ImageSequence, first_readable_image
 from sfm_odometry.io.text import read_text
+from training.prepare.calibration import RecordedCamera, camera_from_options
 from training.prepare.recording import Recording, SceneView, SourceFrame
 
 
-def sequence_recording(sequence: ImageSequence, drive: str, view: SceneView) -> Recording:
-    """Returns the recording of a sequence, with depth, masks and poses where it has them."""
+def sequence_recording(
+    sequence: ImageSequence,
+    drive: str,
+    view: SceneView,
+    arguments: argparse.Namespace,
+    camera: int = 0,
+) -> Recording:
+    """Returns the recording of a sequence, with depth, masks and poses where it has them.
+
+    Its own calibration is replaced by --calib or --fov. camera: index in files of several. Raises
+    CalibrationError, also for rendered drives whose images would be undistorted without their
+    depth.
+    """
     is_rendered = sequence.depth_paths is not None
+    size = sequence.intrinsics.width, sequence.intrinsics.height
+    recorded = camera_from_options(arguments, *size, camera) or RecordedCamera(
+        sequence.intrinsics, known=True
+    )
+    if is_rendered and recorded.rectify is not None:
+        raise CalibrationError(
+            f"{arguments.calib}: has distortion, but {sequence.name} has depth maps, which are "
+            "without; expected --rectified, or no --calib"
+        )
     return Recording(
         drive=drive,
         views=(view,),
-        intrinsics=sequence.intrinsics,
-        channels=1 if read_image(sequence.image_paths[0]).ndim == 2 else 3,
-        frames=partial(_sequence_frames, sequence),
+        intrinsics=recorded.intrinsics,
+        channels=1 if first_readable_image(sequence.image_paths).ndim == 2 else 3,
+        frames=partial(_sequence_frames, sequence, recorded),
         count=len(sequence),
-        origin=file_origin(sequence.image_paths),
+        origin=file_origin(sequence.image_paths) + f" {recorded.origin}" * bool(recorded.origin),
+        intrinsics_known=recorded.known,
         poses=sequence.poses,
         poses_supervise=is_rendered and sequence.poses is not None,
         has_depth=is_rendered,
@@ -34,7 +57,7 @@ def sequence_recording(sequence: ImageSequence, drive: str, view: SceneView) -> 
 
 
 def _sequence_frames(
-    sequence: ImageSequence, is_needed: Callable[[int], bool]
+    sequence: ImageSequence, camera: RecordedCamera, is_needed: Callable[[int], bool]
 ) -> Iterator[SourceFrame]:
     """Yields the frames; images are read only when a worker asks for them."""
     for index, (number, path) in enumerate(
@@ -42,20 +65,22 @@ def _sequence_frames(
     ):
         yield SourceFrame(
             number,
-            partial(read_image_of_size, path, sequence.intrinsics),
+            partial(read_image_of_size, path, sequence.intrinsics, camera),
             None if sequence.depth_paths is None else sequence.depth_paths[index],
             None if sequence.mask_paths is None else sequence.mask_paths[index],
         )
 
 
-def read_image_of_size(path: Path, intrinsics: Intrinsics) -> np.ndarray:
-    """Returns an image file as uint8 (H, W) grey or (H, W, 3) RGB.
+def read_image_of_size(
+    path: Path, intrinsics: Intrinsics, camera: RecordedCamera | None = None
+) -> np.ndarray:
+    """Returns an image file as uint8 (H, W) grey or (H, W, 3) RGB, rectified by its camera.
 
-    Raises ImageError naming the file if its size is not the camera's.
+    Raises ImageError naming the file if its size is not that of the intrinsics.
     """
     image = read_image(path)
     check_image_size(path, image, intrinsics)
-    return image
+    return image if camera is None else camera.rectified(image)
 
 
 def file_origin(paths: tuple[Path, ...]) -> str:

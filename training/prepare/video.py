@@ -1,22 +1,33 @@
 """Source `video`: any video file that OpenCV opens, with a calibration or a field of view."""
 
 import argparse
+import contextlib
+import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from sfm_odometry.errors import InputError
-from training.prepare.calibration import add_camera_arguments, intrinsics_from_options
+from sfm_odometry.errors import ImageError, InputError
+from sfm_odometry.io.image_source import first_readable
+from sfm_odometry.io.videos import VIDEO_SUFFIXES as SUFFIXES
+from sfm_odometry.io.videos import open_video
+from training.prepare.calibration import (
+    RecordedCamera,
+    add_camera_arguments,
+    camera_from_options,
+)
+from training.prepare.damage import MISSING, REPEATED, Outcome, warning_teller
 from training.prepare.rate import (
     PERIOD_SAMPLE_FRAMES,
     FrameCounter,
     add_rate_arguments,
+    has_steady_stamps,
     median_period_s,
+    rate_text,
 )
 from training.prepare.recording import Recording, SceneView, SourceFrame, Window
 from training.prepare.sequences import select_paths
@@ -25,22 +36,6 @@ HELP = (
     "a video file or a folder of them, with --calib or --fov; "
     "portrait video of a phone with --crops 3"
 )
-SUFFIXES = (
-    ".mp4",
-    ".mov",
-    ".avi",
-    ".mkv",
-    ".webm",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".mts",
-    ".wmv",
-    ".3gp",
-)
-MIN_FRAME_SHARE = 0.9
-"""Share of the frames announced by the file below which it counts as truncated."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,19 +96,24 @@ class _Video:
     """Median time between frames in seconds."""
     count: int
     """Number of frames that the header announces."""
+    steady: bool
+    """Whether the frame rate is steady."""
 
 
 def _recording(path: Path, arguments: argparse.Namespace) -> Recording:
     """Returns the recording of one video; raises InputError without --calib or --fov."""
     # Read the camera and the rate.
     video = _probe_video(path)
-    camera_options = intrinsics_from_options(arguments, video.width, video.height)
-    if camera_options is None:
+    recorded = camera_from_options(arguments, video.width, video.height)
+    if recorded is None:
         raise InputError(
             f"{path}: a video says nothing of its camera, expected --calib FILE or --fov DEGREES"
         )
-    intrinsics, known = camera_options
-    every = FrameCounter(video.period_s, arguments.every, arguments.rate).every
+    new_counter = partial(
+        FrameCounter, video.period_s, arguments.every, arguments.rate, video.steady
+    )
+    every = new_counter().every
+    lost: Counter[str] = Counter()
     # Each window is a scene.
     windows = _windows(video, arguments.crops, arguments.size[0] / arguments.size[1])
     camera = "video" if arguments.one_camera else path.stem
@@ -122,12 +122,14 @@ def _recording(path: Path, arguments: argparse.Namespace) -> Recording:
         views=tuple(
             _view(path.stem, camera, index, window) for index, window in enumerate(windows)
         ),
-        intrinsics=intrinsics,
+        intrinsics=recorded.intrinsics,
         channels=3,
-        frames=partial(_frames, video, every),
+        frames=partial(_frames, video, recorded, new_counter, lost, arguments),
         count=max(video.count // every, 1),
-        origin=f"{path.name}:{path.stat().st_size} every {every}",
-        intrinsics_known=known,
+        origin=f"{path.name}:{path.stat().st_size} every {every}{rate_text(video.steady)}"
+        + f" {recorded.origin}" * bool(recorded.origin),
+        intrinsics_known=recorded.known,
+        lost=lost,
     )
 
 
@@ -160,69 +162,52 @@ def _windows(video: _Video, crops: int, aspect: float) -> list[Window | None]:
     return [(0, round(top), video.width, rows) for top in tops]
 
 
-def _frames(video: _Video, every: int, is_needed: Callable[[int], bool]) -> Iterator[SourceFrame]:
-    """Yields every n-th frame, numbered by its stamp; raises InputError for a truncated file."""
-    counter = FrameCounter(video.period_s, every, 1.0)
+def _frames(
+    video: _Video,
+    camera: RecordedCamera,
+    new_counter: Callable[[], FrameCounter],
+    lost: Counter[str],
+    arguments: argparse.Namespace,
+    is_needed: Callable[[int], bool],
+) -> Iterator[SourceFrame]:
+    """Yields the frames nearest to the wanted times, numbered by their stamps.
+
+    What is missing at the end of a truncated file is told; InputError where options are strict.
+    """
+    counter = new_counter()
+    source = open_video(video.path)
     index = grabbed = 0
-    with _open_video(video.path) as capture:
-        while capture.grab():
-            number = counter.next(_stamp_s(capture, grabbed, video.period_s))
-            grabbed += 1
-            if number is None:
-                continue
-            decode = _retrieve(capture, video.path, grabbed - 1) if is_needed(index) else None
-            yield SourceFrame(number, decode)
+    for image in source:
+        grabbed += 1
+        number = counter.next(image.stamp_ns * 1e-9)
+        if number is not None:
+            # OpenCV holds one frame: it is decoded here, and only rectified by a worker.
+            yield SourceFrame(
+                number,
+                partial(_rectified, Outcome(image.read), camera) if is_needed(index) else None,
+            )
             index += 1
-    # OpenCV reports a truncated file only by ending early.
-    if grabbed < MIN_FRAME_SHARE * video.count:
-        raise InputError(
-            f"{video.path}: ends after {grabbed} frames, expected {video.count}: "
-            "truncated or damaged"
-        )
+    lost.update({REPEATED: counter.repeated} if counter.repeated else {})
+    if source.damage:
+        warning_teller(arguments)(f"{'; '.join(source.damage)}: truncated or damaged")
+        lost[MISSING] += max(round(index * video.count / max(grabbed, 1)) - index, 0)
 
 
-def _retrieve(capture: cv2.VideoCapture, path: Path, index: int) -> Callable[[], np.ndarray]:
-    """Decodes the grabbed frame and returns its conversion to RGB, to be run by a worker."""
-    is_decoded, image = capture.retrieve()
-    if not is_decoded:
-        raise InputError(f"{path}: frame {index} cannot be decoded, expected a whole video")
-    return partial(cv2.cvtColor, image, cv2.COLOR_BGR2RGB)
+def _rectified(read: Callable[[], np.ndarray], camera: RecordedCamera) -> np.ndarray:
+    return camera.rectified(read())
 
 
 def _probe_video(path: Path) -> _Video:
     """Returns size, period and count of a video; raises InputError if no frame can be decoded."""
-    with _open_video(path) as capture:
-        is_decoded, image = capture.read()
-        if not is_decoded:
-            raise InputError(f"{path}: no frame in it can be decoded, expected a video")
-        nominal_s = 1 / max(capture.get(cv2.CAP_PROP_FPS), 1e-3)
-        stamps_s = [_stamp_s(capture, 0, nominal_s)]
-        while len(stamps_s) < PERIOD_SAMPLE_FRAMES and capture.grab():
-            stamps_s.append(_stamp_s(capture, len(stamps_s), nominal_s))
-        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    height, width = image.shape[:2]
-    return _Video(path, width, height, median_period_s(stamps_s, path), count)
-
-
-def _stamp_s(capture: cv2.VideoCapture, index: int, period_s: float) -> float:
-    """Returns the stamp in seconds of the frame grabbed last, the one at `index`.
-
-    It is index * period_s if the file has no stamps.
-    """
-    stamp_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-    return stamp_s if stamp_s > 0 else index * period_s
-
-
-@contextmanager
-def _open_video(path: Path) -> Iterator[cv2.VideoCapture]:
-    """Opens a video for reading; raises InputError naming it if OpenCV cannot."""
-    capture = cv2.VideoCapture(str(path))
-    try:
-        if not capture.isOpened():
-            raise InputError(
-                f"{path}: cannot be opened as a video; truncated, "
-                "or of a kind that OpenCV does not know"
-            )
-        yield capture
-    finally:
-        capture.release()
+    source = open_video(path)
+    _, images = first_readable(source)
+    size: tuple[int, ...] = ()
+    stamps_s: list[float] = []
+    for image in itertools.islice(images, PERIOD_SAMPLE_FRAMES):
+        if not size:
+            with contextlib.suppress(ImageError):
+                size = image.read().shape[:2]
+        stamps_s.append(image.stamp_ns * 1e-9)
+    period_s = median_period_s(stamps_s, path)
+    steady = has_steady_stamps(stamps_s, period_s)
+    return _Video(path, size[1], size[0], period_s, source.count or 0, steady)

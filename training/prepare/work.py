@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from sfm_odometry.errors import InputError
 from sfm_odometry.io.images import read_depth, read_image
+from training.prepare.damage import DAMAGED, tell_damage
 from training.prepare.recording import Recording, SourceFrame
 from training.prepare.scene import Options, PreparedScene, ScenePreparer
 
@@ -74,8 +76,11 @@ def _prepare_recording(
         for scene in scenes:
             stack.enter_context(scene.writer.opened())
         numbers = _write_frames(recording, scenes, pool, workers, bar)
+        damaged = scenes[0].writer.damaged()
+        if damaged:
+            recording.lost[DAMAGED] += len(damaged)
         for scene in scenes:
-            scene.finish(numbers, pool)
+            scene.finish(numbers, damaged, pool)
     return [scene.summary() for scene in scenes]
 
 
@@ -131,21 +136,32 @@ def _prepare_chunk(
     recording: Recording,
     scenes: Sequence[ScenePreparer],
 ) -> int:
-    """Prepares one chunk for all scenes and returns its number of frames."""
+    """Prepares one chunk for all scenes and returns its number of frames.
+
+    Damaged frames are told and left out; InputError where the options are strict.
+    """
     # Decode each frame once and write it to every scene.
+    damaged: list[int] = []
     for index, frame in enumerate(frames, start=chunk * CHUNK_FRAMES):
         if frame.image is None:
             raise ValueError(
                 f"{recording.drive}: frame {frame.number} is wanted, but its source left it out"
             )
-        image = frame.image()
-        depth = None if frame.depth_path is None else _read_depth(frame.depth_path)
-        mask = None if frame.mask_path is None else read_image(frame.mask_path)
+        try:
+            image = frame.image()
+            depth = None if frame.depth_path is None else _read_depth(frame.depth_path)
+            mask = None if frame.mask_path is None else read_image(frame.mask_path)
+        except InputError as error:
+            if scenes[0].options.strict:
+                raise
+            tell_damage(f"{error}; left out")
+            damaged.append(index)
+            continue
         for scene in scenes:
             scene.write(index, image, depth, mask)
     # Enter the chunk into the journals only when all of it is written.
     for scene in scenes:
-        scene.writer.mark_done(chunk)
+        scene.writer.mark_done(chunk, damaged)
     return len(frames)
 
 

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ HEADER_BYTES = 128
 """Size of the header of an .npy file of any of our shapes. The header is written last, when the
 number of frames is known."""
 JOURNAL = "progress.txt"
-"""File of an incomplete scene that lists its fingerprint and the chunks that are done."""
+"""File of an incomplete scene that lists its fingerprint and the chunks that are done, each with
+the indices of its damaged frames."""
+COMPACTING = "compacting"
+"""Line of the journal, after which the places of the frames are no longer those of the source."""
 
 
 @contextmanager
@@ -64,7 +67,7 @@ class SceneWriter:
         self._part_folder = folder.with_name(f".{folder.name}.part")
         self._files: dict[str, int] = {}
         self._journal = -1
-        self._done: set[int] = set()
+        self._done: dict[int, list[int]] = {}
 
     def complete_description(self) -> dict[str, Any] | None:
         """Returns the description of the scene if it is complete, otherwise None.
@@ -103,7 +106,7 @@ class SceneWriter:
                 os.close(file)
 
     def is_done(self, chunk: int) -> bool:
-        """Returns whether an earlier run has done a chunk."""
+        """Returns whether a chunk is done, by this run or an earlier one."""
         return chunk in self._done
 
     def write(self, name: str, index: int, values: np.ndarray) -> None:
@@ -119,10 +122,27 @@ class SceneWriter:
                 data = data[written:]
                 offset += written
 
-    def mark_done(self, chunk: int) -> None:
-        """Enters a chunk whose frames are all written into the journal."""
+    def damaged(self) -> list[int]:
+        """Returns the indices of the damaged frames of all chunks that are done."""
+        return sorted(index for damaged in self._done.values() for index in damaged)
+
+    def mark_done(self, chunk: int, damaged: Sequence[int] = ()) -> None:
+        """Enters a chunk, whose frames are all written but for the damaged ones, in the journal."""
+        line = " ".join(map(str, (chunk, *damaged)))
         with disk_errors(self.folder):
-            os.write(self._journal, f"{chunk}\n".encode())
+            os.write(self._journal, f"{line}\n".encode())
+        self._done[chunk] = list(damaged)
+
+    def compact(self, kept: Sequence[int]) -> None:
+        """Moves the items at these indices, increasing, to the beginning of all arrays."""
+        with disk_errors(self.folder):
+            os.write(self._journal, f"{COMPACTING}\n".encode())
+            for name, file in self._files.items():
+                size = self._file_bytes(name, 1) - HEADER_BYTES
+                for target, source in enumerate(kept):
+                    if target != source:
+                        data = os.pread(file, size, self._file_bytes(name, source))
+                        os.pwrite(file, data, self._file_bytes(name, target))
 
     def read_back(self, name: str, count: int) -> np.ndarray:
         """Returns the first `count` items of an array, (count, ...), as a read-only map."""
@@ -143,20 +163,21 @@ class SceneWriter:
             self._part_folder.rename(self.folder)
             (self.folder / JOURNAL).unlink()
 
-    def _resume(self) -> set[int]:
-        """Returns the chunks that an earlier run has done.
+    def _resume(self) -> dict[int, list[int]]:
+        """Returns the chunks that an earlier run has done, and the damaged frames of each.
 
         Its folder is removed and started anew if it was made with another fingerprint.
         """
         journal = self._part_folder / JOURNAL
         # The last line is dropped: it may have been cut off.
         lines = journal.read_text().split("\n")[:-1] if journal.exists() else []
-        if lines[:1] != [self.fingerprint]:
+        if lines[:1] != [self.fingerprint] or COMPACTING in lines:
             shutil.rmtree(self._part_folder, ignore_errors=True)
             self._part_folder.mkdir(parents=True)
             lines = [self.fingerprint]
         journal.write_text("".join(f"{line}\n" for line in lines))
-        return {int(line) for line in lines[1:]}
+        chunks = [[int(word) for word in line.split()] for line in lines[1:]]
+        return {chunk: damaged for chunk, *damaged in chunks}
 
     def _file_bytes(self, name: str, count: int) -> int:
         """Returns the size of an array's file with `count` items."""

@@ -1,4 +1,4 @@
-"""rosbag2 files, written and read with the package rosbags, without ROS's own tools."""
+"""Bags of rosbag2, written and read with the package rosbags, without ROS's own tools."""
 
 import importlib
 from collections.abc import Collection, Iterator
@@ -17,10 +17,11 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer, WriterError
+from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, get_typestore
 
-from sfm_odometry.errors import InputError, OutputError
+from sfm_odometry.errors import OutputError
+from sfm_odometry.io.bags import open_bag
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 _BAG_VERSION: Literal[8] = 8
@@ -77,39 +78,23 @@ def create_bag(path: Path, storage: str) -> Iterator[BagWriter]:
 
 
 def bag_topics(path: Path) -> list[Connection]:
-    """Returns the topics of a rosbag2 folder, or of a single .mcap or .db3 file.
+    """Returns the topics of a bag: a folder of rosbag2, or an .mcap, .db3 or .bag file.
 
-    Raises InputError naming the bag and its fault.
+    A topic that some publishers wrote to, or that is in several files, is there once. Raises
+    InputError naming the bag and its fault.
     """
-    with _open(path) as reader:
-        return list(reader.connections)
+    with open_bag(path, warn=lambda _: None) as bag:
+        return list({connection.topic: connection for connection in bag.connections}.values())
 
 
 def bag_messages(path: Path, topics: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
     """Yields topic, receive time in nanoseconds and serialised message, in order of time.
 
-    topics: those to read. Raises InputError for a damaged bag.
+    topics: those to read. What is missing from a damaged bag is told by warnings. Raises InputError
+    for a bag of which nothing can be read.
     """
-    with _open(path) as reader:
-        connections = [
-            connection for connection in reader.connections if connection.topic in topics
-        ]
-        for connection, received_ns, data in reader.messages(connections) if connections else ():
-            yield connection.topic, received_ns, data
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Reader]:
-    if not path.exists():
-        raise InputError(f"{path}: no such bag")
-    try:
-        with Reader(path) as reader:
-            yield reader
-    except (ReaderError, OSError, AssertionError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"{path}: bag cannot be read, expected a rosbag2 folder with metadata.yaml: {reason}"
-        ) from error
+    with open_bag(path) as bag:
+        yield from bag.serialised(topics)
 
 
 def is_latched(connection: Connection) -> bool:

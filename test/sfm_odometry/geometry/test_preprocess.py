@@ -5,7 +5,7 @@ import pytest
 
 from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.geometry.preprocess import MAX_GAIN, MIN_MEAN_GREY, Preprocessor
+from sfm_odometry.geometry.preprocess import MAX_GAIN, MIN_MEAN_GREY, Preprocessor, fitting_mode
 
 CAMERA = Intrinsics(721.5, 721.5, 609.6, 172.9, 1242, 375)
 
@@ -95,3 +95,40 @@ def test_dark_frames_are_brightened(mode, channels):
     assert brightened.shape == night.shape and brightened.dtype == np.uint8
     assert brightened[preprocessor.valid_mask].mean() == pytest.approx(MIN_MEAN_GREY, abs=1.0)
     assert preprocessor.brighten(np.ones_like(day)).max() == MAX_GAIN
+
+
+@pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
+def test_pixels_that_the_camera_did_not_see_are_not_valid(mode):
+    camera = Intrinsics(110.0, 110.0, 47.5, 47.5, 96, 96)
+    preprocessor = Preprocessor(camera, 64, 32, 1, mode)
+    before = preprocessor.valid_mask
+    seen = np.ones((96, 96), bool)
+    seen[:, :30] = False
+    preprocessor.set_seen(seen)
+    shown = preprocessor(np.where(seen, 200, 0).astype(np.uint8))[..., 0]
+    np.testing.assert_array_equal(preprocessor.valid_mask, before & (shown == 200))
+    assert not preprocessor.valid_mask.all() and preprocessor.valid_mask.any()
+    preprocessor.set_seen(None)
+    np.testing.assert_array_equal(preprocessor.valid_mask, before)
+
+
+def test_a_mask_of_seen_pixels_of_another_size_is_refused():
+    with pytest.raises(ImageError, match="mask of seen pixels is 5x4"):
+        Preprocessor(CAMERA, 416, 128, 1).set_seen(np.ones((4, 5), bool))
+
+
+@pytest.mark.parametrize(
+    ("size", "trained", "expected"),
+    [
+        ((1242, 375), "crop", "crop"),  # KITTI
+        ((1280, 720), "crop", "crop"),  # 16:9: a crop keeps 55 %
+        ((640, 480), "crop", "pad"),
+        ((640, 480), "stretch", "stretch"),
+        ((416, 128), "crop", "crop"),
+    ],
+)
+def test_images_that_a_crop_would_cut_are_padded(
+    size: tuple[int, int], trained: str, expected: str
+) -> None:
+    camera = Intrinsics(400.0, 400.0, size[0] / 2, size[1] / 2, *size)
+    assert fitting_mode(camera, 416, 128, trained) == expected

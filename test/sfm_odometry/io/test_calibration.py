@@ -1,5 +1,6 @@
 """Calibration files of each format, in the exact text that the tools write."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -186,7 +187,18 @@ def read(folder: Path, text: str, camera: int = 0, size: tuple[int, int] = SIZE)
     return read_camera(path, camera, *size)
 
 
-@pytest.mark.parametrize("text", [KITTI, MATRIX], ids=["KITTI", "matrix"])
+PRINTED = "[[458.654, 0, 367.215], [0, 457.296, 248.375], [0, 0, 1]]\n"
+MATLAB = "[458.654 0 367.215;\n 0 457.296 248.375;\n 0 0 1]\n"
+FOUR_BY_FOUR = "458.654 0 367.215 0\n0 457.296 248.375 0\n0 0 1 0\n0 0 0 1\n"
+FOUR = "458.654 457.296 367.215 248.375\n"
+JSON = '{"fx": 458.654, "fy": 457.296, "cx": 367.215, "cy": 248.375, "width": 752, "height": 480}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [KITTI, MATRIX, PRINTED, MATLAB, FOUR_BY_FOUR, FOUR, JSON],
+    ids=["KITTI", "matrix", "Python", "MATLAB", "4x4", "4 numbers", "JSON"],
+)
 def test_rectified_formats(tmp_path: Path, text: str) -> None:
     calibration = read(tmp_path, text)
     rectifier = Rectifier(calibration, *SIZE, input_is_rectified=False)
@@ -269,3 +281,14 @@ def test_unusable_files_are_refused_by_name(tmp_path: Path, text: str, message: 
     with pytest.raises(CalibrationError, match="calibration: ") as error:
         read(tmp_path, text)
     assert message in str(error.value)
+
+
+def test_binning_and_region_of_a_camera_info_are_applied(tmp_path: Path) -> None:
+    """Half of the size by binning, and the same numbers as a topic's."""
+    path = tmp_path / "camera_info.yaml"
+    path.write_text(re.sub(r"binning_([xy]): 0", r"binning_\1: 2", ECHO))
+    rectifier = Rectifier(read_camera(path, 0, 376, 240), 376, 240, input_is_rectified=True)
+    assert rectifier.intrinsics.fx == pytest.approx(400.1 / 2)
+    assert rectifier.intrinsics.cx == pytest.approx(370.5 / 2 - 0.5)
+    with pytest.raises(CalibrationError, match="image is 300x200, but"):
+        read_camera(path, 0, 300, 200)

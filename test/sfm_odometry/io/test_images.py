@@ -9,6 +9,7 @@ from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.io.images import (
     check_image_size,
     frame_number,
+    is_truncated,
     list_images,
     read_depth,
     read_image,
@@ -93,6 +94,46 @@ def test_damaged_images_are_refused_by_name(tmp_path, suffix, capfd):
     path.unlink()
     with pytest.raises(ImageError, match="no such file"):
         read_image(path)
+
+
+THUMBNAIL = b"\xff\xe1\x00\x0a" + b"Exif\xff\xd9\x00\x00"
+"""A segment that holds an end mark, as that of a thumbnail."""
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize(
+    "tail",
+    [b"\0" * 4096, b"\xff" * 5000, b"\0\0\0\x18ftypmp42" + b"\x11" * 999, b"\xff\xd8\xff" * 999],
+    ids=["zeros", "ones", "motion photo", "second image"],
+)  # fmt: skip
+def test_what_follows_the_end_of_an_image_is_of_no_matter(tmp_path, suffix, tail):
+    data = cv2.imencode(suffix, GREY)[1].tobytes()
+    (tmp_path / f"whole{suffix}").write_bytes(data)
+    (tmp_path / f"long{suffix}").write_bytes(data + tail)
+    np.testing.assert_array_equal(
+        read_image(tmp_path / f"long{suffix}"), read_image(tmp_path / f"whole{suffix}")
+    )
+
+
+@pytest.mark.parametrize("quality", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)])
+def test_a_jpeg_without_its_end_mark_is_truncated_wherever_it_was_cut(quality):
+    data = cv2.imencode(".jpg", GREY, quality)[1].tobytes()
+    data = data[:2] + THUMBNAIL + data[2:]
+    assert not is_truncated(data)
+    assert all(is_truncated(data[:end]) for end in range(2, len(data) - 1))
+    restarts = cv2.imencode(".jpg", GREY, [cv2.IMWRITE_JPEG_RST_INTERVAL, 1])[1].tobytes()
+    assert not is_truncated(restarts) and is_truncated(restarts[:-2] + b"\0" * 2000)
+
+
+def test_sixteen_bits_of_full_range_keep_their_high_byte(tmp_path):
+    cv2.imwrite(str(tmp_path / "0.png"), GREY.astype(np.uint16) * 256 + 77)
+    np.testing.assert_array_equal(read_image(tmp_path / "0.png"), GREY)
+
+
+def test_pixels_that_are_no_8_or_16_bits_are_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "0.tiff"), GREY.astype(np.float32))
+    with pytest.raises(ImageError, match="pixels are float32, expected 8 or 16 bits"):
+        read_image(tmp_path / "0.tiff")
 
 
 def test_an_image_of_another_size_than_the_first_is_named():

@@ -200,6 +200,9 @@ def test_folders_without_a_sequence_are_refused(tmp_path, odometry):
 
 def test_missing_pieces_of_a_sequence_are_named(odometry):
     (odometry / "image_2" / "000000.png").write_bytes(b"")
+    assert open_sequence(odometry).frame_numbers[0] == 0  # the size is that of the next image
+    for path in (odometry / "image_2").iterdir():
+        path.write_bytes(b"")
     with pytest.raises(ImageError, match=r"image_2/000000\.png: empty file"):
         open_sequence(odometry)
     (odometry / "calib.txt").unlink()

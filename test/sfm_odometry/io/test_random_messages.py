@@ -18,6 +18,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from sfm_odometry.errors import CalibrationError, ImageError
 from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.geometry.preprocess import RESIZE_MODES, Preprocessor
+from sfm_odometry.io.bit_depth import BIT_DEPTHS, BitDepth
+from sfm_odometry.io.image_quality import image_problem
 from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
 from sfm_odometry.io.ros_image import ACCEPTED_ENCODINGS, RefusedImage, decode_image
 from sfm_odometry.tracking.window import Arrival, FrameWindow
@@ -34,6 +36,11 @@ SIZES = (0, 1, 2, 3, 4, 5, 7, 8, 16, 31, 2**16, 2**31, 2**32 - 1)
 STEPS = (-8, -1, 0, 0, 0, 0, 1, 3, 2**31)
 BYTES_IN_A_PIXEL = {
     "mono16": 2,
+    "16UC1": 2,
+    "16UC3": 6,
+    "16UC4": 8,
+    "rgba16": 8,
+    "bgra16": 8,
     "rgb8": 3,
     "bgr8": 3,
     "8UC3": 3,
@@ -45,17 +52,29 @@ BYTES_IN_A_PIXEL = {
 }
 ENCODINGS = (
     *ACCEPTED_ENCODINGS,
-    "", "64FC9", "32FC1", "MONO8", "rgb8 ", "\x00", "bayer_rggb16", "ä" * 300,
-)  # fmt: skip
+    "",
+    "64FC9",
+    "32FC1",
+    "MONO8",
+    "rgb8 ",
+    "\x00",
+    "RGB8",
+    "Y16",
+    "NV12",
+    "16uc1",
+    "ä" * 300,
+)
 
 
 def random_image(random: Random) -> Image:
     """A message that is often valid, or nearly: with a slightly wrong step or length."""
     width, height = (random.choice(random.choice([SMALL_SIZES, SIZES])) for _ in range(2))
     encoding = random.choice(ENCODINGS)
-    pixel = 2 if encoding.startswith(("yuv", "uyvy")) else BYTES_IN_A_PIXEL.get(encoding, 1)
+    two_bytes = encoding.startswith(("yuv", "uyvy")) or encoding.endswith("16")
+    pixel = BYTES_IN_A_PIXEL.get(encoding, 2 if two_bytes else 1)
+    rows = {"nv12": 1.5, "nv21": 1.5, "NV12": 1.5, "nv24": 3.0}.get(encoding, 1.0)
     step = min(max(width * pixel + random.choice(STEPS), 0), 2**32 - 1)
-    length = max(step * height + random.choice(STEPS), 0)
+    length = max(int(step * height * rows) + random.choice(STEPS), 0)
     return Image(
         width=width,
         height=height,
@@ -67,25 +86,29 @@ def random_image(random: Random) -> Image:
 
 
 def test_an_image_is_decoded_or_refused() -> None:
-    for message in map(random_image, generators(8000)):
+    bit_depths = [BitDepth(bits) for bits in BIT_DEPTHS]
+    for random in generators(8000):
+        message = random_image(random)
         try:
-            image = decode_image(message)
+            image = decode_image(message, random.choice([None, *bit_depths]))
         except RefusedImage as refusal:
             assert refusal.reason in ("encoding", "size", "step", "length")
             assert "\n" not in str(refusal) and len(str(refusal)) < 400
             continue
         size = (message.height, message.width)
         assert image.dtype == np.uint8 and image.shape in (size, (*size, 3))
+        assert "\n" not in image_problem(image)
 
 
 PNG = cv2.imencode(".png", np.zeros((6, 10, 3), np.uint8))[1].tobytes()
+WIDE_PNG = cv2.imencode(".png", np.full((6, 10), 3000, np.uint16))[1].tobytes()
 JPEG = cv2.imencode(".jpg", np.zeros((16, 16), np.uint8))[1].tobytes()
 
 
 def test_a_compressed_image_is_decoded_or_refused() -> None:
     for random in generators(2500):
         # Truncate a file and change one byte.
-        file = random.choice([PNG, JPEG, NOISE])
+        file = random.choice([PNG, WIDE_PNG, JPEG, JPEG + NOISE[:300], NOISE])
         data = bytearray(file[: random.randint(0, 800)])
         index = random.randint(0, 400)
         if index < len(data):
@@ -100,18 +123,49 @@ def test_a_compressed_image_is_decoded_or_refused() -> None:
 
 
 PAIRS = (
-    (0, 0), (48, 32), (48, 24), (24, 16), (1, 1), (1, 2), (2, 2), (8, 0), (100, 2**32 - 1),
+    (0, 0),
+    (96, 64),
+    (12, 8),
+    (48, 32),
+    (48, 24),
+    (24, 16),
+    (1, 1),
+    (1, 2),
+    (2, 2),
+    (8, 0),
+    (100, 2**32 - 1),
     (2**32 - 1, 2**32 - 1),
-)  # fmt: skip
+)
 """Width and height, or other pairs of numbers."""
 PLAUSIBLE_PAIRS = ((0, 0), (48, 32), (1, 1))
 NUMBERS = (
-    0.0, 1.0, 24.0, 30.0, 300.0, -1.0, 1e-300, 1e300, -1e300, 1e18, math.nan, math.inf, -math.inf,
+    0.0,
+    1.0,
+    24.0,
+    30.0,
+    300.0,
+    0.58,
+    0.5,
+    3000.0,
+    -1.0,
+    1e-300,
+    1e300,
+    -1e300,
+    1e18,
+    math.nan,
+    math.inf,
+    -math.inf,
     5e-324,
-)  # fmt: skip
+)
 MODELS = (
-    "plumb_bob", "rational_polynomial", "equidistant", "fisheye", "", "kannala", "x" * 500,
-)  # fmt: skip
+    "plumb_bob",
+    "rational_polynomial",
+    "equidistant",
+    "fisheye",
+    "",
+    "kannala",
+    "x" * 500,
+)
 
 
 def random_camera_info(random: Random) -> CameraInfo:
@@ -167,14 +221,25 @@ def test_a_calibration_is_used_or_refused() -> None:
         except (CalibrationError, ImageError) as refusal:
             assert "\n" not in str(refusal) and len(str(refusal)) < 400
             continue
+        preprocess.set_seen(rectify.seen)
+        assert preprocess.valid_mask.shape == (16, 32) and "\n" not in rectify.warning
         assert network_input.shape == (16, 32, 1) and network_input.dtype == np.uint8
         assert finite(rectify.intrinsics) and finite(preprocess.intrinsics)
         assert np.isfinite(np.linalg.inv(preprocess.intrinsics.matrix())).all()
 
 
 STEPS_NS = (
-    100_000_000, 100_000_000, 0, 1, -1, -999_999_999, -1_000_000_000, 600_000_000, 2**62, -(2**62),
-)  # fmt: skip
+    100_000_000,
+    100_000_000,
+    0,
+    1,
+    -1,
+    -999_999_999,
+    -1_000_000_000,
+    600_000_000,
+    2**62,
+    -(2**62),
+)
 
 
 def test_the_window_holds_rising_stamps_without_a_gap() -> None:

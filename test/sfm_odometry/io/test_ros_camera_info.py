@@ -43,13 +43,15 @@ def test_rectified_input_uses_p() -> None:
 def test_zero_k_falls_back_to_p_and_zero_p_to_k() -> None:
     assert rectifier(info(k=[0.0] * 9)).intrinsics.fx == 280.0
     assert rectifier(info(k=[0.0] * 9), rectified=False).intrinsics.fx == 280.0
-    assert rectifier(info(p=[0.0] * 12)).intrinsics == Intrinsics(
-        300.0, 310.0, 160.0, 120.0, 320, 240
-    )
+    for empty in ([0.0] * 12, np.eye(3, 4).ravel().tolist()):
+        assert rectifier(info(p=empty)).intrinsics == Intrinsics(
+            300.0, 310.0, 160.0, 120.0, 320, 240
+        )
 
 
 @pytest.mark.parametrize(("fields", "words"), [
     ({"k": [0.0] * 9, "p": [0.0] * 12}, "K and P are zero, the camera is not calibrated"),
+    ({"k": EYE, "p": np.eye(3, 4).ravel().tolist()}, "K and P are the identity, the camera is not"),
     ({"p": [float("nan")] * 12}, "focal lengths nan"),
     ({"p": [-280.0, *P[1:]]}, "focal lengths -280, 290"),
     ({"p": [*P[:5], float("inf"), *P[6:]]}, "focal lengths 280, inf"),
@@ -158,3 +160,108 @@ def test_invalid_distortion_or_rotation_is_refused_for_raw_images_only(
 def test_numbers_beyond_any_camera_are_refused(fields: dict) -> None:
     with pytest.raises(CalibrationError, match="are not those of a camera"):
         rectifier(info(**{"width": 0, "height": 0, **fields}))
+
+
+REGION = RegionOfInterest
+SENSOR_K = [600.0, 0.0, 320.0, 0.0, 620.0, 240.0, 0.0, 0.0, 1.0]
+IMAGE_K = [300.0, 0.0, 160.0, 0.0, 310.0, 120.0, 0.0, 0.0, 1.0]
+
+
+def of_k(k: list[float], **fields: object) -> CameraInfo:
+    return info(k=k, p=[*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0], **fields)
+
+
+@pytest.mark.parametrize(("message", "words"), [
+    # Baxter, camera1394: the whole width at an offset.
+    (of_k(IMAGE_K, roi=REGION(x_offset=100, y_offset=50, width=320, height=240)),
+     "region of interest 320x240 at 100, 50 lies outside its 320x240 pixels; K and P are taken"),
+    (of_k(IMAGE_K, roi=REGION(x_offset=100, y_offset=50)), "at 100, 50 has no size; K and P"),
+    (of_k(IMAGE_K, roi=REGION(x_offset=100), width=0, height=0), "at 100, 0 has no size"),
+    (of_k(IMAGE_K, roi=REGION(y_offset=60, width=320)), "320x0 at 0, 60 has no size"),
+    # The sensor's size as the region, in the image's size.
+    (of_k(IMAGE_K, roi=REGION(width=640, height=480)), "640x480 at 0, 0 lies outside its 320x240"),
+    # Binning told twice: in the size, in K, or in both.
+    (of_k(IMAGE_K, binning_x=2, binning_y=2), "size 320x240 is that of the image, before binning"),
+    (of_k(IMAGE_K, binning_x=2, binning_y=2, width=640, height=480),
+     "its principal point is that of the image, not of the sensor; K and P are taken as they are"),
+    # The region's own K.
+    (of_k(IMAGE_K, width=640, height=480,
+          roi=REGION(x_offset=160, y_offset=120, width=320, height=240)),
+     "its principal point is that of the image"),
+])  # fmt: skip
+@pytest.mark.parametrize("rectified", [False, True])
+def test_a_contradiction_is_decided_by_the_principal_point_and_said(
+    message: CameraInfo, words: str, rectified: bool
+) -> None:
+    rectify = rectifier(message, rectified)
+    assert rectify.intrinsics == Intrinsics(300.0, 310.0, 160.0, 120.0, 320, 240)
+    assert words in rectify.warning and "\n" not in rectify.warning
+
+
+@pytest.mark.parametrize(("message", "words", "centre"), [
+    # K is of the sensor although the size is of the image.
+    (of_k(SENSOR_K, binning_x=2, binning_y=2), "binning 2x2 applied", (159.75, 119.75)),
+    (of_k(SENSOR_K, roi=REGION(x_offset=160, y_offset=120, width=320, height=240)),
+     "the offset 160, 120 applied", (160.0, 120.0)),
+    (of_k(SENSOR_K, roi=REGION(x_offset=160, y_offset=120)), "the offset 160, 120", (160.0, 120.0)),
+    # An offset that was applied already, and binning that was not.
+    (of_k(SENSOR_K, binning_x=2, binning_y=2, roi=REGION(x_offset=300, y_offset=200)),
+     "binning 2x2 applied", (159.75, 119.75)),
+])  # fmt: skip
+def test_a_contradiction_with_the_sensors_matrix(
+    message: CameraInfo, words: str, centre: tuple[float, float]
+) -> None:
+    rectify = rectifier(message)
+    assert words in rectify.warning
+    assert (rectify.intrinsics.cx, rectify.intrinsics.cy) == pytest.approx(centre)
+
+
+@pytest.mark.parametrize("message", [
+    of_k(SENSOR_K, width=640, height=480, binning_x=2, binning_y=2),
+    of_k(SENSOR_K, width=640, height=480, roi=REGION(x_offset=160, y_offset=120, width=320,
+                                                     height=240)),
+    of_k(SENSOR_K, width=640, height=480, roi=REGION(x_offset=320, width=320, height=240)),
+    of_k(SENSOR_K, width=640, height=480, roi=REGION(width=640, height=480), binning_x=2,
+         binning_y=2),
+    of_k(IMAGE_K, roi=REGION(width=320, height=240)),
+    of_k(IMAGE_K),
+])  # fmt: skip
+def test_a_camera_info_that_fits_together_is_taken_without_a_word(message: CameraInfo) -> None:
+    assert rectifier(message).warning == ""
+
+
+def test_a_region_in_a_corner_of_the_sensor_is_plausible() -> None:
+    """Its principal point is far outside of the image."""
+    region = REGION(x_offset=590, y_offset=430, width=50, height=50)
+    message = of_k(SENSOR_K, width=640, height=480, roi=region)
+    assert rectifier(message, width=50, height=50).intrinsics.cx == -270.0
+
+
+@pytest.mark.parametrize(("k", "words"), [
+    ([0.58, 0, 0.5, 0, 0.77, 0.5, 0, 0, 1], "camera_info: .* looks like shares of the image"),
+    ([4.2, 0, 2.4, 0, 4.2, 1.8, 0, 0, 1], "looks like millimetres"),
+    ([17000.0, 0, 160, 0, 17000, 120, 0, 0, 1], "expected focal lengths from 32 to 16000"),
+    ([300.0, 0, 900, 0, 300, 120, 0, 0, 1], "a centre near the image"),
+])  # fmt: skip
+@pytest.mark.parametrize("size", [(0, 0), (320, 240)])
+def test_numbers_that_cannot_be_a_cameras_are_refused(
+    k: list[float], words: str, size: tuple[int, int]
+) -> None:
+    with pytest.raises(CalibrationError, match=words):
+        rectifier(of_k([float(value) for value in k], width=size[0], height=size[1]))
+
+
+@pytest.mark.parametrize("model", ["plumb_bob", "equidistant"])
+def test_black_margins_of_undistortion_are_not_seen(model: str) -> None:
+    barrel = [0.3, 0.0, 0.0, 0.0] if model == "plumb_bob" else [0.5, 0.0, 0.0, 0.0]
+    rectify = rectifier(of_k(IMAGE_K, d=barrel, distortion_model=model), rectified=False)
+    rectified = rectify(np.full((240, 320), 200, np.uint8))
+    assert rectify.seen is not None and not rectify.seen.all() and rectify.seen[120, 160]
+    assert (rectified[rectify.seen] == 200).all() and rectified[~rectify.seen].min() == 0
+    assert rectify.seen is rectify.seen
+
+
+def test_an_image_without_margins_is_all_seen() -> None:
+    assert rectifier(info()).seen is None
+    inward = rectifier(of_k(IMAGE_K, d=[-0.2, 0.0, 0.0, 0.0]), rectified=False)
+    assert inward.resamples and inward.seen is None

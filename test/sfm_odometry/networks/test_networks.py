@@ -313,3 +313,25 @@ def test_motions_are_float32_under_autocast(motion):
     assert torch.allclose(
         motions[..., :3, :3].transpose(-1, -2) @ motions[..., :3, :3], torch.eye(3), atol=1e-6
     )
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 64), (60, 100), (33, 47), (36, 50), (120, 400)])
+@pytest.mark.parametrize("config", [SMALL_POSE, MATCHING])
+def test_masks_of_any_size_lie_on_the_frame(config, height, width):
+    """Each level has half the rows and columns, rounded up, of the one before, as depth has."""
+    torch.manual_seed(0)
+    net = (PoseNet if config is SMALL_POSE else MatchingNet)(config).eval()
+    frames = torch.rand(1, 5, 1, height, width)
+    with torch.no_grad():
+        depth = DepthNet(SMALL_DEPTH)(frames[:, 2])
+        _, logits = net(frames)
+        first = next(
+            index for index, each in enumerate(depth) if each.shape[-2:] == logits[0].shape[-2:]
+        )
+        for mask, inverse_depth in zip(logits, depth[first:], strict=False):
+            assert mask.shape[-2:] == inverse_depth.shape[-2:]
+        # While the window slides, the mask is the same.
+        stages = net.stages()
+        _, mask = net.slide(stages, list(frames.unbind(1)), [{} for _ in range(5)], with_mask=True)
+    explained = torch.softmax(logits[0], dim=2)[:, :, 1].mean(dim=1, keepdim=True)
+    torch.testing.assert_close(mask, explained)

@@ -21,7 +21,7 @@ from rcl_interfaces.msg import Log as RosoutLine
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_rosout_default
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
@@ -49,6 +49,12 @@ START_NS = 1_700_000_000_000_000_000
 MOUNTING = Mounting(camera_height_m=1.2)
 MODEL = {"model.device": "cpu", "model.backend": "eager"}
 """The eager backend gives the same numbers on every machine."""
+ROSOUT_QOS = QoSProfile(
+    depth=1000,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""rclpy names this profile only in some of its versions."""
 PATIENCE_S = 60.0
 """Time limit of any wait, on a loaded machine."""
 
@@ -232,9 +238,7 @@ class Rig:
         ):
             self.listen(kind, topic, name)
         self._rosout: list[RosoutLine] = []
-        self.listener.create_subscription(
-            RosoutLine, "/rosout", self._rosout.append, qos_profile_rosout_default
-        )
+        self.listener.create_subscription(RosoutLine, "/rosout", self._rosout.append, ROSOUT_QOS)
         spinner.add(self.camera)
         spinner.add(self.listener)
 
@@ -267,6 +271,8 @@ class Rig:
             **MODEL,
             "model.path": str(self.model_path),
             "always_process_most_recent_frame": False,
+            "diagnostics.warn_after": 10 * PATIENCE_S,
+            "diagnostics.error_after": 20 * PATIENCE_S,
             **parameters,
         }
         overrides = [Parameter(name, value=value) for name, value in values.items()]
@@ -383,6 +389,7 @@ class Rig:
                 preprocess(bridge.imgmsg_to_cv2(frame.image, "rgb8")),
                 intrinsics,
                 START_NS + index * 100_000_000,
+                seen=None if rectify is None else rectify.seen,
             )
             for index, frame in enumerate(self.frames[:count])
         ]
@@ -392,7 +399,8 @@ class Rig:
 def rig(spinner, drive_folder: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     """Rig of the generated drive and the small model.
 
-    The image timeout is long, as a loaded machine takes seconds for the frames of a test.
+    The image timeout and the time without a pose are long, as a loaded machine takes seconds for
+    the frames of a test.
     """
     monkeypatch.setattr(session, "IMAGE_TIMEOUT_S", PATIENCE_S)
     return Rig(spinner, drive_folder, model_path)

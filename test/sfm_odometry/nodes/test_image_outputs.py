@@ -238,3 +238,34 @@ def test_unrectified_images_with_region_of_interest_and_binning(rig) -> None:
         register_to_image(depth.values, depth.intrinsics, rectify.intrinsics),
         rtol=1e-5,
     )
+
+
+def test_pixels_that_no_camera_saw_have_no_depth_and_no_points(rig) -> None:
+    """The margins that undistortion leaves black are unknown in every form."""
+    depths, clouds, masks = listen(rig, DEPTH, POINTS, "mask/image")
+    k = [300.0, 0, 211.5, 0, 300, 67.5, 0, 0, 1]
+    rig.other_info = CameraInfo(
+        width=424,
+        height=136,
+        distortion_model="plumb_bob",
+        d=[0.4, 0.0, 0.0, 0.0, 0.0],
+        k=k,
+        p=[*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0],
+        r=np.eye(3).ravel().tolist(),
+    )
+    settings = {"camera.input_is_rectified": False, "camera.resize_mode": "stretch"}
+    rig.start(**settings, **{"mask.encoding": "32FC1"})
+    wait_until_subscribed(rig, DEPTH, POINTS, "mask/image")
+    for index in range(5):
+        rig.send(index)
+    image, cloud = newest(rig, depths, clouds, count=5)
+    (mask,) = newest(rig, masks)
+    rectify = Rectifier(
+        Calibration.from_message(rig.other_info), 424, 136, input_is_rectified=False
+    )
+    assert rectify.seen is not None and 0.02 < 1.0 - rectify.seen.mean() < 0.5
+    unseen = cv2.resize(rectify.seen.astype(np.float32), (416, 128)) < 0.1
+    depth = BRIDGE.imgmsg_to_cv2(image, "passthrough")
+    assert unseen.any() and np.isnan(depth[unseen]).all() and np.isfinite(depth).any()
+    assert cloud.width == np.isfinite(depth).sum()
+    assert (BRIDGE.imgmsg_to_cv2(mask, "passthrough")[unseen] == 0.0).all()

@@ -72,7 +72,8 @@ def test_every_service_of_the_node_is_documented(rig) -> None:
         for name, types in services.items()
         if types == ["std_srvs/srv/Trigger"]
     }
-    assert triggers == {"~/reset", "~/pause", "~/resume"} <= documented("topics.md")
+    names = {"~/reset", "~/pause", "~/resume", "~/save_trajectory"}
+    assert triggers == names <= documented("topics.md")
 
 
 def test_every_value_of_the_status_is_documented(rig) -> None:

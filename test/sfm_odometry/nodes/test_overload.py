@@ -61,10 +61,10 @@ def test_missing_frames_are_counted_and_tracking_goes_on(rig) -> None:
 def test_an_unknown_encoding_is_named_with_what_is_accepted(rig) -> None:
     rig.start()
     drive(rig, range(5), 5)
-    rig.send(5, encoding="64FC9")
+    rig.send(5, encoding="rgb12")
     rig.spinner.until(
         lambda: rig.logged(
-            "frame refused: encoding '64FC9' is not accepted, only " + ", ".join(ACCEPTED_ENCODINGS)
+            "frame refused: encoding 'rgb12' is not accepted, only " + ", ".join(ACCEPTED_ENCODINGS)
         )
     )
     drive(rig, range(6, 8), 7)
@@ -73,11 +73,11 @@ def test_an_unknown_encoding_is_named_with_what_is_accepted(rig) -> None:
 def test_a_flood_of_bad_frames_is_one_line_of_each_kind_in_the_log(rig) -> None:
     rig.start()
     for index in range(100):
-        rig.send(index, encoding="64FC9")
+        rig.send(index, encoding="rgb12")
         rig.send(index, step=3)
     rig.spinner.until(lambda: rig.count("frames_refused") == 200, "200 refusals")
     refusals = [line for line in rig.whole_log() if "frame refused" in line]
-    assert any("encoding '64FC9'" in line for line in refusals) and any(
+    assert any("encoding 'rgb12'" in line for line in refusals) and any(
         "step is 3 bytes" in line for line in refusals
     )
     assert len(refusals) <= 6  # two kinds, each logged every five seconds

@@ -27,7 +27,23 @@ FINAL_COUNTERS = (
     "inference_errors",
 )
 ODD_NUMBERS = st.sampled_from(
-    [math.nan, math.inf, -math.inf, 0.0, -1.0, 1.0, 30.0, 300.0, 3e6, 1e18, 1e300, -1e300, 1e-300]
+    [
+        math.nan,
+        math.inf,
+        -math.inf,
+        0.0,
+        -1.0,
+        0.5,
+        1.0,
+        30.0,
+        212.0,
+        300.0,
+        3000000.0,
+        1e18,
+        1e300,
+        -1e300,
+        1e-300,
+    ]
 )
 FOCAL_LENGTHS = st.one_of(st.sampled_from([0.5, 250.0, 300.0, 3e6]), ODD_NUMBERS)
 
@@ -69,13 +85,18 @@ def calibrations(draw: st.DrawFn) -> CameraInfo | None:
     fy = draw(FOCAL_LENGTHS)
     cx = draw(ODD_NUMBERS)
     cy = draw(ODD_NUMBERS)
-    region = RegionOfInterest(x_offset=draw(st.sampled_from([0, 0, 10, 2**32 - 1])))
+    region = RegionOfInterest(
+        x_offset=draw(st.sampled_from([0, 0, 10, 2**32 - 1])),
+        width=draw(st.sampled_from([0, 0, 424, 848])),
+        height=draw(st.sampled_from([0, 0, 136, 272])),
+    )
     return CameraInfo(
-        width=draw(st.sampled_from([0, 424])),
-        height=draw(st.sampled_from([0, 136, 2**32 - 1])),
+        width=draw(st.sampled_from([0, 424, 848])),
+        height=draw(st.sampled_from([0, 136, 272, 2**32 - 1])),
         roi=region,
         p=[fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, 1, 0],
-        binning_x=draw(st.sampled_from([0, 1, 2**31])),
+        binning_x=draw(st.sampled_from([0, 1, 2, 2**31])),
+        binning_y=draw(st.sampled_from([0, 1, 2])),
     )
 
 
@@ -84,7 +105,32 @@ CHANGES = st.one_of(
     st.just({}),
     st.builds(
         lambda value: {"encoding": value},
-        st.sampled_from(["mono8", "bgr8", "bayer_rggb8", "mono16", "64FC9", "", "ä" * 100]),
+        st.sampled_from(
+            [
+                "mono8",
+                "bgr8",
+                "bayer_rggb8",
+                "mono16",
+                "64FC9",
+                "",
+                "ä" * 100,
+                "RGB8",
+                "16UC1",
+                "bayer_rggb16",
+                "nv12",
+                "nv24",
+                "32FC1",
+            ]
+        ),
+    ),
+    st.sampled_from(
+        [
+            {"encoding": "16UC1", "step": 848, "data": byte_array(b"\xb8\x0b\xc0\x0c" * 28832)},
+            {"encoding": "mono16", "step": 848, "data": byte_array(b"\0\0" * 57664)},
+            {"encoding": "nv12", "step": 424, "data": byte_array(b"\x80" * 86496)},
+            {"encoding": "nv24", "step": 424, "data": byte_array(b"\x10\xff" * 86496)},
+            {"encoding": "MONO8", "step": 424, "data": byte_array(b"\xff" * 57664)},
+        ]
     ),
     st.builds(lambda value: {"step": value}, st.sampled_from([0, 1, 1271, 1273, 2**32 - 1])),
     st.builds(lambda value: {"width": value}, st.sampled_from([0, 1, 7, 423, 425, 2**32 - 1])),

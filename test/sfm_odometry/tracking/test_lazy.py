@@ -117,11 +117,15 @@ def test_odometry_recovers_after_a_failed_depth(estimator, monkeypatch):
     for index, image in enumerate(images[:6]):
         odometry.process(image, CAMERA, (index + 1) * 100_000_000)
 
-    def failing(frame):
-        monkeypatch.setattr(estimator, "depth", depth)
-        raise RuntimeError("no memory")
+    failures = []
 
-    monkeypatch.setattr(estimator, "depth", failing)
+    def fails_once(frame):
+        if not failures:
+            failures.append(frame)
+            raise RuntimeError("no memory")
+        return depth(frame)
+
+    monkeypatch.setattr(estimator, "depth", fails_once)
     errors = 0
     motions = 0
     for index, image in enumerate(images[6:], start=6):

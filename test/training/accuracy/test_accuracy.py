@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from sfm_odometry.errors import InputError
 from sfm_odometry.io.trajectories import read_poses, write_kitti
 from sfm_odometry.params import OdometryParams
 from training.accuracy.__main__ import main
@@ -146,6 +147,16 @@ def test_poses_from_another_folder(drives, tmp_path):
     drive = open_drive(parse_choice(str(bare), tmp_path))
     np.testing.assert_allclose(drive.true_poses, poses, atol=1e-8)
     assert drive.depth_paths is None
+
+
+def test_poses_with_the_frame_first_are_taken_by_their_numbers(drives, tmp_path):
+    rows = (drives[0] / "poses.txt").read_text().splitlines()
+    (tmp_path / "1.txt").write_text("".join(f"{k} {row}\n" for k, row in enumerate(rows)))
+    drive = open_drive(parse_choice(f"{drives[0]}:2-7", tmp_path))
+    np.testing.assert_allclose(drive.true_poses, read_poses(drives[0] / "poses.txt").poses[2:8])
+    (tmp_path / "1.txt").write_text("".join(f"{k} {row}\n" for k, row in enumerate(rows[:5])))
+    with pytest.raises(InputError, match="no pose of frame 5"):
+        open_drive(parse_choice(str(drives[0]), tmp_path))
 
 
 def test_steps_of_a_run_are_those_of_its_poses(drives):

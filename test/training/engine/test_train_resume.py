@@ -40,6 +40,17 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(runs):
     assert same(runs.weights("whole", "best"), runs.weights("parts", "best"))
 
 
+def test_a_run_whose_output_nobody_reads_ends_quietly_with_its_state(runs):
+    process = runs.start("piped", "steps=100000", "log_every=1", "checkpoint_every=100000")
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(300) == 141
+    assert "Error" not in process.stderr.read()
+    (state,) = (runs.folder / "piped" / "states").glob("step_*.pt")
+    step = int(state.stem.removeprefix("step_"))
+    assert runs.train("piped", "--resume", "log_every=1", f"steps={step + 1}") == 0
+
+
 def test_a_killed_run_resumes_from_its_last_checkpoint_bit_for_bit(runs):
     steps = "steps=60"
     process = runs.start("killed", "steps=100000", "log_every=1", "checkpoint_every=10")

@@ -129,3 +129,10 @@ def test_frame_selection_leaves_stamped_predictions_whole():
         *select_common_frames(with_stamps(stamps_s), with_stamps(stamps_s), 4, 7, "gt", "pred")
     )
     assert xs(pairs.gt) == xs(pairs.pred) == [4, 5, 6, 7]
+
+
+def test_the_sparser_of_two_trajectories_counts_the_frames():
+    fast = with_stamps(np.arange(200) * 0.01)
+    slow = with_stamps(np.array([0, 1, 2, 3, 5, 6]) * 0.1 + 0.002)
+    assert associate(fast, slow).frames.tolist() == [0, 1, 2, 3, 4, 5]
+    assert associate(slow, fast).frames.tolist() == [0, 1, 2, 3, 4, 5]

@@ -250,7 +250,7 @@ def test_the_loss_sums_motion_and_residuals(street, pair, monkeypatch):
     matched[..., :4] = True
     monkeypatch.setattr(
         "training.objective.icp.align_clouds",
-        lambda **arguments: IcpResult(motion, residuals, matched),
+        lambda *clouds, iterations: IcpResult(motion, residuals, matched),
     )
     loss = loss_of(street, target, source_from_target, source)
     assert loss.item() == pytest.approx(0.6 / 6 + 0.9 / 3 / 2)

@@ -219,7 +219,6 @@ def test_only_unrectified_images_are_undistorted(tmp_path):
 @pytest.mark.parametrize(
     ("info", "message"),
     [
-        ({"binning": 2}, "camera_info is of 52x16"),
         ({"roi": (4, 0, 64, 32)}, "camera_info is of 64x32"),
         ({"size": (640, 480)}, "camera_info is of 640x480"),
         ({"d": (0.1,) * 4, "model": "omni"}, "distortion model 'omni'"),
@@ -268,9 +267,13 @@ def test_a_truncated_or_foreign_bag_is_named(tmp_path, capsys, storage):
     write_bag(tmp_path / "ride", {"/image": raw_topic()}, storage)
     (file,) = (path for path in (tmp_path / "ride").iterdir() if path.suffix != ".yaml")
     data = file.read_bytes()
-    for content in (data[: len(data) // 2], b"no bag at all"):
+    file.write_bytes(data[: len(data) // 2])
+    assert prepare(tmp_path / "ride", tmp_path / "half", "--fov", "80") == 0
+    assert "cut off" in capsys.readouterr().err
+    assert 3 <= len(open_data(tmp_path / "half")[0].frames) < 12
+    for content, options in ((data[: len(data) // 2], ["--strict"]), (b"no bag at all", [])):
         file.write_bytes(content)
-        assert prepare(tmp_path / "ride", tmp_path / "out", "--fov", "80") == 2
+        assert prepare(tmp_path / "ride", tmp_path / "out", "--fov", "80", *options) == 2
         error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
         assert len(error) == 1
         assert "ride" in error[0]
@@ -313,8 +316,16 @@ def test_a_malformed_image_is_an_error_that_names_it(tmp_path, capsys):
             object.__setattr__(messages[5][1], name, value)
         bag = tmp_path / f"ride{number}"
         write_bag(bag, {"/image": messages})
-        assert prepare(bag, tmp_path / "out", "--fov", "80") == 2
+        assert prepare(bag, tmp_path / "out", "--fov", "80", "--strict") == 2
         assert f"{bag}, /image, image stamped {messages[5][0]}: " in capsys.readouterr().err
+        # Without --strict it is left out, told and counted; its number stays a gap.
+        assert prepare(bag, tmp_path / f"some{number}", "--fov", "80") == 0
+        printed = capsys.readouterr()
+        assert f"image stamped {messages[5][0]}: " in printed.err
+        assert "lost: 1 frame whose image is damaged" in printed.out
+        (scene,) = open_data(tmp_path / f"some{number}")
+        assert scene.frame_numbers.tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+        assert np.array_equal(scene.frames, np.delete(FRAMES, 5, axis=0))
 
 
 def test_a_region_of_interest_shifts_the_principal_point(tmp_path):
@@ -326,3 +337,55 @@ def test_a_region_of_interest_shifts_the_principal_point(tmp_path):
     np.testing.assert_allclose(
         open_data(tmp_path / "out")[0].intrinsics, [[60, 0, 43.5], [0, 60, 11.5], [0, 0, 1]]
     )
+
+
+def test_topics_of_types_that_nobody_can_parse_do_not_matter(tmp_path):
+    """Service events and actions of `ros2 bag record -a`, and types of later distributions."""
+    definitions = {
+        "example_interfaces/srv/AddTwoInts_Event": "int64 a\n---\nint64 sum\n",
+        "nav2_msgs/action/Spin_FeedbackMessage": "float32 x\n---\n---\nwstring<=3 y\n",
+        "own_msgs/msg/Broken": "this is no definition at all !\n",
+    }
+    with Writer(tmp_path / "ride", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        images = writer.add_connection("/image", IMAGE, typestore=ROS2)
+        others = [
+            writer.add_connection(
+                f"/other{index}", name, msgdef=text, rihs01=f"RIHS01_{index:064d}"
+            )
+            for index, (name, text) in enumerate(definitions.items())
+        ]
+        for stamp_ns, message in raw_topic():
+            writer.write(images, stamp_ns, ROS2.serialize_cdr(message, IMAGE))
+            for other in others:
+                writer.write(other, stamp_ns, b"\0\1\0\0" + b"\0" * 16)
+    assert prepare(tmp_path / "ride", tmp_path / "out", "--fov", "80") == 0
+    assert np.array_equal(open_data(tmp_path / "out")[0].frames, FRAMES)
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
+def test_a_recording_without_its_metadata_is_one_drive(tmp_path, storage):
+    for part in (0, 1):
+        messages = raw_topic()[6 * part : 6 * part + 6]
+        write_bag(tmp_path / f"ride_{part}", {"/image": messages}, storage)
+    (tmp_path / "ride").mkdir()
+    for file in tmp_path.glob("ride_?/ride_?.*"):
+        file.rename(tmp_path / "ride" / file.name)
+    assert prepare(tmp_path / "ride", tmp_path / "out", "--fov", "80") == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert (scene.name, scene.drive) == ("ride_image", "ride")
+    assert np.array_equal(scene.frames, FRAMES)
+
+
+def test_a_message_that_cannot_be_parsed_is_left_out(tmp_path, capsys):
+    with Writer(tmp_path / "ride", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        images = writer.add_connection("/image", IMAGE, typestore=ROS2)
+        for index, (stamp_ns, message) in enumerate(raw_topic()):
+            data = bytes(ROS2.serialize_cdr(message, IMAGE))
+            writer.write(images, stamp_ns, data[:40] if index in (0, 4) else data)
+    assert prepare(tmp_path / "ride", tmp_path / "out", "--fov", "80") == 0
+    printed = capsys.readouterr()
+    assert printed.err.count("cannot be parsed as sensor_msgs/msg/Image") == 2
+    assert "2 frames whose image is damaged" in printed.out
+    (scene,) = open_data(tmp_path / "out")
+    assert scene.frame_numbers.tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]
+    assert prepare(tmp_path / "ride", tmp_path / "strict", "--fov", "80", "--strict") == 2

@@ -199,7 +199,8 @@ def test_static_frames_are_found_by_their_flow(tmp_path):
         (2,),
         moving_texture(steps),
     )
-    assert prepare_raw(tmp_path / "raw", tmp_path / "out", "--static", "flow") == 0
+    # No three frames in a row move: there is nothing to learn from.
+    assert prepare_raw(tmp_path / "raw", tmp_path / "out", "--static", "flow") == 3
     (scene,) = open_data(tmp_path / "out")
     assert np.flatnonzero(scene.static).tolist() == [2, 3, 4, 7, 8]
     assert prepare_raw(tmp_path / "raw", tmp_path / "keep", "--static", "keep") == 0
@@ -342,7 +343,7 @@ def drop_poses(folder):
 def test_bad_data_is_an_error_of_one_line_that_names_the_file(tmp_path, capsys, damage, message):
     write_drive(tmp_path / "a")
     damage(tmp_path / "a")
-    assert prepare(tmp_path / "a", tmp_path / "out") == 2
+    assert prepare(tmp_path / "a", tmp_path / "out", "--strict") == 2
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(error) == 1
     assert message in error[0]
@@ -392,3 +393,75 @@ def test_real_frames_of_the_three_layouts(kitti, tmp_path):
     assert prepare(kitti / "prepared_416x128", tmp_path / "port", *size) == 0
     names = {path.name for path in (kitti / "prepared_416x128").iterdir() if path.is_dir()}
     assert {scene.name for scene in open_data(tmp_path / "port")} == names
+
+
+def test_a_damaged_image_is_left_out_with_its_pose_and_depth(tmp_path, capsys):
+    write_drive(tmp_path / "a", count=20)
+    for number in (0, 9, 19):
+        path = tmp_path / "a" / "image_2" / f"{number:06d}.png"
+        path.write_bytes(path.read_bytes()[:40])
+    (tmp_path / "a" / "depth" / "000012.png").write_bytes(b"no image")
+    assert prepare(tmp_path / "a", tmp_path / "out") == 0
+    printed = capsys.readouterr()
+    assert printed.err.count("; left out") == 4
+    assert "16 frames of 104x32; 10 snippets of 3 frames, 6 snippets of 5 frames; lost: " in (
+        printed.out
+    )
+    assert "4 frames whose image is damaged, snippets over 2 gaps" in printed.out
+    (scene,) = open_data(tmp_path / "out")
+    kept = [*range(1, 9), 10, 11, *range(13, 19)]
+    assert scene.frame_numbers.tolist() == kept
+    assert scene.frames[:, 5, 5, 0].tolist() == [10 * number for number in kept]
+    assert scene.poses[:, 2, 3].tolist() == kept
+    assert len(scene.depth) == len(scene.motion_mask) == 16
+    # Preparing again keeps the scene and says the same.
+    assert prepare(tmp_path / "a", tmp_path / "out") == 0
+    assert "4 frames whose image is damaged" in capsys.readouterr().out
+
+
+def test_images_of_another_size_are_left_out_unless_they_are_most(tmp_path, capsys):
+    write_drive(tmp_path / "a", rendered=False)
+    cv2.imwrite(str(tmp_path / "a/image_2/000004.png"), np.zeros((10, 20, 3), np.uint8))
+    assert prepare(tmp_path / "a", tmp_path / "out") == 0
+    assert "20x10 pixels, expected 208x64" in capsys.readouterr().err
+    for number in (1, 2, 3, 5):
+        cv2.imwrite(str(tmp_path / f"a/image_2/{number:06d}.png"), np.zeros((9, 20, 3), np.uint8))
+    assert prepare(tmp_path / "a", tmp_path / "out") == 2
+    assert "5 of 8 frames cannot be used" in capsys.readouterr().err
+
+
+def test_a_preparation_without_snippets_says_so_and_ends_with_three(tmp_path, capsys):
+    for name, numbers, message in (
+        ("short", [0, 1], "the longest scene has 2 frames, expected 3 or more"),
+        ("gaps", [0, 1, 5, 6, 20, 21], "there is a gap after every frame"),
+    ):
+        write_drive(tmp_path / name, rendered=False, numbers=numbers)
+        assert prepare(tmp_path / name, tmp_path / "out") == 3
+        printed = capsys.readouterr()
+        assert "0 snippets of 3 frames, 0 snippets of 5 frames" in printed.out
+        assert f"nothing to learn from, {message}" in printed.err
+    write_drive(tmp_path / "four", count=4)
+    assert prepare(tmp_path / "four", tmp_path / "out") == 0
+    assert "no snippet of 5" in capsys.readouterr().out
+
+
+def test_another_calibration_and_its_distortion_are_applied(tmp_path, capsys):
+    write_drive(tmp_path / "a", rendered=False)
+    camera = tmp_path / "camchain.yaml"
+    camera.write_text(
+        "cam0:\n  camera_model: pinhole\n  intrinsics: [130.0, 131.0, 103.5, 31.5]\n"
+        "  distortion_model: radtan\n  distortion_coeffs: [0.5, 0.1, 0.0, 0.0]\n"
+        "  resolution: [208, 64]\n"
+    )
+    plain = tmp_path / "plain"
+    assert prepare(tmp_path / "a", plain, "--calib", str(camera), "--rectified") == 0
+    assert prepare(tmp_path / "a", tmp_path / "out", "--calib", str(camera)) == 0
+    rectified, raw = open_data(tmp_path / "out")[0], open_data(plain)[0]
+    assert rectified.intrinsics[0, 0] == pytest.approx(65.0)
+    assert (rectified.frames != raw.frames).any()
+    assert prepare(tmp_path / "a", tmp_path / "guess", "--fov", "80") == 0
+    assert not open_data(tmp_path / "guess")[0].camera.known
+    # Depth maps have no distortion to be removed.
+    write_drive(tmp_path / "rendered")
+    assert prepare(tmp_path / "rendered", tmp_path / "out", "--calib", str(camera)) == 2
+    assert "has distortion, but rendered has depth maps" in capsys.readouterr().err

@@ -194,3 +194,26 @@ def test_an_unwritable_folder_is_an_error_that_names_it(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file/scene"), new_writer(tmp_path / "file").opened():
         pass
+
+
+def test_damaged_frames_are_known_after_an_interruption(tmp_path):
+    items = {"frames": (np.uint8, (2,))}
+
+    def opened():
+        return SceneWriter(tmp_path / "scene", "one", items).opened()
+
+    with opened() as writer:
+        for index in (0, 1, 3, 4):
+            writer.write("frames", index, np.full(2, index, np.uint8))
+        writer.mark_done(0, [2])
+    with opened() as writer:
+        assert writer.is_done(0)
+        assert writer.damaged() == [2]
+        writer.compact([0, 1, 3, 4])
+    # Once frames have been moved, an interrupted scene starts anew.
+    with opened() as writer:
+        assert not writer.is_done(0)
+        for index in (0, 1, 3, 4):
+            writer.write("frames", index, np.full(2, index, np.uint8))
+        writer.compact([0, 1, 3, 4])
+        assert writer.read_back("frames", 4)[:, 0].tolist() == [0, 1, 3, 4]

@@ -8,7 +8,7 @@ import pytest
 
 from training.data.sampler import cameras_of, open_data
 from training.prepare import main
-from training.prepare.rate import FrameCounter
+from training.prepare.rate import FrameCounter, has_steady_stamps
 
 SIZE = (256, 128)
 """Width and height, an eighth of Cityscapes'."""
@@ -174,7 +174,7 @@ def test_crops_of_a_tall_video_are_scenes_with_their_own_intrinsics(tmp_path):
     # Prepare three crops.
     options = ("--fov", "60", "--crops", "3")
     size = ("--size", "96x32")
-    assert video(tmp_path, tmp_path / "out", *options, "--every", "6", *size) == 0
+    assert video(tmp_path, tmp_path / "out", *options, "--every", "6", *size) == 3
     scenes = open_data(tmp_path / "out")
     assert [scene.name for scene in scenes] == ["walk_0", "walk_1", "walk_2"]
     assert {scene.drive for scene in scenes} == {"walk"}
@@ -224,7 +224,7 @@ def test_an_unusable_video_is_an_error_that_names_it(tmp_path, capsys):
     data = (tmp_path / "ride.mkv").read_bytes()
     for part, message in ((data[: len(data) // 2], "truncated"), (b"no video", "cannot be opened")):
         (tmp_path / "cut.mkv").write_bytes(part)
-        assert video(tmp_path / "cut.mkv", tmp_path / "out", "--fov", "60") == 2
+        assert video(tmp_path / "cut.mkv", tmp_path / "out", "--fov", "60", "--strict") == 2
         error = capsys.readouterr().err
         assert "cut.mkv" in error
         assert message in error
@@ -242,7 +242,7 @@ def frame_numbers(stamps_s, period_s=0.1, every=None, rate=10.0):
 def test_a_dropped_frame_leaves_a_gap():
     assert frame_numbers([0.0, 0.1, 0.2, 0.4, 0.5]) == [0, 1, 2, 4, 5]
     thinned = frame_numbers(np.delete(np.arange(12) / 30, 6), 1 / 30)
-    assert [number for number in thinned if number is not None] == [0, 1, 3]
+    assert [number for number in thinned if number is not None] == [0, 1, 2, 3]
 
 
 def test_clock_drift_and_jitter_make_no_gaps():
@@ -263,3 +263,142 @@ def test_time_that_runs_backwards_is_a_gap():
         stamps = [0.0, 0.1, 0.2, 0.3, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
         kept = [number for number in frame_numbers(stamps, every=every) if number is not None]
         assert max(np.diff(kept)) > 1
+
+
+def kept_of(stamps_s):
+    """Numbers of the frames that are taken of those with these stamps, as preparation does."""
+    period_s = float(np.median(np.diff(stamps_s[:100])))
+    counter = FrameCounter(period_s, None, 10.0, has_steady_stamps(stamps_s[:100], period_s))
+    numbers = [counter.next(stamp_s) for stamp_s in stamps_s]
+    return [number for number in numbers if number is not None], counter.repeated
+
+
+@pytest.mark.parametrize(
+    "periods_s",
+    [
+        [1 / 30] * 60 + [1 / 20] * 60,  # a phone in the dark
+        [1 / 30] * 60 + [1 / 15] * 60,
+        [1 / 60] * 60 + [1 / 24] * 60 + [1 / 60] * 60,
+        np.random.default_rng(0).choice([1 / 30, 1 / 15], 150),
+        np.random.default_rng(0).uniform(0.02, 0.05, 150),
+    ],
+)
+def test_a_changing_frame_rate_loses_no_time(periods_s):
+    stamps_s = np.concatenate([[0], np.cumsum(periods_s)])
+    numbers, _ = kept_of(stamps_s)
+    assert set(np.diff(numbers)) == {1}
+    assert len(numbers) >= stamps_s[-1] * 10 * 0.9
+
+
+def test_frames_of_one_moment_are_taken_once():
+    numbers, repeated = kept_of(np.repeat(np.arange(30) / 10, [1] * 20 + [2] * 10))
+    assert (numbers, repeated) == (list(range(30)), 10)
+
+
+def test_a_video_of_changing_rate_is_used_as_a_whole(tmp_path, capsys):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    stamps_s = np.concatenate([[0], np.cumsum([1 / 30] * 30 + [1 / 15] * 15)])
+    for stamp_s in stamps_s:
+        cv2.imwrite(str(folder / f"{1000 + stamp_s:.6f}.png"), np.zeros((64, 208), np.uint8))
+    assert images(folder, tmp_path / "out", "--fov", "60") == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert set(np.diff(scene.frame_numbers)) == {1}
+    assert len(scene.frames) >= 18
+    assert f"{len(scene.frames) - 4} snippets of 5 frames" in capsys.readouterr().out
+
+
+def images(root, out, *more):
+    return main(["images", "--root", str(root), "--out", str(out), "--size", "104x32", *more])
+
+
+EUROC_CAMERA = (
+    "camera_model: pinhole\nintrinsics: [120.0, 120.0, 103.5, 31.5]\n"
+    "distortion_model: radial-tangential\ndistortion_coefficients: [-0.3, 0.1, 0.0, 0.0]\n"
+    "resolution: [208, 64]\n"
+)
+
+
+@pytest.mark.parametrize("layout", ["numbered", "tum", "euroc", "seven_scenes"])
+def test_folders_of_every_layout_become_a_scene(tmp_path, layout):
+    folder = tmp_path / "drive"
+    at, name, options = {
+        "numbered": ("", "frame_{0:04d}.png", ["--fov", "60"]),
+        "tum": ("rgb", "{1:.6f}.png", ["--fov", "60"]),
+        "euroc": ("mav0/cam0/data", "{2}.png", []),
+        "seven_scenes": ("", "frame-{0:06d}.color.png", ["--fov", "60"]),
+    }[layout]
+    (folder / at).mkdir(parents=True)
+    names = []
+    for index in range(8):
+        stamp_ns = 1403636579763555584 + index * 10**8
+        names.append(name.format(index, stamp_ns * 1e-9, stamp_ns))
+        grey = np.full((64, 208), 10 * index, np.uint8)
+        cv2.imwrite(str(folder / at / names[-1]), grey)
+    (folder / at / names[5]).write_bytes(b"no image")
+    if layout == "tum":
+        rows = "".join(f"{each.removesuffix('.png')} rgb/{each}\n" for each in names)
+        (folder / "rgb.txt").write_text(f"# timestamp filename\n{rows}")
+    if layout == "euroc":
+        rows = "".join(f"{each.removesuffix('.png')},{each}\n" for each in names)
+        (folder / "mav0/cam0/data.csv").write_text(f"#timestamp [ns],filename\n{rows}")
+        (folder / "mav0/cam0/sensor.yaml").write_text(EUROC_CAMERA)
+    assert images(folder, tmp_path / "out", *options) == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert (scene.name, scene.camera.known) == ("drive", layout == "euroc")
+    assert scene.frame_numbers.tolist() == [0, 1, 2, 3, 4, 6, 7]
+    assert scene.frames[:, 16, 52, 0].tolist() == [0, 10, 20, 30, 40, 60, 70]
+    assert images(folder, tmp_path / "strict", "--strict", *options) == 2
+
+
+def test_a_video_is_the_same_by_both_sources(tmp_path):
+    write_video(tmp_path / "ride.avi")
+    assert video(tmp_path / "ride.avi", tmp_path / "video", "--fov", "60") == 0
+    command = ["images", "--root", str(tmp_path / "ride.avi"), "--out", str(tmp_path / "images")]
+    assert main([*command, "--size", "102x32", "--fov", "60"]) == 0
+    first, second = open_data(tmp_path / "video")[0], open_data(tmp_path / "images")[0]
+    assert np.array_equal(first.frames, second.frames)
+    assert np.array_equal(first.intrinsics, second.intrinsics)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cam.txt", "100 0 50.5\n0 100 79.5\n0 0 1\n"),
+        ("calib.txt", "P0: 100 0 50.5 0 0 100 79.5 0 0 0 1 0\n"),
+        (
+            "ost.yaml",
+            "image_width: 102\nimage_height: 160\ncamera_matrix: {rows: 3, cols: 3, "
+            "data: [100, 0, 50.5, 0, 100, 79.5, 0, 0, 1]}\n",
+        ),
+        ("cameras.txt", "1 PINHOLE 102 160 100 100 51 80\n"),
+        (
+            "orb.yaml",
+            "%YAML:1.0\nCamera.fx: 100.0\nCamera.fy: 100.0\nCamera.cx: 50.5\nCamera.cy: 79.5\n",
+        ),
+    ],
+)
+def test_calibrations_of_other_tools_are_taken(tmp_path, name, text):
+    write_video(tmp_path / "ride.avi", 12)
+    (tmp_path / name).write_text(text)
+    assert video(tmp_path / "ride.avi", tmp_path / "out", "--calib", str(tmp_path / name)) == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert scene.intrinsics == pytest.approx(np.array([[100, 0, 50.5], [0, 100, 15.5], [0, 0, 1]]))
+
+
+def test_a_distorted_video_is_undistorted(tmp_path):
+    write_video(tmp_path / "ride.avi", 12)
+    (tmp_path / "cameras.txt").write_text("1 OPENCV 102 160 100 100 51 80 -0.3 0.1 0 0\n")
+    option = ["--calib", str(tmp_path / "cameras.txt")]
+    assert video(tmp_path / "ride.avi", tmp_path / "out", *option) == 0
+    assert video(tmp_path / "ride.avi", tmp_path / "plain", *option, "--rectified") == 0
+    rectified, plain = open_data(tmp_path / "out")[0], open_data(tmp_path / "plain")[0]
+    assert np.array_equal(rectified.intrinsics, plain.intrinsics)
+    assert (rectified.frames != plain.frames).any()
+
+
+@pytest.mark.parametrize("text", ["400", "0x0", "31x128", "axb", "416x-128"])
+def test_sizes_that_are_none_are_refused(tmp_path, capsys, text):
+    write_video(tmp_path / "ride.avi", 12)
+    assert video(tmp_path / "ride.avi", tmp_path / "out", "--fov", "60", "--size", text) == 2
+    assert f"--size '{text}' not understood" in capsys.readouterr().err

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.io.trajectories import read_poses
 from training.evaluate.commands.odometry import add_align
 from training.evaluate.commands.shared import as_json_text
 from training.evaluate.commands.snippets import add_length
-from training.evaluate.commands.trajectories import add_pose_arguments, read_gt, read_pairs
+from training.evaluate.commands.trajectories import (
+    POSES,
+    add_pose_arguments,
+    read_pairs,
+    read_trajectory,
+    select_gt,
+)
 from training.evaluate.comparison import (
     BASELINE,
     MethodResult,
@@ -43,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         nargs="+",
         required=True,
         metavar="[NAME=]FILE",
-        help="predicted poses: KITTI or TUM",
+        help=f"predicted poses: {POSES}",
     )
     mean = "true poses whose mean motion is the baseline (default: gt's own)"
     parser.add_argument("--mean-odometry-of", type=Path, nargs="+", metavar="FILE", help=mean)
@@ -59,13 +64,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def command(arguments: argparse.Namespace) -> None:
     """Evaluate all predictions and the baseline, then draw and print the results."""
     # Evaluate.
-    gt = read_gt(arguments)
+    whole_gt = read_trajectory(arguments.gt)
+    gt = select_gt(arguments, whole_gt)
     files = _named_files(arguments.pred)
     methods = [
-        evaluate_method(name, read_pairs(arguments, path), arguments.align, arguments.length)
+        evaluate_method(
+            name, read_pairs(arguments, path, whole_gt), arguments.align, arguments.length
+        )
         for name, path in files.items()
     ]
-    trajectories = [read_poses(path).poses for path in arguments.mean_odometry_of or ()] or [
+    trajectories = [read_trajectory(path).poses for path in arguments.mean_odometry_of or ()] or [
         gt.poses
     ]
     methods.append(evaluate_baseline(gt.poses, trajectories, arguments.length, gt.frame_numbers))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from training.evaluate.alignment import ALIGNMENTS
 from training.evaluate.commands.shared import note, print_scores
-from training.evaluate.commands.trajectories import add_pose_arguments, read_pairs
+from training.evaluate.commands.trajectories import POSES, add_pose_arguments, read_pairs
 from training.evaluate.odometry import SEGMENT_LENGTHS_M, driven_distances, evaluate_odometry
 
 
@@ -15,7 +15,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "odometry", help="drift over 100 to 800 m, ATE and RPE of a whole trajectory"
     )
-    parser.add_argument("--pred", type=Path, required=True, help="predicted poses: KITTI or TUM")
+    parser.add_argument("--pred", type=Path, required=True, help=f"predicted poses: {POSES}")
     add_align(parser)
     add_pose_arguments(parser)
     parser.set_defaults(command=command)

@@ -3,9 +3,14 @@
 import argparse
 from pathlib import Path
 
-from sfm_odometry.io.trajectories import read_poses
 from training.evaluate.commands.shared import print_scores
-from training.evaluate.commands.trajectories import add_pose_arguments, read_gt, read_pairs
+from training.evaluate.commands.trajectories import (
+    POSES,
+    add_pose_arguments,
+    read_gt,
+    read_pairs,
+    read_trajectory,
+)
 from training.evaluate.snippets import evaluate_mean_odometry, evaluate_snippets
 
 
@@ -13,7 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("snippets", help="5-frame ATE, every snippet scaled by itself")
     prediction = parser.add_mutually_exclusive_group(required=True)
-    prediction.add_argument("--pred", type=Path, help="predicted poses: KITTI or TUM")
+    prediction.add_argument("--pred", type=Path, help=f"predicted poses: {POSES}")
     prediction.add_argument(
         "--mean-odometry-of",
         type=Path,
@@ -35,7 +40,7 @@ def command(arguments: argparse.Namespace) -> None:
     """Evaluate one trajectory, or the baseline."""
     if arguments.mean_odometry_of:
         gt = read_gt(arguments)
-        trajectories = [read_poses(path).poses for path in arguments.mean_odometry_of]
+        trajectories = [read_trajectory(path).poses for path in arguments.mean_odometry_of]
         scores = evaluate_mean_odometry(gt.poses, trajectories, arguments.length, gt.frame_numbers)
     else:
         pairs = read_pairs(arguments, arguments.pred)

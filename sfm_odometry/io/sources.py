@@ -1,0 +1,110 @@
+"""Images from what people have: folders, videos, bags and live cameras, by one function."""
+
+import re
+from pathlib import Path
+
+from sfm_odometry.errors import InputError
+from sfm_odometry.io.image_folders import find_layout, open_folder
+from sfm_odometry.io.image_source import ImageSource, SourceImage
+from sfm_odometry.io.images import IMAGE_SUFFIXES, image_files
+from sfm_odometry.io.stamps import NOMINAL_RATE_HZ
+from sfm_odometry.io.videos import VIDEO_SUFFIXES, is_video, open_live, open_video
+
+__all__ = ["FORMS", "ImageSource", "SourceImage", "open_images"]
+
+FORMS = (
+    "a folder of images",
+    "a KITTI odometry or raw folder",
+    "a TUM folder (rgb.txt)",
+    "an EuRoC folder (mav0, cam0)",
+    "a 7-Scenes folder",
+    "a video",
+    "a ROS bag (.bag, .mcap, .db3 or a folder of rosbag2)",
+    "the number of a live camera",
+)
+"""Known forms, as error messages and help texts name them."""
+BAG_SUFFIXES = (".bag", ".mcap", ".db3", ".zstd")
+LIVE_PATTERN = re.compile(r"\d{1,3}|/dev/video\d+|[a-z]+://.+")
+"""A camera's number or device, or a network stream."""
+
+
+def open_images(
+    path: Path | str,
+    topic: str | None = None,
+    camera: int | None = None,
+    times: Path | None = None,
+    rate_hz: float = NOMINAL_RATE_HZ,
+) -> ImageSource:
+    """Open the images of a folder, video, bag or live camera; see FORMS.
+
+    topic: of a bag; by default the only one of images. camera: of a folder with several. times: a
+    list of times for a folder or video. rate_hz: of images that are only numbered. Raises
+    InputError for an unknown form, naming the known ones, and for options that do not fit.
+    """
+    if not rate_hz > 0:
+        raise InputError(f"--rate {rate_hz:g}: expected more than 0 frames a second")
+    place = Path(path)
+    if not place.exists() or str(path).startswith("/dev/video"):
+        if LIVE_PATTERN.fullmatch(str(path)):
+            _refuse(str(path), "a live camera", topic, times)
+            return open_live(str(path))
+        raise InputError(f"{path}: no such file or folder, expected {_or(FORMS)}")
+    layout = find_layout(place, camera) if place.is_dir() else None
+    if layout is not None:
+        _refuse(str(path), f"a {layout.form}", topic, None)
+        return open_folder(layout, times, rate_hz)
+    source = _open_bag(place, topic, times) or _open_video(place, topic, times)
+    if source is None:
+        raise InputError(f"{path}: {_contents(place)}, expected {_or(FORMS)}")
+    return source
+
+
+def _open_bag(place: Path, topic: str | None, times: Path | None) -> ImageSource | None:
+    """Open a bag; None for anything else."""
+    files = list(place.iterdir()) if place.is_dir() else [place]
+    has_storage = any(file.suffix.lower() in BAG_SUFFIXES for file in files)
+    if not has_storage and not (place / "metadata.yaml").is_file():
+        return None
+    try:
+        from sfm_odometry.io.bag_images import open_bag_images
+    except ImportError as error:
+        raise InputError(f"{place}: bags need a package: pip install rosbags ({error})") from None
+    _refuse(str(place), "a bag", None, times)
+    return open_bag_images(place, topic)
+
+
+def _open_video(place: Path, topic: str | None, times: Path | None) -> ImageSource | None:
+    """Open a video, or the only one of a folder; None for anything else."""
+    if place.is_dir():
+        videos = [file for file in place.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES]
+        if len(videos) != 1:
+            return None
+        place = videos[0]
+    if place.suffix.lower() in IMAGE_SUFFIXES or not is_video(place):
+        return None
+    _refuse(str(place), "a video", topic, None)
+    return open_video(place, times)
+
+
+def _refuse(path: str, form: str, topic: str | None, times: Path | None) -> None:
+    """Raise InputError for an option that the form has no use for."""
+    if topic is not None:
+        raise InputError(f"{path}: is {form}, which has no topics: --topic {topic} is of no use")
+    if times is not None:
+        raise InputError(f"{path}: is {form}, which has its own times: --times is of no use")
+
+
+def _contents(place: Path) -> str:
+    """What there is instead of images, for the error."""
+    if place.is_file():
+        is_image = place.suffix.lower() in IMAGE_SUFFIXES
+        return "is one image, not the folder of images" if is_image else "is of no known form"
+    holders = sorted(path.name for path in place.iterdir() if path.is_dir() and image_files(path))
+    if holders:
+        listed = ", ".join(holders[:5])
+        return f"no images in it, but in its folders {listed}: give one of them"
+    return "no images in it"
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])}, or {names[-1]}"

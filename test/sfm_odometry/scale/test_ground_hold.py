@@ -1,0 +1,137 @@
+"""Scale held by the ground: a flat road seen from a constant height, in a drifting unit."""
+
+import itertools
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from sfm_odometry.scale import scale_source
+from sfm_odometry.scale.estimate import ConstantScale, FramePair
+from sfm_odometry.scale.ground_height import GroundHeightMeter
+from sfm_odometry.scale.ground_hold import MAX_JUMPS, STRIDE, GroundHold
+
+WIDTH, HEIGHT = 208, 64
+INTRINSICS = np.array([[120.0, 0.0, 103.5], [0.0, 120.0, 25.0], [0.0, 0.0, 1.0]])
+TEXTURE = cv2.GaussianBlur(
+    np.random.default_rng(3).integers(0, 256, (400, 4000), np.uint8), (0, 0), 1.5
+)
+TEXTURE = cv2.normalize(TEXTURE, None, 0, 255, cv2.NORM_MINMAX)
+TEXELS_PER_M = 20.0
+
+
+class Frame:
+    """A camera at `height_m` over the road, `ahead_m` along it, in a unit of `unit_m` metres."""
+
+    def __init__(self, ahead_m: float, height_m: float = 1.6, unit_m: float = 1.0) -> None:
+        u, v = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+        x = (u - INTRINSICS[0, 2]) / INTRINSICS[0, 0]
+        y = (v - INTRINSICS[1, 2]) / INTRINSICS[1, 1]
+        z_m = np.where(y > 1e-3, height_m / np.maximum(y, 1e-3), 1e3)
+        map_x = ((z_m + ahead_m) * TEXELS_PER_M).astype(np.float32)
+        map_y = (x * z_m * TEXELS_PER_M + 200).astype(np.float32)
+        road = cv2.remap(TEXTURE, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        self.grey = np.where(z_m < 100, road, 128).astype(np.uint8)
+        self.depth = (np.minimum(z_m, 80.0) / unit_m).astype(np.float32)
+
+
+def pair(previous: Frame, current: Frame, step_m: float, unit_m: float, climb_m: float = 0.0):
+    motion = np.eye(4)
+    motion[2, 3] = step_m / unit_m
+    motion[1, 3] = -climb_m / unit_m
+    return FramePair(previous, current, motion, 0, 100_000_000, INTRINSICS)
+
+
+def drive(source, units, step_m=0.5, heights=None, climb_m=0.0, start=0):
+    """Drive in units of length that change from step to step; returns the scale after each."""
+    scales = []
+    heights = np.full(len(units) + 1, 1.6) if heights is None else heights
+    for index, unit_m in enumerate(units):
+        at = (start + index) * step_m
+        previous = Frame(at, heights[index], unit_m)
+        current = Frame(at + step_m, heights[index + 1], unit_m)
+        source.observe(pair(previous, current, step_m, unit_m, climb_m))
+        scales.append(source.estimate(0).value)
+    return np.array(scales)
+
+
+def test_the_height_is_that_of_the_camera() -> None:
+    meter = GroundHeightMeter()
+    frames = [Frame(0.5 * index) for index in range(3)]
+    meter.observe(pair(frames[0], frames[1], 0.5, 1.0))
+    measured = meter.observe(pair(frames[1], frames[2], 0.5, 1.0))
+    assert math.exp(measured.log_height) == pytest.approx(1.6, rel=0.02)
+    assert measured.climb == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_slow_camera_is_measured_over_as_many_frames_as_it_takes() -> None:
+    source = scale_source("camera_height", 1.0, 1.6)
+    step_m = 0.01  # the ground moves by a tenth of a pixel a frame
+    frames = [Frame(step_m * index) for index in range(160)]
+    for previous, current in itertools.pairwise(frames):
+        source.observe(pair(previous, current, step_m, 1.0))
+    estimate = source.estimate(0)
+    assert estimate.is_metric and estimate.value == pytest.approx(1.0, rel=0.03)
+
+
+def test_drift_of_the_unit_is_taken_back() -> None:
+    units = np.exp(np.linspace(0.0, 0.2, 90))  # a metre becomes shorter in the unit: 20 %
+    scales = drive(GroundHold(ConstantScale.unknown()), units)
+    lengths_m = scales / units  # published length of a metre
+    assert abs(math.log(lengths_m[-1] / lengths_m[0])) < 0.05
+
+
+def test_a_steady_unit_is_left_alone() -> None:
+    scales = drive(GroundHold(ConstantScale.unknown()), np.ones(40))
+    assert np.abs(np.log(scales)).max() < 0.02
+
+
+def test_hold_is_not_metric_and_keeps_a_fixed_value() -> None:
+    held = GroundHold(ConstantScale.fixed(2.0))
+    drive(held, np.ones(20))
+    estimate = held.estimate(0)
+    assert estimate.source == "fixed" and estimate.value == pytest.approx(2.0, rel=0.02)
+    assert not scale_source("none", 1.0, 0.0, "auto").estimate(0).is_metric
+
+
+def test_a_camera_that_climbs_has_no_constant_height() -> None:
+    held = GroundHold(ConstantScale.unknown())
+    heights = 1.6 + 0.05 * np.arange(61)
+    scales = drive(held, np.ones(60), heights=heights, climb_m=0.05)
+    assert np.abs(np.log(scales)).max() < 0.05
+
+
+def test_a_plane_at_another_height_does_not_move_the_scale() -> None:
+    held = GroundHold(ConstantScale.unknown())
+    drive(held, np.ones(20))
+    table = drive(held, np.ones(STRIDE * (MAX_JUMPS + 8)), heights=np.full(99, 0.8), start=20)
+    assert np.abs(np.log(table)).max() < 0.03
+    # The new plane is the reference from now on: its drift is taken back.
+    units = np.exp(np.linspace(0.0, 0.15, 60))
+    scales = drive(held, units, heights=np.full(61, 0.8), start=80)
+    assert abs(math.log(scales[-1] / units[-1] / scales[0])) < 0.06
+
+
+def test_without_ground_nothing_changes() -> None:
+    held = GroundHold(ConstantScale.unknown())
+    wall = Frame(0.0)
+    wall.depth = np.full((HEIGHT, WIDTH), 3.0, np.float32)
+    for _ in range(20):
+        held.observe(pair(wall, wall, 0.1, 1.0))
+    assert held.estimate(0).value == 1.0 and held.factor == 1.0
+
+
+def test_reset_starts_anew() -> None:
+    held = GroundHold(ConstantScale.unknown())
+    drive(held, np.exp(np.linspace(0.0, 0.2, 60)))
+    assert held.factor != 1.0
+    held.reset()
+    assert held.factor == 1.0
+
+
+def test_pairs_are_composed() -> None:
+    first, second = pair(Frame(0), Frame(1), 0.5, 1.0), pair(Frame(1), Frame(2), 0.25, 1.0)
+    both = first.followed_by(second)
+    assert both.previous is first.previous and both.current is second.current
+    assert np.allclose(both.previous_from_current[:3, 3], (0, 0, 0.75))
