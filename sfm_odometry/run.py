@@ -16,7 +16,7 @@ import numpy as np
 from sfm_odometry.backends.names import BACKEND_NAMES
 from sfm_odometry.cli import EXIT_CODES, EXIT_NOT_TRACKED, run_cli
 from sfm_odometry.errors import ImageError, InputError, OutputError
-from sfm_odometry.inference.estimator import Estimator
+from sfm_odometry.inference.estimator import Estimator, use_threads
 from sfm_odometry.io.camera_options import SourceCamera, add_camera_options, source_camera
 from sfm_odometry.io.image_quality import image_problem
 from sfm_odometry.io.image_source import ImageSource, SourceImage, first_readable
@@ -173,6 +173,7 @@ def command(arguments: argparse.Namespace) -> int:
     # Open the odometry and the places for results.
     params = OdometryParams(refine=not arguments.no_refine, **scale_options(arguments))
     speeds = read_speeds(arguments.speeds) if arguments.speeds is not None else []
+    use_threads(0)
     estimator = Estimator.from_file(arguments.model, arguments.device, arguments.backend)
     _check_count(source, estimator.window_length)
     for folder in (arguments.out.parent, arguments.depth_dir, arguments.masks_dir):

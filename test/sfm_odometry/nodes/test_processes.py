@@ -190,8 +190,8 @@ def test_bad_ros_arguments_are_one_line(processes, arguments: list[str], words: 
     (PLAYER, ["DRIVE", "--rate", "0"], "must be a number greater than zero, got '0'"),
     (BAG_WRITER, ["/nowhere", "--out", "NEW"], "/nowhere: no such folder"),
     (BAG_WRITER, ["DRIVE", "--out", "DRIVE"], "exists already, expected the name of a new bag"),
-    (BAG_PLAYER, ["/nowhere"], "/nowhere: no such bag"),
-    (BAG_PLAYER, ["DRIVE"], "bag cannot be read, expected a rosbag2 folder with metadata.yaml"),
+    (BAG_PLAYER, ["/nowhere"], "/nowhere: no such file or folder, expected a bag"),
+    (BAG_PLAYER, ["DRIVE"], "cannot be read, expected a whole bag of ROS: no metadata.yaml"),
 ])  # fmt: skip
 def test_bad_input_is_one_line_and_exit_code_2(
     processes, drive_folder: Path, tmp_path: Path, module: str, arguments: list[str], words: str

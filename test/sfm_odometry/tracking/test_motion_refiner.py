@@ -23,6 +23,10 @@ class Frame:
 
     pyramid = targets = intrinsics = None
 
+    @property
+    def tracking_view(self):
+        return self
+
 
 FRAME = Frame()
 

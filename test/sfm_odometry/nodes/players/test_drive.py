@@ -103,7 +103,7 @@ def test_an_image_of_another_size_is_refused_by_name(drive_folder: Path, tmp_pat
     folder = tmp_path / "mixed"
     (folder / "image_2").mkdir(parents=True)
     (folder / "calib.txt").symlink_to(drive_folder / "calib.txt")
-    for index, size in enumerate([(20, 30, 3), (20, 31, 3)]):
+    for index, size in enumerate([(136, 424, 3), (136, 425, 3)]):
         cv2.imwrite(str(folder / "image_2" / f"{index:06d}.png"), np.zeros(size, np.uint8))
-    with pytest.raises(ImageError, match=r"000001.png: 31x20 pixels, expected 30x20"):
+    with pytest.raises(ImageError, match=r"000001.png: 425x136 pixels, expected 424x136"):
         list(DriveMessages(open_sequence(folder), Mounting()).frames())
