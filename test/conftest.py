@@ -34,13 +34,43 @@ ROS_TESTS = (
 )
 """Tests with the marker `ros`, by the beginnings of their paths in this folder."""
 
+SLOW_TESTS = (
+    "sfm_odometry/backends/test_backends",
+    "sfm_odometry/inference/test_checkpoint",
+    "sfm_odometry/networks/test_networks",
+    "sfm_odometry/test_odometry",
+    "sfm_odometry/test_robustness",
+    "sfm_odometry/test_run",
+    "sfm_odometry/tracking/test_lazy",
+    "sfm_odometry/tracking/test_trajectory",
+    "training/accuracy/test_accuracy",
+    "training/classical/test_classical",
+    "training/engine/test_distributed",
+    "training/engine/test_host_waits",
+    "training/engine/test_train_resume",
+    "training/evaluate/test_compare",
+    "training/objective/test_gradients",
+    "training/objective/test_icp",
+    "training/objective/test_landscape",
+    "training/prepare/test_resume",
+    "training/synthetic",
+    "training/test_ablation",
+    "training/test_plot",
+    "training/test_train",
+    "benchmarks/test_training",
+)
+"""Modules with the marker `slow`: those that take more than about 5 seconds."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that need ROS 2."""
+    """Mark slow tests, and those that need ROS 2."""
     folder = Path(__file__).resolve().parent
     for item in items:
-        if str(item.path.relative_to(folder)).startswith(ROS_TESTS):
+        path = str(item.path.relative_to(folder))
+        if path.startswith(ROS_TESTS):
             item.add_marker(pytest.mark.ros)
+        if path.startswith(SLOW_TESTS):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
