@@ -13,7 +13,7 @@ from sfm_odometry.geometry.focus import (
     intrinsics_change,
     warp_to_intrinsics,
 )
-from sfm_odometry.geometry.preprocess import Preprocessor, apply_gain, fitting_mode
+from sfm_odometry.geometry.preprocess import Preprocessor, apply_gain, fitting_mode, to_grey
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.params import OdometryParams
 from sfm_odometry.results import (
@@ -197,12 +197,8 @@ class MonocularOdometry:
         config = self.estimator.model.config
         size = (config.width, config.height)
         resize_mode = self.params.resize_mode or fitting_mode(intrinsics, *size, config.resize_mode)
-        known, self._preprocessor = (
-            self._preprocessor,
-            Preprocessor(
-                intrinsics, config.width, config.height, config.image_channels, resize_mode
-            ),
-        )
+        known = self._preprocessor
+        self._preprocessor = Preprocessor(intrinsics, *size, config.image_channels, resize_mode)
         self._window.flush()
         self._refiner.reset()
         if known is None:
@@ -221,7 +217,8 @@ class MonocularOdometry:
         preprocessor = self._preprocessor
         assert preprocessor is not None
         preprocessor.set_seen(seen)
-        pixels = preprocessor(image)
+        converted = preprocessor.convert(image)
+        pixels = preprocessor.resize(converted)
         wanted = preprocessor.intrinsics
         if intrinsics != preprocessor.camera:
             own = intrinsics.cropped(*preprocessor.window).resized(wanted.width, wanted.height)
@@ -232,7 +229,7 @@ class MonocularOdometry:
             intrinsics=wanted.matrix(),
             infer_depth=self.estimator.depth,
             config=self._refiner.alignment_config,
-            tracking=self._tracking_image(image, intrinsics, gain),
+            tracking=self._tracking_image(converted, intrinsics, gain),
         )
 
     def _tracking_image(
@@ -247,7 +244,7 @@ class MonocularOdometry:
         limit = self.params.tracking_width
         if min(limit, camera.width) <= self._preprocessor.intrinsics.width:
             return None
-        grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        grey = to_grey(image)
         if intrinsics != camera:
             grey = warp_to_intrinsics(grey, intrinsics, camera)
         if camera.width > limit:

@@ -32,6 +32,11 @@ def fitting_mode(camera: Intrinsics, width: int, height: int, trained: str) -> s
     return "pad" if trained == "crop" and seen < 1.0 - MAX_CROPPED else trained
 
 
+def to_grey(image: np.ndarray) -> np.ndarray:
+    """Grey image (H, W) of an RGB image (H, W, 3); grey images are returned as they are."""
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
 def apply_gain(image: np.ndarray, gain: float) -> np.ndarray:
     """Image uint8 times a gain, saturated; unchanged where the gain is 1."""
     return image if gain == 1.0 else cv2.convertScaleAbs(image, alpha=gain).reshape(image.shape)
@@ -64,12 +69,23 @@ class Preprocessor:
 
         The image is (H, W) grey or (H, W, 3) RGB. Raises ImageError for another type or size.
         """
-        self._check(image)
-        return self._resize(self._convert(image), cv2.INTER_AREA)
+        return self.resize(self.convert(image))
 
-    def brighten(self, frame: np.ndarray) -> np.ndarray:
-        """Scales a dark input to the mean MIN_MEAN_GREY; returns others unchanged."""
-        return apply_gain(frame, self.gain(frame))
+    def convert(self, image: np.ndarray) -> np.ndarray:
+        """Converts a uint8 image to the networks' channels, at its own size.
+
+        Returns (H, W) for one channel, (H, W, 3) for three. Raises ImageError for an image of
+        another type or size.
+        """
+        self._check(image)
+        grey = image.ndim == 2 or image.shape[2] == 1
+        if self.channels == 1:
+            return image.reshape(image.shape[:2]) if grey else to_grey(image)
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if grey else image
+
+    def resize(self, converted: np.ndarray) -> np.ndarray:
+        """Resizes a converted image to the networks' input, uint8 (height, width, channels)."""
+        return self._resize(converted, cv2.INTER_AREA)
 
     def gain(self, frame: np.ndarray) -> float:
         """Gain, at least 1, that brings a dark input to the mean MIN_MEAN_GREY."""
@@ -126,12 +142,6 @@ class Preprocessor:
                 f"image is {image.shape[1]}x{image.shape[0]}, "
                 f"but its intrinsics are for {self.camera.width}x{self.camera.height}"
             )
-
-    def _convert(self, image: np.ndarray) -> np.ndarray:
-        grey = image.ndim == 2 or image.shape[2] == 1
-        if self.channels == 1:
-            return image if grey else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if grey else image
 
     def _resize(self, image: np.ndarray, interpolation: int) -> np.ndarray:
         # Pad where the window is beyond the image.

@@ -32,6 +32,7 @@ MAX_JUMPS = 10
 """Such measurements in a row after which the new plane is the ground."""
 MIN_GAIN = 0.05
 MAX_GAIN = 0.3
+GAIN_GROWTH = 0.2
 FULL_DEVIATION = 0.035
 """Share of the deviation from the median that a frame corrects: small for deviations within the
 measurements' noise, which would jerk the path, and growing with the square of the deviation."""
@@ -108,7 +109,7 @@ class GroundHold(ScaleSource):
     def _follow(self) -> None:
         """Move the factor towards its newest measurement by one frame."""
         deviation = self._log_target - self._log_factor
-        gain = min(MIN_GAIN + 0.2 * (deviation / FULL_DEVIATION) ** 2, MAX_GAIN)
+        gain = min(MIN_GAIN + GAIN_GROWTH * (deviation / FULL_DEVIATION) ** 2, MAX_GAIN)
         self._log_factor += gain * deviation
 
     def _release(self) -> None:

@@ -1,5 +1,6 @@
 """Frame of the window, with depth, image pyramid and alignment points computed once."""
 
+import functools
 from collections.abc import Callable
 
 import cv2
@@ -114,10 +115,23 @@ def resample_depth(
     Returns (H, W) of `shape`, NaN outside the image of the first camera.
     """
     scale = source[[0, 1], [0, 1]] / target[[0, 1], [0, 1]]
-    u = (np.arange(shape[1]) - target[0, 2]) * scale[0] + source[0, 2]
-    v = (np.arange(shape[0]) - target[1, 2]) * scale[1] + source[1, 2]
+    offset = source[:2, 2] - target[:2, 2] * scale
+    maps = _pixel_maps(tuple(scale.tolist()), tuple(offset.tolist()), shape)
+    return cv2.remap(depth, *maps, cv2.INTER_NEAREST, borderValue=np.nan)
+
+
+@functools.lru_cache(maxsize=4)
+def _pixel_maps(
+    scale: tuple[float, float], offset: tuple[float, float], shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and rows (H, W), float32, of `scale` times each pixel plus `offset`.
+
+    Kept from frame to frame: they change with the camera only.
+    """
+    u = np.arange(shape[1]) * scale[0] + offset[0]
+    v = np.arange(shape[0]) * scale[1] + offset[1]
     map_u, map_v = np.meshgrid(u.astype(np.float32), v.astype(np.float32))
-    return cv2.remap(depth, map_u, map_v, cv2.INTER_NEAREST, borderValue=np.nan)
+    return map_u, map_v
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -422,3 +422,17 @@ def test_depth_and_mask_are_unknown_where_the_camera_saw_nothing(estimator):
     assert np.isfinite(result.depth.values[:, unseen + 1 :]).any()
     assert (result.mask.values[:, :unseen] == 0.0).all()
     assert (result.mask.values[:, unseen + 1 :] > 0.0).all()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,)], ids=["grey", "one channel", "colour"])
+def test_features_are_tracked_in_images_larger_than_the_networks(estimator, shape) -> None:
+    rng = np.random.default_rng(0)
+    wall = rng.integers(0, 256, (96, 260), np.uint8)
+    odometry = MonocularOdometry(estimator)
+    assert CAMERA.width > estimator.input_size[0]
+    motions = []
+    for index in range(6):
+        image = wall[:, 4 * index : 4 * index + 192].reshape(96, 192, *[1] * len(shape))
+        image = np.ascontiguousarray(np.broadcast_to(image, (96, 192, *shape)))
+        motions += odometry.process(image, CAMERA, index * 100_000_000).motions
+    assert len(motions) == 6

@@ -1,13 +1,24 @@
 """Preprocessing of images into the networks' input."""
 
+import cv2
 import numpy as np
 import pytest
 
 from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.geometry.preprocess import MAX_GAIN, MIN_MEAN_GREY, Preprocessor, fitting_mode
+from sfm_odometry.geometry.preprocess import (
+    MAX_GAIN,
+    MIN_MEAN_GREY,
+    Preprocessor,
+    apply_gain,
+    fitting_mode,
+)
 
 CAMERA = Intrinsics(721.5, 721.5, 609.6, 172.9, 1242, 375)
+
+
+def brighten(preprocessor: Preprocessor, frame: np.ndarray) -> np.ndarray:
+    return apply_gain(frame, preprocessor.gain(frame))
 
 
 def marked_image(camera, u, v):
@@ -89,12 +100,12 @@ def test_dark_frames_are_brightened(mode, channels):
     camera = Intrinsics(110.0, 110.0, 47.5, 47.5, 96, 96)
     preprocessor = Preprocessor(camera, 64, 32, channels, mode)
     day = preprocessor(np.random.default_rng(0).integers(60, 140, (96, 96), np.uint8))
-    assert preprocessor.brighten(day) is day
+    assert brighten(preprocessor, day) is day
     night = (day * 0.1).astype(np.uint8)
-    brightened = preprocessor.brighten(night)
+    brightened = brighten(preprocessor, night)
     assert brightened.shape == night.shape and brightened.dtype == np.uint8
     assert brightened[preprocessor.valid_mask].mean() == pytest.approx(MIN_MEAN_GREY, abs=1.0)
-    assert preprocessor.brighten(np.ones_like(day)).max() == MAX_GAIN
+    assert brighten(preprocessor, np.ones_like(day)).max() == MAX_GAIN
 
 
 @pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
@@ -132,3 +143,15 @@ def test_images_that_a_crop_would_cut_are_padded(
 ) -> None:
     camera = Intrinsics(400.0, 400.0, size[0] / 2, size[1] / 2, *size)
     assert fitting_mode(camera, 416, 128, trained) == expected
+
+
+def test_conversion_gives_the_networks_channels_at_the_size_of_the_image() -> None:
+    camera = Intrinsics(100.0, 100.0, 50.0, 20.0, 104, 32)
+    colour = np.random.default_rng(1).integers(0, 256, (32, 104, 3), np.uint8)
+    grey = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+    one = Preprocessor(camera, 52, 16, 1)
+    for image in (colour, grey, grey[..., None]):
+        assert np.array_equal(one.convert(image), grey)
+        assert np.array_equal(one(image), one.resize(one.convert(image)))
+    three = Preprocessor(camera, 52, 16, 3)
+    assert three.convert(grey[..., None]).shape == three.convert(colour).shape == (32, 104, 3)
