@@ -19,7 +19,7 @@ import numpy as np
 STAGES = {
     "decode the message": ("sfm_odometry.nodes.pipeline", "decode_image"),
     "rectify": ("sfm_odometry.io.ros_camera_info", "Rectifier.__call__"),
-    "resize to the network's input": ("sfm_odometry.geometry.preprocess", "Preprocessor.__call__"),
+    "resize to the network's input": ("sfm_odometry.geometry.preprocess", "Preprocessor.resize"),
     "depth network": ("sfm_odometry.inference.estimator", "Estimator.depth"),
     "pose network": ("sfm_odometry.inference.estimator", "Estimator.motion"),
     "pyramid, points, depth's limits": ("sfm_odometry.tracking.lazy", "LazyFuture.get"),
