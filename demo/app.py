@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace, progress: Progress) -> None:
     load_before = os.getloadavg()[0]
     out = result_files.prepare_folder(arguments.out)
     os.environ.update(ros_environment())
+    live = _live_address(arguments.live)
     _check_model(arguments.model)
     drive = _drive(arguments, out, progress)
     # Imported late: these need ROS's environment, and the checks above do not need them.
@@ -45,7 +46,9 @@ def run(arguments: argparse.Namespace, progress: Progress) -> None:
     from demo.playback import play
 
     logs = out / result_files.LOGS_FOLDER
-    recording, published_ns = play(drive, logs, arguments.model, arguments.rate, progress)
+    if live is not None:
+        progress.say(f"live view while the drive is played: ws://{live[0]}:{live[1]}")
+    recording, published_ns = play(drive, logs, arguments.model, arguments.rate, progress, live)
     metrics = write_results(
         out=out,
         drive=drive,
@@ -55,6 +58,19 @@ def run(arguments: argparse.Namespace, progress: Progress) -> None:
     )
     for line in summary_lines(metrics, out):
         progress.say(line)
+
+
+def _live_address(text: str | None) -> tuple[str, int] | None:
+    """Host and port of --live, None without it; raises InputError, to fail early."""
+    if text is None:
+        return None
+    # Imported here: torch takes seconds to import, and nothing else here needs it.
+    from sfm_odometry.viewers.arguments import live_address
+    from sfm_odometry.viewers.foxglove_viewer import check_foxglove
+
+    address = live_address(text)
+    check_foxglove()
+    return address
 
 
 def _check_model(path: Path | None) -> None:
@@ -116,7 +132,17 @@ def _parser() -> argparse.ArgumentParser:
         default=RENDERED_SEED,
         help=f"seed of a rendered drive (default: {RENDERED_SEED})",
     )
+    _add_live_option(parser)
     return parser
+
+
+def _add_live_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--live",
+        metavar="[HOST:]PORT",
+        help="serve the odometry to Foxglove or Lichtblick while the drive is played, such as "
+        "8765; needs pip install foxglove-sdk",
+    )
 
 
 def _positive(kind: type) -> Callable[[str], Any]:

@@ -18,9 +18,16 @@ SAMPLES = 24
 
 
 def play(
-    drive: DemoDrive, logs: Path, model: Path | None, rate_hz: float | None, progress: Progress
+    drive: DemoDrive,
+    logs: Path,
+    model: Path | None,
+    rate_hz: float | None,
+    progress: Progress,
+    live: tuple[str, int] | None = None,
 ) -> tuple[NodeRecording, dict[int, int]]:
     """Play a drive and record the node.
+
+    live: host and port at which the node serves its live view; None for none.
 
     Returns the recording and {stamp_ns: publish_time_ns} of the frames played. Raises ChildError
     where the node or the player fails, or the node does not get ready.
@@ -30,7 +37,7 @@ def play(
     with Recorder(sample_every=max(1, drive.frames // SAMPLES)) as recorder:
         # Start the node.
         node_log = logs / "odometry_node.log"
-        with Child("odometry node", _node_command(model), node_log, environment) as node:
+        with Child("odometry node", _node_command(model, live), node_log, environment) as node:
             _wait_until_ready(recorder, node, progress)
 
             # Play the drive.
@@ -46,8 +53,11 @@ def play(
         return recorder.recording, read_publish_log(publish_log)
 
 
-def _node_command(model: Path | None) -> list[str]:
-    parameters = () if model is None else ("-p", f"model.path:={model.absolute()}")
+def _node_command(model: Path | None, live: tuple[str, int] | None) -> list[str]:
+    values = {} if model is None else {"model.path": str(model.absolute())}
+    if live is not None:
+        values |= {"live.host": live[0], "live.port": str(live[1])}
+    parameters = [part for name, value in values.items() for part in ("-p", f"{name}:={value}")]
     return python_command("sfm_odometry.nodes.odometry_node", "--ros-args", *parameters)
 
 

@@ -12,18 +12,22 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from sfm_odometry.errors import InputError
+from sfm_odometry.nodes import launch_arguments as check
+from sfm_odometry.nodes.launch_arguments import Argument
 
 camera = SimpleNamespace(
     **runpy.run_path(str(Path(__file__).resolve().with_name("camera.launch.py")))
 )
 ARGUMENTS = {
     **camera.ARGUMENTS,
-    "map_frame": ("map", "frame of the map; RTAB-Map sends map_frame -> odom_frame"),
-    "rtabmap_args": (
+    "map_frame": Argument(
+        "map", "frame of the map; RTAB-Map sends map_frame -> odom_frame", check.is_frame
+    ),
+    "rtabmap_args": Argument(
         "--delete_db_on_start",
         "RTAB-Map's own arguments and parameters, such as --Vis/MaxDepth 30",
     ),
@@ -36,32 +40,34 @@ QOS_BEST_EFFORT = 2
 
 def generate_launch_description() -> LaunchDescription:
     """Returns the arguments of the launch file, and the nodes that they start."""
-    arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, (default, text) in ARGUMENTS.items()
-    ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=launch_setup)])
+    return camera.describe(ARGUMENTS, launch_setup)
 
 
 def launch_setup(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Returns the odometry with depth at the images' size, and RTAB-Map."""
     # Check the arguments.
-    values = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    values = camera.read(context, ARGUMENTS, __file__)
     if values["image_transport"] == "compressed":
-        raise RuntimeError(
+        raise InputError(
             "image_transport:=compressed: RTAB-Map is handed the raw images here, "
             "expected image_transport:=raw"
         )
+    for name in ("calibration", "fov"):
+        if values[name]:
+            raise InputError(
+                f"{name}:={values[name]}: RTAB-Map needs the camera_info that belongs to the "
+                "images, expected a driver that publishes it"
+            )
 
     # Check that RTAB-Map is installed.
     try:
         get_package_prefix("rtabmap_slam")
     except PackageNotFoundError:
-        raise RuntimeError(
+        raise InputError(
             "rtabmap_slam is not installed: sudo apt install ros-$ROS_DISTRO-rtabmap-slam"
         ) from None
     overrides = {"depth.output_size": "input", "depth.encoding": "32FC1"}
-    return [*camera.launch_setup(context, overrides), rtabmap(values)]
+    return [*camera.start(values, overrides), rtabmap(values)]
 
 
 def rtabmap(values: dict[str, str]) -> Node:
@@ -98,4 +104,5 @@ def rtabmap(values: dict[str, str]) -> Node:
         arguments=values["rtabmap_args"].split(),
         additional_env=camera.dds_profile(),
         output="screen",
+        **camera.when_it_ends(values),
     )

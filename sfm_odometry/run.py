@@ -1,13 +1,16 @@
 """The odometry over images, without ROS: a folder, a video, a bag or a live camera.
 
 python -m sfm_odometry.run --images DIR --calib FILE --out poses.txt
+python -m sfm_odometry.run --images 0 --live
 """
 
 import argparse
+import itertools
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import numpy as np
 from sfm_odometry.backends.names import BACKEND_NAMES
 from sfm_odometry.cli import EXIT_CODES, EXIT_NOT_TRACKED, run_cli
 from sfm_odometry.errors import ImageError, InputError, OutputError
+from sfm_odometry.geometry.mount import BASE_FROM_OPTICAL
 from sfm_odometry.inference.estimator import Estimator, use_threads
 from sfm_odometry.io.camera_options import SourceCamera, add_camera_options, source_camera
 from sfm_odometry.io.image_quality import image_problem
@@ -29,9 +33,15 @@ from sfm_odometry.params import OdometryParams
 from sfm_odometry.results import DenseMap, EventKind, OdometryResult
 from sfm_odometry.scale import ScaleEstimate
 from sfm_odometry.scale.arguments import Speed, add_scale_arguments, read_speeds, scale_options
+from sfm_odometry.viewers.arguments import add_live_option, add_rerun_option, open_viewers
+from sfm_odometry.viewers.viewer import View, Viewers
 
 MIN_TRACKED_SHARE = 0.5
 """Share of the frames that must have a pose of their own for a drive to count as tracked."""
+
+
+DEFAULT_OUT = Path("poses.txt")
+"""Where the poses go."""
 
 
 @dataclass
@@ -99,6 +109,8 @@ class DriveResult:
     @property
     def scale_said(self) -> str:
         """One line about the scale, for people."""
+        if not self.scales:
+            return "scale: unknown, no frame was tracked"
         newest, metric = self.scales[-1], sum(scale.is_metric for scale in self.scales)
         if newest.source == "none":
             return "scale: unknown, lengths are in the model's own unit"
@@ -114,7 +126,7 @@ class DriveResult:
         for stamp_ns in self.stamps_ns:
             newest = self.start_from_camera.get(stamp_ns, newest)
             poses.append(newest)
-        return np.stack(poses)
+        return np.stack(poses) if poses else np.empty((0, 4, 4))
 
     def failure(self, window_length: int, max_gap_s: float) -> str:
         """Why the drive does not count as tracked; empty if it does."""
@@ -164,7 +176,12 @@ def command(arguments: argparse.Namespace) -> int:
     """
     # Open the images, and find their camera with the first that can be read.
     source = open_images(
-        arguments.images, arguments.topic, arguments.camera, arguments.times, arguments.rate
+        arguments.images,
+        arguments.topic,
+        arguments.camera,
+        arguments.times,
+        arguments.rate,
+        arguments.bit_depth,
     )
     said = _say(source.notes)
     first, images = first_readable(source, arguments.strict)
@@ -173,15 +190,18 @@ def command(arguments: argparse.Namespace) -> int:
     # Open the odometry and the places for results.
     params = OdometryParams(refine=not arguments.no_refine, **scale_options(arguments))
     speeds = read_speeds(arguments.speeds) if arguments.speeds is not None else []
-    use_threads(0)
-    estimator = Estimator.from_file(arguments.model, arguments.device, arguments.backend)
-    _check_count(source, estimator.window_length)
     for folder in (arguments.out.parent, arguments.depth_dir, arguments.masks_dir):
         _make_folder(folder)
-    # Track.
-    tracker = Tracker(MonocularOdometry(estimator, params), camera, arguments.strict)
-    tracker.depth_dir, tracker.masks_dir = arguments.depth_dir, arguments.masks_dir
-    result = tracker.track(source, images, speeds)
+    with closing(open_viewers(arguments)) as viewers:
+        use_threads(0)
+        estimator = Estimator.from_file(arguments.model, arguments.device, arguments.backend)
+        _check_count(source, estimator.window_length)
+        # Track.
+        odometry = MonocularOdometry(estimator, params)
+        tracker = Tracker(odometry, camera, arguments.strict, viewers)
+        tracker.depth_dir, tracker.masks_dir = arguments.depth_dir, arguments.masks_dir
+        images = _newest(images, estimator) if source.is_live else images
+        result = tracker.track(source, images, speeds)
     # Write the poses, and say how it went.
     _write(arguments.out, arguments.format, result)
     _say(source.notes[said:])
@@ -199,12 +219,20 @@ class Tracker:
     """Folders for depth and masks, <image name>.npy, float32 (H, W); None for neither."""
 
     def __init__(
-        self, odometry: MonocularOdometry, camera: SourceCamera, strict: bool = False
+        self,
+        odometry: MonocularOdometry,
+        camera: SourceCamera,
+        strict: bool = False,
+        viewers: Viewers | None = None,
     ) -> None:
-        """strict: whether an image that cannot be used ends the run, and is not left out."""
+        """strict: whether an image that cannot be used ends the run, and is not left out.
+
+        viewers: are shown each frame.
+        """
         self.odometry = odometry
         self.camera = camera
         self.strict = strict
+        self.viewers = viewers or Viewers((), print)
         self._stems: dict[int, str] = {}
 
     def track(
@@ -227,6 +255,9 @@ class Tracker:
         except KeyboardInterrupt:
             if not source.is_live:
                 raise
+        finally:
+            if source.close is not None:
+                source.close()
         # What was lost before it could be named.
         for damage in map(ImageError, source.damage):
             if self.strict:
@@ -246,17 +277,20 @@ class Tracker:
             result.add_damaged(error)
             return
         result.add_image(pixels)
+        rectified, intrinsics = self.camera.rectify(pixels), self.camera.intrinsics
         tracked = self.odometry.process(
-            self.camera.rectify(pixels),
-            self.camera.intrinsics,
+            rectified,
+            intrinsics,
             image.stamp_ns,
-            self.depth_dir is not None,
-            self.masks_dir is not None,
+            self.depth_dir is not None or self.viewers.wants_depth,
+            self.masks_dir is not None or self.viewers.wants_mask,
             seen=self.camera.seen,
         )
         result.add(image.name, tracked)
         self._save(self.depth_dir, tracked.depth)
         self._save(self.masks_dir, tracked.mask)
+        # No robot is known: the base is the camera with axes forward, left and up.
+        self.viewers.show(View(image.stamp_ns, rectified, intrinsics, tracked, BASE_FROM_OPTICAL))
 
     def _save(self, folder: Path | None, panel: DenseMap | None) -> None:
         """Write a map under the name of its image; raises OutputError."""
@@ -274,6 +308,13 @@ def _say(notes: Sequence[str]) -> int:
     for note in notes:
         print(note, file=sys.stderr)
     return len(notes)
+
+
+def _newest(images: Iterator[SourceImage], estimator: Estimator) -> Iterator[SourceImage]:
+    """Images of a live camera from now on: without the first, which is old by the time that the
+    networks are loaded and warm."""
+    estimator.warm_up()
+    return itertools.islice(images, 1, None)
 
 
 def _check_count(source: ImageSource, window_length: int) -> None:
@@ -295,10 +336,8 @@ def _write(path: Path, form: str, result: DriveResult) -> None:
 def _report(path: Path, result: DriveResult, failure: str) -> None:
     """Print what was written and how much of it was tracked."""
     frames = len(result.stamps_ns)
-    print(
-        f"{path}: {frames} poses, {np.median(result.inference_ms):.1f} ms a frame "
-        "(median, without reading the image)"
-    )
+    spent_ms = np.median(result.inference_ms) if result.inference_ms else np.nan
+    print(f"{path}: {frames} poses, {spent_ms:.1f} ms a frame (median, without reading the image)")
     print(result.scale_said)
     if result.unrefined:
         print(f"{result.unrefined} poses are the networks' own: the images could not be aligned")
@@ -341,6 +380,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_input_arguments(parser)
     _add_odometry_arguments(parser)
     _add_output_arguments(parser)
+    add_live_option(parser)
+    add_rerun_option(parser)
     return parser
 
 
@@ -377,14 +418,14 @@ def _add_odometry_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    out_help = "file of poses, camera0_from_camera, one a frame"
+    out_help = f"file of poses, camera0_from_camera, one a frame, default {DEFAULT_OUT}"
     depth_help = (
         "folder for depth along z as .npy, one a frame, at the network's size, NaN = unknown"
     )
     masks_help = (
         "folder for explainability masks as .npy, of every frame that was a window's target"
     )
-    parser.add_argument("--out", type=Path, required=True, help=out_help)
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help=out_help)
     parser.add_argument("--format", choices=("kitti", "tum"), default="kitti")
     parser.add_argument("--depth-dir", type=Path, help=depth_help)
     parser.add_argument("--masks-dir", type=Path, help=masks_help)

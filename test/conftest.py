@@ -1,9 +1,14 @@
-"""Keeps the tests' ROS traffic to themselves: a domain of their own, on this machine only, and
-no log files in the home folder."""
+"""Environment, markers and order of all tests, and the real KITTI frames.
+
+The tests' ROS traffic keeps to itself: a domain of their own, on this machine only, and no log
+files in the home folder.
+"""
 
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +25,11 @@ else:
 for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_STATIC_PEERS"):
     os.environ.pop(name, None)
 
+# The processes of a test run share the cores: threads that wait for each other would only take
+# time from the others. Read when torch and OpenCV are imported.
+for name in ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+    os.environ.setdefault(name, "1")
+
 SHARED_KITTI = Path(__file__).resolve().parents[2] / "shared" / "data" / "kitti"
 
 
@@ -34,43 +44,74 @@ ROS_TESTS = (
 )
 """Tests with the marker `ros`, by the beginnings of their paths in this folder."""
 
-SLOW_TESTS = (
-    "sfm_odometry/backends/test_backends",
-    "sfm_odometry/inference/test_checkpoint",
-    "sfm_odometry/networks/test_networks",
-    "sfm_odometry/test_odometry",
-    "sfm_odometry/test_robustness",
-    "sfm_odometry/test_run",
-    "sfm_odometry/tracking/test_lazy",
-    "sfm_odometry/tracking/test_trajectory",
-    "training/accuracy/test_accuracy",
-    "training/classical/test_classical",
-    "training/engine/test_distributed",
-    "training/engine/test_host_waits",
-    "training/engine/test_train_resume",
-    "training/evaluate/test_compare",
-    "training/objective/test_gradients",
-    "training/objective/test_icp",
-    "training/objective/test_landscape",
-    "training/prepare/test_resume",
-    "training/synthetic",
-    "training/test_ablation",
-    "training/test_plot",
-    "training/test_train",
-    "benchmarks/test_training",
-)
-"""Modules with the marker `slow`: those that take more than about 5 seconds."""
+SECONDS = {
+    "sfm_odometry/test_robustness": 80,
+    "benchmarks/test_node": 55,
+    "training/accuracy/test_accuracy": 45,
+    "training/engine/test_train_resume": 40,
+    "sfm_odometry/test_odometry": 32,
+    "benchmarks/test_soak": 30,
+    "sfm_odometry/nodes/test_processes": 30,
+    "sfm_odometry/nodes/test_signals": 28,
+    "training/objective/test_landscape": 28,
+    "benchmarks/test_training": 27,
+    "demo/test_end_to_end": 27,
+    "sfm_odometry/backends/test_backends": 24,
+    "training/engine/test_distributed": 24,
+    "training/test_train": 23,
+    "training/engine/test_host_waits": 22,
+    "training/synthetic/test_drive": 20,
+    "sfm_odometry/nodes/test_random_topics": 19,
+    "test_packaging": 15,
+    "sfm_odometry/nodes/test_odometry_node": 13,
+    "sfm_odometry/test_run": 12,
+    "training/classical/test_classical": 11,
+    "training/evaluate/test_compare": 11,
+    "training/objective/test_icp": 11,
+    "sfm_odometry/nodes/test_speed_inputs": 8,
+    "demo/test_report": 7,
+    "training/synthetic/test_geometry": 7,
+    "sfm_odometry/nodes/test_interface": 6,
+    "sfm_odometry/nodes/test_steering": 6,
+    "training/objective/test_gradients": 6,
+    "training/prepare/test_resume": 6,
+    "sfm_odometry/networks/test_networks": 5,
+    "sfm_odometry/nodes/test_faults": 5,
+    "sfm_odometry/tracking/test_lazy": 5,
+    "sfm_odometry/tracking/test_trajectory": 5,
+    "sfm_odometry/inference/test_checkpoint": 5,
+    "training/test_ablation": 5,
+    "training/test_plot": 5,
+}
+"""Modules that take about 5 seconds or more on an idle core, with their seconds: the longest are
+started first, and all have the marker `slow`."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Ctrl-C reach child processes, and keep the order of the modules.
+
+    A shell's background jobs ignore SIGINT, and so would all that the tests start. pytest-xdist
+    would start the modules with the most tests first, not those that take longest.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow tests, and those that need ROS 2."""
+    """Mark slow tests, and those that need ROS 2; order the modules, the longest first."""
     folder = Path(__file__).resolve().parent
+    seconds = {}
     for item in items:
-        path = str(item.path.relative_to(folder))
+        path = str(item.path.relative_to(folder).with_suffix(""))
+        seconds[item] = SECONDS.get(path, 0)
         if path.startswith(ROS_TESTS):
             item.add_marker(pytest.mark.ros)
-        if path.startswith(SLOW_TESTS):
+        if path in SECONDS:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: -seconds[item])
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ LAYERS = (
     ("params", "results"),
     ("steps",),
     ("odometry",),
+    ("viewers",),
     ("run", "export"),
     ("nodes",),
 )

@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXECUTABLES = {"odometry_node", "kitti_player", "kitti_to_bag", "bag_player"}
+EXECUTABLES |= {"image_player", "wait_for_node", "foxglove_layout"}
 COLCON = shutil.which(
     "colcon", path=f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ.get('PATH', '')}"
 )
@@ -117,16 +118,18 @@ def optional_packages() -> set[str]:
         patch.chdir(ROOT)
         patch.setattr("setuptools.setup", lambda **given: options.update(given))
         runpy.run_path("setup.py")
-    return {
+    modules = {"foxglove-sdk": "foxglove", "rerun-sdk": "rerun"}
+    names = {
         re.split(r"[^\w.-]", name)[0]
         for names in options["extras_require"].values()
         for name in names
     }
+    return {modules.get(name, name) for name in names}
 
 
 def test_extras_are_imported_only_where_they_are_used() -> None:
     optional = optional_packages()
-    assert {"onnxruntime", "openvino"} <= optional
+    assert {"onnxruntime", "openvino", "foxglove", "rerun"} <= optional
     for path in (ROOT / "sfm_odometry").rglob("*.py"):
         outside_functions = [
             node

@@ -9,6 +9,7 @@ On several GPUs, one process each: `torchrun --nproc_per_node=N -m training.trai
 import argparse
 import contextlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from sfm_odometry.cli import EXIT_BAD_INPUT, run_cli
+from sfm_odometry.cli import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, run_cli
 from training.config import load_config, split_settings
 from training.engine.distributed import PeerFailedError, ProcessGroup, open_process_group
 from training.engine.initial_model import initial_model
 from training.engine.learned_cameras import LearnedCameras
 from training.engine.learner import Learner
+from training.engine.output import ReaderLeftError, guarded
 from training.engine.resume import check_resumable, choose_precision, identity_of_run
 from training.engine.run_data import RunData, open_run_data
 from training.engine.run_folder import RunFolder, find_state
@@ -38,22 +40,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_cli(lambda: command(arguments))
 
 
-def command(arguments: argparse.Namespace) -> None:
-    """Trains in this process, alone or together with torchrun's others; only the first prints."""
+def command(arguments: argparse.Namespace) -> int:
+    """Trains in this process, alone or together with torchrun's others; only the first prints.
+
+    Returns the exit code.
+    """
     arguments.data, settings = split_settings(arguments.data)
     arguments.overrides = settings + arguments.overrides
     processes = open_process_group()
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(flush_subnormals())
+            interrupt = stack.enter_context(InterruptHandler())
+            output = sys.stdout
             if not processes.is_first:
-                no_output = stack.enter_context(open(os.devnull, "w"))
-                stack.enter_context(contextlib.redirect_stdout(no_output))
-            train(arguments, processes, stack.enter_context(InterruptHandler()))
+                output = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(guarded(output, interrupt.note_reader_left))
+            train(arguments, processes, interrupt)
     except PeerFailedError:
         raise SystemExit(EXIT_BAD_INPUT) from None
+    except ReaderLeftError:
+        # torchrun reports any other code than 0 as a failure, with a traceback of its own.
+        return EXIT_BROKEN_PIPE if processes.ranks == 1 else 0
     finally:
         processes.close()
+    return 0
 
 
 def train(
@@ -62,13 +73,7 @@ def train(
     """Opens the run and checks all inputs, then trains."""
     with processes.barrier():
         trainer = _open_run(arguments, processes)
-    try:
-        trainer.run(interrupt)
-    except BrokenPipeError:
-        # The reader of the output went away: what was learned is kept, for --resume.
-        if processes.ranks == 1:
-            trainer.recorder.save_checkpoint(trainer.state())
-        raise
+    trainer.run(interrupt)
     print(f"{arguments.out}: done; the model is {arguments.out / 'latest.safetensors'}")
 
 

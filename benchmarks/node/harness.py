@@ -83,8 +83,7 @@ class NodeHarness(Listener):
         try:
             yield
         finally:
-            for subscription in subscriptions:
-                self._node.destroy_subscription(subscription)
+            self.call(lambda: [self._node.destroy_subscription(each) for each in subscriptions])
 
     def publish(self) -> int:
         """Publish the next image with its camera_info; returns its stamp, the current time."""

@@ -16,8 +16,6 @@ LEAD_IN_FRAMES = 10
 
 The window may have been flushed, and its first frames wait for it to fill.
 """
-LAST_ODOMETRY_TIMEOUT_S = 1.0
-"""Wait for the odometry of a run's last image."""
 MIN_RATE_HZ = 4.0
 """Lowest rate; below it every frame follows a gap, after which the window starts to fill anew."""
 BASE_RATE_HZ = 20.0
@@ -36,6 +34,8 @@ class LoadTestConfig:
     """Most rates that are tried."""
     base_s: float = 5.0
     """Seconds at the easy rate, whose latency and cost are reported."""
+    last_s: float = 1.0
+    """Longest wait for the odometry of a run's last image, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def measure_load(harness: NodeHarness, node: Child, config: LoadTestConfig) -> L
     easy_hz = min(BASE_RATE_HZ, max((sustained.rate_hz if sustained else 0.0) / 2, MIN_RATE_HZ))
     process_before_s = process_seconds(node.pid)
     threads_before_s = thread_seconds(node.pid)
-    easy = run_at_rate(harness, easy_hz, config.base_s)
+    easy = run_at_rate(harness, easy_hz, config.base_s, config.last_s)
     used_s = process_seconds(node.pid) - process_before_s
     threads_s = thread_seconds(node.pid)
     if not len(easy.latencies_ms):
@@ -139,7 +139,7 @@ def _find_sustained_run(
 
     def sustains(rate_hz: float) -> bool:
         for _ in range(2):  # a few frames may be lost to another program, but not twice
-            run = run_at_rate(harness, rate_hz, config.trial_s)
+            run = run_at_rate(harness, rate_hz, config.trial_s, config.last_s)
             node.check_alive()
             if run.lost == 0:
                 sustained[rate_hz] = run
@@ -166,8 +166,11 @@ def sequential_rate(harness: NodeHarness, seconds: float) -> float:
     return max(frames / (time.monotonic() - started_s), MIN_RATE_HZ)
 
 
-def run_at_rate(harness: NodeHarness, rate_hz: float, seconds: float) -> RateRun:
-    """Publish images at a constant rate for `seconds`, and wait for the last odometry."""
+def run_at_rate(harness: NodeHarness, rate_hz: float, seconds: float, last_s: float) -> RateRun:
+    """Publish images at a constant rate for `seconds`, and wait for the last one's odometry.
+
+    last_s: longest wait for it, in seconds.
+    """
     # Publish, the lead-in first.
     count = LEAD_IN_FRAMES + max(round(rate_hz * seconds), 5)
     stamps_ns = []
@@ -175,7 +178,7 @@ def run_at_rate(harness: NodeHarness, rate_hz: float, seconds: float) -> RateRun
     for index in range(count):
         time.sleep(max(start_s + index / rate_hz - time.monotonic(), 0.0))
         stamps_ns.append(harness.publish())
-    harness.wait_for(stamps_ns[-1:], LAST_ODOMETRY_TIMEOUT_S)
+    harness.wait_for(stamps_ns[-1:], last_s)
 
     # Evaluate without the lead-in.
     counted_ns = stamps_ns[LEAD_IN_FRAMES:]

@@ -51,8 +51,10 @@ def write_papers_model(path: Path) -> None:
     )
 
 
-def time_networks(path: Path | None, name: str, device: str, frames: int) -> NetworkTimes:
-    """Time one model `frames` times; plain, eager and auto in turns.
+def time_networks(
+    path: Path | None, name: str, device: str, frames: int, warm_ups: int = WARM_UPS
+) -> NetworkTimes:
+    """Time one model `frames` times, after `warm_ups`; plain, eager and auto in turns.
 
     Taking turns, all three are disturbed alike by other work of the machine.
     """
@@ -68,11 +70,11 @@ def time_networks(path: Path | None, name: str, device: str, frames: int) -> Net
 
     # Time them in turns.
     seconds: dict[str, list[float]] = {variant: [] for variant in variants}
-    for turn in range(frames + WARM_UPS):
+    for turn in range(frames + warm_ups):
         for variant, work in variants.items():
             started_s = time.perf_counter()
             work()
-            if turn >= WARM_UPS:
+            if turn >= warm_ups:
                 seconds[variant].append(time.perf_counter() - started_s)
     medians = {f"{variant}_ms": float(np.median(times) * 1e3) for variant, times in seconds.items()}
     return NetworkTimes(name, auto.backend, **medians)

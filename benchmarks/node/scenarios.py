@@ -101,7 +101,7 @@ def measure_setup(
 
 
 def measure_stages(
-    setup: NodeSetup, harness: NodeHarness, rate_hz: float, seconds: float, folder: Path
+    setup: NodeSetup, harness: NodeHarness, rate_hz: float, config: LoadTestConfig, folder: Path
 ) -> list[StageResult]:
     """Measure processor time by stage at a rate, with no and with all consumers.
 
@@ -115,7 +115,8 @@ def measure_stages(
         wait_until_tracking(harness, node)
         for consumers in (NO_CONSUMERS, ALL_CONSUMERS):
             with harness.consumers(consumers):
-                spans_s[consumers] = run_at_rate(harness, rate_hz, seconds).seconds
+                run = run_at_rate(harness, rate_hz, config.base_s, config.last_s)
+                spans_s[consumers] = run.seconds
         node.stop()
         node.check_success()
 

@@ -5,8 +5,6 @@ first, then rotation. Quaternions are x, y, z, w. The batched functions in torch
 :mod:`sfm_odometry.geometry.projection`.
 """
 
-import math
-
 import numpy as np
 
 
@@ -71,25 +69,6 @@ def nearest_rotation(matrix: np.ndarray) -> np.ndarray:
     """Rotation (3, 3) nearest to a matrix (3, 3) that drifted from orthonormal by rounding."""
     u, _, vt = np.linalg.svd(matrix)
     return u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-
-
-def quaternion_xyzw_from_matrix(matrix: np.ndarray) -> tuple[float, float, float, float]:
-    """Unit quaternion, w not negative, of the rotation in a rigid 4x4 or a 3x3.
-
-    It is computed from its largest component (Shepperd 1978). tf_transformations looks for scale
-    and shear first, which takes ten times as long.
-    """
-    (a, b, c), (d, e, f), (g, h, i) = matrix[:3, :3].tolist()
-    squares = (1.0 + a - e - i, 1.0 - a + e - i, 1.0 - a - e + i, 1.0 + a + e + i)
-    largest = max(range(4), key=squares.__getitem__)
-    x, y, z, w = (
-        (squares[0], b + d, c + g, h - f),
-        (b + d, squares[1], f + h, c - g),
-        (c + g, f + h, squares[2], d - b),
-        (h - f, c - g, d - b, squares[3]),
-    )[largest]
-    length = math.copysign(math.sqrt(x * x + y * y + z * z + w * w), w)
-    return x / length, y / length, z / length, w / length
 
 
 def quaternions_xyzw_from_rotations(rotations: np.ndarray) -> np.ndarray:

@@ -19,17 +19,18 @@ RECTIFIED = "image_rect"
 """Part of the names of topics of rectified images: image_proc's image_rect, image_rect_color."""
 
 
-def open_bag_images(path: Path, topic: str | None = None) -> ImageSource:
+def open_bag_images(path: Path, topic: str | None = None, bits: str = "auto") -> ImageSource:
     """Open the images of a bag's topic, by default its only one of images.
 
-    Raises InputError for a topic that is not there, and where there are several to choose from.
+    bits: used bits of 16-bit images, see :class:`BitDepth`. Raises InputError for a topic that is
+    not there, and where there are several to choose from.
     """
     notes: list[str] = []
     with open_bag(path, notes.append) as bag:
         chosen = _choose(bag, topic)
         info_topic = _info_topic(bag, chosen.name)
     # Only what opening said is kept: reading says it again.
-    reader = _Reader(path, chosen.name)
+    reader = _Reader(path, chosen.name, bits)
     source = ImageSource(
         f"{path}, {chosen.name}",
         "bag",
@@ -48,15 +49,16 @@ def open_bag_images(path: Path, topic: str | None = None) -> ImageSource:
 class _Reader:
     """Reads the images of a topic, and holds what the frames of a camera have in common."""
 
-    def __init__(self, path: Path, topic: str) -> None:
+    def __init__(self, path: Path, topic: str, bits: str) -> None:
         self._path = path
         self._topic = topic
+        self._bits = bits
         self.damage: list[str] = []
 
     def images(self) -> Iterator[SourceImage]:
         """Yields the images in order of reception; what is damaged is noted."""
         self.damage.clear()
-        bit_depth = BitDepth()
+        bit_depth = BitDepth(self._bits)
         with open_bag(self._path, lambda text: None) as bag:
             messages = bag.messages([self._topic], IMAGE_TYPES, self.damage.append)
             for _, stamp_ns, message in messages:

@@ -221,7 +221,12 @@ def is_bag(path: Path) -> bool:
     """Returns whether a file, or a folder with its files, is a bag by its names."""
     if path.is_dir():
         return (path / "metadata.yaml").is_file() or bool(_files(path))
-    return path.name.removesuffix(".zstd").endswith(BAG_SUFFIXES)
+    return _is_storage(path.name)
+
+
+def _is_storage(name: str) -> bool:
+    """Whether the name is that of a file of a bag; .active is one whose recording was cut off."""
+    return name.removesuffix(".zstd").removesuffix(".active").endswith(BAG_SUFFIXES)
 
 
 def _open_storages(path: Path, stack: ExitStack, warn: Warn) -> Iterator[_Storage]:
@@ -237,6 +242,10 @@ def _open_storages(path: Path, stack: ExitStack, warn: Warn) -> Iterator[_Storag
         warn("no metadata.yaml")
     for file in _files(path):
         file = _decompressed(file, stack)
+        if bag_kind(file) is None:
+            is_empty = file.stat().st_size == 0
+            warn(f"{file.name}: {'is empty' if is_empty else 'does not begin like a bag'}")
+            continue
         try:
             reader: Any = (rosbag1 if bag_kind(file) == "ros1" else rosbag2).Reader(file)
             yield stack.enter_context(reader)
@@ -252,7 +261,7 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     names = [each for each in path.iterdir() if each.is_file()]
-    names = [each for each in names if each.name.removesuffix(".zstd").endswith(BAG_SUFFIXES)]
+    names = [each for each in names if _is_storage(each.name)]
     return sorted(
         names,
         key=lambda each: [int(n) if n.isdigit() else n for n in re.split(r"(\d+)", each.name)],

@@ -4,6 +4,8 @@ Thermal and machine vision cameras use a part of the 16-bit range that no format
 measured, and held over the frames of a camera so that brightness does not flicker.
 """
 
+import argparse
+
 import cv2
 import numpy as np
 
@@ -105,6 +107,17 @@ class BitDepth:
         low, high = self.range
         clipped = np.count_nonzero((samples < low) | (samples > high)) / samples.size
         return clipped > MAX_CLIPPED or spread > 2 * FULL_SPREAD
+
+
+def add_bit_depth_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option --bit-depth, the command line's camera.bit_depth."""
+    parser.add_argument(
+        "--bit-depth",
+        choices=BIT_DEPTHS,
+        default="auto",
+        help="used bits of images of 16 bits: a number maps 0 to 2^bits - 1 to black and white, "
+        "auto (default) the range of the values, which follows slowly; images of 8 bits stay",
+    )
 
 
 def high_byte(pixels: np.ndarray, truncate: bool = False) -> np.ndarray:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import yaml
 
 from sfm_odometry.errors import CalibrationError, ImageError
@@ -55,6 +56,17 @@ COLMAP_MODELS = {
 """Parameters of COLMAP's camera models, in the order of cameras.txt (colmap, models.h)."""
 COLMAP_PIXEL_CENTRE = 0.5
 """COLMAP puts the centre of the first pixel at (0.5, 0.5); here pixel centres are integers."""
+CAMERA_MATRIX_NAMES = ("camera_matrix", "Camera_Matrix", "cameraMatrix", "mtx", "M#", "K#")
+DISTORTION_NAMES = (
+    "distortion_coefficients",
+    "Distortion_Coefficients",
+    "distCoeffs",
+    "dist_coeffs",
+    "dist_coeff",
+    "dist",
+    "D#",
+)
+"""Names of the matrices in the files of OpenCV's samples and their descendants; # is the camera."""
 POLYNOMIAL_NAMES = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 """OpenCV's order of the coefficients of a polynomial distortion."""
 
@@ -67,10 +79,14 @@ def read_camera(path: Path, camera: int, width: int, height: int) -> Calibration
     camera that is not in the file, a size that is not the images', or numbers that no camera has.
     """
     text = read_text(path)
-    is_matrix_or_kitti = _is_number_rows(text) or re.search(r"^P(_rect_)?\d+ *:", text, re.M)
+    is_matrix_or_kitti = _is_number_rows(text) or _has_kitti_rows(text)
     if is_matrix_or_kitti:
         return pinhole(read_calibration(path, camera, width, height))
-    calibration = _read_colmap(path, text, camera) or _read_yaml(path, text, camera)
+    calibration = (
+        _read_colmap(path, text, camera)
+        or _read_ini(path, text)
+        or _read_yaml(path, _xml_as_yaml(text), camera)
+    )
     if calibration is None:
         raise CalibrationError(f"{path}: no calibration, expected {', '.join(FORMATS)}")
     is_windowed = calibration.binning != (1, 1) or any(calibration.region)
@@ -86,6 +102,15 @@ def read_camera(path: Path, camera: int, width: int, height: int) -> Calibration
         message = str(error).removeprefix("camera_info: ")
         raise CalibrationError(f"{path}: {message}") from None
     return calibration
+
+
+def is_kitti_file(path: Path) -> bool:
+    """Whether a calibration file holds KITTI's cameras; raises InputError if it is no text."""
+    return _has_kitti_rows(read_text(path))
+
+
+def _has_kitti_rows(text: str) -> bool:
+    return re.search(r"^P(_rect_)?\d+ *:", text, re.M) is not None
 
 
 def pinhole(intrinsics: Intrinsics) -> Calibration:
@@ -167,7 +192,58 @@ def _named_distortion(named: dict[str, float], fisheye: bool) -> tuple[str, tupl
     return "plumb_bob", tuple(values[:5])
 
 
+# --- INI, as camera_calibration writes it beside ost.yaml
+
+
+def _read_ini(path: Path, text: str) -> Calibration | None:
+    """Read ROS's ost.ini or ost.txt: names on lines of their own, numbers below them."""
+    if not re.search(r"^camera matrix\s*$", text, re.M):
+        return None
+    blocks: dict[str, tuple[float, ...]] = {}
+    name = ""
+    for line in text.splitlines():
+        content = line.split("#", 1)[0].strip()
+        if re.fullmatch(r"[A-Za-z][A-Za-z ]*", content):
+            name = content
+        elif content and not content.startswith("["):
+            blocks[name] = (*blocks.get(name, ()), *parse_numbers(content, f"{path}, {name}"))
+    try:
+        k = _matrix(list(blocks["camera matrix"]), 9)
+        size = (int(blocks.get("width", (0,))[0]), int(blocks.get("height", (0,))[0]))
+    except ValueError as error:
+        raise CalibrationError(f"{path}: {_reason(error)}") from None
+    d, p = blocks.get("distortion", ()), blocks.get("projection", ())
+    return _calibration(
+        (k[0], k[4], k[2], k[5]),
+        size,
+        _polynomial_model(d),
+        d,
+        blocks.get("rectification", ()),
+        p if len(p) == 12 and p[0] != 0.0 else (),
+    )
+
+
 # --- YAML
+
+
+def _xml_as_yaml(text: str) -> str:
+    """OpenCV's XML as YAML, which holds the same; other texts are returned as they are."""
+    if "<opencv_storage>" not in text:
+        return text
+    content: dict[str, Any] = {}
+    try:
+        storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+        root = storage.root()
+        names = list(root.keys())
+        for name in names:
+            node = root.getNode(name)
+            if node.isMap():
+                content[name] = node.mat().ravel().tolist()
+            elif node.isReal() or node.isInt():
+                content[name] = node.real()
+    except (cv2.error, SystemError, AttributeError):
+        return text
+    return yaml.safe_dump(content)
 
 
 def _read_yaml(path: Path, text: str, camera: int) -> Calibration | None:
@@ -178,7 +254,7 @@ def _read_yaml(path: Path, text: str, camera: int) -> Calibration | None:
     for read in YAML_READERS:
         try:
             calibration = read(content, camera)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise CalibrationError(f"{path}: {_reason(error)}") from None
         if calibration is not None:
             return calibration
@@ -189,7 +265,7 @@ def _parse_yaml(text: str) -> dict[str, Any] | None:
     """Parse YAML as PyYAML and OpenCV write it; None where it is not a mapping."""
     # OpenCV's header "%YAML:1.0" is not YAML, and its matrices have a tag of their own.
     text = re.sub(r"^%YAML[: ][\d.]+\s*$", "", text, count=1, flags=re.M)
-    text = text.replace("!!opencv-matrix", "")
+    text = text.replace("!!opencv-matrix", "").replace("\t", " ")
     # `ros2 topic echo` separates messages by "---": the first one is read.
     documents = [part for part in re.split(r"^---.*$", text, flags=re.M) if part.strip()]
     try:
@@ -208,9 +284,10 @@ def _reason(error: Exception) -> str:
 
 def _ros(content: dict[str, Any], camera: int) -> Calibration | None:
     """ROS: ost.yaml of camera_calibration, or a camera_info as `ros2 topic echo` prints it."""
-    if "camera_matrix" in content:  # ost.yaml, and OpenCV's samples
-        k = _matrix(content["camera_matrix"], 9)
-        d = _matrix(content.get("distortion_coefficients", []))
+    matrix_name = _present(content, CAMERA_MATRIX_NAMES, camera)
+    if matrix_name:  # ost.yaml, and OpenCV's samples
+        k = _matrix(content[matrix_name], 9)
+        d = _matrix(content.get(_present(content, DISTORTION_NAMES, camera), []))
         r = _matrix(content.get("rectification_matrix", []))
         p = _matrix(content.get("projection_matrix", []))
     elif {"k", "d"} <= content.keys() or {"K", "D"} <= content.keys():  # ROS 2, ROS 1
@@ -220,8 +297,10 @@ def _ros(content: dict[str, Any], camera: int) -> Calibration | None:
         )
     else:
         return None
-    width = content.get("image_width", content.get("width", 0))
-    height = content.get("image_height", content.get("height", 0))
+    width, height = (
+        content.get(_present(content, (f"image_{name}", f"image_{name.title()}", name), 0), 0)
+        for name in ("width", "height")
+    )
     model = str(content.get("distortion_model", ""))
     model = _distortion_model(model) or _polynomial_model(d)
     intrinsics = (k[0], k[4], k[2], k[5])
@@ -236,6 +315,12 @@ def _ros(content: dict[str, Any], camera: int) -> Calibration | None:
     )
     region = (left, top, width, height)
     return replace(calibration, binning=(binning[0], binning[1]), region=region)
+
+
+def _present(content: dict[str, Any], names: tuple[str, ...], camera: int) -> str:
+    """First of the names that is in the file, or nothing; # in them is the camera from 1."""
+    numbered = (name.replace("#", str(camera + 1)) for name in names)
+    return next((name for name in numbered if name in content), "")
 
 
 def _named(content: dict[str, Any], camera: int) -> Calibration | None:
@@ -289,14 +374,52 @@ def _orb_slam(content: dict[str, Any], camera: int) -> Calibration | None:
     kind = str(content.get("Camera.type", "PinHole"))
     if kind not in ("PinHole", "Rectified", "KannalaBrandt8"):
         raise ValueError(f"Camera.type '{kind}', expected PinHole, Rectified or KannalaBrandt8")
-    named = {
-        name: float(content.get(prefix + name, 0.0))
-        for name in ("fx", "fy", "cx", "cy", *POLYNOMIAL_NAMES)
-    }
+    named = {name: float(content[prefix + name]) for name in ("fx", "fy", "cx", "cy")}
+    named |= {name: float(content.get(prefix + name, 0.0)) for name in POLYNOMIAL_NAMES}
     size = (int(content.get("Camera.width", 0)), int(content.get("Camera.height", 0)))
     distortion = _named_distortion(named, fisheye=kind == "KannalaBrandt8")
     intrinsics = (named["fx"], named["fy"], named["cx"], named["cy"])
     return _calibration(intrinsics, size, *distortion)
+
+
+def _vins(content: dict[str, Any], camera: int) -> Calibration | None:
+    """VINS and camodocal: projection_parameters and distortion_parameters."""
+    if "projection_parameters" not in content:
+        return None
+    kind = str(content.get("model_type", "PINHOLE")).upper()
+    if kind not in ("PINHOLE", "KANNALA_BRANDT"):
+        raise ValueError(f"model_type '{kind}', expected PINHOLE or KANNALA_BRANDT")
+    names = {"fx": "mu", "fy": "mv", "cx": "u0", "cy": "v0"}
+    fisheye = kind == "KANNALA_BRANDT"
+    projection = content["projection_parameters"]
+    values = tuple(float(projection[names[name] if fisheye else name]) for name in names)
+    size = (int(content.get("image_width", 0)), int(content.get("image_height", 0)))
+    if fisheye:
+        d = tuple(float(projection.get(name, 0.0)) for name in ("k2", "k3", "k4", "k5"))
+        return _calibration(values, size, "equidistant", d)
+    distortion = content.get("distortion_parameters") or {}
+    named = {name: float(distortion.get(name, 0.0)) for name in POLYNOMIAL_NAMES}
+    return _calibration(values, size, *_named_distortion(named, fisheye=False))
+
+
+def _json(content: dict[str, Any], camera: int) -> Calibration | None:
+    """Open3D's intrinsic_matrix, column by column, and nerfstudio's transforms.json."""
+    if "intrinsic_matrix" in content:
+        m = _matrix(content["intrinsic_matrix"], 9)
+        if m[2] != 0.0:  # row by row after all
+            m = tuple(m[3 * column + row] for row in range(3) for column in range(3))
+        return _calibration(
+            (m[0], m[4], m[6], m[7]), (int(content.get("width", 0)), int(content.get("height", 0)))
+        )
+    if "fl_x" not in content:
+        return None
+    named = {name: float(content.get(name) or 0.0) for name in POLYNOMIAL_NAMES}
+    cx, cy = (float(content[name]) - COLMAP_PIXEL_CENTRE for name in ("cx", "cy"))
+    values = (float(content["fl_x"]), float(content.get("fl_y", content["fl_x"])), cx, cy)
+    size = (int(content.get("w", 0)), int(content.get("h", 0)))
+    fisheye = "FISHEYE" in str(content.get("camera_model", ""))
+    named |= {name: float(content.get(name) or 0.0) for name in ("k1", "k2", "k3", "k4")}
+    return _calibration(values, size, *_named_distortion(named, fisheye=fisheye))
 
 
 YAML_READERS: tuple[Callable[[dict[str, Any], int], Calibration | None], ...] = (
@@ -304,6 +427,8 @@ YAML_READERS: tuple[Callable[[dict[str, Any], int], Calibration | None], ...] = 
     _kalibr,
     _orb_slam,
     _euroc,
+    _vins,
+    _json,
     _named,
 )
 

@@ -1,22 +1,25 @@
-"""Command-line options of the camera: --calib, --fov, --rectified; and the camera they lead to."""
+"""Command-line options of the camera, such as --calib and --fov, and the camera they lead to."""
 
 import argparse
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from sfm_odometry.errors import CalibrationError, ImageError
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.io.calibration import FORMATS, pinhole, read_camera
+from sfm_odometry.io.bit_depth import add_bit_depth_option
+from sfm_odometry.io.calibration import FORMATS, is_kitti_file, pinhole, read_camera
 from sfm_odometry.io.image_source import ImageSource, SourceImage
 from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
 
 MIN_FOV_DEG = 1.2
 MAX_FOV_DEG = 157.0
 """Limits of --fov, degrees: those of `check_plausible`."""
+LIVE_FOV_DEG = 65.0
+"""Field of view of a live camera of which nothing is known: webcams have 55 to 78 degrees."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def add_camera_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the images are undistorted already; default: by the calibration's distortion",
     )
+    add_bit_depth_option(parser)
 
 
 def source_camera(
@@ -64,6 +68,13 @@ def source_camera(
     """
     if arguments.fov is not None:
         return _guess(arguments.fov, *_size(source, first, upright=True))
+    if source.is_live and arguments.calib is None and source.calibration is None:
+        guess = _guess(LIVE_FOV_DEG, *_size(source, first, upright=True))
+        note = (
+            f"camera: a guess, {LIVE_FOV_DEG:g} degrees wide without distortion, as webcams are; "
+            "give --calib FILE, or --fov DEGREES of your camera"
+        )
+        return replace(guess, notes=(note,))
     read, name = _calibration_of(source, arguments)
     try:
         size = _size(source, first, upright=False)
@@ -115,7 +126,11 @@ def _calibration_of(
     """Reader of the calibration for a width and height, and the name of its file or topic."""
     path = arguments.calib
     if path is not None:
-        camera = source.camera if arguments.camera is None else arguments.camera
+        camera = arguments.camera
+        if camera is None:
+            # The number of KITTI's folder says nothing of the cameras in other files.
+            is_numbered_alike = source.form == "EuRoC folder" or is_kitti_file(path)
+            camera = source.camera if is_numbered_alike else 0
         return (lambda width, height: read_camera(path, camera, width, height)), str(path)
     if source.calibration is not None:
         return source.calibration, source.calibration_name

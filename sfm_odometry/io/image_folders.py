@@ -63,11 +63,15 @@ def find_layout(folder: Path, camera: int | None = None) -> Layout | None:
 
 
 def open_folder(
-    layout: Layout, times: Path | None = None, rate_hz: float = NOMINAL_RATE_HZ
+    layout: Layout,
+    times: Path | None = None,
+    rate_hz: float = NOMINAL_RATE_HZ,
+    bits: str = "auto",
 ) -> ImageSource:
     """Open the images of a layout; raises InputError for names and times that cannot be used.
 
-    times: list of times; the default is the layout's own, else the names give them.
+    times: list of times; the default is the layout's own, else the names give them. bits: see
+    :class:`BitDepth`.
     """
     # Leave out depth and masks that lie beside the images.
     paths = image_files(layout.images)
@@ -78,7 +82,7 @@ def open_folder(
     if len(pictures) < len(paths):
         count = len(paths) - len(pictures)
         files.notes.append(f"{layout.images}: {count} maps of depth or masks left out")
-    reader = _Reader(files)
+    reader = _Reader(files, bits)
     source = ImageSource(str(layout.images), layout.form, len(files.paths), reader.images)
     source.camera = layout.camera
     source.notes += files.notes
@@ -93,15 +97,16 @@ def open_folder(
 class _Reader:
     """Reads images, and holds what the frames of a camera have in common."""
 
-    def __init__(self, files: StampedFiles) -> None:
+    def __init__(self, files: StampedFiles, bits: str) -> None:
         self._files = files
+        self._bits = bits
         self._upright = False
 
     def set_upright(self, upright: bool) -> None:
         self._upright = upright
 
     def images(self) -> Iterator[SourceImage]:
-        bit_depth = BitDepth()
+        bit_depth = BitDepth(self._bits)
         for path, stamp_ns in zip(self._files.paths, self._files.stamps_ns, strict=True):
             read = partial(self._read, path, bit_depth)
             yield SourceImage(path.name, path.stem, stamp_ns, read)
@@ -202,7 +207,10 @@ def _plain(folder: Path, camera: int | None) -> Layout | None:
         camera = kitti_camera if camera is None else camera
     is_seven_scenes = any(re.fullmatch(r"frame-\d+\.color\.\w+", name) for name in names)
     form = "7-Scenes folder" if is_seven_scenes else "folder of images"
-    return Layout(form, folder, None, calibration, camera or 0)
+    # KITTI raw's times lie beside its folder data.
+    is_raw = kitti_camera is not None and folder.name == "data"
+    times = _file(folder.parent / "timestamps.txt") if is_raw else None
+    return Layout(form, folder, times, calibration, camera or 0)
 
 
 def _one_subfolder(folder: Path, camera: int | None) -> Layout | None:

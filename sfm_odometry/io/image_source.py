@@ -52,6 +52,8 @@ class ImageSource:
     set_upright: Callable[[bool], None] | None = None
     """Chooses whether images are turned as their EXIF orientation says; None where they have
     none."""
+    close: Callable[[], None] | None = None
+    """Lets go of a live camera, and adds to the notes; None where nothing is held."""
 
     @property
     def is_live(self) -> bool:

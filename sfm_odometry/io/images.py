@@ -73,14 +73,14 @@ def existing_folder(folder: Path) -> Path:
     return folder
 
 
-def read_image(path: Path, upright: bool = False) -> np.ndarray:
+def read_image(path: Path, upright: bool = False, bit_depth: BitDepth | None = None) -> np.ndarray:
     """Reads an image as uint8, (H, W) if it is grey and (H, W, 3) RGB if it is coloured.
 
     The pixels are as stored, as in a topic, since that is what calibrations speak of; upright:
-    turned as the EXIF orientation says. 16-bit images are brought to 8 bits by the range of their
-    own values. Raises ImageError naming the file.
+    turned as the EXIF orientation says. 16-bit images are brought to 8 bits by
+    `bit_depth`, by default by the range of their own values. Raises ImageError naming the file.
     """
-    return BitDepth()(read_pixels(path, upright), truncate=True)
+    return (bit_depth or BitDepth())(read_pixels(path, upright), truncate=True)
 
 
 def read_pixels(path: Path, upright: bool = False) -> np.ndarray:

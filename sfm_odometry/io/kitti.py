@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from sfm_odometry.io.images import (
     check_image_size,
     existing_folder,
     frame_number,
+    image_files,
     list_images,
     read_depth,
     read_image,
+    read_pixels,
 )
 from sfm_odometry.io.kitti_calibration import read_calibration, read_times
 from sfm_odometry.io.trajectories import read_poses
@@ -40,6 +42,8 @@ CAMERAS = (2, 0, 3, 1)
 """Cameras in order of preference: colour before grey, left before right."""
 NOMINAL_RATE_HZ = 10.0
 """Frame rate of sequences without times."""
+ReadIntrinsics = Callable[[Path, int, int, int], Intrinsics]
+"""Reader of a calibration file, such as `read_calibration`: file, camera, width, height."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,7 @@ class ImageSequence:
     0 is unknown.
     mask_paths: motion masks of rendered drives, one for each frame, or None: 8-bit PNG, 255 is
     moving.
+    notes: what of the poses' file was left out or sorted, in words.
     """
 
     name: str
@@ -67,13 +72,21 @@ class ImageSequence:
     poses: np.ndarray | None = None
     depth_paths: tuple[Path, ...] | None = None
     mask_paths: tuple[Path, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.image_paths)
 
 
-def open_sequence(folder: Path, camera: int | None = None) -> ImageSequence:
+def open_sequence(
+    folder: Path,
+    camera: int | None = None,
+    read_intrinsics: ReadIntrinsics = read_calibration,
+) -> ImageSequence:
     """Opens a sequence folder; `camera` defaults to the first present of 2, 0, 3, 1.
+
+    read_intrinsics: gives the intrinsics; one that takes them from elsewhere needs no calibration
+    in the folder.
 
     - KITTI odometry or a rendered drive: image_0..image_3, calib.txt, times.txt; poses in poses.txt
       or ../../poses/<folder>.txt.
@@ -89,11 +102,13 @@ def open_sequence(folder: Path, camera: int | None = None) -> ImageSequence:
     if camera is not None and camera not in CAMERAS:
         raise InputError(f"camera {camera} is none of KITTI's: expected 0, 1, 2 or 3")
     if _cameras_in(folder, "image_{}"):
-        return _open_odometry(folder, _select_camera(folder, "image_{}", camera))
+        selected = _select_camera(folder, "image_{}", camera)
+        return _open_odometry(folder, selected, read_intrinsics)
     if _cameras_in(folder, "image_{:02d}"):
-        return _open_raw(folder, _select_camera(folder, "image_{:02d}", camera))
-    if (folder / "cam.txt").is_file():
-        return _open_prepared(folder)
+        return _open_raw(folder, _select_camera(folder, "image_{:02d}", camera), read_intrinsics)
+    is_calibrated = (folder / "cam.txt").is_file() or read_intrinsics is not read_calibration
+    if is_calibrated and image_files(folder):
+        return _open_prepared(folder, read_intrinsics)
     expected = (
         "image_0..image_3 (KITTI odometry), image_00..image_03 (KITTI raw), or images with cam.txt"
     )
@@ -101,11 +116,14 @@ def open_sequence(folder: Path, camera: int | None = None) -> ImageSequence:
 
 
 def first_readable_image(paths: Sequence[Path]) -> np.ndarray:
-    """Returns the first image that can be read; raises ImageError of the first where none can."""
+    """Returns the first image that can be read, uint8, or uint16 where it is stored in 16 bits.
+
+    Raises ImageError of the first where none can.
+    """
     first_error: ImageError | None = None
     for path in paths:
         try:
-            return read_image(path)
+            return read_pixels(path)
         except ImageError as error:
             first_error = first_error or error
     raise first_error or ImageError("no images to read")
@@ -122,28 +140,30 @@ def camera_of_folder(folder: Path) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def _open_odometry(folder: Path, camera: int) -> ImageSequence:
+def _open_odometry(folder: Path, camera: int, read_intrinsics: ReadIntrinsics) -> ImageSequence:
     images = list_images(folder / f"image_{camera}")
     numbers = tuple(frame_number(path) for path in images)
     height, width = first_readable_image(images).shape[:2]
+    poses, notes = _poses(folder, numbers)
     return ImageSequence(
         name=folder.name,
         image_paths=tuple(images),
         frame_numbers=numbers,
         stamps_s=_stamps(folder / "times.txt", numbers),
-        intrinsics=read_calibration(folder / "calib.txt", camera, width, height),
-        poses=_poses(folder, numbers),
+        intrinsics=read_intrinsics(folder / "calib.txt", camera, width, height),
+        poses=poses,
+        notes=notes,
         depth_paths=_paths_of_frames(folder / "depth", numbers),
         mask_paths=_paths_of_frames(folder / "motion_mask", numbers),
     )
 
 
-def _open_raw(folder: Path, camera: int) -> ImageSequence:
+def _open_raw(folder: Path, camera: int, read_intrinsics: ReadIntrinsics) -> ImageSequence:
     camera_folder = folder / f"image_{camera:02d}"
     images = list_images(camera_folder / "data")
     numbers = tuple(frame_number(path) for path in images)
     height, width = first_readable_image(images).shape[:2]
-    intrinsics = read_calibration(folder.parent / "calib_cam_to_cam.txt", camera, width, height)
+    intrinsics = read_intrinsics(folder.parent / "calib_cam_to_cam.txt", camera, width, height)
     return ImageSequence(
         name=folder.name,
         image_paths=tuple(images),
@@ -153,19 +173,21 @@ def _open_raw(folder: Path, camera: int) -> ImageSequence:
     )
 
 
-def _open_prepared(folder: Path) -> ImageSequence:
+def _open_prepared(folder: Path, read_intrinsics: ReadIntrinsics) -> ImageSequence:
     images = list_images(folder)
     numbers = tuple(frame_number(path) for path in images)
     height, width = first_readable_image(images).shape[:2]
-    intrinsics = read_calibration(folder / "cam.txt", 0, width, height)
+    intrinsics = read_intrinsics(folder / "cam.txt", 0, width, height)
     stamps_s = _stamps(folder / "times.txt", numbers)
+    poses, notes = _poses(folder, numbers)
     return ImageSequence(
         name=folder.name,
         image_paths=tuple(images),
         frame_numbers=numbers,
         stamps_s=stamps_s,
         intrinsics=intrinsics,
-        poses=_poses(folder, numbers),
+        poses=poses,
+        notes=notes,
     )
 
 
@@ -187,26 +209,28 @@ def _stamps(path: Path, numbers: tuple[int, ...]) -> np.ndarray:
     return _rows_of_frames(path, read_times(path), numbers, "times", whole_sequence=False)
 
 
-def _poses(folder: Path, numbers: tuple[int, ...]) -> np.ndarray | None:
+def _poses(folder: Path, numbers: tuple[int, ...]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Poses of the frames, None without a file of them, and notes on the file."""
     # Find the file.
     local = folder / "poses.txt"
     official = folder.parent.parent / "poses" / f"{folder.name}.txt"
     path = local if local.exists() else official
     if not path.exists():
-        return None
+        return None, ()
     # Select the rows of the frames.
     file = read_poses(path)
     if file.stamps_s is not None:
         raise InputError(f"{path}: rows of 8 numbers (TUM), expected KITTI rows of 12")
     if file.frame_numbers is None:
-        return _rows_of_frames(path, file.poses, numbers, "poses", whole_sequence=path is official)
+        rows = _rows_of_frames(path, file.poses, numbers, "poses", whole_sequence=path is official)
+        return rows, file.notes
     missing = sorted(set(numbers) - set(file.frame_numbers.tolist()))
     if missing:
         raise InputError(
             f"{path}: no pose of frame {missing[0]}, "
             f"expected one for each of the {len(numbers)} images"
         )
-    return file.poses[np.searchsorted(file.frame_numbers, numbers)]
+    return file.poses[np.searchsorted(file.frame_numbers, numbers)], file.notes
 
 
 def _rows_of_frames(

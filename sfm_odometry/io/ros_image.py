@@ -1,7 +1,7 @@
 """Conversion of ROS image messages, from rclpy or rosbags, to arrays.
 
-Messages are checked before use. cv_bridge is not used: its compiled part breaks when NumPy's major
-version changes, and it takes the padding of `step` for pixels.
+Messages are checked before use. Works without ROS; the node lets cv_bridge take the pixels out of
+those that it reads (:mod:`sfm_odometry.nodes.image_bridge`), and the colours are converted here.
 """
 
 import re
@@ -123,20 +123,29 @@ _NOT_PICTURES = re.compile(r"(8S|16S|32S|16F|32F|64F)C\d+", re.I)
 """Encodings of depth, disparity and other maps of numbers."""
 
 
-def decode_image(message: Any, bit_depth: BitDepth | None = None) -> np.ndarray:
+Unpack = Callable[[Any, int], np.ndarray | None]
+"""Function from a checked Image, and the bytes of a row without padding, to the pixels as stored,
+(H, W) or (H, W, channels) in native byte order; None where they are to be read here."""
+
+
+def decode_image(
+    message: Any, bit_depth: BitDepth | None = None, unpack: Unpack | None = None
+) -> np.ndarray:
     """Converts an Image or CompressedImage to uint8, (H, W) grey or (H, W, 3) RGB.
 
     The data is not copied if the encoding allows it. bit_depth: that of the camera, which brings
     its images of more than 8 bits to 8 alike; None: each image by itself. Compressed images are
     decoded as they are stored, without the rotation of their EXIF data, as camera_info speaks of
-    the stored image. Raises RefusedImage for an encoding that is not accepted, and for sizes, step
-    and length that do not fit together.
+    the stored image. unpack: takes the pixels out of images that are not in planes. Raises
+    RefusedImage for an encoding that is not accepted, and for sizes, step and length that do not
+    fit together.
     """
     bit_depth = bit_depth or BitDepth()
     if not hasattr(message, "encoding"):
         return _decode_compressed(message, bit_depth)
     layout = _layout(message.encoding)
-    pixels = bit_depth(_planes(message, layout) if layout.planes else _pixels(message, layout))
+    stored = _planes(message, layout) if layout.planes else _pixels(message, layout, unpack)
+    pixels = bit_depth(stored)
     if layout.convert is None:
         return pixels
     try:
@@ -205,14 +214,17 @@ def _check_even(message: Any, layout: _Layout) -> None:
         raise _unconvertible(message, "two rows share their colour, expected an even height")
 
 
-def _pixels(message: Any, layout: _Layout) -> np.ndarray:
+def _pixels(message: Any, layout: _Layout, unpack: Unpack | None) -> np.ndarray:
     """View of the message's data, (H, W) or (H, W, channels), without padding of the rows.
 
     It is copied if OpenCV cannot read it. Raises RefusedImage.
     """
     item_bytes = int(layout.dtype[1])
-    _check_sizes(message, row_bytes=message.width * layout.channels * item_bytes)
+    row_bytes = message.width * layout.channels * item_bytes
+    _check_sizes(message, row_bytes)
     _check_even(message, layout)
+    if unpack is not None and (unpacked := unpack(message, row_bytes)) is not None:
+        return unpacked
     # View the rows, without their padding.
     order = ">" if message.is_bigendian else "<"
     shape: tuple[int, ...] = (message.height, message.width, layout.channels)
@@ -253,6 +265,7 @@ def _check_sizes(message: Any, row_bytes: int) -> None:
 
 
 def _decode_compressed(message: Any, bit_depth: BitDepth) -> np.ndarray:
+    # Not by cv_bridge, which takes half of a truncated file for a picture, and 4 channels for BGR.
     data = np.frombuffer(message.data, dtype=np.uint8)
     if is_truncated(data.tobytes()):
         raise RefusedImage(

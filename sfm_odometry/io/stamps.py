@@ -9,7 +9,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -37,12 +37,18 @@ MAX_MISSING_SHARE = 0.5
 """Share of images that may lack a row in a list of times; they are left out."""
 CLOCK_PATTERN = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.(\d+))?Z?")
 NUMBER_PATTERN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+HEADER_PATTERN = re.compile("time|stamp|sec|date", re.IGNORECASE)
 NAME_PATTERN = re.compile(r".*\.[A-Za-z]{3,4}")
 SECONDS_PATTERNS = (
     re.compile(r"()(\d+)\.(\d+)"),
     re.compile(r"(.*?)(?<!\d)(\d{9,10})[._-](\d{1,9})"),
 )
 """Prefix, seconds and fraction of names: 12.345678, 1305031102.175304, left1403636579-763555584."""
+DATE_IN_NAME = re.compile(
+    r".*?(?<!\d)(20\d\d)[-_.]?(\d\d)[-_.]?(\d\d)[-_ T.]+"
+    r"(\d\d)[-_.:hH]?(\d\d)[-_.:mM]?(\d\d)(?:[-_.,sS]?(\d{1,9}))?(?!\d)\D*"
+)
+"""Date, time of day and fraction of a second in names of photos: IMG_20240131_120000_123."""
 
 
 @dataclass
@@ -112,6 +118,9 @@ def _name_keys(paths: Sequence[Path]) -> dict[Path, tuple[bool, int]]:
 
 def _seconds_of_names(stems: Sequence[str]) -> list[int] | None:
     """Stamps in nanoseconds of names that are seconds and a fraction; None for other names."""
+    dates = _dates_of_names(stems)
+    if dates is not None:
+        return dates
     for pattern in SECONDS_PATTERNS:
         matches = [pattern.fullmatch(stem) for stem in stems]
         if not all(matches):
@@ -128,6 +137,27 @@ def _seconds_of_names(stems: Sequence[str]) -> list[int] | None:
         if len(values) == 1 or _usual_step(ordered) * unit >= MIN_STEP_OF_SECONDS_NS:
             return [round(value * unit) for value in values]
     return None
+
+
+def _dates_of_names(stems: Sequence[str]) -> list[int] | None:
+    """Stamps in nanoseconds of names that are dates and times; None for other and equal ones.
+
+    The seconds vary: 2024_01_31-12_00_00-000017 is frame 17 of a drive.
+    """
+    stamps_ns = []
+    for stem in stems:
+        match = DATE_IN_NAME.fullmatch(stem)
+        if match is None:
+            return None
+        try:
+            moment = datetime.strptime("".join(match.groups()[:6]), "%Y%m%d%H%M%S")
+        except ValueError:
+            return None
+        seconds = round((moment - datetime(1970, 1, 1)).total_seconds())
+        stamps_ns.append(seconds * 10**9 + int((match[7] or "").ljust(9, "0")))
+    # Photos of whole seconds, of which some are of the same one, are better counted.
+    varies = len({stamp_ns // 10**9 for stamp_ns in stamps_ns}) > 1
+    return stamps_ns if varies and len(set(stamps_ns)) == len(stamps_ns) else None
 
 
 def _numbers_of_names(stems: Sequence[str]) -> list[int]:
@@ -195,6 +225,9 @@ def stamp_by_list(paths: Sequence[Path], times: Path) -> StampedFiles:
     found = [(path, row) for path, row in matched if row is not None]
     if len(found) < len(paths) and len(rows) == len(paths):
         found = list(zip(paths, rows, strict=True))
+    elif len(found) < len(paths) < len(rows) and (by_number := _rows_by_number(paths, rows)):
+        found = by_number
+        notes.append(f"{times}: {len(rows)} times for {len(paths)} images, taken by frame number")
     elif len(found) == 0 or len(found) < (1 - MAX_MISSING_SHARE) * len(paths):
         raise InputError(
             f"{times}: {len(rows)} times for {len(paths)} images, expected one for each"
@@ -209,6 +242,14 @@ def stamp_by_list(paths: Sequence[Path], times: Path) -> StampedFiles:
     lines = [(row.line, stamps_ns[row.line]) for _, row in found]
     notes += _check_increasing(times, lines)
     return StampedFiles([path for path, _ in found], [stamp for _, stamp in lines], notes)
+
+
+def _rows_by_number(paths: Sequence[Path], rows: Sequence[_Row]) -> list[tuple[Path, _Row]]:
+    """Rows of images that are some of a sequence: 000007.png has the eighth; empty if unlikely."""
+    if any(row.words for row in rows) or not all(path.stem.isdigit() for path in paths):
+        return []
+    numbers = [int(path.stem) for path in paths]
+    return [(path, rows[int(path.stem)]) for path in paths] if max(numbers) < len(rows) else []
 
 
 def read_stamps(path: Path) -> tuple[list[int], list[str]]:
@@ -264,7 +305,32 @@ def _read_rows(path: Path) -> tuple[list[_Row], list[str]]:
         rows += [row] if row is not None else []
     if not rows:
         raise InputError(f"{path}: no times in it, expected one for each image")
-    return rows, []
+    return _two_numbers(rows), []
+
+
+def _two_numbers(rows: list[_Row]) -> list[_Row]:
+    """Rows of two whole numbers as what they are; other rows are returned as they are.
+
+    They are a frame's number and its time, seconds and nanoseconds (ROS), or seconds with a
+    decimal comma.
+    """
+    if not all(len(row.words) == 1 and row.words[0].isdigit() for row in rows):
+        return rows
+    first = [row.value for row in rows]
+    second = [row.words[0] for row in rows]
+    is_repeated = len(set(first)) < len(first)
+    if {b - a for a, b in itertools.pairwise(first)} == {1} and first[0] < ERA_NS[0] // 10**9:
+        # Unless the other column counts too: then the first one is taken, as ever.
+        steps = {int(b) - int(a) for a, b in itertools.pairwise(second)}
+        is_time = steps != {1} and min(steps) > 0
+        values = [Decimal(word) for word in second] if is_time else first
+    elif is_repeated and len(set(map(len, second))) == 1:
+        values = [Decimal(f"{row.value}.{row.words[0]}") for row in rows]
+    elif is_repeated and all(len(word) <= 9 for word in second):
+        values = [row.value + Decimal(row.words[0]).scaleb(-9) for row in rows]
+    else:
+        return rows
+    return [replace(row, value=value) for row, value in zip(rows, values, strict=True)]
 
 
 def _row(where: str, line: int, content: str, is_first: bool) -> _Row | None:
@@ -272,7 +338,7 @@ def _row(where: str, line: int, content: str, is_first: bool) -> _Row | None:
     words = [word.strip("\"'") for word in re.split(r"[\s,;]+", content) if word]
     is_number = [NUMBER_PATTERN.fullmatch(word) is not None for word in words]
     if not any(is_number):
-        if is_first and len(words) > 1:
+        if is_first and (len(words) > 1 or HEADER_PATTERN.search(words[0])):
             return None
         raise InputError(f"{where}: {words[0][:40]!r} is not a time")
     # The time comes first, but after a file name or a frame's number (number time exposure).

@@ -1,22 +1,42 @@
 """Text files of numbers: reading with errors that name the line, and atomic writing."""
 
+import codecs
 import math
+import re
 from pathlib import Path
 
 from sfm_odometry.errors import InputError, OutputError
 from sfm_odometry.io.atomic import atomic_write
 
+NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+"""Control characters, which no text file holds."""
+
 
 def read_text(path: Path) -> str:
-    """Reads a text file; raises InputError if it is missing, not a file or not text."""
+    """Reads a text file; raises InputError if it is missing, not a file or not text.
+
+    It is UTF-8, UTF-16 with its mark, as PowerShell writes, or Windows' and older systems' Latin-1.
+    """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        data = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    text = _decoded(data)
+    if text is None:
+        raise InputError(f"{path}: not a text file")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _decoded(data: bytes) -> str | None:
+    """Text of the bytes of a file; None if they are none."""
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError:
+        is_text = not is_utf16 and NOT_TEXT.search(data) is None
+        return data.decode("latin-1") if is_text else None
 
 
 def parse_numbers(words: str, where: str) -> list[float]:

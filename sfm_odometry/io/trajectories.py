@@ -56,7 +56,8 @@ def read_poses(path: Path) -> PoseFile:
     Numbers may be separated by blanks, tabs, commas and semicolons; comments (#, %, //) and blank
     lines are skipped. Matrices are kept as written; quaternions are normalised. Stamps are
     brought to seconds from the unit that their size and steps show. Rows are sorted by time, and
-    those that repeat a moment or hold numbers that are not finite are left out, all with a note.
+    those that repeat a moment, hold numbers that are not finite or a quaternion of zeros are left
+    out, all with a note.
     Raises InputError, naming file and line, for a missing or empty file, unknown or changing
     column counts, and matrices and quaternions that are no rotations.
     """
@@ -64,7 +65,10 @@ def read_poses(path: Path) -> PoseFile:
     notes = list(table.notes)
     # Convert it to poses; without frame numbers of its own, row k is frame k.
     numbers = _numbers(table, layout)
-    kept = np.flatnonzero(np.isfinite(numbers).all(axis=1))
+    is_pose = np.isfinite(numbers).all(axis=1)
+    if layout.matrix is None:  # some tools write lost frames with a quaternion of zeros
+        is_pose &= (numbers[:, 3:] != 0).any(axis=1)
+    kept = np.flatnonzero(is_pose)
     if len(kept) < len(numbers):
         notes.append(_not_finite_note(table, kept))
     lines = [table.lines[row] for row in kept]
@@ -73,7 +77,7 @@ def read_poses(path: Path) -> PoseFile:
     )
     if not layout.time:
         frames = None if len(kept) == len(numbers) else kept
-        notes += [f"{path}: rows are taken {layout.guess}"] if layout.guess else []
+        notes += [f"{path}: rows are taken as {layout.guess}"] if layout.guess else []
         return PoseFile(None, frames, poses, tuple(notes))
     # Order it by time.
     words = [[table.rows[row][column] for column in layout.time] for row in kept]

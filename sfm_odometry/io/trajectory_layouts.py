@@ -56,7 +56,7 @@ def layout_of(table: TextTable) -> Layout | None:
     if named is not None:
         return named
     columns = table.columns
-    if columns in (12, 13, 16) or (columns == 17 and _is_matrix(table)):
+    if columns in (12, 13) or (columns in (16, 17) and _is_matrix(table)):
         first = MATRIX_COLUMNS[columns]
         return Layout(tuple(range(first)), matrix=first)
     if columns == 7:
@@ -65,8 +65,12 @@ def layout_of(table: TextTable) -> Layout | None:
         return _eight_columns(table)
     if columns == 11:
         return _quaternion_layout((0,), 1, True, "as VINS")
-    if columns == 17:
+    if columns == 17 or (columns == 16 and _has_quaternion(table, 4)):
         return _quaternion_layout((0,), 1, True, "as EuRoC's ground truth")
+    if columns == 16:
+        return Layout(matrix=0)
+    if columns > 8 and _has_quaternion(table, 4):
+        return _quaternion_layout((0,), 1, False, "as in TUM; columns behind are left out")
     return None
 
 
@@ -99,6 +103,15 @@ def _is_matrix(table: TextTable) -> bool:
         [float(word) if _is_float(word) else math.nan for word in row[-4:]] == [0, 0, 0, 1]
         for row in table.rows
     )
+
+
+def _has_quaternion(table: TextTable, first: int) -> bool:
+    """Whether four columns are of length 1 in the first row, or 0 as of a pose that is missing."""
+    words = table.rows[0][first : first + 4]
+    if not all(map(_is_float, words)):
+        return False
+    length = math.hypot(*map(float, words))
+    return abs(length - 1) < 0.02 or length == 0
 
 
 def _is_float(word: str) -> bool:

@@ -98,10 +98,11 @@ def _head_and_rows(
 
 
 def _split(content: str) -> list[str]:
-    """Words of a line; a separator at its end adds none.
+    """Words of a line, without quotes; a separator at its end adds none.
 
     Between semicolons a comma is a decimal point.
     """
+    content = content.replace('"', " ")
     if ";" in content:
         content = content.replace(",", ".")
     return [word for word in re.split(r"[\s,;]+", content) if word]

@@ -1,6 +1,5 @@
-"""Videos and live cameras, by OpenCV."""
+"""Videos, by OpenCV."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +10,7 @@ import numpy as np
 
 from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.io.image_source import ImageSource, SourceImage
+from sfm_odometry.io.live_camera import quiet_capture
 from sfm_odometry.io.stamps import read_stamps
 
 VIDEO_SUFFIXES = (
@@ -21,8 +21,6 @@ COUNTED_SUFFIXES = (".mp4", ".mov", ".avi", ".m4v", ".3gp")
 """Endings of the containers that hold the number of their frames; others give an estimate."""
 MIN_DURATION_SHARE = 0.95
 """Share of a video's duration before which it ends where it was cut off."""
-MAX_BAD_READS = 10
-"""Frames in a row that a live camera may fail to give, before it counts as unplugged."""
 
 
 def open_video(path: Path, times: Path | None = None) -> ImageSource:
@@ -45,7 +43,7 @@ def is_video(path: Path) -> bool:
     """Whether a file is a video, by its ending or because a frame of it can be decoded."""
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return True
-    with _quiet_capture(str(path)) as capture:
+    with quiet_capture(str(path)) as capture:
         return bool(capture.isOpened() and capture.grab())
 
 
@@ -107,32 +105,6 @@ class _Video:
             )
 
 
-def open_live(camera: str) -> ImageSource:
-    """Open a camera by its number or device, or a network stream by its address.
-
-    Images carry the time of this machine's clock and come until Ctrl-C, or the stream's end. Raises
-    InputError if it cannot be opened.
-    """
-    with _capture(camera) as capture:
-        if not capture.grab():
-            raise InputError(f"camera {camera}: gives no image, expected a live camera")
-    return ImageSource(f"camera {camera}", "live camera", None, partial(_live_images, camera))
-
-
-def _live_images(camera: str) -> Iterator[SourceImage]:
-    index = bad = 0
-    with _capture(camera) as capture:
-        while bad < MAX_BAD_READS:
-            if not capture.grab():
-                bad += 1
-                continue
-            bad = 0
-            stamp_ns = time.time_ns()
-            read = partial(_retrieve, capture, f"camera {camera}, frame {index}")
-            yield SourceImage(f"frame {index}", f"{index:06d}", stamp_ns, read)
-            index += 1
-
-
 def _retrieve(capture: cv2.VideoCapture, where: str) -> np.ndarray:
     """RGB image (H, W, 3) of the frame grabbed last; raises ImageError starting with `where`."""
     is_decoded, image = capture.retrieve()
@@ -143,28 +115,11 @@ def _retrieve(capture: cv2.VideoCapture, where: str) -> np.ndarray:
 
 @contextmanager
 def _capture(name: str) -> Iterator[cv2.VideoCapture]:
-    """Open a file, or a camera by its number; raises InputError naming it if OpenCV cannot."""
-    with _quiet_capture(name) as capture:
+    """Open a file; raises InputError naming it if OpenCV cannot."""
+    with quiet_capture(name) as capture:
         if not capture.isOpened():
-            is_file = not name.isdigit() and Path(name).is_file()
             raise InputError(
                 f"{name}: cannot be opened as a video; truncated, or of a kind that OpenCV does "
                 "not know"
-                if is_file
-                else f"camera {name}: cannot be opened, expected a connected camera or a stream"
             )
         yield capture
-
-
-@contextmanager
-def _quiet_capture(name: str) -> Iterator[cv2.VideoCapture]:
-    """Open a capture without OpenCV's own warnings about what it cannot open."""
-    logging = cv2.utils.logging
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    capture = cv2.VideoCapture(int(name) if name.isdigit() else name)
-    try:
-        yield capture
-    finally:
-        capture.release()
-        logging.setLogLevel(level)

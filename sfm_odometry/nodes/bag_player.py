@@ -21,6 +21,7 @@ from rosbags.interfaces import Connection
 from sfm_odometry.errors import InputError
 from sfm_odometry.nodes.players.arguments import add_pace_arguments, add_wait_argument, parse
 from sfm_odometry.nodes.players.bags import bag_messages, bag_topics, is_latched, message_class
+from sfm_odometry.nodes.players.node_wait import wait_until_active
 from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, wait_for_subscribers
 from sfm_odometry.nodes.spinning import run_node
 
@@ -50,6 +51,9 @@ class BagPlayer(Node):
 
     def play(self) -> None:
         """Wait for a listener of an image, then play the bag once; with --loop until a signal."""
+        if self._options.wait_for_node:
+            wait_until_active(self, self._options.wait_for_node)
+
         # Wait for a listener.
         if self._image_publishers and not wait_for_subscribers(
             self, self._image_publishers, self._options.wait, enough=any

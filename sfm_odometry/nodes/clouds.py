@@ -1,17 +1,16 @@
 """Point clouds of depth maps, in the camera's optical frame."""
 
-import array
 import sys
 
 import cv2
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
+from sensor_msgs_py.point_cloud2 import create_cloud, dtype_from_fields
 from std_msgs.msg import Header
 
 from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.nodes.depth_registration import nearest_pixel_map, remap_nearest
 
-POINT_BYTES = 16
 _POINT_DTYPE = np.complex128
 """A point as one number of 16 bytes, which NumPy gathers faster than four of 4 bytes."""
 _RGB_CHANNELS = [0, 2, 1, 1, 2, 0] if sys.byteorder == "little" else [0, 1, 1, 2, 2, 3]
@@ -36,50 +35,35 @@ class PointCloudBuilder:
         self._ray_y = (rows - map_intrinsics.cy) / map_intrinsics.fy
         self._pixel_map = nearest_pixel_map(image_intrinsics, map_intrinsics)
 
-        # Buffers, and the message with a buffer of its own.
+        # Buffers.
         shape = map_intrinsics.height, map_intrinsics.width
         self._x = np.empty(shape, np.float32)
         self._y = np.empty(shape, np.float32)
         self._rgb = np.zeros((*shape, 4), np.uint8)
         self._points = np.empty((*shape, 4), np.float32)
-        self._data = array.array("B", bytes(self._points.nbytes))
-        self._message = PointCloud2(
-            height=1, is_bigendian=sys.byteorder == "big", point_step=POINT_BYTES, is_dense=True
-        )
+        self._known_points = np.empty(shape[0] * shape[1], _POINT_DTYPE)
 
     def build(self, depth: np.ndarray, image: np.ndarray, header: Header) -> PointCloud2:
         """Returns the points of the known depth (h, w): X = Z (u - cx) / fx, Y = Z (v - cy) / fy.
 
         image: the camera's, uint8 (H, W) or (H, W, 3) RGB. The fourth field of a point is `rgb`, or
-        `intensity` for a grey image. The message is valid until the next call.
+        `intensity` for a grey image.
         """
         # Back-project every pixel.
         np.multiply(depth, self._ray_x, out=self._x)
         np.multiply(depth, self._ray_y, out=self._y)
         cv2.merge([self._x, self._y, depth, self._colour_field(image)], dst=self._points)
 
-        # Gather the points of known depth into the message; "clip" lets take write into `out`
-        # without a copy.
+        # Gather the points of known depth; "clip" lets take write into `out` without a copy.
         known = np.flatnonzero(np.isfinite(depth))
-        self._resize(POINT_BYTES * len(known))
-        points = np.frombuffer(self._data, _POINT_DTYPE)
+        points = self._known_points[: len(known)]
         self._points.view(_POINT_DTYPE).ravel().take(known, out=points, mode="clip")
 
-        # Describe them.
-        message = self._message
-        message.header = header
-        message.width = len(known)
-        message.row_step = len(self._data)
-        message.data = self._data
-        colour_name = "intensity" if image.ndim == 2 else "rgb"
-        if not message.fields or message.fields[-1].name != colour_name:
-            message.fields = _point_fields(colour_name)
+        # Make the message, which has points of known depth alone.
+        fields = _GREY_FIELDS if image.ndim == 2 else _COLOUR_FIELDS
+        message = create_cloud(header, fields, points.view(dtype_from_fields(fields)))
+        message.is_dense = True
         return message
-
-    def _resize(self, size: int) -> None:
-        """Resize the message's data; no memory is allocated below the largest size before."""
-        del self._data[size:]
-        self._data.frombytes(bytes(size - len(self._data)))
 
     def _colour_field(self, image: np.ndarray) -> np.ndarray:
         """Returns the fourth field of the points, float32 (h, w).
@@ -100,3 +84,7 @@ def _point_fields(colour_name: str) -> list[PointField]:
         PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
         for index, name in enumerate(("x", "y", "z", colour_name))
     ]
+
+
+_COLOUR_FIELDS = _point_fields("rgb")
+_GREY_FIELDS = _point_fields("intensity")

@@ -118,15 +118,18 @@ class DiagnosticsPublisher:
         )
         self._node.get_logger().info(f"scale: {text}")
 
-    def publish(self, state: NodeState, values: dict[str, str]) -> None:
-        """Publish one status with the state and the values."""
+    def publish(self, state: NodeState, values: dict[str, str], hardware_id: str) -> None:
+        """Publish one status with the state and the values.
+
+        hardware_id: name of the camera.
+        """
         header = DiagnosticArray().header
         header.stamp = self._node.get_clock().now().to_msg()
         node_name = self._node.get_fully_qualified_name().lstrip("/")
         array = diagnostic_array(
             header,
             name=f"{node_name}: monocular odometry",
-            hardware="camera",
+            hardware=hardware_id,
             level=state.severity,
             message=str(state),
             values={"state": state.name, "reason": state.explanation, **values},

@@ -37,6 +37,7 @@ from sfm_odometry.nodes.players.drive import (
     DriveMessages,
     FrameMessages,
 )
+from sfm_odometry.nodes.players.node_wait import wait_until_active
 from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, serve_until, wait_for_subscribers
 from sfm_odometry.nodes.qos import LATCHED_QOS, image_profile
 from sfm_odometry.nodes.spinning import run_node
@@ -73,6 +74,9 @@ class KittiPlayer(Node):
 
     def play(self) -> None:
         """Wait for a listener, then play the drive once; with --loop until a signal."""
+        if self._options.wait_for_node:
+            wait_until_active(self, self._options.wait_for_node)
+
         # Wait for a listener.
         if not wait_for_subscribers(self, [self._image, self._camera_info], self._options.wait):
             self.get_logger().warning(

@@ -110,6 +110,8 @@ class OdometryNode(LifecycleNode):
             f"model {estimator.model_name} ({estimator.model_sha256[:12]}) "
             f"on {estimator.device}{reason}"
         )
+        if self._pipeline.given_camera is not None:
+            self.get_logger().info(f"camera: {self._pipeline.given_camera}")
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the camera; FAILURE, with the reason in the log, where that fails."""
@@ -276,12 +278,14 @@ class OdometryNode(LifecycleNode):
         # Inputs, while active.
         if self._session is not None:
             values["image_topic"] = self._session.inputs.image.topic
+            values["calibration"] = self._session.inputs.calibration_source
             values["frames_waiting"] = str(len(self._session.queue))
             if self._session.speeds.topic:
                 values["speed_topic"] = self._session.speeds.topic
             values["image_qos"] = self._session.inputs.image.reliability or "no publisher yet"
 
-        self._diagnostics.publish(self.state, values)
+        hardware_id = self.parameters.diagnostics_hardware_id or self.resolve_topic_name("image")
+        self._diagnostics.publish(self.state, values, hardware_id)
 
     def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:

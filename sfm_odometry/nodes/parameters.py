@@ -27,6 +27,9 @@ from sfm_odometry.io.bit_depth import BIT_DEPTHS
 from sfm_odometry.nodes.tf_conversions import rigid_transform
 from sfm_odometry.params import SCALE_HOLDS, SCALE_MODES, OdometryParams
 
+MIN_FOV_DEG = 1.2
+MAX_FOV_DEG = 157.0
+"""Limits of camera.fov, degrees: those of --fov of sfm_odometry.run."""
 QUATERNION_TOLERANCE = 0.01
 """Largest deviation of a quaternion's length from 1."""
 _CORE = OdometryParams()
@@ -76,6 +79,19 @@ class NodeParameters:
         (),
         "Pose of the optical frame in base_frame as [x, y, z, qx, qy, qz, qw]; empty: from TF",
         name="camera.base_from_camera",
+    )
+    camera_calibration: str = _parameter(
+        "",
+        "File of the camera's calibration, in any form that sfm_odometry.run reads, in place of "
+        "camera_info; empty: from camera_info",
+        name="camera.calibration",
+    )
+    camera_fov: float = _parameter(
+        0.0,
+        "Horizontal field of view in degrees: a guess in place of a calibration and of "
+        "camera_info; 0: no guess",
+        name="camera.fov",
+        limits=(0.0, MAX_FOV_DEG),
     )
     camera_input_is_rectified: bool = _parameter(
         True,
@@ -286,6 +302,19 @@ class NodeParameters:
         limits=(1e-3, 1e6),
         live=True,
     )
+    live_port: int = _parameter(
+        0,
+        "Port at which Foxglove or Lichtblick sees the odometry without a bridge, usually 8765; "
+        "needs pip install foxglove-sdk; 0: off",
+        name="live.port",
+        limits=(0, 65535),
+    )
+    live_host: str = _parameter(
+        "127.0.0.1",
+        "Address of this machine at which live.port is served; 0.0.0.0: at all of them, where "
+        "whoever reaches the robot sees its camera",
+        name="live.host",
+    )
     lost_reset_after: float = _parameter(
         0.0,
         "Seconds without a plausible motion after which a new trajectory starts at the origin; "
@@ -315,6 +344,11 @@ class NodeParameters:
         name="diagnostics.error_after",
         limits=(0.1, 3600.0),
         live=True,
+    )
+    diagnostics_hardware_id: str = _parameter(
+        "",
+        "Name of the camera in the diagnostics; empty: the topic of its images",
+        name="diagnostics.hardware_id",
     )
     diagnostics_period: float = _parameter(
         1.0,
@@ -356,6 +390,15 @@ class NodeParameters:
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.model_device):
             raise InputError(
                 f"model.device must be auto, cpu, cuda or cuda:N, got '{self.model_device}'"
+            )
+        if self.camera_calibration and self.camera_fov:
+            raise InputError(
+                "give camera.calibration or camera.fov, which is a guess in its place, got both"
+            )
+        if 0.0 < self.camera_fov < MIN_FOV_DEG:
+            raise InputError(
+                f"camera.fov must be {MIN_FOV_DEG:g} to {MAX_FOV_DEG:g} degrees, or 0 for "
+                f"camera_info, got {self.camera_fov:g}"
             )
         if self.min_depth >= self.max_depth:
             raise InputError(

@@ -16,12 +16,15 @@ from sfm_odometry.inference.estimator import Estimator, use_threads
 from sfm_odometry.io.bit_depth import BitDepth
 from sfm_odometry.io.image_quality import image_problem
 from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
-from sfm_odometry.io.ros_image import RefusedImage, decode_image
+from sfm_odometry.io.ros_image import RefusedImage
 from sfm_odometry.nodes.alternation import Alternation
 from sfm_odometry.nodes.conversions import MAX_STAMP_NS, NANOSECONDS
 from sfm_odometry.nodes.diagnostics import NodeState
+from sfm_odometry.nodes.given_camera import GivenCamera
+from sfm_odometry.nodes.image_bridge import BRIDGE_PROBLEM, decode_image
 from sfm_odometry.nodes.image_outputs import CameraView
 from sfm_odometry.nodes.inputs import StampedImage
+from sfm_odometry.nodes.live_view import make_view, open_live_view
 from sfm_odometry.nodes.lost_timer import LostTimer
 from sfm_odometry.nodes.mount_check import MountCheck
 from sfm_odometry.nodes.outputs import Outputs
@@ -65,6 +68,8 @@ class Pipeline:
         self.parameters = parameters
         self.statistics = statistics
         self.generation = 0
+        self.given_camera = GivenCamera.of(parameters.camera_calibration, parameters.camera_fov)
+        """Camera that the parameters give; None for that of camera_info."""
         use_threads(parameters.model_threads)
         self.estimator = Estimator.from_file(
             parameters.model_file(), parameters.model_device, parameters.model_backend
@@ -77,6 +82,10 @@ class Pipeline:
         self._image_problem = ""
         self._node = node
         self._warnings = ThrottledWarnings(node.get_logger().warning)
+        if BRIDGE_PROBLEM:
+            node.get_logger().warning(
+                f"images are converted without cv_bridge, which does not work: {BRIDGE_PROBLEM}"
+            )
         self._outputs = Outputs(node, parameters)
         self._publishing = threading.Lock()
         self._tracking = NodeState(TrackingState.FILLING_WINDOW.value)
@@ -93,6 +102,8 @@ class Pipeline:
         self._dropped_before = 0
         self._clock_run = 0
         """Run of the stamps' clock of the newest frame: see StampCheck."""
+        # Last, as nothing would close its port if a later step failed.
+        self._live_view = open_live_view(parameters, node.get_logger().info, self._warn_live_view)
 
     @property
     def state(self) -> NodeState:
@@ -117,15 +128,15 @@ class Pipeline:
     def process(
         self,
         frame: StampedImage,
-        calibration: Calibration,
+        calibration: Calibration | None,
         base_from_camera: np.ndarray,
         speeds: Sequence[StampedTwist] = (),
     ) -> None:
         """Process one image message; never raises.
 
         Refused frames and failures are counted and logged, and the next frame is processed as
-        usual. base_from_camera: (4, 4), the mount of the camera. speeds: measured since the last
-        frame.
+        usual. calibration: None where parameters give the camera. base_from_camera: (4, 4), the
+        mount of the camera. speeds: measured since the last frame.
         """
         started = time.perf_counter()
         try:
@@ -182,11 +193,12 @@ class Pipeline:
         return self._outputs.trajectory.save(self.parameters)
 
     def close(self) -> None:
-        """Withdraw the topics."""
+        """Withdraw the topics, and end the live view."""
+        self._live_view.close()
         self._outputs.close()
 
     def _rectify(
-        self, frame: StampedImage, calibration: Calibration
+        self, frame: StampedImage, calibration: Calibration | None
     ) -> tuple[np.ndarray, Rectifier]:
         """Decode and rectify the image; raises RefusedImage, ImageError or CalibrationError."""
         if frame.stamp_ns <= 0:
@@ -199,6 +211,9 @@ class Pipeline:
             )
         image = self._decode(frame)
         size = (image.shape[1], image.shape[0])
+        if self.given_camera is not None:
+            calibration = self.given_camera.calibration(*size)
+        assert calibration is not None
         rectifier = self._rectifier
         if rectifier is None or rectifier.calibration != calibration or rectifier.size != size:
             rectifier = self._rectifier = Rectifier(
@@ -262,6 +277,7 @@ class Pipeline:
     def _reset_odometry(self) -> None:
         self._odometry.reset()
         self._outputs.clear_trajectory()
+        self._live_view.clear()
         self._lost_timer = LostTimer()
 
     def _update_scale_source(
@@ -284,8 +300,8 @@ class Pipeline:
             image,
             rectifier.intrinsics,
             frame.stamp_ns,
-            want_depth=self._outputs.depth.has_subscribers,
-            want_mask=self._outputs.mask.has_subscribers,
+            want_depth=self._outputs.depth.has_subscribers or self._live_view.wants_depth,
+            want_mask=self._outputs.mask.has_subscribers or self._live_view.wants_mask,
             clock_jumped=clock_jumped,
             seen=rectifier.seen,
         )
@@ -347,6 +363,9 @@ class Pipeline:
                 return False
             self._tracking = self._lost_timer.update(result, frame.stamp_ns)
             self._publish(result, view, base_from_camera)
+            self._live_view.show(
+                make_view(frame.stamp_ns, result, view, base_from_camera, self.parameters)
+            )
             if self._lost_timer.exceeds(self.parameters.lost_reset_after):
                 self._reset_after_loss()
             return True
@@ -400,6 +419,10 @@ class Pipeline:
                 self._outputs.reset_time()
                 if self.parameters.window_reset_on_clock_jump:
                     self._outputs.clear_trajectory()
+                    self._live_view.clear()
+
+    def _warn_live_view(self, message: str) -> None:
+        self._warnings.warn("live_view", message)
 
     def _refuse(self, reason: str, message: str) -> None:
         self.statistics.count("frames_refused")

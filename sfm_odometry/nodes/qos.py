@@ -119,6 +119,11 @@ class AdaptiveSubscription:
             )
 
     @property
+    def publisher_count(self) -> int:
+        """Number of publishers of the topic with this type."""
+        return len(self._offered_reliabilities())
+
+    @property
     def silence_reason(self) -> str:
         """Likely reason why no message comes."""
         wrong_type = wrong_type_reason(

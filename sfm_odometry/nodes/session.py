@@ -73,7 +73,8 @@ class CameraSession:
             parameters.camera_frame,
             parameters.fixed_base_from_camera(),
         )
-        self.inputs = Inputs(node, parameters, self._on_image, self._update_hold, self._on_pose)
+        callbacks = (self._on_image, self._update_hold, self._on_pose)
+        self.inputs = Inputs(node, parameters, pipeline.given_camera, *callbacks)
         self.speeds = SpeedInputs(node, parameters.scale_mode, statistics)
         self._worker = Worker(self.queue, self._process)
 
@@ -110,6 +111,7 @@ class CameraSession:
             "mount": self._pipeline.mount_problem,
             "transforms": self._transforms.problem,
             "speeds": self.speeds.problem,
+            "camera_info": self.inputs.doubt,
             "frames": f"images of {pair[1]} and {pair[0]} alternate on one topic" if pair else "",
         }
         return {kind: text for kind, text in texts.items() if text}
@@ -155,7 +157,7 @@ class CameraSession:
     def _update_hold(self) -> None:
         """Hold the queue until the camera's intrinsics and extrinsics are known."""
         self.extrinsics.update(self._camera_frame)
-        held = self.inputs.calibration is None or self.extrinsics.base_from_camera is None
+        held = not self.inputs.is_calibrated or self.extrinsics.base_from_camera is None
         if not held:
             self._released_s = min(self._released_s, time.monotonic())
         self.queue.set_held(held)
@@ -206,9 +208,10 @@ class CameraSession:
 
     def _process(self, frame: StampedImage) -> None:
         """Process one frame of the queue, on the worker thread."""
-        calibration = self.inputs.calibration and self.inputs.calibrations.at(frame.stamp_ns)
+        calibration = self.inputs.calibration_at(frame.stamp_ns)
+        is_known = calibration is not None or self._pipeline.given_camera is not None
         base_from_camera = self.extrinsics.base_from_camera
-        if calibration is None or base_from_camera is None or self._is_outdated(frame):
+        if not is_known or base_from_camera is None or self._is_outdated(frame):
             self._count_dropped("waiting")
             return
         self._pipeline.process(frame, calibration, base_from_camera, self.speeds.drain())

@@ -17,9 +17,11 @@ from typing import Protocol
 
 import numpy as np
 
+from sfm_odometry.geometry import se3
 from sfm_odometry.tracking.klt import MARGIN, detect_corners, track_klt
 from sfm_odometry.tracking.noise_model import motion_information
 from sfm_odometry.tracking.track_config import TrackConfig
+from sfm_odometry.tracking.track_table import TrackTable
 from sfm_odometry.tracking.two_view_ba import (
     BundleAdjustmentResult,
     Correspondences,
@@ -106,6 +108,7 @@ class FeatureTracks:
         self._norm = RobustNorm(
             self.config.robust_threshold, self.config.robust_depth, self.config.noise_floor
         )
+        self._tracks = TrackTable(self.config.anchor_patch)
         self.reset()
 
     def reset(self) -> None:
@@ -115,10 +118,7 @@ class FeatureTracks:
 
     def _drop_tracks(self) -> None:
         self._newest: DepthFrame | None = None
-        self._keypoints: np.ndarray = np.zeros((0, 2))
-        self._inverse_depth: np.ndarray = np.zeros(0)
-        self._variance: np.ndarray = np.zeros(0)
-        self._age: np.ndarray = np.zeros(0)  # steps as an inlier
+        self._tracks.clear()
         self._last_motion: np.ndarray | None = None
 
     @property
@@ -232,23 +232,22 @@ class FeatureTracks:
     def _track_keypoints(
         self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, motion: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Track the corners by KLT forwards and backwards.
+        """Track the corners by KLT, then align them to the patches of their anchors.
 
-        Returns which of the tracks (M,) were found, and their N keypoints (N, 2) in the current
-        frame.
+        motion: (4, 4) predicted, previous_from_current. Returns which of the tracks (M,) were
+        found, and their N keypoints (N, 2) in the current frame.
         """
         config = self.config
-        start = self._keypoints.astype(np.float32)
+        tracks = self._tracks
+        start = tracks.keypoints.astype(np.float32)
         if not len(start):
-            return np.zeros(0, dtype=bool), self._keypoints
+            return np.zeros(0, dtype=bool), tracks.keypoints
 
-        # Predict the keypoints in the current image.
+        # Predict the keypoints in the current image, and track them there.
         height, width = current.grey.shape
-        predicted = project(self._keypoints, self._inverse_depth, motion, intrinsics).clip(
+        predicted = project(tracks.keypoints, tracks.inverse_depth, motion, intrinsics).clip(
             (0, 0), (width - 1, height - 1)
         )
-
-        # Track them there, and from there back into the previous image.
         keypoints, found = track_klt(
             previous.grey,
             current.grey,
@@ -257,16 +256,22 @@ class FeatureTracks:
             config.patch,
             config.levels,
         )
-        back, found_back = track_klt(
-            current.grey, previous.grey, keypoints, start, config.patch, levels=0
-        )
+        found &= _inside(keypoints, current.grey)
 
-        # Keep those that return to where they were and lie inside the margin.
-        returned = np.linalg.norm(back - start, axis=1) < config.return_pixels
-        last = (width - 1 - MARGIN, height - 1 - MARGIN)
-        inside = (keypoints >= MARGIN).all(axis=1) & (keypoints <= last).all(axis=1)
-        tracked = found & found_back & returned & inside
-        return tracked, keypoints[tracked].astype(np.float64)
+        # Move them to where the patches of their anchors fit.
+        selected = np.flatnonzero(found)
+        warp = tracks.warp(selected, se3.inverse(motion), intrinsics)
+        aligned = tracks.patches.align(selected, current.grey, keypoints[selected], warp)
+        moved = np.linalg.norm(aligned.keypoints - keypoints[selected], axis=1)
+        accepted = (
+            warp.usable
+            & (aligned.correlation > config.min_correlation)
+            & (moved < config.max_correction)
+            & _inside(aligned.keypoints, current.grey)
+        )
+        tracked = np.zeros(len(tracks), dtype=bool)
+        tracked[selected[accepted]] = True
+        return tracked, aligned.keypoints[accepted]
 
     def _adjust(
         self,
@@ -282,10 +287,10 @@ class FeatureTracks:
         """
         # Select the tracked corners; the motion needs a number of them.
         points = Correspondences(
-            previous=self._keypoints[tracked],
+            previous=self._tracks.keypoints[tracked],
             current=keypoints,
-            inverse_depth=self._inverse_depth[tracked],
-            sigma=np.sqrt(self._variance[tracked]),
+            inverse_depth=self._tracks.inverse_depth[tracked],
+            sigma=self._tracks.sigma[tracked],
             weights=weights[tracked],
         )
         if len(keypoints) < self.config.min_points:
@@ -305,7 +310,7 @@ class FeatureTracks:
 
         Their sum is the effective number of tracks (Kish, Survey Sampling, 1965).
         """
-        age = np.clip(self._age / self.config.settled_steps, self.config.newcomer, 1.0)
+        age = np.clip(self._tracks.age / self.config.settled_steps, self.config.newcomer, 1.0)
         return age * age.sum() / max((age**2).sum(), 1e-12)
 
     def _some_disagree(self, weights: np.ndarray, solution: BundleAdjustmentResult) -> bool:
@@ -346,10 +351,11 @@ class FeatureTracks:
         self, first: np.ndarray, second: np.ndarray, intrinsics: np.ndarray
     ) -> float:
         """Median distance in pixels between the corners' projections by two motions (4, 4)."""
-        if not len(self._keypoints):
+        tracks = self._tracks
+        if not len(tracks):
             return 0.0
-        first_pixels = project(self._keypoints, self._inverse_depth, first, intrinsics)
-        second_pixels = project(self._keypoints, self._inverse_depth, second, intrinsics)
+        first_pixels = project(tracks.keypoints, tracks.inverse_depth, first, intrinsics)
+        second_pixels = project(tracks.keypoints, tracks.inverse_depth, second, intrinsics)
         return float(np.median(np.linalg.norm(first_pixels - second_pixels, axis=1)))
 
     def _propagate(
@@ -373,30 +379,33 @@ class FeatureTracks:
         # Inliers in front of the camera.
         accepted = self._inliers(solution) & (inverse_depth > 0)
         inverse_depth = inverse_depth[accepted]
+        variance = variance[accepted] + (self.config.forgetting * inverse_depth) ** 2
         self._newest = current
         self._last_motion = solution.previous_from_current
-        self._keypoints = points.current[accepted]
-        self._inverse_depth = inverse_depth
-        self._variance = variance[accepted] + (self.config.forgetting * inverse_depth) ** 2
-        self._age = self._age[hypothesis.tracked][accepted] + 1
+        self._tracks.advance(
+            kept=np.flatnonzero(hypothesis.tracked)[accepted],
+            current_from_newest=se3.inverse(solution.previous_from_current),
+            keypoints=points.current[accepted],
+            inverse_depth=inverse_depth,
+            variance=variance,
+        )
 
     def _update_unit(self, frame: DepthFrame) -> None:
         """Update the unit by the frame's predicted depth, and pull the tracks' scale towards it."""
-        predicted = _nearest_depth(frame.depth, self._keypoints)
+        predicted = _nearest_depth(frame.depth, self._tracks.keypoints)
         near = predicted < MAX_DEPTH_SHARE * _median_depth(frame.depth)
         if near.sum() < self.config.min_points / 2:
             return
-        log_unit = float(np.median(np.log(predicted[near] * self._inverse_depth[near])))
+        log_unit = float(np.median(np.log(predicted[near] * self._tracks.inverse_depth[near])))
         self._log_unit += UNIT_GAIN * (log_unit - self._log_unit)
-        factor = np.exp(-self.config.pull * log_unit)
-        self._inverse_depth = self._inverse_depth * factor
-        self._variance = self._variance * factor**2
+        self._tracks.scale(float(np.exp(-self.config.pull * log_unit)))
 
     def _detect_corners(self, frame: DepthFrame) -> None:
         """Add new corners between the tracks, with the predicted depth in the tracks' unit."""
         # Corners, and the depth predicted for them.
-        max_corners = self.config.points - len(self._keypoints)
-        corners = detect_corners(frame.grey, self._keypoints, max_corners, self.config)
+        existing = self._tracks.keypoints
+        max_corners = self.config.points - len(existing)
+        corners = detect_corners(frame.grey, existing, max_corners, self.config)
         depth = _nearest_depth(frame.depth, corners)
         median = 1.0 / (_median_depth(frame.depth) * self.unit)
         if not np.isfinite(median) or not len(corners):
@@ -408,11 +417,15 @@ class FeatureTracks:
         sigma = np.hypot(self.config.depth_near * inverse_depth, self.config.depth_far * median)
         sigma[~known] = self.config.depth_unknown * median
 
-        # New tracks of age 0.
-        self._keypoints = np.concatenate([self._keypoints, corners])
-        self._inverse_depth = np.concatenate([self._inverse_depth, inverse_depth])
-        self._variance = np.concatenate([self._variance, sigma**2])
-        self._age = np.concatenate([self._age, np.zeros(len(sigma))])
+        self._tracks.append(frame.grey, corners, inverse_depth, sigma)
+
+
+def _inside(keypoints: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Keypoints (N,) bool that lie inside an image (H, W) and its margin."""
+    height, width = image.shape
+    last = (width - 1 - MARGIN, height - 1 - MARGIN)
+    inside: np.ndarray = (keypoints >= MARGIN).all(axis=1) & (keypoints <= last).all(axis=1)
+    return inside
 
 
 def _median_depth(depth: np.ndarray) -> float:

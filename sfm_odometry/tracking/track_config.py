@@ -26,9 +26,13 @@ class TrackConfig:
     inside them from frame to frame."""
     levels: int = 2
     """Pyramid levels above the image's own."""
-    return_pixels: float = 0.5
-    """Greatest distance between a corner and its position after tracking forwards and
-    backwards."""
+    anchor_patch: int = 9
+    """Side of the patch that a corner is aligned to, pixels, odd."""
+    min_correlation: float = 0.7
+    """Least correlation of a corner's patch with that of its anchor frame."""
+    max_correction: float = 1.5
+    """Greatest distance between a corner's position by tracking and by its anchor's patch,
+    pixels."""
     robust_threshold: float = 1.0
     """Threshold of Cauchy's norm for reprojection errors, in standard deviations."""
     robust_depth: float = 2.5
@@ -75,7 +79,7 @@ class TrackConfig:
             "robust_depth",
             "noise_floor",
             "correlated_points",
-            "return_pixels",
+            "max_correction",
             "distance",
             "depth_unknown",
             "depth_near",

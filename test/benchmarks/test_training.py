@@ -24,15 +24,20 @@ from benchmarks.training.throughput import (
     ThroughputRow,
     planned_rows,
 )
+from training.engine import precision
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
 def small_images(monkeypatch):
-    """Use images of a quarter of the size; the networks take any."""
+    """Use images of a quarter of the size, also to measure the precisions.
+
+    The networks take any.
+    """
     monkeypatch.setattr(steps, "WIDTH", 208)
     monkeypatch.setattr(steps, "HEIGHT", 64)
+    monkeypatch.setattr(precision, "MAX_CPU_SIZE", (64, 208))
 
 
 @pytest.mark.parametrize("frames", [3, 5])

@@ -1,7 +1,10 @@
 """The command line without ROS, on images as KITTI lays them out."""
 
+import signal
 import subprocess
 import sys
+import time
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -331,6 +334,48 @@ def test_ctrl_c_ends_a_live_camera_and_keeps_its_path(drive):
     recorded = ImageSource("drive", "video", 7, frames)
     with pytest.raises(KeyboardInterrupt):
         Tracker(MonocularOdometry(estimator), camera).track(recorded, recorded)
+
+
+def test_a_stream_is_tracked_until_ctrl_c_and_its_path_is_written(drive, stream_server):
+    """The real command on a real stream: the signal comes once depth of a seventh frame is
+    written."""
+    random = np.random.default_rng(0)
+    images = [random.integers(0, 256, (96, 192, 3), np.uint8) for _ in range(20)]
+    server = stream_server(images, repeats=True)
+    command = [sys.executable, "-m", "sfm_odometry.run", "--images", server.address]
+    command += ["--model", str(drive / "model.safetensors"), "--backend", "eager"]
+    command += ["--out", str(drive / "live.tum"), "--format", "tum"]
+    command += ["--depth-dir", str(drive / "depth")]
+    running = subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        while len(list((drive / "depth").glob("*.npy"))) < 7:
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 0, err
+    written = read_poses(drive / "live.tum")
+    assert len(written.poses) >= 7
+    assert (np.diff(written.stamps_s) > 0).all()
+    assert "have a pose of their own" in out
+    assert "camera: a guess, 65 degrees wide" in err
+    assert f"camera {server.address}: gave " in err
+    assert "Traceback" not in err
+
+
+def test_a_run_is_recorded_for_rerun(drive):
+    """Depth and mask are computed for it, without folders for them."""
+    reader = pytest.importorskip("rerun.chunk", reason="rerun-sdk is not installed")
+    assert run(drive, "--rerun", drive / "drive.rrd") == 0
+    rows = Counter()
+    for chunk in reader.RrdReader(drive / "drive.rrd").stream().to_chunks():
+        rows[str(chunk.entity_path)] += chunk.num_rows
+    assert rows["/world/base"] == rows["/depth"] == rows["/world/base/camera/points"] == 8
+    assert rows["/mask"] == 4
 
 
 def test_help_names_the_exit_codes(capsys):

@@ -1,5 +1,6 @@
 """Fixtures for training: one thread, runs of a small network, and a street of planes."""
 
+import importlib.util
 import json
 import os
 import resource
@@ -53,6 +54,16 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def planes():
+    """The module planes.py: images of a slanted plane with truth, and a tiny model."""
+    path = Path(__file__).with_name("planes.py")
+    spec = importlib.util.spec_from_file_location("planes", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class TinyRuns:

@@ -9,6 +9,7 @@ import numpy as np
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.io.kitti import read_depth, read_image
 from training.accuracy.drives import EvaluatedDrive
+from training.accuracy.odometry_run import estimator_of
 from training.evaluate.depth import Comparison, score_images, valid_pixels
 from training.evaluate.predictions import DepthPrediction, predict_depth, reciprocal
 
@@ -23,7 +24,7 @@ def score_depth(drive: EvaluatedDrive, model: Path | None, every: int) -> dict[s
     number of pixels by row, from which the baseline is made. The drive must have true depth.
     """
     means, counts = row_means(drive, every)
-    estimator = Estimator.from_file(model, backend="auto")
+    estimator = estimator_of(model)
     scores, _ = score_images(_model_predictions(drive, estimator, every), CAP_M, CROP)
     return {
         "scores": {name: scores[name] for name in ("abs_rel", "a1", "images")},

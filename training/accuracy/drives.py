@@ -97,6 +97,8 @@ def _true_poses(sequence: ImageSequence, choice: DriveChoice) -> np.ndarray:
                 f"{choice.folder}: no true poses, expected poses.txt in it, "
                 f"or --poses with a folder of {sequence.name}.txt"
             )
+        for text in sequence.notes:
+            note(text)
         return sequence.poses
     path = choice.poses / f"{sequence.name}.txt"
     return _poses_of_frames(path, read_poses(path), sequence.frame_numbers)

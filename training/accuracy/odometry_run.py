@@ -1,10 +1,12 @@
 """Runs of the odometry and of the classical baseline over a drive."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from sfm_odometry.inference.checkpoint import DEFAULT_MODEL
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.io.kitti import check_image_size, read_image
 from sfm_odometry.odometry import MonocularOdometry
@@ -46,7 +48,22 @@ def run_variant(drive: EvaluatedDrive, variant: str, model: Path | None) -> Odom
         return OdometryRun(
             classical.start_from_camera, classical.frame_ms, events=tuple(classical.events)
         )
-    return run_odometry(drive, Estimator.from_file(model, backend="auto"), variant_params(variant))
+    return run_odometry(drive, estimator_of(model), variant_params(variant))
+
+
+def estimator_of(model: Path | None) -> Estimator:
+    """Estimator of a model file, or of the packaged model, on the fastest backend.
+
+    The drives and variants of a process share it: the backends are measured once, until the file
+    changes.
+    """
+    path = model or DEFAULT_MODEL
+    return _load_estimator(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=1)
+def _load_estimator(path: Path, modified_ns: int) -> Estimator:
+    return Estimator.from_file(path, backend="auto")
 
 
 def run_odometry(

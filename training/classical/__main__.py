@@ -61,7 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def command(arguments: argparse.Namespace) -> None:
     """Run the odometry over the folder and write the poses."""
     # Open the images, and find their camera with the first that can be read.
-    source = open_images(arguments.images, arguments.topic, arguments.camera, arguments.times)
+    source = open_images(
+        arguments.images,
+        arguments.topic,
+        arguments.camera,
+        arguments.times,
+        bits=arguments.bit_depth,
+    )
     if source.count is None:
         raise InputError(f"{arguments.images}: a live camera, expected images that are recorded")
     if source.count < MIN_IMAGES:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.data.batch import Batch
+from training.data.taught import TaughtBatch, zoomed_fields
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,11 @@ def _zoom_and_flip(batch: Batch, config: AugmentConfig, random: SnippetRandom) -
     truth = F.grid_sample(
         torch.cat([batch.depth, batch.moving], dim=1), grid, "nearest", "border", align_corners=True
     )
-    # Change intrinsics and motion accordingly.
+    # Change intrinsics, motion and what a teacher said accordingly.
+    offset = torch.stack([offset_x, offset_y], dim=1)
     return replace(
         batch,
+        **_zoomed_lesson(batch, zoom, offset, mirrored),
         frames=resampled.view_as(batch.frames),
         depth=truth[:, :1],
         moving=truth[:, 1:],
@@ -130,6 +133,15 @@ def _zoom_and_flip(batch: Batch, config: AugmentConfig, random: SnippetRandom) -
             batch.camera_from_frame,
         ),
     )
+
+
+def _zoomed_lesson(
+    batch: Batch, zoom: Tensor, offset: Tensor, mirrored: Tensor
+) -> dict[str, Tensor]:
+    """Returns what a teacher said, for the zoomed and mirrored frames; nothing without one."""
+    if not isinstance(batch, TaughtBatch):
+        return {}
+    return zoomed_fields(batch, zoom, offset, mirrored, mirror_motion(batch.taught_poses))
 
 
 def _sampling_grid(
@@ -181,8 +193,14 @@ def _reverse(batch: Batch, random: SnippetRandom) -> Batch:
         shape = (-1, *[1] * (values.dim() - 1))
         return torch.where(is_reversed.view(shape), values.flip(1), values)
 
+    taught = (
+        {"taught_poses": reversed_frames(batch.taught_poses)}
+        if isinstance(batch, TaughtBatch)
+        else {}
+    )
     return replace(
         batch,
         frames=reversed_frames(batch.frames),
         camera_from_frame=reversed_frames(batch.camera_from_frame),
+        **taught,
     )

@@ -1,9 +1,12 @@
 """Batch of snippets: as sampled on the host, and as float32 on the device."""
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+BatchT = TypeVar("BatchT", bound="Batch")
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,9 @@ class Batch:
     has_motion: Tensor
     """(B,) bool: whether the true motion may supervise."""
 
-    def to(self, device: torch.device | str) -> "Batch":
+    def to(self: BatchT, device: torch.device | str) -> BatchT:
         """Returns the batch on a device, with images and maps as float32."""
-        moved = Batch(
+        moved = type(self)(
             *(
                 getattr(self, name).to(device, non_blocking=True)
                 for name in self.__dataclass_fields__

@@ -1,5 +1,6 @@
 """Collation of snippets of memory-mapped scenes into a batch; each byte is copied once."""
 
+import functools
 from collections.abc import Sequence
 
 import cv2
@@ -9,23 +10,32 @@ from torch import Tensor
 
 from training.data.batch import Batch
 from training.data.scenes import Scene
+from training.data.taught import TaughtBatch, taught_fields
 
 Snippet = tuple[Scene, int]
 """Scene and index of the first frame in it."""
+MARGIN_FRAMES = 20
+"""Frames in which the black margins of a scene are looked for."""
 
 
 def collate(
-    snippets: Sequence[Snippet], cameras: np.ndarray, length: int, channels: int, with_truth: bool
+    snippets: Sequence[Snippet],
+    cameras: np.ndarray,
+    length: int,
+    channels: int,
+    with_truth: bool,
+    with_lessons: bool = False,
 ) -> Batch:
     """Copies B snippets of `length` frames with 1 (grey) or 3 (RGB) channels into a batch.
 
     All scenes must have one image size. cameras: (B,) int64, for `Batch.camera`. with_truth:
-    whether to copy depth and motion masks where a scene has both. Frames are stored with the
-    channels last, as on disk and as is fastest for convolutions. The memory is pinned where CUDA is
-    available: copies to the device are then asynchronous.
+    whether to copy depth and motion masks where a scene has both. with_lessons: whether to
+    return a :class:`TaughtBatch`, with what a teacher said of the scenes that have a lesson. Frames
+    are stored with the channels last, as on disk and as is fastest for convolutions. The memory is
+    pinned where CUDA is available: copies to the device are then asynchronous.
     """
     has_truth = [with_truth and scene.has_truth for scene, _ in snippets]
-    return Batch(
+    batch = Batch(
         frames=_copy_frames(snippets, length, channels).permute(0, 1, 4, 2, 3),
         camera=pinned(torch.from_numpy(cameras)),
         depth=_copy_target_maps(
@@ -37,6 +47,39 @@ def collate(
         has_depth=pinned(torch.tensor(has_truth)),
         **small_tensors(snippets, length),
     )
+    return with_lesson(batch, snippets) if with_lessons else batch
+
+
+def with_lesson(batch: Batch, snippets: Sequence[Snippet]) -> TaughtBatch:
+    """Returns the batch of these snippets with what a teacher said of them, on its device."""
+    length = batch.frames.shape[1]
+    taught = taught_fields(
+        [
+            (scene.lesson, start + np.arange(length), float(scene.intrinsics[0, 0]))
+            for scene, start in snippets
+        ],
+        np.stack([visible_window(scene) for scene, _ in snippets]),
+    )
+    device = batch.frames.device
+    taught = {name: pinned(value).to(device, non_blocking=True) for name, value in taught.items()}
+    return TaughtBatch(**{**vars(batch), **taught})
+
+
+@functools.cache
+def visible_window(scene: Scene) -> np.ndarray:
+    """Returns first column and row, last column and row (4,) that show the image.
+
+    Margins of the resize mode pad are black in every frame.
+    """
+    height, width = scene.frames.shape[1:3]
+    whole = np.array([0, 0, width - 1, height - 1], np.float32)
+    if scene.resize_mode != "pad":
+        return whole
+    chosen = np.linspace(0, len(scene.frames) - 1, MARGIN_FRAMES).astype(int)
+    rows, columns = np.nonzero(scene.frames[np.unique(chosen)].max(axis=(0, 3)))
+    if not len(rows):
+        return whole
+    return np.array([columns.min(), rows.min(), columns.max(), rows.max()], np.float32)
 
 
 def small_tensors(snippets: Sequence[Snippet], length: int) -> dict[str, Tensor]:

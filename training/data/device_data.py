@@ -12,7 +12,7 @@ from torch import Tensor
 from sfm_odometry.errors import InputError
 from training.config import TrainConfig
 from training.data.batch import Batch
-from training.data.collate import copy_channels, pinned, small_tensors
+from training.data.collate import copy_channels, pinned, small_tensors, with_lesson
 from training.data.sampler import SnippetSampler
 from training.data.scenes import Scene
 
@@ -71,7 +71,7 @@ class DeviceSampler:
         small = small_tensors(
             [(scenes[scene], int(start)) for scene, start in snippets], sampler.length
         )
-        return Batch(
+        batch = Batch(
             frames=frames.permute(0, 1, 4, 2, 3),
             camera=self._to_device(sampler.camera_of(snippets)),
             depth=self._depth.index_select(0, map_indices)[:, None],
@@ -79,6 +79,9 @@ class DeviceSampler:
             has_depth=self._to_device(has_truth),
             **{name: value.to(self._device, non_blocking=True) for name, value in small.items()},
         )
+        if not sampler.with_lessons:
+            return batch
+        return with_lesson(batch, [(scenes[scene], int(start)) for scene, start in snippets])
 
     def _to_device(self, values: np.ndarray) -> Tensor:
         """Copies values to the device asynchronously."""

@@ -69,6 +69,8 @@ class SnippetSampler:
         self.scenes = [scene for scenes in groups for scene in scenes]
         _check_one_size(self.scenes)
         self.cameras = list(cameras if cameras is not None else cameras_of(self.scenes))
+        self.with_lessons = any(scene.lesson is not None for scene in self.scenes)
+        """Whether batches say what a teacher found out."""
         self._camera_of_scene = _camera_indices(self.scenes, self.cameras)
         self._snippets = _list_snippets(groups, length)
         self._probabilities = _group_probabilities(self._snippets, length, weights)
@@ -130,6 +132,7 @@ class SnippetSampler:
             length=self.length,
             channels=self.channels,
             with_truth=self.with_truth,
+            with_lessons=self.with_lessons,
         )
 
 

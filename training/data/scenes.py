@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sfm_odometry.errors import InputError
+from training.data.lesson import Lesson, read_lesson
 
 FORMAT = "sfm_odometry prepared data"
 VERSION = 1
@@ -67,6 +68,8 @@ class Scene:
     """Whether the poses may be used in training."""
     resize_mode: str
     """Mode in which the source's images were resized: crop, stretch or pad."""
+    lesson: Lesson | None = None
+    """What a teacher found out about the frames; None where training.teach has not run."""
 
     @property
     def intrinsics(self) -> np.ndarray:
@@ -174,6 +177,7 @@ def _described_scene(folder: Path, description: dict[str, Any]) -> Scene:
         else None,
         poses_supervise=description["poses_supervise"],
         resize_mode=description["resize_mode"],
+        lesson=read_lesson(folder, len(numbers)),
     )
 
 

@@ -9,6 +9,7 @@ from sfm_odometry.networks.model import Model, channels_last
 from training.config import TrainConfig
 from training.data.augment import SnippetRandom, augment, jitter_colour
 from training.data.batch import Batch
+from training.data.taught import TaughtBatch, black_margins
 from training.objective.objective import objective
 from training.objective.predictions import Predictions, predict
 
@@ -48,7 +49,11 @@ class Learner(nn.Module):
         Returns it with the networks' input frames (B, N, C, H, W), whose colours are jittered.
         """
         batch = augment(self.cameras(batch), self.config.augment, random)
-        return batch, jitter_colour(batch.frames, self.config.augment, random)
+        inputs = jitter_colour(batch.frames, self.config.augment, random)
+        # Margins are black at run time, whatever the light.
+        return batch, black_margins(inputs, batch.window) if isinstance(
+            batch, TaughtBatch
+        ) else inputs
 
     def compute_terms(self, batch: Batch, inputs: Tensor) -> dict[str, Tensor]:
         """Computes the terms of the objective for the result of :meth:`augment`.

@@ -16,7 +16,6 @@ from training.engine.learner import Learner
 from training.engine.run_folder import RunFolder
 from training.engine.run_log import RunLog
 from training.engine.validation import validate
-from training.engine.visualization import draw_snippets, encode_png
 
 
 class Recorder(ABC):
@@ -121,6 +120,9 @@ class RunRecorder(Recorder):
     @torch.no_grad()
     def draw_pictures(self, step: int) -> None:
         """Writes pictures/step_00001000.png."""
+        # Imported late: matplotlib loads slowly, and many runs draw nothing.
+        from training.engine.visualization import draw_snippets, encode_png
+
         batch, predictions, _ = self.learner.evaluate(self.examples.to(self.learner.device))
         title = f"{self.folder.path.resolve().name}, step {step}"
         picture = draw_snippets(

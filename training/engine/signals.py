@@ -21,7 +21,9 @@ class InterruptHandler:
 
     def __init__(self) -> None:
         self.requested = False
-        """Whether SIGINT or SIGTERM has arrived."""
+        """Whether SIGINT or SIGTERM has arrived, or the reader of the output has gone."""
+        self.reader_left = False
+        """Whether it is the reader of the output that has gone."""
         self._requested_at_s = 0.0
         self._previous_handlers: dict[int, Any] = {}
 
@@ -35,6 +37,10 @@ class InterruptHandler:
     def __exit__(self, *error: object) -> None:
         for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
+
+    def note_reader_left(self) -> None:
+        """Sets the flag because nobody reads the output any more."""
+        self.requested = self.reader_left = True
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """Sets the flag; raises KeyboardInterrupt at a second Ctrl-C."""

@@ -2,8 +2,9 @@
 
 import contextlib
 import math
+import sys
 from collections.abc import Generator
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -19,6 +20,7 @@ from training.engine.distributed import ProcessGroup
 from training.engine.learner import Learner
 from training.engine.meter import Meter
 from training.engine.optimiser import Optimiser, learning_rate
+from training.engine.output import ReaderLeftError
 from training.engine.run_recorder import Recorder
 from training.engine.signals import InterruptHandler
 
@@ -70,7 +72,8 @@ class Trainer:
     def run(self, interrupt: InterruptHandler) -> None:
         """Trains up to the configured number of steps.
 
-        On an interrupt, saves a checkpoint and raises KeyboardInterrupt.
+        On an interrupt, saves a checkpoint and raises KeyboardInterrupt, in all processes; where
+        the reader of the output has gone, its child ReaderLeftError.
         """
         take_step = training_step(
             self.config,
@@ -98,10 +101,18 @@ class Trainer:
                 with meter.paused():
                     self._record(interrupted)
                 if interrupted:
-                    print(
-                        f"interrupted at step {self.step}; --resume goes on from there", flush=True
-                    )
-                    raise KeyboardInterrupt
+                    self._end_interrupted(interrupt)
+
+    def _end_interrupted(self, interrupt: InterruptHandler) -> NoReturn:
+        """Says where the run ended; raises KeyboardInterrupt or ReaderLeftError."""
+        end = f"at step {self.step}; --resume goes on from there"
+        if not self.processes.any(interrupt.reader_left):
+            print(f"interrupted {end}", flush=True)
+            raise KeyboardInterrupt
+        if self.processes.is_first:
+            with contextlib.suppress(BrokenPipeError):
+                print(f"the reader of the output has gone: ended {end}", file=sys.stderr)
+        raise ReaderLeftError
 
     def _batches(self) -> Generator[Batch, None, None]:
         """Returns the batches of the remaining steps, sampled ahead where configured."""

@@ -31,6 +31,7 @@ from sfm_odometry.geometry.view_synthesis import (
     synthesise_view,
 )
 from training.data.batch import Batch
+from training.data.taught import TaughtBatch, visible_pixels
 from training.objective.icp import alignment_loss
 from training.objective.losses import (
     depth_inconsistency,
@@ -47,6 +48,12 @@ from training.objective.losses import (
 )
 from training.objective.objective_config import ObjectiveConfig
 from training.objective.predictions import Predictions
+from training.objective.teaching import (
+    given_poses,
+    inside_window,
+    scaled_window,
+    teaching_terms,
+)
 from training.objective.view_pairs import ViewPairs, view_pairs
 
 MIN_TRUE_INVERSE_DEPTH = 0.005
@@ -71,6 +78,9 @@ def objective(batch: Batch, predictions: Predictions, config: ObjectiveConfig) -
     terms.add(_motion_consistency_terms(predictions, config))
     # Supervise depth, masks and motion by the truth of rendered drives.
     terms.add(_supervision_terms(batch, predictions, config))
+    # Hold depth and motion to what a teacher said.
+    if isinstance(batch, TaughtBatch):
+        terms.add(teaching_terms(batch, predictions, config))
     return terms.sums
 
 
@@ -110,6 +120,11 @@ class _Scale:
     """Camera matrices (K, 3, 3) at this scale."""
     mask_log_odds: Tensor | None
     """Log odds (K, S, 1, h, w) that a pixel is explainable; None without explainability masks."""
+    window: Tensor | None = None
+    """(K, 4) first and last column and row, in pixels of this scale, that show the image; None: all
+    of them."""
+    weight: Tensor | None = None
+    """(K,) weight of each snippet's view synthesis; None: 1."""
 
     def depth(self, frames: tuple[int, ...]) -> Tensor:
         """Returns the depth (K P, 1, h, w) of one frame for each pair."""
@@ -140,7 +155,10 @@ def _image_pyramid(batch: Batch, predictions: Predictions, config: ObjectiveConf
     """Returns the scales, finest first; coarser images are area-resized, as in the papers."""
     # Compute the motion of each pair of views.
     pairs = view_pairs(batch.frames.shape[1], config.pairs)
-    motions = predictions.frame_from_target
+    motions, weight = predictions.frame_from_target, None
+    taught = isinstance(batch, TaughtBatch)
+    if taught and config.given_motion:
+        motions, weight = given_poses(batch, motions)
     source_from_target = _select_frames(motions, pairs.sources) @ invert_transform(
         _select_frames(motions, pairs.targets)
     )
@@ -161,6 +179,8 @@ def _image_pyramid(batch: Batch, predictions: Predictions, config: ObjectiveConf
                 source_from_target=source_from_target,
                 intrinsics=scaled_intrinsics(batch.intrinsics, scale_x, scale_y),
                 mask_log_odds=mask_log_odds(logits[level]) if logits else None,
+                window=scaled_window(batch, scale_x, scale_y) if taught else None,
+                weight=weight,
             )
         )
     return scales
@@ -180,6 +200,8 @@ def _at_full_size(scales: list[_Scale], batch: Batch) -> _Scale:
         inverse_depth=torch.cat([_upsampled(scale.inverse_depth, size) for scale in scales]),
         source_from_target=scales[0].source_from_target.repeat(count, 1, 1, 1),
         intrinsics=batch.intrinsics.repeat(count, 1, 1),
+        window=batch.window.repeat(count, 1) if isinstance(batch, TaughtBatch) else None,
+        weight=None if scales[0].weight is None else scales[0].weight.repeat(count),
         mask_log_odds=torch.cat([_upsampled(maps, size) for maps in log_odds])
         if log_odds
         else None,
@@ -198,6 +220,10 @@ def _view_synthesis_terms(scale: _Scale, config: ObjectiveConfig) -> dict[str, T
         scale.source_from_target.flatten(0, 1),
         scale.pair_intrinsics(),
     )
+    if scale.window is not None:
+        window = scale.window.repeat_interleave(len(scale.pairs.targets), dim=0)
+        shown = visible_pixels(window, *view.valid.shape[-2:])
+        view = replace(view, valid=view.valid & shown & inside_window(view.pixels, window))
     # Compare the synthesised view with the target, and regularise the masks (L_reg).
     if config.photometric:
         terms["photometric"] = config.photometric * _photometric_term(scale, view, config)
@@ -234,8 +260,10 @@ def _photometric_term(scale: _Scale, view: SynthesisedView, config: ObjectiveCon
     if scale.mask_log_odds is not None:
         error = error * torch.sigmoid(scale.mask_log_odds)
     if config.minimum_over_sources:
-        return _minimum_over_sources(error, mask, scale.pairs)
-    return error.shape[1] * masked_mean(error, mask)
+        result = _minimum_over_sources(error, mask, scale.pairs)
+    else:
+        result = error.shape[1] * masked_mean(error, mask)
+    return result if scale.weight is None else scale.weight * result
 
 
 def _minimum_over_sources(error: Tensor, mask: Tensor, pairs: ViewPairs) -> Tensor:

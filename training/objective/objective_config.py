@@ -55,6 +55,13 @@ class ObjectiveConfig:
     """Weight of the motions' error, for snippets whose true motion may supervise."""
     rotation_weight: float = 50.0
     """Weight of radians against lengths, wherever motions are compared."""
+    given_motion: bool = False
+    """Whether views are synthesised with a teacher's motions, weighted by how sure they are, where
+    there are any (see docs/adapt.md)."""
+    point_supervision: float = 0.0
+    """Weight of the error of depth against a teacher's sparse points, up to one scale an image."""
+    taught_motion: float = 0.0
+    """Weight of the predicted motions' error against a teacher's, in shifts in the image."""
     mask_supervision: float = 0.0
     """Weight of the masks' error, for snippets with true moving objects."""
 
@@ -101,5 +108,9 @@ class ObjectiveConfig:
         A warm start of the pose network alone is many times faster without depth.
         """
         return bool(
-            self.needs_views or self.smoothness or self.alignment_3d or self.depth_supervision
+            self.needs_views
+            or self.smoothness
+            or self.alignment_3d
+            or self.depth_supervision
+            or self.point_supervision
         )

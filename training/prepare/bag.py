@@ -28,7 +28,12 @@ from sfm_odometry.io.bags import (
 from sfm_odometry.io.bit_depth import BitDepth
 from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
 from sfm_odometry.io.ros_image import decode_image
-from training.prepare.calibration import RecordedCamera, add_camera_arguments, camera_from_options
+from training.prepare.calibration import (
+    RecordedCamera,
+    add_camera_arguments,
+    bit_depth_text,
+    camera_from_options,
+)
 from training.prepare.damage import REPEATED, Outcome, damage_teller, tell_damage, warning_teller
 from training.prepare.rate import (
     PERIOD_SAMPLE_FRAMES,
@@ -163,9 +168,12 @@ def _recording(reader: Bag, name: str, arguments: argparse.Namespace, warn: Warn
         views=(SceneView(f"{bag.stem}_{name.strip('/').replace('/', '_')}", name),),
         intrinsics=camera.intrinsics,
         channels=topic.channels,
-        frames=partial(_frames, topic, camera, new_counter, damaged, warn, lost),
+        frames=partial(
+            _frames, topic, camera, new_counter, damaged, warn, lost, arguments.bit_depth
+        ),
         count=max(topic.count // every, 1),
-        origin=f"{bag.name}:{_bag_bytes(bag)} {name} {rate} {camera.origin}",
+        origin=f"{bag.name}:{_bag_bytes(bag)} {name} {rate} {camera.origin}"
+        + bit_depth_text(arguments),
         intrinsics_known=camera.known,
         lost=lost,
     )
@@ -258,14 +266,16 @@ def _frames(
     damaged: Warn,
     warn: Warn,
     lost: Counter[str],
+    bits: str,
     is_needed: Callable[[int], bool],
 ) -> Iterator[SourceFrame]:
     """Yields the images nearest to the wanted times as frames, numbered by their stamps.
 
     damaged: called for a message that cannot be parsed. warn: called for a damaged bag.
+    bits: used bits of 16-bit images.
     """
     counter = new_counter()
-    bit_depth = BitDepth()
+    bit_depth = BitDepth(bits)
     index = 0
     with open_bag(topic.bag, warn) as reader:
         for _, stamp_ns, message in reader.messages([topic.name], IMAGE_TYPES, damaged):

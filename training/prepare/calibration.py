@@ -1,7 +1,6 @@
 """Cameras from the command line, for sources without them: --calib or --fov."""
 
 import argparse
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,10 @@ import numpy as np
 
 from sfm_odometry.errors import CalibrationError, ImageError
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.io.calibration import FORMATS, read_camera
+from sfm_odometry.io.bit_depth import add_bit_depth_option
+from sfm_odometry.io.calibration import FORMATS, is_kitti_file, read_camera
 from sfm_odometry.io.camera_options import intrinsics_of_fov
 from sfm_odometry.io.ros_camera_info import Calibration, Rectifier
-from sfm_odometry.io.text import read_text
 from training.prepare.recording import fingerprint_text
 
 
@@ -35,7 +34,7 @@ class RecordedCamera:
 
 
 def add_camera_arguments(parser: argparse.ArgumentParser, own: str = "") -> None:
-    """Adds the options --calib, --fov and --rectified.
+    """Adds the options --calib, --fov, --rectified and --bit-depth.
 
     own: what the source takes without them, for the help text.
     """
@@ -55,6 +54,12 @@ def add_camera_arguments(parser: argparse.ArgumentParser, own: str = "") -> None
         "the intrinsics count as unknown then",
     )
     parser.add_argument("--rectified", action="store_true", help="the images are rectified already")
+    add_bit_depth_option(parser)
+
+
+def bit_depth_text(arguments: argparse.Namespace) -> str:
+    """Returns what fingerprints say of --bit-depth: nothing of the default."""
+    return "" if arguments.bit_depth == "auto" else f" {arguments.bit_depth} bits"
 
 
 def camera_from_options(
@@ -71,8 +76,8 @@ def camera_from_options(
     if neither option is given. Raises CalibrationError if an option cannot be used.
     """
     if arguments.calib is not None:
-        is_kitti = re.search(r"^P(_rect_)?\d+ *:", read_text(arguments.calib), re.M)
-        calibration = read_camera(arguments.calib, camera if is_kitti else 0, width, height)
+        number = camera if is_kitti_file(arguments.calib) else 0
+        calibration = read_camera(arguments.calib, number, width, height)
         return camera_of_calibration(
             calibration, width, height, is_rectified or arguments.rectified, f"{arguments.calib}"
         )

@@ -14,8 +14,15 @@ from pathlib import Path
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.io.images import read_image
-from training.prepare.recording import Recording, SceneView, SourceFrame
+from sfm_odometry.io.bit_depth import BitDepth
+from sfm_odometry.io.kitti import first_readable_image
+from training.prepare.calibration import (
+    RecordedCamera,
+    add_camera_arguments,
+    bit_depth_text,
+    camera_from_options,
+)
+from training.prepare.recording import Recording, SceneView, SourceFrame, Window
 from training.prepare.sequences import file_origin, read_image_of_size
 
 HELP = (
@@ -35,6 +42,7 @@ FrameId = tuple[int, int]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that only this source has."""
+    add_camera_arguments(parser, own="the camera files")
     parser.add_argument(
         "--sequences",
         nargs="*",
@@ -61,7 +69,7 @@ def find(arguments: argparse.Namespace) -> list[Recording]:
     return [
         recording
         for city in _select_cities(base, cities, arguments.sequences)
-        for recording in _city_recordings(city, arguments.root, arguments.every)
+        for recording in _city_recordings(city, arguments)
     ]
 
 
@@ -87,59 +95,77 @@ def _select_cities(base: Path, cities: list[Path], names: list[str]) -> list[Pat
     ]
 
 
-def _city_recordings(city: Path, root: Path, every: int) -> list[Recording]:
+def _city_recordings(city: Path, arguments: argparse.Namespace) -> list[Recording]:
     """Returns one recording for each camera of a city, which has one or a few."""
-    # Find images and cameras; the size of the images is that of the first.
+    # Find images and cameras; the size of the images is that of the first that can be read.
     images = {_frame_id(path, "leftImg8bit.png"): path for path in city.glob("*_leftImg8bit.png")}
     if not images:
         raise InputError(f"{city}: no *_leftImg8bit.png in it, expected Cityscapes sequences")
-    height, width = read_image(images[min(images)]).shape[:2]
-    folder = root / "camera" / city.parent.name / city.name
-    cameras = {
-        _frame_id(path, "camera.json"): _read_camera(path, width, height)
-        for path in sorted(folder.glob("*_camera.json"))
-    }
+    height, width = first_readable_image([images[key] for key in sorted(images)]).shape[:2]
+    given = camera_from_options(arguments, width, height)
+    camera_of = _cameras_by_run(city, arguments.root, width, height, given)
     # Group the frames by camera.
     frame_ids: dict[Intrinsics, list[FrameId]] = {}
     for run in _consecutive_runs(sorted(images)):
-        frame_ids.setdefault(_camera_of_run(run, cameras, folder), []).extend(
-            frame_id for frame_id in run if frame_id[1] % every == 0
+        frame_ids.setdefault(camera_of(run), []).extend(
+            frame_id for frame_id in run if frame_id[1] % arguments.every == 0
         )
     # Number the scenes if there are several.
     name = f"{city.parent.name}_{city.name}"
     count = len(frame_ids)
     names = [name] if count == 1 else [f"{name}_{index}" for index in range(1, count + 1)]
     return [
-        _recording(city.name, scene, camera, {each: images[each] for each in selected}, every)
-        for scene, (camera, selected) in zip(names, frame_ids.items(), strict=True)
+        _recording(
+            SceneView(scene, "cityscapes", _window_above_hood(intrinsics)),
+            city.name,
+            given or RecordedCamera(intrinsics, known=True),
+            {each: images[each] for each in selected},
+            arguments,
+        )
+        for scene, (intrinsics, selected) in zip(names, frame_ids.items(), strict=True)
         if selected
     ]
 
 
+def _window_above_hood(intrinsics: Intrinsics) -> Window:
+    """Returns the window without the rows of the car's hood."""
+    return (0, 0, intrinsics.width, round(intrinsics.height * KEPT_ROWS))
+
+
 def _recording(
-    drive: str, scene: str, camera: Intrinsics, images: dict[FrameId, Path], every: int
+    view: SceneView,
+    drive: str,
+    camera: RecordedCamera,
+    images: dict[FrameId, Path],
+    arguments: argparse.Namespace,
 ) -> Recording:
-    """Returns the recording of images of one camera, without the rows of the car's hood."""
-    window = (0, 0, camera.width, round(camera.height * KEPT_ROWS))
+    """Returns the recording of images of one camera."""
+    every = arguments.every
     return Recording(
         drive=drive,
-        views=(SceneView(scene, "cityscapes", window),),
-        intrinsics=camera,
+        views=(view,),
+        intrinsics=camera.intrinsics,
         channels=3,
-        frames=partial(_frames, images, camera, every),
+        frames=partial(_frames, images, camera, every, BitDepth(arguments.bit_depth)),
         count=len(images),
-        origin=f"every {every}: {file_origin(tuple(images.values()))}",
+        origin=f"every {every}: {file_origin(tuple(images.values()))}"
+        + f" {camera.origin}" * bool(camera.origin)
+        + bit_depth_text(arguments),
+        intrinsics_known=camera.known,
     )
 
 
 def _frames(
-    images: dict[FrameId, Path], camera: Intrinsics, every: int, is_needed: Callable[[int], bool]
+    images: dict[FrameId, Path],
+    camera: RecordedCamera,
+    every: int,
+    bit_depth: BitDepth,
+    is_needed: Callable[[int], bool],
 ) -> Iterator[SourceFrame]:
     """Yields the frames; images are read only when a worker asks for them."""
     for (sequence, frame), path in images.items():
-        yield SourceFrame(
-            sequence * SEQUENCE_STRIDE + frame // every, partial(read_image_of_size, path, camera)
-        )
+        image = partial(read_image_of_size, path, camera.intrinsics, camera, bit_depth)
+        yield SourceFrame(sequence * SEQUENCE_STRIDE + frame // every, image)
 
 
 def _frame_id(path: Path, ending: str) -> FrameId:
@@ -161,6 +187,20 @@ def _consecutive_runs(frame_ids: list[FrameId]) -> Iterator[list[FrameId]]:
         enumerate(frame_ids), key=lambda item: (item[1][0], item[1][1] - item[0])
     ):
         yield [frame_id for _, frame_id in run]
+
+
+def _cameras_by_run(
+    city: Path, root: Path, width: int, height: int, given: RecordedCamera | None
+) -> Callable[[list[FrameId]], Intrinsics]:
+    """Returns the function that gives the camera of a run: the given one, else the files'."""
+    if given is not None:
+        return lambda _: given.intrinsics
+    folder = root / "camera" / city.parent.name / city.name
+    cameras = {
+        _frame_id(path, "camera.json"): _read_camera(path, width, height)
+        for path in sorted(folder.glob("*_camera.json"))
+    }
+    return lambda run: _camera_of_run(run, cameras, folder)
 
 
 def _camera_of_run(

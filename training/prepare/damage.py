@@ -23,6 +23,11 @@ def tell_damage(text: str) -> None:
     tqdm.write(f"warning: {text}", file=sys.stderr)
 
 
+def tell_note(text: str) -> None:
+    """Prints a note to stderr, above the progress bar."""
+    tqdm.write(f"note: {text}", file=sys.stderr)
+
+
 def damage_teller(arguments: argparse.Namespace, lost: Counter[str]) -> Callable[[str], None]:
     """Returns a function that tells one damaged frame and counts it in `lost`.
 

@@ -18,6 +18,7 @@ from sfm_odometry.io.image_source import ImageSource, first_readable
 from sfm_odometry.io.ros_camera_info import Rectifier
 from sfm_odometry.io.sources import FORMS, open_images
 from sfm_odometry.io.stamps import NOMINAL_RATE_HZ
+from training.prepare.calibration import bit_depth_text
 from training.prepare.damage import REPEATED, Outcome, damage_teller
 from training.prepare.rate import (
     PERIOD_SAMPLE_FRAMES,
@@ -54,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def find(arguments: argparse.Namespace) -> list[Recording]:
     """Returns the recording of the images; raises InputError where they or their camera are not."""
     # Open the images, and one that can be read.
-    source = open_images(arguments.root, arguments.topic, arguments.camera, arguments.times)
+    options = (arguments.topic, arguments.camera, arguments.times)
+    source = open_images(arguments.root, *options, bits=arguments.bit_depth)
     if source.is_live:
         raise InputError(f"{arguments.root}: a live camera has no end, expected a recording")
     first, images = first_readable(source, arguments.strict)
@@ -131,7 +133,7 @@ def _origin(arguments: argparse.Namespace) -> str:
     root: Path = arguments.root
     files = sorted(path for path in root.rglob("*") if path.is_file()) or [root]
     size = sum(path.stat().st_size for path in files)
-    options = (arguments.topic, arguments.camera, arguments.times)
+    options = f"{(arguments.topic, arguments.camera, arguments.times)}{bit_depth_text(arguments)}"
     return f"{root.name}: {len(files)} files of {size} bytes {options}"
 
 

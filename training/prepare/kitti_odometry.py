@@ -9,10 +9,16 @@ import re
 from pathlib import Path
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.io.kitti import camera_of_folder, open_sequence
+from sfm_odometry.io.images import image_files
+from sfm_odometry.io.kitti import CAMERAS, camera_of_folder, open_sequence
 from training.prepare.calibration import add_camera_arguments
 from training.prepare.recording import Recording, SceneView
-from training.prepare.sequences import cut_sequence, expand_sequence_names, sequence_recording
+from training.prepare.sequences import (
+    cut_sequence,
+    expand_sequence_names,
+    intrinsics_reader,
+    sequence_recording,
+)
 
 HELP = (
     "KITTI odometry sequences, rendered drives, or scenes of SfMLearner's port: "
@@ -54,15 +60,16 @@ def find(arguments: argparse.Namespace) -> list[Recording]:
         )
     # Select sequences by name: all by default, or root itself if it is one.
     names = expand_sequence_names(arguments.sequences)
-    if _is_sequence(base):
+    has_camera = arguments.calib is not None or arguments.fov is not None
+    if _is_sequence(base, has_camera):
         base = base.absolute()
         names = names or [base.name]
         base = base.parent
-    names = names or sorted(path.name for path in base.iterdir() if _is_sequence(path))
+    names = names or sorted(path.name for path in base.iterdir() if _is_sequence(path, has_camera))
     if not names:
         raise InputError(
             f"{root}: no folder with a calib.txt or cam.txt in it, "
-            "expected KITTI odometry sequences or rendered drives"
+            "expected KITTI odometry sequences or rendered drives, or --calib or --fov"
         )
     return [
         _recording(base, name, camera, arguments)
@@ -71,9 +78,17 @@ def find(arguments: argparse.Namespace) -> list[Recording]:
     ]
 
 
-def _is_sequence(folder: Path) -> bool:
-    """Returns whether a folder has a calibration in one of the layouts."""
-    return (folder / "calib.txt").is_file() or (folder / "cam.txt").is_file()
+def _is_sequence(folder: Path, has_camera: bool) -> bool:
+    """Returns whether a folder has a calibration in one of the layouts.
+
+    has_camera: whether the camera is given, so that images are enough.
+    """
+    if (folder / "calib.txt").is_file() or (folder / "cam.txt").is_file():
+        return True
+    if not has_camera or not folder.is_dir():
+        return False
+    cameras = any((folder / f"image_{camera}").is_dir() for camera in CAMERAS)
+    return cameras or bool(image_files(folder))
 
 
 def _recording(
@@ -91,7 +106,7 @@ def _recording(
         )
     # Open the sequence and cut out the range of frame numbers.
     folder, first, last = match.groups()
-    sequence = open_sequence(base / folder, camera)
+    sequence = open_sequence(base / folder, camera, intrinsics_reader(arguments))
     name = folder.replace("/", "_")
     if first is not None:
         sequence = cut_sequence(sequence, int(first), int(last))

@@ -7,7 +7,11 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.io.kitti import open_sequence
 from training.prepare.calibration import add_camera_arguments
 from training.prepare.recording import Recording, SceneView
-from training.prepare.sequences import expand_sequence_names, sequence_recording
+from training.prepare.sequences import (
+    expand_sequence_names,
+    intrinsics_reader,
+    sequence_recording,
+)
 
 HELP = (
     "KITTI raw drives: <date>/<date>_drive_<number>_sync/image_0X/data "
@@ -107,5 +111,5 @@ def _select_drives(root: Path, drives: list[Path], names: list[str], split: str)
 def _recording(drive: Path, camera: int, arguments: argparse.Namespace) -> Recording:
     """Returns the recording of one camera of a drive."""
     view = SceneView(f"{drive.name}_{camera:02d}", f"{drive.parent.name}/{camera:02d}")
-    sequence = open_sequence(drive, camera)
+    sequence = open_sequence(drive, camera, intrinsics_reader(arguments))
     return sequence_recording(sequence, drive.name, view, arguments, camera)

@@ -10,10 +10,17 @@ import numpy as np
 
 from sfm_odometry.errors import CalibrationError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.io.bit_depth import BitDepth
 from sfm_odometry.io.images import check_image_size, read_image
-from sfm_odometry.io.kitti import ImageSequence, first_readable_image
+from sfm_odometry.io.kitti import (
+    ImageSequence,
+    ReadIntrinsics,
+    first_readable_image,
+    read_calibration,
+)
 from sfm_odometry.io.text import read_text
-from training.prepare.calibration import RecordedCamera, camera_from_options
+from training.prepare.calibration import RecordedCamera, bit_depth_text, camera_from_options
+from training.prepare.damage import Outcome, tell_note
 from training.prepare.recording import Recording, SceneView, SourceFrame
 
 
@@ -30,6 +37,7 @@ def sequence_recording(
     CalibrationError, also for rendered drives whose images would be undistorted without their
     depth.
     """
+    _tell_notes(sequence)
     is_rendered = sequence.depth_paths is not None
     size = sequence.intrinsics.width, sequence.intrinsics.height
     recorded = camera_from_options(arguments, *size, camera) or RecordedCamera(
@@ -40,14 +48,16 @@ def sequence_recording(
             f"{arguments.calib}: has distortion, but {sequence.name} has depth maps, which are "
             "without; expected --rectified, or no --calib"
         )
+    first = first_readable_image(sequence.image_paths)
+    in_order = first.dtype == np.uint16 and arguments.bit_depth == "auto"
     return Recording(
         drive=drive,
         views=(view,),
         intrinsics=recorded.intrinsics,
-        channels=1 if first_readable_image(sequence.image_paths).ndim == 2 else 3,
-        frames=partial(_sequence_frames, sequence, recorded),
+        channels=1 if first.ndim == 2 else 3,
+        frames=partial(_sequence_frames, sequence, recorded, arguments.bit_depth, in_order),
         count=len(sequence),
-        origin=file_origin(sequence.image_paths) + f" {recorded.origin}" * bool(recorded.origin),
+        origin=_origin(sequence, recorded) + bit_depth_text(arguments) + " range held" * in_order,
         intrinsics_known=recorded.known,
         poses=sequence.poses,
         poses_supervise=is_rendered and sequence.poses is not None,
@@ -56,29 +66,69 @@ def sequence_recording(
     )
 
 
+def _tell_notes(sequence: ImageSequence) -> None:
+    for text in sequence.notes:
+        tell_note(text)
+
+
+def _origin(sequence: ImageSequence, camera: RecordedCamera) -> str:
+    """Returns names and sizes of the images and the calibration that rectifies them, as text."""
+    return file_origin(sequence.image_paths) + f" {camera.origin}" * bool(camera.origin)
+
+
+def intrinsics_reader(arguments: argparse.Namespace) -> ReadIntrinsics:
+    """Returns the reader of a sequence's intrinsics: from --calib or --fov, else from its file."""
+    if arguments.calib is None and arguments.fov is None:
+        return read_calibration
+
+    def read(path: Path, camera: int, width: int, height: int) -> Intrinsics:
+        recorded = camera_from_options(arguments, width, height, camera)
+        assert recorded is not None
+        return recorded.intrinsics
+
+    return read
+
+
 def _sequence_frames(
-    sequence: ImageSequence, camera: RecordedCamera, is_needed: Callable[[int], bool]
+    sequence: ImageSequence,
+    camera: RecordedCamera,
+    bits: str,
+    in_order: bool,
+    is_needed: Callable[[int], bool],
 ) -> Iterator[SourceFrame]:
-    """Yields the frames; images are read only when a worker asks for them."""
+    """Yields the frames; images are read only when a worker asks for them.
+
+    in_order: whether they are read here, as the range of 16-bit images is held from one to the
+    next.
+    """
+    bit_depth = BitDepth(bits)
     for index, (number, path) in enumerate(
         zip(sequence.frame_numbers, sequence.image_paths, strict=True)
     ):
+        image: Callable[[], np.ndarray] = partial(
+            read_image_of_size, path, sequence.intrinsics, camera, bit_depth
+        )
+        if in_order:
+            image = Outcome(image)
         yield SourceFrame(
             number,
-            partial(read_image_of_size, path, sequence.intrinsics, camera),
+            image if is_needed(index) else None,
             None if sequence.depth_paths is None else sequence.depth_paths[index],
             None if sequence.mask_paths is None else sequence.mask_paths[index],
         )
 
 
 def read_image_of_size(
-    path: Path, intrinsics: Intrinsics, camera: RecordedCamera | None = None
+    path: Path,
+    intrinsics: Intrinsics,
+    camera: RecordedCamera | None = None,
+    bit_depth: BitDepth | None = None,
 ) -> np.ndarray:
     """Returns an image file as uint8 (H, W) grey or (H, W, 3) RGB, rectified by its camera.
 
     Raises ImageError naming the file if its size is not that of the intrinsics.
     """
-    image = read_image(path)
+    image = read_image(path, bit_depth=bit_depth)
     check_image_size(path, image, intrinsics)
     return image if camera is None else camera.rectified(image)
 

@@ -75,6 +75,11 @@ def add_wait_argument(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="for a listener, at most; 0: do not, negative: for ever",
     )
+    parser.add_argument(
+        "--wait-for-node",
+        metavar="NAME",
+        help="play when this lifecycle node is active, however long that takes",
+    )
 
 
 def make_drive(options: argparse.Namespace) -> DriveMessages:

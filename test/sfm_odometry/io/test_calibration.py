@@ -218,6 +218,97 @@ def test_formats_with_polynomial_distortion(tmp_path: Path, text: str) -> None:
     assert calibration.size in (SIZE, (0, 0))
 
 
+INI = f"""# oST version 5.0 parameters
+
+[image]
+
+width
+752
+
+height
+480
+
+[narrow_stereo]
+
+camera matrix
+458.654 0.0 367.215
+0.0 457.296 248.375
+0.0 0.0 1.0
+
+distortion
+{" ".join(map(str, RADTAN))} 0.0
+
+rectification
+1.0 0.0 0.0
+0.0 1.0 0.0
+0.0 0.0 1.0
+
+projection
+400.1 0.0 370.0 0.0
+0.0 410.2 250.0 0.0
+0.0 0.0 1.0 0.0
+"""
+VINS = f"""%YAML:1.0
+---
+model_type: PINHOLE
+camera_name: camera
+image_width: 752
+image_height: 480
+distortion_parameters:
+   k1: {RADTAN[0]}
+   k2: {RADTAN[1]}
+   p1: {RADTAN[2]}
+   p2: {RADTAN[3]}
+projection_parameters:
+   fx: 458.654
+   fy: 457.296
+   cx: 367.215
+   cy: 248.375
+"""
+XML = f"""<?xml version="1.0"?>
+<opencv_storage>
+<image_Width>752</image_Width>
+<image_Height>480</image_Height>
+<Camera_Matrix type_id="opencv-matrix">
+  <rows>3</rows> <cols>3</cols> <dt>d</dt>
+  <data>458.654 0. 367.215 0. 457.296 248.375 0. 0. 1.</data></Camera_Matrix>
+<Distortion_Coefficients type_id="opencv-matrix">
+  <rows>4</rows> <cols>1</cols> <dt>d</dt>
+  <data>{" ".join(map(str, RADTAN))}</data></Distortion_Coefficients>
+</opencv_storage>
+"""
+STEREO = f"""%YAML:1.0
+---
+M1: !!opencv-matrix
+   rows: 3
+   cols: 3
+   dt: d
+   data: [ 458.654, 0., 367.215, 0., 457.296, 248.375, 0., 0., 1. ]
+D1: !!opencv-matrix
+   rows: 1
+   cols: 4
+   dt: d
+   data: {list(RADTAN)}
+"""
+NERF = (
+    '{"fl_x": 458.654, "fl_y": 457.296, "cx": 367.715, "cy": 248.875, "w": 752, "h": 480, '
+    f'"k1": {RADTAN[0]}, "k2": {RADTAN[1]}, "p1": {RADTAN[2]}, "p2": {RADTAN[3]}}}'
+)
+
+
+@pytest.mark.parametrize(
+    "text", [INI, VINS, XML, STEREO, NERF], ids=["ost.ini", "VINS", "XML", "stereo", "transforms"]
+)
+def test_formats_of_other_tools(tmp_path: Path, text: str) -> None:
+    test_formats_with_polynomial_distortion(tmp_path, text)
+
+
+def test_open3d_writes_the_matrix_by_columns(tmp_path: Path) -> None:
+    numbers = "[458.654, 0, 0, 0, 457.296, 0, 367.215, 248.375, 1]"
+    calibration = read(tmp_path, f'{{"width": 752, "height": 480, "intrinsic_matrix": {numbers}}}')
+    assert np.allclose(calibration.raw_camera_matrix()[[0, 1, 0, 1], [0, 1, 2, 2]], K)
+
+
 @pytest.mark.parametrize("text", [OST, ECHO, ROS1], ids=["ost", "ros2 echo", "ros1 echo"])
 def test_a_projection_matrix_is_that_of_the_rectified_image(tmp_path: Path, text: str) -> None:
     rectifier = Rectifier(read(tmp_path, text), *SIZE, input_is_rectified=False)
@@ -273,6 +364,9 @@ def test_pinhole_is_its_intrinsics() -> None:
         (EUROC.replace("458.654, 457.296, ", ""), "2 intrinsics, expected fu, fv, cu, cv"),
         (KALIBR.replace("cam0", "cam5"), "no cam0 in it"),
         (COLMAP.replace("OPENCV", "FOV"), "camera model FOV with 8 numbers, expected one of"),
+        (ORB2.replace("Camera.cy", "Camera.cw"), "no Camera.cy in it"),
+        (KALIBR.splitlines()[0] + " hello\n", "not understood"),
+        (VINS.replace("PINHOLE", "MEI"), "model_type 'MEI', expected PINHOLE"),
         (ORB2.replace("fx: 458.654", "fx: many"), "not understood: could not convert"),
         (ORB3.replace("KannalaBrandt8", "Panorama"), "Camera.type 'Panorama', expected PinHole"),
     ],

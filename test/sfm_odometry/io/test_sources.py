@@ -65,16 +65,17 @@ def header(stamp_ns):
 
 
 def image_message(frame, stamp_ns):
+    frame = np.ascontiguousarray(frame)
     height, width = frame.shape[:2]
     return message(
         "sensor_msgs/msg/Image",
         header=header(stamp_ns),
         height=height,
         width=width,
-        encoding="rgb8",
+        encoding="rgb8" if frame.dtype == np.uint8 else "mono16",
         is_bigendian=0,
-        step=3 * width,
-        data=frame.ravel(),
+        step=frame.strides[0],
+        data=frame.ravel().view(np.uint8),
     )
 
 
@@ -239,11 +240,49 @@ def test_a_folder_of_one_camera_of_kitti_is_timed_by_its_numbers_as_ever(tmp_pat
 
 def test_kitti_raw_folders_bring_times_and_calibration(tmp_path):
     folder = kitti_raw(tmp_path)
-    for path in (folder.parent, folder):
+    for path in (folder.parent, folder, folder / "data"):
         source = open_images(path)
         assert stamps(source) == [STEP_NS * index for index in range(COUNT)]
         assert camera(source).intrinsics.fx == 61.0
-    assert stamps(open_images(folder / "data")) == [10**8 * index for index in range(COUNT)]
+    with pytest.raises(InputError, match="but in its folders drive_0001: give one of them"):
+        open_images(folder.parents[1])
+    # A frame that is missing has a row of times all the same.
+    (folder / "data" / f"{1:010d}.png").unlink()
+    source = open_images(folder)
+    assert stamps(source) == [STEP_NS * index for index in range(COUNT) if index != 1]
+    assert "taken by frame number" in source.notes[-1]
+
+
+def test_the_number_of_kittis_camera_is_not_that_of_other_calibrations(tmp_path):
+    write_frames(tmp_path / "image_2", numbered())
+    (tmp_path / "camchain.yaml").write_text(
+        "cam0:\n  intrinsics: [70.0, 70.0, 30.0, 15.0]\n  distortion_coeffs: [0, 0, 0, 0]\n"
+    )
+    source = open_images(tmp_path / "image_2")
+    found = camera(source, "--calib", tmp_path / "camchain.yaml")
+    assert found.intrinsics.fx == 70.0
+    with pytest.raises(CalibrationError, match="no cam1"):
+        camera(source, "--calib", tmp_path / "camchain.yaml", "--camera", 1)
+
+
+def test_files_of_another_kind_are_named(tmp_path):
+    (tmp_path / "a.heic").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"no images in it, only \.heic files"):
+        open_images(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["folder", "bag"])
+def test_the_bits_of_images_can_be_given(tmp_path, kind):
+    grey = FRAMES[..., 0].astype(np.uint16) * 16
+    if kind == "folder":
+        for index, frame in enumerate(grey):
+            cv2.imwrite(str(tmp_path / f"{index:06d}.png"), frame)
+        path = tmp_path
+    else:
+        path = tmp_path / "bag"
+        write_bag(path, ["/camera/image"], grey)
+    found = pixels(open_images(path, bits="12"))
+    np.testing.assert_allclose(found, grey / 4095 * 255, atol=0.51)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".bmp", ".ppm"])
@@ -481,3 +520,16 @@ def test_a_source_in_which_nothing_can_be_read_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no image in it can be read; the first: .*empty file"):
         first_readable(open_images(tmp_path))
     shutil.rmtree(tmp_path)
+
+
+def test_a_bag_of_another_name_is_no_video(tmp_path):
+    """A recording that was cut off keeps the ending .active."""
+    write_bag(tmp_path / "bag", ["/camera/image_raw"], storage=StoragePlugin.MCAP)
+    for name in ("drive.mcap.active", "drive"):
+        shutil.copy(tmp_path / "bag" / "bag.mcap", tmp_path / name)
+        source = open_images(tmp_path / name)
+        assert source.form == "bag"
+        assert stamps(source) == [START_NS + STEP_NS * index for index in range(COUNT)]
+    (tmp_path / "empty.bag").write_bytes(b"")
+    with pytest.raises(InputError, match=r"empty\.bag: is empty"):
+        open_images(tmp_path / "empty.bag")

@@ -29,6 +29,13 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
         read_number_rows(tmp_path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_text_of_other_systems_is_read(tmp_path, encoding):
+    path = tmp_path / "rows.txt"
+    path.write_bytes("# Prüfstand\r\n1 2\r\n".encode(encoding))
+    assert read_number_rows(path) == [(2, [1.0, 2.0])]
+
+
 def test_writing_replaces_the_whole_file_and_leaves_nothing_else(tmp_path):
     path = tmp_path / "out.txt"
     path.write_text("a longer text than the new one\n")

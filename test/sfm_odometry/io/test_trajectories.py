@@ -95,7 +95,7 @@ def test_values_of_kittis_own_precision_are_kept_as_they_are(tmp_path):
         ("1 0 0 0 0 1 0 0 0 0 -1 0\n", "the 3x3 part is no rotation"),
         ("1e200 0 0 0 0 1 0 0 0 0 1 0\n", "the 3x3 part is no rotation"),
         ("0 1 2 3 0 0 0 2\n", "line 1: quaternion of length 2, expected 1"),
-        ("0 1 2 3 0 0 0 0\n", "quaternion of length 0"),
+        ("0 1 2 3 0 0 0 0\n", "no finite pose in the file"),
         ("1 2 3 4 5 6\n", "line 1: 6 numbers, expected 12"),
         ("1e30 1 2 3 0 0 0 1\n", "stamp 1e30, expected seconds"),
     ],
@@ -333,6 +333,22 @@ def test_rows_without_a_finite_pose_are_left_out(tmp_path):
     assert file.frame_numbers.tolist() == [0, 2, 4]
     np.testing.assert_allclose(file.poses, POSES[[0, 2, 4]])
     assert "2 of 5 rows hold no finite pose and are left out (first line 2)" in file.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("0.0 1 0 0 0 0 0 1 7\n0.1 2 0 0 0 0 0 1 7\n", "columns behind are left out"),
+        ('"0.0","1","0","0","0","0","0","1"\n"0.1","2","0","0","0","0","0","1"\n', "as in TUM"),
+        ("0.0 1 0 0 0 0 0 1\n0.05 0 0 0 0 0 0 0\n0.1 2 0 0 0 0 0 1\n", "1 of 3 rows hold no"),
+        ("1,1,0,0,1,0,0,0,0,0,0,0,0,0,0,0\n2,2,0,0,1,0,0,0,0,0,0,0,0,0,0,0\n", "as EuRoC's"),
+    ],
+    ids=["trailing column", "quotes", "quaternion of zeros", "EuRoC without a column"],
+)
+def test_odd_rows_and_columns_do_not_lock_a_file(tmp_path, text, note):
+    file = read_poses(write(tmp_path, text))
+    assert file.poses[:, 0, 3].tolist() == [1.0, 2.0]
+    assert note in " ".join(file.notes)
 
 
 def test_a_last_row_that_was_cut_is_left_out(tmp_path):

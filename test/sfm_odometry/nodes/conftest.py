@@ -27,6 +27,7 @@ from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 from tf2_ros import StaticTransformBroadcaster
 
+from demo.listener import spin_until
 from sfm_odometry.errors import InputError
 from sfm_odometry.inference.checkpoint import save_model
 from sfm_odometry.inference.estimator import Estimator
@@ -55,7 +56,7 @@ ROSOUT_QOS = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 """rclpy names this profile only in some of its versions."""
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 """Time limit of any wait, on a loaded machine."""
 
 
@@ -118,7 +119,9 @@ class Spinner:
         self._executor = SingleThreadedExecutor()
         self._nodes: list[Node] = []
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread = threading.Thread(
+            target=spin_until, args=(self._executor, self._ended), daemon=True
+        )
 
     def add(self, node: Node) -> Node:
         """Spin the node too."""
@@ -150,12 +153,6 @@ class Spinner:
         self._executor.shutdown()
         for node in self._nodes:
             node.destroy_node()
-
-    def _spin(self) -> None:
-        # Not the executor's own spin: its shutdown destroys handles for which a thread may be about
-        # to wait.
-        while not self._ended.is_set():
-            self._executor.spin_once(timeout_sec=0.1)
 
 
 @pytest.fixture
@@ -292,12 +289,17 @@ class Rig:
         self.info = self.camera.create_publisher(CameraInfo, "camera_info", qos)
         self.spinner.add(self.node)
         if self.node.state.name not in ("unconfigured", "inactive"):
-            self.wait_until_connected(compressed=parameters.get("image_transport") == "compressed")
+            given = {"camera.calibration", "camera.fov"} & set(parameters)
+            compressed = parameters.get("image_transport") == "compressed"
+            self.wait_until_connected(compressed, camera_info=not given)
         return self.node
 
-    def wait_until_connected(self, compressed: bool = False) -> None:
-        """Wait until the node subscribes to the camera, and the listener sees its publishers."""
-        publishers = [self.info] if compressed else [self.image, self.info]
+    def wait_until_connected(self, compressed: bool = False, camera_info: bool = True) -> None:
+        """Wait until the node subscribes to the camera, and the listener sees its publishers.
+
+        camera_info: whether the node listens to it.
+        """
+        publishers = [self.info] * camera_info + [self.image] * (not compressed)
         self.spinner.until(
             lambda: all(publisher.get_subscription_count() for publisher in publishers),
             "the node's subscriptions",

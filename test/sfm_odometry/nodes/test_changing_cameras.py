@@ -92,3 +92,26 @@ def test_two_frames_on_one_topic_are_named(rig) -> None:
         header.frame_id = "left" if index % 2 else "right"
         rig.send(index)
     rig.spinner.until(lambda: "images of right and left alternate" in str(rig.node.state))
+
+
+@pytest.mark.parametrize("publishers", [1, 2])
+def test_two_senders_of_similar_intrinsics_are_named(rig, publishers: int) -> None:
+    """One sender whose autofocus hunts is one camera."""
+    rig.start(**{"camera.base_from_camera": [0.0, 0.0, 1.2, -0.5, 0.5, -0.5, 0.5]})
+    senders = [rig.info]
+    if publishers == 2:
+        senders.append(rig.camera.create_publisher(CameraInfo, "camera_info", 50))
+        rig.spinner.until(senders[1].get_subscription_count)
+    for index in range(10):
+        rig.other_info = info(300.0 + 2 * (index % 2))
+        rig.info = senders[index % publishers]
+        rig.send(index)
+        rig.spinner.until(lambda count=index + 1: rig.count("frames_received") == count)
+    rig.spinner.until(lambda: len(rig.received.odom) == 10)
+    rig.info = senders[0]
+    said = "2 publishers of /camera_info alternate: focal lengths 30"
+    if publishers == 2:
+        rig.spinner.until(lambda: said in str(rig.node.state), f"is {rig.node.state}")
+        rig.spinner.until(lambda: rig.logged(said))
+    else:
+        assert "alternate" not in str(rig.node.state)

@@ -25,7 +25,12 @@ BAG_WRITER = "sfm_odometry.nodes.kitti_to_bag"
 
 def parameters(model_path: Path, **others: object) -> list[str]:
     """ROS arguments of the model and of other parameters."""
-    values = {"model.path": model_path, "model.device": "cpu", **others}
+    values = {
+        "model.path": model_path,
+        "model.device": "cpu",
+        "model.backend": "eager",
+        **others,
+    }
     return [
         "--ros-args",
         *(word for name, value in values.items() for word in ("-p", f"{name}:={value}")),
@@ -55,7 +60,7 @@ def test_player_and_node_as_processes(
         transform.child_frame_id for message in transforms for transform in message.transforms
     }
     node.send_signal(signal.SIGINT)
-    output, _ = node.communicate(timeout=60)
+    output, _ = node.communicate(timeout=180)
     assert node.returncode == 0, output
     assert "Traceback" not in output
 
@@ -70,7 +75,7 @@ def test_signals_end_the_node_with_success(
     node = processes.start(NODE, *parameters(model_path))
     spinner.until(lambda: statuses, "a status")
     node.send_signal(number)
-    output, _ = node.communicate(timeout=60)
+    output, _ = node.communicate(timeout=180)
     assert (node.returncode, "Traceback" in output) == (0, False), output
 
 
@@ -81,7 +86,7 @@ def test_signal_ends_a_player_that_waits_for_listeners(
     player = processes.start(PLAYER, drive_folder, "--wait", -1)
     spinner.until(lambda: listener.count_publishers("image") == 1, "the player")
     player.send_signal(signal.SIGTERM)
-    output, _ = player.communicate(timeout=60)
+    output, _ = player.communicate(timeout=180)
     assert (player.returncode, "Traceback" in output) == (0, False), output
 
 
@@ -98,7 +103,7 @@ def test_player_loops_sends_clock_and_true_poses(spinner, processes, drive_folde
         "a second round",
     )
     player.send_signal(signal.SIGINT)
-    output, _ = player.communicate(timeout=60)
+    output, _ = player.communicate(timeout=180)
     assert player.returncode == 0, output
     check_player_stamps(received)
     check_player_transforms(received)

@@ -57,6 +57,22 @@ def test_an_interrupt_ends_all_processes_and_the_run_resumes(runs):
     assert max(runs.losses("run")) == reached + 2
 
 
+def test_all_processes_end_quietly_where_nobody_reads_their_output(runs):
+    process = runs.start(
+        "piped", "steps=100000", "log_every=1", "checkpoint_every=100000", launcher=TORCHRUN
+    )
+    while "loss" not in (line := process.stdout.readline()):
+        assert line, process.stderr.read()
+    process.stdout.close()
+    error = process.stderr.read()
+    assert process.wait(300) == 0
+    assert "Traceback" not in error and "Error" not in error
+    assert error.count("the reader of the output has gone: ended at step") == 1
+    (state,) = (runs.folder / "piped" / "states").iterdir()
+    reached = torch.load(state, weights_only=True)["step"]
+    assert runs.train("piped", "--resume", f"steps={reached + 1}", "batch_size=4") == 0
+
+
 def test_an_error_in_one_process_ends_all_and_is_printed_once(runs):
     """The processes are started like torchrun's, but each with its own output."""
     with socket.socket() as free:

@@ -31,7 +31,7 @@ def header(index):
 
 
 def numbers(pose):
-    x, y, z, w = se3.quaternion_xyzw_from_matrix(pose)
+    x, y, z, w = se3.quaternions_xyzw_from_rotations(pose[None, :3, :3])[0].tolist()
     return pose[:3, 3].tolist(), {"x": x, "y": y, "z": z, "w": w}
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -465,3 +466,49 @@ def test_another_calibration_and_its_distortion_are_applied(tmp_path, capsys):
     write_drive(tmp_path / "rendered")
     assert prepare(tmp_path / "rendered", tmp_path / "out", "--calib", str(camera)) == 2
     assert "has distortion, but rendered has depth maps" in capsys.readouterr().err
+
+
+def test_a_given_camera_needs_no_calibration_in_the_folder(tmp_path):
+    write_drive(tmp_path / "drives" / "a", rendered=False)
+    (tmp_path / "drives/a/calib.txt").unlink()
+    assert prepare(tmp_path / "drives", tmp_path / "out") == 2
+    camera = tmp_path / "cam.txt"
+    camera.write_text("130 0 103.5\n0 130 31.5\n0 0 1\n")
+    assert prepare(tmp_path / "drives", tmp_path / "out", "--calib", str(camera)) == 0
+    assert open_data(tmp_path / "out")[0].intrinsics[0, 0] == pytest.approx(65.0)
+    plain = tmp_path / "plain" / "images"
+    shutil.copytree(tmp_path / "drives/a/image_2", plain)
+    assert prepare(plain, tmp_path / "out2", "--calib", str(camera)) == 0
+    write_raw(tmp_path / "raw", ["2011_09_26_drive_0001_sync"], cameras=(2,))
+    (tmp_path / "raw/2011_09_26/calib_cam_to_cam.txt").unlink()
+    assert prepare_raw(tmp_path / "raw", tmp_path / "out3", "--calib", str(camera)) == 0
+    assert open_data(tmp_path / "out3")[0].intrinsics[0, 0] == pytest.approx(65.0)
+
+
+def write_deep(folder, values):
+    """Writes frames of 16 bits, each of one of the values and half of it, side by side."""
+    write_drive(folder, count=len(values), rendered=False)
+    for index, value in enumerate(values):
+        image = np.full((64, 208), value, np.uint16)
+        image[:, :104] //= 2
+        cv2.imwrite(str(folder / "image_2" / f"{index:06d}.png"), image)
+
+
+def test_the_bits_of_deep_images_can_be_given_and_their_range_is_held(tmp_path):
+    write_deep(tmp_path / "a", [4000, 3600, 3200, 3600])
+    assert prepare(tmp_path / "a", tmp_path / "out", "--bit-depth", "12") == 0
+    frames = open_data(tmp_path / "out")[0].frames[:, 16, 80, 0].astype(int)
+    assert frames.tolist() == [round(v * 255 / 4095) for v in (4000, 3600, 3200, 3600)]
+    # auto: brightness that falls is seen to fall, and scenes of other options are made anew.
+    assert prepare(tmp_path / "a", tmp_path / "out") == 0
+    frames = open_data(tmp_path / "out")[0].frames[:, 16, 80, 0].astype(int)
+    assert (np.diff(frames) != 0).all() and frames[0] > frames[1] > frames[2] < frames[3]
+
+
+def test_what_a_file_of_poses_lacks_is_noted(tmp_path, capsys):
+    write_drive(tmp_path / "a", rendered=False)
+    poses = tmp_path / "a/poses.txt"
+    rows = [f"{number} {row}" for number, row in enumerate(poses.read_text().splitlines())]
+    poses.write_text("\n".join([*rows, rows[3]]) + "\n")
+    assert prepare(tmp_path / "a", tmp_path / "out") == 0
+    assert "poses.txt: 1 of 9 rows repeats an earlier row's" in capsys.readouterr().err

@@ -402,3 +402,15 @@ def test_sizes_that_are_none_are_refused(tmp_path, capsys, text):
     write_video(tmp_path / "ride.avi", 12)
     assert video(tmp_path / "ride.avi", tmp_path / "out", "--fov", "60", "--size", text) == 2
     assert f"--size '{text}' not understood" in capsys.readouterr().err
+
+
+def test_cityscapes_takes_another_calibration(tmp_path):
+    write_city(tmp_path, "aachen", [(0, 0, 6)], {})
+    camera = tmp_path / "cam.txt"
+    camera.write_text("280 0 127.5\n0 280 63.5\n0 0 1\n")
+    assert cityscapes(tmp_path, tmp_path / "out", "--calib", str(camera)) == 0
+    (scene,) = open_data(tmp_path / "out")
+    assert scene.camera.known
+    assert scene.intrinsics[0, 0] == pytest.approx(280 * 104 / 256)
+    assert cityscapes(tmp_path, tmp_path / "guess", "--fov", "60") == 0
+    assert not open_data(tmp_path / "guess")[0].camera.known

@@ -1,5 +1,6 @@
 """Rendered drives on disk and as trajectories: layout, determinism, car motion, errors."""
 
+import copy
 from pathlib import Path
 
 import cv2
@@ -71,7 +72,8 @@ def test_workers_do_not_change_the_bytes_and_overwrite_keeps_other_files(drive, 
 
 def test_frames_depend_on_the_seed_and_not_on_earlier_frames(drive):
     spec = DriveSpec(30, 5, 96, 48)
-    renderer, fresh = (Renderer(spec.seed, spec.frames, spec.intrinsics()) for _ in range(2))
+    renderer = Renderer(spec.seed, spec.frames, spec.intrinsics())
+    fresh = copy.deepcopy(renderer)  # before anything is rendered
     renderer.render(0)
     after_another = renderer.render(29)
     by_itself = fresh.render(29)

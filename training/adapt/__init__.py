@@ -1,0 +1,1 @@
+"""Adaptation of a model to one camera, from its own images, without any truth."""

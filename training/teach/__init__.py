@@ -1,0 +1,1 @@
+"""Teacher: motions and sparse depth of unlabelled frames, by the odometry and bundle adjustment."""
