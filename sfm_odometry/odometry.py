@@ -1,6 +1,8 @@
 """Monocular visual odometry: the pipeline that the node, the command line and evaluation run."""
 
+import functools
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -40,6 +42,10 @@ MAX_FOCUS_CHANGES = 5.0
 """Greatest change of a camera's intrinsics from those of the window, in `max_intrinsics_change`."""
 
 
+class _ImplausibleMotion(Exception):
+    """The networks' motion cannot be a camera's; the message gives the reason."""
+
+
 class MonocularOdometry:
     """Visual odometry and depth of a monocular camera over a sliding window of frames.
 
@@ -66,6 +72,8 @@ class MonocularOdometry:
         self._preprocessor: Preprocessor | None = None
         self._newest_camera: Intrinsics | None = None
         """Intrinsics of the newest frame; those of the window are the preprocessor's."""
+        self._start_has_depth: list[bool] = []
+        """For each newest step, whether depth is predicted for its first frame."""
         self._background = BackgroundThread()
         self.reset()
 
@@ -132,8 +140,9 @@ class MonocularOdometry:
         events += self._handle_arrival(added, clock_jumped)
         self._scale = self._scale_source.estimate(stamp_ns)
         # Depth: on a background thread, as the motion only needs that of the frame before.
-        if want_depth or self.params.refine:
-            frame.prepare(self._background, with_targets=self.params.refine)
+        needs_alignment = self.params.refine and not self._refiner.steady
+        if want_depth or needs_alignment:
+            frame.prepare(self._background, with_targets=needs_alignment)
         preprocess_ms = (time.perf_counter() - started) * 1e3
         # Motion of the frames that have no pose yet.
         tracked = self._track(want_mask)
@@ -149,16 +158,18 @@ class MonocularOdometry:
         if not self._window.full:
             return OdometryResult(TrackingState.FILLING_WINDOW, self._scale)
 
-        # Networks: the motion between neighbouring frames, and the explainability mask.
-        chain, mask = self._infer_window(want_mask)
-        implausible = self._implausibility(chain)
-        if implausible:
-            self._window.flush()
-            event = OdometryEvent(EventKind.LOST, implausible)
-            return OdometryResult(TrackingState.LOST, self._scale, events=(event,))
+        # Networks: the motion between neighbouring frames, inferred where tracking needs it, and
+        # the explainability mask.
+        networks = LazyFuture(lambda: self._infer_window(want_mask))
 
-        # Direct alignment, then feature tracks: refined steps, in the model's unit of length.
-        steps = self._refine(chain)
+        # Feature tracks, or direct alignment and then feature tracks: steps in the model's unit.
+        try:
+            steps = self._refine(lambda: self._plausible(networks.get()[0]))
+        except _ImplausibleMotion as implausible:
+            self._window.flush()
+            event = OdometryEvent(EventKind.LOST, str(implausible))
+            return OdometryResult(TrackingState.LOST, self._scale, events=(event,))
+        mask = networks.get()[1] if want_mask else None
 
         # Scale: measured with these steps, then applied to them.
         steps = self._rescale(steps)
@@ -288,32 +299,41 @@ class MonocularOdometry:
         stamp_ns = self._window.stamps_ns[self.estimator.target]
         return chain, DenseMap(stamp_ns, known, self._preprocessor.intrinsics)
 
-    def _implausibility(self, chain: np.ndarray) -> str:
-        """Reason for which the motions (N - 1, 4, 4) of the window are rejected; empty if none."""
+    def _plausible(self, chain: np.ndarray) -> np.ndarray:
+        """Motions (N - 1, 4, 4) of the window as they are; raises _ImplausibleMotion."""
         if not np.isfinite(chain).all():
-            return "the motion is not finite"
+            raise _ImplausibleMotion("the motion is not finite")
         for step, dt_s in zip(chain, self._durations_s, strict=True):
             speed = np.linalg.norm(step[:3, 3]) * self._scale.value / dt_s
             turn_rate_deg = np.degrees(np.linalg.norm(se3.so3_log(step[:3, :3]))) / dt_s
             if speed > self.params.max_speed or turn_rate_deg > self.params.max_turn_rate_deg:
-                return f"a motion of {speed:.1f} /s and {turn_rate_deg:.0f} deg/s is not plausible"
-        return ""
+                raise _ImplausibleMotion(
+                    f"a motion of {speed:.1f} /s and {turn_rate_deg:.0f} deg/s is not plausible"
+                )
+        return chain
 
-    def _refine(self, chain: np.ndarray) -> list[Step]:
-        """Refine the window's steps that lead to frames without a pose, oldest first.
+    def _refine(self, network_chain: Callable[[], np.ndarray]) -> list[Step]:
+        """Estimate the window's steps that lead to frames without a pose, oldest first.
 
-        The other steps were published with their frames and are never changed. Lengths are in the
-        model's unit.
+        network_chain: infers the networks' motions (N - 1, 4, 4). The other steps were published
+        with their frames and are never changed. Lengths are in the model's unit. Raises
+        _ImplausibleMotion.
         """
         frames = self._window.frames
         durations_s = self._durations_s
         first = self._first_new_step()
         if not self.params.refine:
-            return [network_step(motion) for motion in chain[first:]]
+            return [network_step(motion) for motion in network_chain()[first:]]
+        self._start_has_depth = []
         steps = []
-        for index in range(first, len(chain)):
-            previous, current = frames[index], frames[index + 1]
-            refined = self._refiner.refine(previous, current, chain[index], durations_s[index])
+        for index in range(first, len(frames) - 1):
+            refined = self._refiner.refine(
+                frames[index],
+                frames[index + 1],
+                functools.partial(_element, network_chain, index),
+                durations_s[index],
+            )
+            self._start_has_depth.append(self._refiner.start_has_depth)
             steps.append(refined_step(refined))
         return steps
 
@@ -322,7 +342,9 @@ class MonocularOdometry:
         assert self._preprocessor is not None
         frames, stamps_ns = self._window.frames, self._window.stamps_ns
         intrinsics = self._preprocessor.intrinsics.matrix()
-        for index, step in enumerate(steps, start=self._first_new_step()):
+        first = self._first_new_step()
+        known = self._start_has_depth or [True] * len(steps)
+        for index, (step, start_has_depth) in enumerate(zip(steps, known, strict=True), first):
             pair = FramePair(
                 previous=frames[index],
                 current=frames[index + 1],
@@ -331,6 +353,7 @@ class MonocularOdometry:
                 end_ns=stamps_ns[index + 1],
                 intrinsics=intrinsics,
                 depth_unit=self._refiner.unit,
+                start_has_depth=start_has_depth,
             )
             self._scale_source.observe(pair)
         self._scale = self._scale_source.estimate(stamps_ns[-1])
@@ -419,6 +442,12 @@ class MonocularOdometry:
             return DenseMap(stamp_ns, np.where(known, depth, np.float32(np.nan)), intrinsics)
 
         return LazyFuture(dense_map)
+
+
+def _element(chain: Callable[[], np.ndarray], index: int) -> np.ndarray:
+    """One motion (4, 4) of a chain that is inferred first."""
+    motion: np.ndarray = chain()[index]
+    return motion
 
 
 def _duration(seconds: float) -> str:

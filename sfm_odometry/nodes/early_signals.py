@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-PROGRAMS = ("odometry_node", "kitti_player", "bag_player")
+PROGRAMS = ("odometry_node", "kitti_player", "bag_player", "image_player", "wait_for_node")
 
 if Path(sys.argv[0]).stem in PROGRAMS:  # started by its script, or by python -m
     for _number in (signal.SIGINT, signal.SIGTERM):

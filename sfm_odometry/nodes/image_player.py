@@ -41,7 +41,7 @@ from sfm_odometry.nodes.players.drive import Mounting
 from sfm_odometry.nodes.players.node_wait import wait_until_active
 from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, serve_until, wait_for_subscribers
 from sfm_odometry.nodes.qos import image_profile
-from sfm_odometry.nodes.spinning import run_node, serve_once
+from sfm_odometry.nodes.spinning import interruptible, run_node, serve_once
 from sfm_odometry.nodes.tf_conversions import rigid_transform, transform_message
 
 LOOP_PAUSE_S = 1.0
@@ -60,17 +60,18 @@ class ImagePlayer(Node):
         super().__init__("image_player")
         self._options = options
 
-        # Open the images, and find their camera with the first one.
-        self._source = open_images(
-            options.source,
-            options.topic,
-            options.camera,
-            options.times,
-            options.hz,
-            options.bit_depth,
-        )
-        first, self._images = first_readable(self._source)
-        self._camera = source_camera(self._source, first, options)
+        # Open the images, and find their camera with the first one; a stream may take long.
+        with interruptible():
+            self._source = open_images(
+                options.source,
+                options.topic,
+                options.camera,
+                options.times,
+                options.hz,
+                options.bit_depth,
+            )
+            first, self._images = first_readable(self._source)
+            self._camera = source_camera(self._source, first, options)
         for note in (*self._source.notes, *self._camera.notes):
             self.get_logger().info(note)
         self._size = _reduced_size(self._camera, options.width)

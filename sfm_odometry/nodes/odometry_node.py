@@ -8,14 +8,17 @@ import sfm_odometry.nodes.early_signals  # noqa: F401  # first, as other imports
 
 # isort: split
 import argparse
+import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
+from rclpy.qos_overriding_options import InvalidQosOverridesError
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from std_srvs.srv import Trigger
@@ -31,12 +34,14 @@ from sfm_odometry.nodes.parameters import (
 )
 from sfm_odometry.nodes.players.arguments import parse
 from sfm_odometry.nodes.session import CameraSession
-from sfm_odometry.nodes.spinning import run_node, spin
+from sfm_odometry.nodes.spinning import LoggedError, interruptible, run_node, spin
 from sfm_odometry.nodes.statistics import Statistics, scale_values
 
 if TYPE_CHECKING:
     from sfm_odometry.nodes.pipeline import Pipeline
 
+ROS_SETTING_ERRORS = (ParameterException, InvalidQosOverridesError, NameValidationException)
+"""Errors of rclpy that a user can correct: values of ROS's own parameters, and remapped names."""
 WATCH_PERIOD_S = 0.1
 """Period of looking for publishers and the camera's transform; ROS calls back for neither."""
 
@@ -65,6 +70,8 @@ class OdometryNode(LifecycleNode):
         self._diagnostics = DiagnosticsPublisher(self)
         self._transition_error = ""
         """Reason of the last failed transition; empty after one that succeeded."""
+        self._is_error_known = True
+        """Whether the reason is one that a user can correct."""
         self._autostarting = False
         self._paused = False
 
@@ -81,19 +88,22 @@ class OdometryNode(LifecycleNode):
     def autostart(self) -> None:
         """Configure and activate the node if the parameter autostart is set.
 
-        Raises InputError when either fails.
+        Raises InputError when either fails for a reason that a user can correct, LoggedError for
+        any other.
         """
         if not self.parameters.autostart:
             return
         self._autostarting = True
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:
-                raise InputError(self._transition_error)
+                known = self._is_error_known
+                raise (InputError if known else LoggedError)(self._transition_error)
         self._autostarting = False
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm up the model; FAILURE, with the reason in the log, where it cannot be."""
-        return self._attempt("configured", self._configure, self._release)
+        with interruptible():
+            return self._attempt("configured", self._configure, self._release)
 
     def _configure(self) -> None:
         # Imported here, as torch takes seconds to load: before that, parameters are checked,
@@ -138,10 +148,13 @@ class OdometryNode(LifecycleNode):
             undo()
             self._destroy_entities(self._entities() - entities_before)
 
-            # Keep the reason; during autostart it is the error that ends the process.
+            # Keep the reason; during autostart a known one is the line that ends the process.
             known = isinstance(error, SfmOdometryError)
+            self._is_error_known = isinstance(error, (SfmOdometryError, *ROS_SETTING_ERRORS))
             self._transition_error = str(error) if known else f"{type(error).__name__}: {error}"
-            if not self._autostarting:
+            if not self._is_error_known:
+                self.get_logger().error(f"cannot be {participle}: {traceback.format_exc()}")
+            elif not self._autostarting:
                 self.get_logger().error(f"cannot be {participle}: {self._transition_error}")
             return TransitionCallbackReturn.FAILURE
         self._transition_error = ""

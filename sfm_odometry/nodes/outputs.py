@@ -48,7 +48,7 @@ class Outputs:
         odom_from_base = tf_conversions.base_pose(base_from_camera, motion.start_from_camera)
         odometry = odometry_message(motion, base_from_camera, odom_from_base, parameters)
         self._odometry.publish(odometry)
-        self.path.add(odometry.header, odom_from_base)
+        self.path.add(odometry.header, odometry.pose.pose)
         self.trajectory.add(odometry, base_from_camera)
         if parameters.publish_tf and motion.stamp_ns > self._newest_transform_ns:
             transform = _odometry_transform(odometry, odom_from_base, parameters)

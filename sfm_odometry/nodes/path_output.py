@@ -3,14 +3,12 @@
 import time
 from collections import deque
 
-import numpy as np
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import Pose, PoseStamped
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
 from std_msgs.msg import Header
 
 from sfm_odometry.nodes.qos import ODOMETRY_DEPTH, publisher_overrides, reliable_profile
-from sfm_odometry.nodes.tf_conversions import pose_message
 
 PUBLISH_PERIOD_S = 1.0
 """Minimum time between two messages, as sending a thousand poses takes Python 16 ms."""
@@ -28,8 +26,8 @@ class PathOutput:
             qos_overriding_options=publisher_overrides(),
         )
         self._poses: deque[PoseStamped] = deque(maxlen=max_length)
-        self._new_poses: deque[tuple[Header, np.ndarray]] = deque(maxlen=max_length)
-        """Poses since the last message; they are converted when the next one is sent."""
+        self._new_poses: deque[tuple[Header, Pose]] = deque(maxlen=max_length)
+        """Poses since the last message; they are wrapped when the next one is sent."""
         self._sent_s = -PUBLISH_PERIOD_S
 
     @property
@@ -37,8 +35,8 @@ class PathOutput:
         """Whether the topic has subscribers."""
         return self._publisher.get_subscription_count() > 0
 
-    def add(self, header: Header, odom_from_base: np.ndarray) -> None:
-        """Add the newest pose (4, 4)."""
+    def add(self, header: Header, odom_from_base: Pose) -> None:
+        """Add the newest pose, that of an odometry message: converting it again is costly."""
         self._new_poses.append((header, odom_from_base))
 
     def publish(self) -> None:
@@ -47,7 +45,7 @@ class PathOutput:
         if now_s - self._sent_s < PUBLISH_PERIOD_S or not self.has_subscribers:
             return
         self._poses.extend(
-            PoseStamped(header=header, pose=pose_message(pose)) for header, pose in self._new_poses
+            PoseStamped(header=header, pose=pose) for header, pose in self._new_poses
         )
         self._new_poses.clear()
         if self._poses:

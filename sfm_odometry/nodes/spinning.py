@@ -3,16 +3,18 @@
 A signal ends the process with exit code 0, an error that the user can correct with one line on
 stderr and exit code 2. rclpy's own signal handlers invalidate the context in the middle of any
 work, which then fails in a way of its own. The handlers here only note the signal, which is checked
-between two callbacks, and all work ends in order.
+between two callbacks, and all work ends in order. Within `interruptible`, as while a model loads, a
+signal ends the work at once.
 """
 
+import contextlib
 import gc
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import rclpy
@@ -36,12 +38,25 @@ MAX_CALLBACKS_PER_TURN = 50
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SIGNAL_DEBOUNCE_S = 1.0
 """Signals within this time count as one: Ctrl-C comes from the terminal and from the launcher."""
+INTERRUPT_GRACE_S = 3.0
+"""Time from a signal to the end of the process in interruptible work, also within native code.
+
+ROS's launch waits for 5 s before it sends the next signal.
+"""
+EXIT_FAILED = 1
 
 NodeT = TypeVar("NodeT", bound=Node)
 
 
-class StopRequested(Exception):
-    """Raised after a signal that ends the process."""
+class StopRequested(BaseException):
+    """Raised after a signal that ends the process.
+
+    Not an Exception, as it may be raised in the middle of imports, where libraries catch those.
+    """
+
+
+class LoggedError(Exception):
+    """Unexpected error that ends the process, and whose traceback is in the log already."""
 
 
 class StopSignal(threading.Event):
@@ -49,12 +64,16 @@ class StopSignal(threading.Event):
 
     first_s = 0.0
     """Time of the first signal on the monotonic clock."""
+    interrupts = False
+    """Whether the first signal raises StopRequested wherever the main thread is."""
 
     def handle(self, *_: object) -> None:
-        """Handle a signal; the second one may come during slow work such as loading a model."""
+        """Handle a signal; the second one may come during slow work."""
         if not self.is_set():
             self.first_s = time.monotonic()
             self.set()
+            if self.interrupts:
+                raise StopRequested
         elif time.monotonic() - self.first_s > SIGNAL_DEBOUNCE_S:
             os._exit(0)
 
@@ -70,7 +89,8 @@ def run_node(
     """Run the process of a node: initialise ROS, make the node, do the work, clean up.
 
     Ends with the work or with a signal. Returns the exit code of the process: 0, also after a
-    signal; 2, after one line on stderr, for an error that the user can correct.
+    signal; 2, after one line on stderr, for an error that the user can correct; 1 for a
+    LoggedError.
     """
     # Install the signal handlers, and initialise ROS without its own.
     for number in SIGNALS:
@@ -94,6 +114,8 @@ def run_node(
         # The second one is raised for ROS's own parameters, such as use_sim_time.
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    except LoggedError:
+        return EXIT_FAILED
 
     # Clean up.
     finally:
@@ -102,6 +124,49 @@ def run_node(
         rclpy.try_shutdown()
         _prepare_exit()
     return 0
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let a signal end the work within, which leaves nothing to put in order, at once.
+
+    Raises StopRequested in the middle of it. Where native code does not return, or a library drops
+    that exception, the process ends INTERRUPT_GRACE_S after the signal. Without effect outside of
+    the main thread, and outside of `run_node`.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(SIGNALS[0]) != _stop_signal.handle:
+        yield
+        return
+
+    # Python handles a signal after the native call that it came into; the interpreter writes its
+    # number to a pipe at once, which a thread reads.
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    watcher = threading.Thread(target=_end_after_signal, args=(read_end,), daemon=True)
+    watcher.start()
+    previous = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    _stop_signal.interrupts = True
+    try:
+        if _stop_signal.is_set():
+            raise StopRequested
+        yield
+
+    # After a signal the watcher goes on until the process ends.
+    finally:
+        _stop_signal.interrupts = False
+        if not _stop_signal.is_set():
+            signal.set_wakeup_fd(previous)
+            os.close(write_end)
+            watcher.join()
+            os.close(read_end)
+
+
+def _end_after_signal(read_end: int) -> None:
+    """End the process INTERRUPT_GRACE_S after a signal; return when the pipe is closed."""
+    if os.read(read_end, 1):
+        time.sleep(INTERRUPT_GRACE_S)
+        os._exit(0)
 
 
 def _prepare_exit() -> None:

@@ -56,6 +56,9 @@ class FramePair:
     """Camera matrix (3, 3) of both frames."""
     depth_unit: float = 1.0
     """Length of one unit of the frames' depth, in the unit of the motion."""
+    start_has_depth: bool = True
+    """Whether the previous frame's depth was predicted for tracking; otherwise it costs a run of
+    the network."""
 
     def followed_by(self, pair: "FramePair") -> "FramePair":
         """Pair from this one's previous frame to the current frame of the pair that follows."""

@@ -63,7 +63,7 @@ class GroundHeightMeter:
     def observe(self, pair: FramePair) -> HeightMeasurement | None:
         """Add a pair of consecutive frames; returns the height where it can be measured.
 
-        The pair before is measured, as the depth of its frames is known by now. Raises NoGround
+        The pairs before are measured, up to a frame whose depth is known by now. Raises NoGround
         where no plane is found, and NoParallax while the camera has hardly moved.
         """
         previous = self._newest
@@ -73,7 +73,7 @@ class GroundHeightMeter:
         span = previous if self._span is None else self._span.followed_by(previous)
         self._span = span
         self._frames += 1
-        if self._frames < self._stride:
+        if self._frames < self._stride or not pair.start_has_depth:
             return None
         try:
             measurement = self._measure(span)

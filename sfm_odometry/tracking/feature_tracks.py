@@ -52,6 +52,11 @@ CONSTANT_MOTION_FLOOR = 0.005
 CONSTANT_MOTION_ROTATION_DEG = 0.5
 """Constant-motion prior: standard deviation of each angle."""
 
+USUAL_GAIN = 0.05
+"""Share of the newest step in the running mean of the share of inliers."""
+MIN_LENGTH = 1e-9
+"""Least length of a motion that is brought to another length."""
+
 
 class DepthFrame(Protocol):
     """Frame in which corners are tracked."""
@@ -96,6 +101,24 @@ class _Hypothesis:
     """Empty where the motion is accepted."""
 
 
+class _UsualShare:
+    """Running mean of a share from step to step, and whether a new one falls below it."""
+
+    def __init__(self, least: float) -> None:
+        """least: smallest usual share, relative to the mean."""
+        self._least = least
+        self._mean = 0.0
+
+    def add(self, share: float) -> None:
+        """Add the share of a step."""
+        gain = USUAL_GAIN if self._mean > 0.0 else 1.0
+        self._mean += gain * (share - self._mean)
+
+    def is_usual(self, share: float) -> bool:
+        """Whether a share is not clearly smaller than the mean."""
+        return share >= self._least * self._mean
+
+
 class FeatureTracks:
     """Feature tracks of one drive.
 
@@ -114,12 +137,17 @@ class FeatureTracks:
     def reset(self) -> None:
         """Drop all tracks and forget their unit of length."""
         self._log_unit = 0.0
+        self._steps = 0
+        self._steps_since_refill = 0
+        self.refilled = False
+        """Whether new corners were detected in the newest frame, over its predicted depth."""
         self._drop_tracks()
 
     def _drop_tracks(self) -> None:
         self._newest: DepthFrame | None = None
         self._tracks.clear()
         self._last_motion: np.ndarray | None = None
+        self._inlier_share = _UsualShare(self.config.steady_inliers)
 
     @property
     def unit(self) -> float:
@@ -127,15 +155,24 @@ class FeatureTracks:
         return float(np.exp(-self._log_unit))
 
     def prepare(self, previous: DepthFrame) -> None:
-        """Update the unit by the previous frame's predicted depth, and detect new corners in it.
+        """Detect new corners in the previous frame where many were lost since the last time.
 
-        A frame other than the newest one drops all tracks.
+        Only then is its predicted depth used: for the new corners, and to update the unit. A frame
+        other than the newest one drops all tracks.
         """
         if self._newest is not previous:
             self._drop_tracks()
             self._newest = previous
-        self._update_unit(previous)
-        self._detect_corners(previous)
+        self._steps_since_refill += 1
+        self.refilled = (
+            len(self._tracks) < self.config.refill_share * self.config.points
+            or self._steps % self.config.max_refill_steps == 0
+        )
+        self._steps += 1
+        if self.refilled:
+            self._update_unit(previous)
+            self._detect_corners(previous)
+            self._steps_since_refill = 0
 
     def track(
         self,
@@ -168,10 +205,49 @@ class FeatureTracks:
                 prior.previous_from_current, covariance, points, hypothesis.rejection_reason
             )
 
-        # Propagate the inliers to the current frame.
-        self._propagate(hypothesis, solution, current, intrinsics)
+        return self._accept(hypothesis, solution, current, intrinsics)
 
+    def track_steadily(
+        self, previous: DepthFrame, current: DepthFrame, intrinsics: np.ndarray, length: float
+    ) -> MotionEstimate | None:
+        """Estimate the motion of a prepared step from the last one, by tracks alone.
+
+        length: predicted length of the step, in the tracks' unit. Returns None, and changes
+        nothing, unless many settled tracks agree about the motion.
+        """
+        # The last motion, with the predicted length.
+        settled = self._tracks.age >= self.config.steady_age
+        if self._last_motion is None or settled.sum() < self.config.steady_tracks:
+            return None
+        motion = self._last_motion.copy()
+        motion[:3, 3] *= length / max(float(np.linalg.norm(motion[:3, 3])), MIN_LENGTH)
+        prior = MotionPrior(motion, _constant_motion_information(motion))
+
+        # Adjust the tracks, and see whether the settled ones were found and all agree.
+        hypothesis = self._hypothesis(previous, current, intrinsics, prior)
+        solution = hypothesis.solution
+        if solution is None or hypothesis.rejection_reason:
+            return None
+        inliers = self._inliers(solution)
+        agreeing = np.zeros(len(settled), dtype=bool)
+        agreeing[np.flatnonzero(hypothesis.tracked)[inliers]] = True
+        if (agreeing & settled).sum() < self.config.steady_share * settled.sum():
+            return None
+        if not self._inlier_share.is_usual(float(inliers.mean())):
+            return None
+        return self._accept(hypothesis, solution, current, intrinsics)
+
+    def _accept(
+        self,
+        hypothesis: _Hypothesis,
+        solution: BundleAdjustmentResult,
+        current: DepthFrame,
+        intrinsics: np.ndarray,
+    ) -> MotionEstimate:
+        """Propagate the inliers to the current frame; returns the motion."""
+        self._propagate(hypothesis, solution, current, intrinsics)
         covariance = self._covariance(hypothesis.prior, solution)
+        points = len(hypothesis.points.previous)
         return MotionEstimate(solution.previous_from_current, covariance, points)
 
     def _covariance(self, prior: MotionPrior, solution: BundleAdjustmentResult) -> np.ndarray:
@@ -188,13 +264,7 @@ class FeatureTracks:
         distance = self._median_distance(prior.previous_from_current, self._last_motion, intrinsics)
         if not distance > self.config.guess_pixels:
             return None
-        information = motion_information(
-            self._last_motion,
-            length=CONSTANT_MOTION_SHARE,
-            direction=CONSTANT_MOTION_SHARE,
-            floor=CONSTANT_MOTION_FLOOR,
-            rotation_deg=CONSTANT_MOTION_ROTATION_DEG,
-        )
+        information = _constant_motion_information(self._last_motion)
         return MotionPrior(self._last_motion, information)
 
     def _hypothesis(
@@ -256,7 +326,7 @@ class FeatureTracks:
             config.patch,
             config.levels,
         )
-        found &= _inside(keypoints, current.grey)
+        found &= _inside(keypoints, current.grey, MARGIN)
 
         # Move them to where the patches of their anchors fit.
         selected = np.flatnonzero(found)
@@ -267,7 +337,7 @@ class FeatureTracks:
             warp.usable
             & (aligned.correlation > config.min_correlation)
             & (moved < config.max_correction)
-            & _inside(aligned.keypoints, current.grey)
+            & _inside(aligned.keypoints, current.grey, warp.extent)
         )
         tracked = np.zeros(len(tracks), dtype=bool)
         tracked[selected[accepted]] = True
@@ -377,7 +447,9 @@ class FeatureTracks:
         )
 
         # Inliers in front of the camera.
-        accepted = self._inliers(solution) & (inverse_depth > 0)
+        inliers = self._inliers(solution)
+        self._inlier_share.add(float(inliers.mean()))
+        accepted = inliers & (inverse_depth > 0)
         inverse_depth = inverse_depth[accepted]
         variance = variance[accepted] + (self.config.forgetting * inverse_depth) ** 2
         self._newest = current
@@ -397,8 +469,9 @@ class FeatureTracks:
         if near.sum() < self.config.min_points / 2:
             return
         log_unit = float(np.median(np.log(predicted[near] * self._tracks.inverse_depth[near])))
-        self._log_unit += UNIT_GAIN * (log_unit - self._log_unit)
-        self._tracks.scale(float(np.exp(-self.config.pull * log_unit)))
+        steps = self._steps_since_refill
+        self._log_unit += (1.0 - (1.0 - UNIT_GAIN) ** steps) * (log_unit - self._log_unit)
+        self._tracks.scale(float(np.exp(-self.config.pull * steps * log_unit)))
 
     def _detect_corners(self, frame: DepthFrame) -> None:
         """Add new corners between the tracks, with the predicted depth in the tracks' unit."""
@@ -420,12 +493,24 @@ class FeatureTracks:
         self._tracks.append(frame.grey, corners, inverse_depth, sigma)
 
 
-def _inside(keypoints: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Keypoints (N,) bool that lie inside an image (H, W) and its margin."""
-    height, width = image.shape
-    last = (width - 1 - MARGIN, height - 1 - MARGIN)
-    inside: np.ndarray = (keypoints >= MARGIN).all(axis=1) & (keypoints <= last).all(axis=1)
-    return inside
+def _constant_motion_information(motion: np.ndarray) -> np.ndarray:
+    """Information (6, 6) of the prior that a step repeats the motion (4, 4) of the last one."""
+    return motion_information(
+        motion,
+        length=CONSTANT_MOTION_SHARE,
+        direction=CONSTANT_MOTION_SHARE,
+        floor=CONSTANT_MOTION_FLOOR,
+        rotation_deg=CONSTANT_MOTION_ROTATION_DEG,
+    )
+
+
+def _inside(keypoints: np.ndarray, image: np.ndarray, extent: np.ndarray | float) -> np.ndarray:
+    """Keypoints (N,) bool that lie inside an image (H, W) by an extent (N, 2) of pixels."""
+    extent = np.maximum(extent, MARGIN)
+    last = np.array([image.shape[1] - 1, image.shape[0] - 1])
+    inside = (keypoints >= extent) & (keypoints <= last - extent)
+    result: np.ndarray = np.all(inside, axis=1)
+    return result
 
 
 def _median_depth(depth: np.ndarray) -> float:

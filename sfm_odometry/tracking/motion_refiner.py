@@ -1,5 +1,6 @@
 """Refinement of a stream of motions: direct alignment, feature tracks and a speed filter."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,11 +87,14 @@ class MotionRefiner:
             ),
         )
         self._prepared: tuple[Frame, LazyFuture[None]] | None = None
+        self.steady = False
+        """Whether the last step was estimated by feature tracks alone."""
         self.reset()
 
     def reset(self) -> None:
         """Forget the length ratio, the tracks and the speed."""
         self._discard_prepared()
+        self.steady = False
         self._log_ratio = 0.0
         self._ratio_steps = 0
         if self.tracks is not None:
@@ -115,6 +119,14 @@ class MotionRefiner:
         Depth times this factor is in the unit of the refined motions.
         """
         return 1.0 if self.tracks is None else self.tracks.unit
+
+    @property
+    def start_has_depth(self) -> bool:
+        """Whether depth was predicted for the frame that the last step started from.
+
+        Nothing needs it where tracks are steady and no corners are detected.
+        """
+        return self.tracks is None or not self.steady or self.tracks.refilled
 
     @property
     def _settled(self) -> bool:
@@ -148,21 +160,36 @@ class MotionRefiner:
             prepared[1].wait()
 
     def refine(
-        self, previous: Frame, current: Frame, previous_from_current: np.ndarray, dt_s: float
+        self,
+        previous: Frame,
+        current: Frame,
+        network_motion: Callable[[], np.ndarray],
+        dt_s: float,
     ) -> RefinedMotion:
-        """Refine the pose network's motion (4, 4) from the previous to the current frame.
+        """Estimate the motion from the previous to the current frame.
 
-        dt_s: time between them. Where the network's motion is kept, its length is still brought to
-        the unit of the others. The current frame's depth is not used.
+        network_motion: infers the pose network's motion (4, 4); called only where the feature
+        tracks alone do not determine the motion. dt_s: time between the frames. Where the network's
+        motion is kept, its length is still brought to the unit of the others. The current frame's
+        depth is not used.
         """
         if self.tracks is not None:
             self._prepare_tracks(previous)
+        if self.speed is not None and self.speed.initialised:
+            self.speed.predict(dt_s)
 
-        # Predict the length of the step.
+        # Feature tracks alone, while many settled ones agree.
+        steady = self._track_steadily(previous, current, dt_s)
+        self.steady = steady is not None
+        if steady is not None:
+            return steady
+
+        # The networks' motion, with the predicted length.
+        previous_from_current = network_motion()
         network_length = float(np.linalg.norm(previous_from_current[:3, 3]))
         length = network_length * self.length_ratio
         if self.speed is not None and self.speed.initialised:
-            length = self.speed.predict(dt_s)[0] / self.unit
+            length = self.speed.length / self.unit
         initial = _with_length(previous_from_current, length)
 
         # Align the images over the previous frame's depth.
@@ -182,6 +209,16 @@ class MotionRefiner:
         # Filter the length where the tracks have no motion.
         network_length = network_length * self.length_ratio * self.unit
         return self._filtered(_in_unit(aligned, self.unit), network_length, dt_s)
+
+    def _track_steadily(self, previous: Frame, current: Frame, dt_s: float) -> RefinedMotion | None:
+        """Motion by feature tracks alone, or None where they do not determine it."""
+        if self.tracks is None or self.speed is None or not self.speed.initialised:
+            return None
+        view = previous.tracking_view
+        tracked = self.tracks.track_steadily(
+            view, current.tracking_view, view.intrinsics, self.speed.length
+        )
+        return None if tracked is None else self._tracked_motion(_NOT_ALIGNED, tracked, dt_s)
 
     def _update_ratio(self, network_length: float, aligned: RefinedMotion) -> None:
         """Update the length ratio: mean of the first steps, then an exponential filter."""
@@ -253,6 +290,19 @@ class MotionRefiner:
         filtered_length, _ = self.speed.update(length, sigma, dt_s)
         motion = _with_length(aligned.previous_from_current, filtered_length)
         return replace(aligned, previous_from_current=motion)
+
+
+_NOT_ALIGNED = RefinedMotion(
+    previous_from_current=np.eye(4),
+    covariance=np.eye(6),
+    converged=False,
+    reason="the images were not aligned",
+    residual_before=float("nan"),
+    residual_after=float("nan"),
+    inliers=float("nan"),
+    iterations=0,
+)
+"""Result of direct alignment where feature tracks did without it."""
 
 
 def _with_length(motion: np.ndarray, length: float) -> np.ndarray:

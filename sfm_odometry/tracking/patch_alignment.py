@@ -39,6 +39,12 @@ class PatchWarp:
     """Pixels in the current view by pixels in the anchor, at the keypoint: (N, 2, 2)."""
 
     @property
+    def extent(self) -> np.ndarray:
+        """Greatest distance (N, 2) of a patch's pixels from its keypoint along u and v."""
+        extent: np.ndarray = np.abs(self.offsets).max(axis=2)
+        return extent
+
+    @property
     def usable(self) -> np.ndarray:
         """Patches (N,) bool that are neither shrunk nor enlarged beyond recognition."""
         zoom = np.abs(np.linalg.det(self.jacobian))

@@ -14,6 +14,19 @@ class TrackConfig:
 
     points: int = 400
     """Greatest number of tracks."""
+    refill_share: float = 0.6
+    """Number of tracks, as a share of `points`, below which new corners are detected."""
+    max_refill_steps: int = 3
+    """Greatest number of steps without new corners."""
+    steady_tracks: int = 60
+    """Least number of settled tracks that determine the motion without networks."""
+    steady_age: int = 3
+    """Age of a settled track, in steps as an inlier, for that."""
+    steady_share: float = 0.5
+    """Least share of the settled tracks that are found and agree, for that."""
+    steady_inliers: float = 0.93
+    """Least share of inliers among the tracks that are found, relative to its running mean, for
+    that: a vehicle that comes to cover the image makes it smaller."""
     quality: float = 0.005
     """Least strength of a corner, as a share of the strongest."""
     distance: float = 0.0145
@@ -61,7 +74,7 @@ class TrackConfig:
     """Age, in steps as an inlier, from which a corner has full weight when corners disagree."""
     newcomer: float = 0.02
     """Weight of a corner of age 0 when corners disagree."""
-    agreement_pixels: float = 0.5
+    agreement_pixels: float = 0.3
     """Reprojection error of a corner that agrees well: of two hypotheses of a step, the one is
     taken that more corners agree with."""
     guess_pixels: float = 1.5

@@ -14,7 +14,7 @@ from sfm_odometry.inference.estimator import Estimator, choose_device
 from sfm_odometry.networks.model import Model
 from training.adapt.footage import Footage, open_footage, read_footage
 from training.adapt.learning import Adaptation, AdaptConfig, Learned
-from training.adapt.measure import measure_rendered
+from training.adapt.measure import Measures, measure_rendered
 from training.adapt.rendered import held_out_rendered, render_drives
 from training.adapt.report import before_after, progress_line, write_picture
 from training.adapt.snippets import SnippetPool
@@ -54,9 +54,7 @@ def adapt(arguments: argparse.Namespace, clock: Callable[[], float] = time.monot
     rendered_before = measure_rendered(adaptation.learner, old_drive)
     with InterruptHandler() as interrupt, flush_subnormals():
         learned = adaptation.run(
-            lambda share, measures, best: print(
-                progress_line(share * config.minutes, measures, best), flush=True
-            ),
+            lambda share, measures, best: _say_progress(share * config.minutes, measures, best),
             lambda: interrupt.requested,
         )
     # Say what became of it, and write it.
@@ -67,7 +65,7 @@ def adapt(arguments: argparse.Namespace, clock: Callable[[], float] = time.monot
     adaptation.learner.model.load_state_dict(adapted.state_dict())
     rendered_after = measure_rendered(adaptation.learner, old_drive)
     print(f"\n{learned.steps} steps, then {learned.reason}\n")
-    print(before_after(learned, rendered_before, rendered_after))
+    print(before_after(learned.before, learned.after, rendered_before, rendered_after))
     _write(arguments, footage, pool, (model, adapted), learned, is_better)
     return 0 if is_better else EXIT_NOT_BETTER
 
@@ -85,6 +83,10 @@ def _write(
     picture = arguments.out.with_suffix(".png")
     write_picture(picture, footage, pool, *models)
     print(f"{picture}: frames, depth before, depth after")
+
+
+def _say_progress(minutes: float, measures: Measures, is_best: bool) -> None:
+    print(progress_line(minutes, measures, is_best), flush=True)
 
 
 def _lesson_line(footage: Footage, pool: SnippetPool) -> str:

@@ -39,7 +39,7 @@ class AdaptConfig:
     """Snippets of a step, rendered ones included."""
     rendered: int = 1
     """Rendered snippets of each batch."""
-    learning_rate: float = 2e-4
+    learning_rate: float = 3e-4
     photometric: float = 1.0
     ssim_weight: float = 0.85
     point_supervision: float = 2.0

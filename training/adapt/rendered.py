@@ -1,6 +1,7 @@
 """Rendered drives with truth, mixed into every batch: what the model knew is not forgotten."""
 
 from dataclasses import dataclass
+from importlib import import_module
 
 import cv2
 import numpy as np
@@ -9,8 +10,6 @@ from tqdm import tqdm
 
 from sfm_odometry.networks.model import ModelConfig
 from training.data.taught import TaughtBatch, taught_fields
-from training.synthetic.drive import DriveSpec
-from training.synthetic.render import Renderer
 
 FRAMES = 24
 """Frames of each drive."""
@@ -43,8 +42,11 @@ def render_drives(config: ModelConfig, frames: int = FRAMES) -> list[RenderedDri
 
 def render_drive(config: ModelConfig, seed: int, frames: int, progress: tqdm) -> RenderedDrive:
     """Render one drive."""
-    spec = DriveSpec(frames, seed, config.width, config.height)
-    renderer = Renderer(seed, frames, spec.intrinsics())
+    # Imported here, as in training.prepare: the renderer's own imports are a long chain.
+    spec = import_module("training.synthetic.drive").DriveSpec(
+        frames, seed, config.width, config.height
+    )
+    renderer = import_module("training.synthetic.render").Renderer(seed, frames, spec.intrinsics())
     images, depths, moving = [], [], []
     for number in range(frames):
         frame = renderer.render(number)

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 
 from sfm_odometry.networks.model import Model
 from training.adapt.footage import Footage
-from training.adapt.learning import Learned
 from training.adapt.measure import EXPLAINED, Measures
 from training.adapt.snippets import SnippetPool
 from training.figures import figure_style, save_png, titled_figure
@@ -31,10 +30,12 @@ def progress_line(minutes: float, measures: Measures, is_best: bool) -> str:
 
 
 def before_after(
-    learned: Learned, rendered_before: Mapping[str, float], rendered_after: Mapping[str, float]
+    before: Measures,
+    after: Measures,
+    rendered_before: Mapping[str, float],
+    rendered_after: Mapping[str, float],
 ) -> str:
     """The table of all measures, before and after."""
-    before, after = learned.before, learned.after
     rows = [
         ("your frames, held out", "", ""),
         ("  depth off at corners", f"{before.corner_error:.1%}", f"{after.corner_error:.1%}"),

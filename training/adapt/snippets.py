@@ -63,7 +63,7 @@ class SnippetPool:
 
     def draw(self, count: int, random: np.random.Generator) -> TaughtBatch:
         """Draws a batch of snippets to learn from; no frame of them is held out."""
-        snippets = []
+        snippets: list[np.ndarray] = []
         while len(snippets) < count:
             index = random.integers(len(self.training.frames))
             target, gap = self.training.frames[index], self.training.gaps[index]

@@ -155,10 +155,11 @@ def _image_pyramid(batch: Batch, predictions: Predictions, config: ObjectiveConf
     """Returns the scales, finest first; coarser images are area-resized, as in the papers."""
     # Compute the motion of each pair of views.
     pairs = view_pairs(batch.frames.shape[1], config.pairs)
-    motions, weight = predictions.frame_from_target, None
-    taught = isinstance(batch, TaughtBatch)
-    if taught and config.given_motion:
-        motions, weight = given_poses(batch, motions)
+    motions = predictions.frame_from_target
+    weight: Tensor | None = None
+    taught = batch if isinstance(batch, TaughtBatch) else None
+    if taught is not None and config.given_motion:
+        motions, weight = given_poses(taught, motions)
     source_from_target = _select_frames(motions, pairs.sources) @ invert_transform(
         _select_frames(motions, pairs.targets)
     )
@@ -179,7 +180,7 @@ def _image_pyramid(batch: Batch, predictions: Predictions, config: ObjectiveConf
                 source_from_target=source_from_target,
                 intrinsics=scaled_intrinsics(batch.intrinsics, scale_x, scale_y),
                 mask_log_odds=mask_log_odds(logits[level]) if logits else None,
-                window=scaled_window(batch, scale_x, scale_y) if taught else None,
+                window=None if taught is None else scaled_window(taught, scale_x, scale_y),
                 weight=weight,
             )
         )

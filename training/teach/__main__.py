@@ -67,7 +67,7 @@ def teach_scene(scene: Scene, estimator: Estimator) -> Lesson:
         if index and numbers[index] != numbers[index - 1] + 1:
             teacher.cut()
         stamp_ns = round(int(numbers[index]) / NOMINAL_RATE_HZ * 1e9)
-        teacher.add(np.ascontiguousarray(frame), stamp_ns)
+        teacher.add(np.array(frame), stamp_ns)
     return teacher.lesson()
 
 

@@ -14,6 +14,8 @@ KEYFRAME_LOST = 0.5
 """Share of the last keyframe's corners that may be lost before the next keyframe."""
 MIN_CORNERS = 30
 """Fewest corners followed from the frame before for a step to be tracked."""
+RETURN_PIXELS = 0.5
+"""Greatest distance between a corner and its position after tracking forwards and backwards."""
 CONFIG = TrackConfig(points=500, quality=0.003, patch=9, levels=3)
 """Larger patches than at run time: a corner is followed for seconds, not for some frames."""
 
@@ -89,7 +91,7 @@ class CornerTracker:
         moved, found = track_klt(self._grey, grey, start, start, config.patch, config.levels)
         back, found_back = track_klt(grey, self._grey, moved, start, config.patch, levels=0)
         # Keep those that return to where they were and lie inside the margin.
-        returned = np.linalg.norm(back - start, axis=1) < config.return_pixels
+        returned = np.linalg.norm(back - start, axis=1) < RETURN_PIXELS
         last = (grey.shape[1] - 1 - MARGIN, grey.shape[0] - 1 - MARGIN)
         inside = (moved >= MARGIN).all(axis=1) & (moved <= last).all(axis=1)
         kept = found & found_back & returned & inside & self._is_allowed(moved)

@@ -28,7 +28,6 @@ from tf2_msgs.msg import TFMessage
 from tf2_ros import StaticTransformBroadcaster
 
 from demo.listener import spin_until
-from sfm_odometry.errors import InputError
 from sfm_odometry.inference.checkpoint import save_model
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.io.kitti import open_sequence
@@ -279,7 +278,7 @@ class Rig:
         self.node = OdometryNode(parameter_overrides=overrides)
         try:
             self.node.autostart()
-        except InputError:
+        except Exception:
             self.node.destroy_node()
             raise
 

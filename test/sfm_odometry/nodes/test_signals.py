@@ -19,6 +19,7 @@ from sfm_odometry.nodes.players.drive import DriveMessages, Mounting
 
 NODE = "sfm_odometry.nodes.odometry_node"
 PLAYER = "sfm_odometry.nodes.kitti_player"
+PLAYERS = ("kitti_player", "bag_player", "image_player")
 ROOT = Path(__file__).resolve().parents[3]
 START_NS = 1_700_000_000_000_000_000
 POSE = "[0.0, 0.0, 1.2, -0.5, 0.5, -0.5, 0.5]"
@@ -167,6 +168,62 @@ def test_a_second_signal_ends_a_busy_node_at_once() -> None:
     assert (node.returncode, output) == (0, "")
 
 
+LOADING = """
+import hashlib, time
+from rclpy.node import Node
+from sfm_odometry.nodes.spinning import interruptible, run_node
+def drop_exceptions():
+    while True:
+        try:
+            time.sleep(600)
+        except BaseException:
+            pass
+def stay_native():
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+def wait():
+    time.sleep(600)
+def work(node):
+    with interruptible():
+        print("busy", flush=True)
+        {what}()
+raise SystemExit(run_node(lambda: Node("busy"), work))
+"""
+
+
+def end_loading(what: str, number: signal.Signals) -> tuple[int, str]:
+    """Send a signal to a node that loads; returns its exit code and further output."""
+    command = [sys.executable, "-c", LOADING.format(what=what)]
+    node = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert node.stdout.readline() == "busy\n"
+    node.send_signal(number)
+    output, _ = node.communicate(timeout=END_WITHIN_S)
+    return node.returncode, output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_interrupts_loading(number: signal.Signals) -> None:
+    assert end_loading("wait", number) == (0, "")
+
+
+@pytest.mark.parametrize("what", ["drop_exceptions", "stay_native"])
+def test_a_signal_ends_loading_that_does_not_react(what: str) -> None:
+    assert end_loading(what, signal.SIGINT) == (0, "")
+
+
+def test_an_error_that_is_logged_already_is_exit_code_1() -> None:
+    program = """
+from rclpy.node import Node
+from sfm_odometry.nodes.spinning import LoggedError, interruptible, run_node
+def work(node):
+    with interruptible():  # of which nothing is left behind
+        raise LoggedError("the log has it")
+raise SystemExit(run_node(lambda: Node("failing"), work))
+"""
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=END_WITHIN_S)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
+
+
 def test_tracking_resumes_after_the_camera_or_the_node_was_killed(
     camera: Camera, processes, model_path, drive_folder
 ) -> None:
@@ -206,7 +263,7 @@ def test_tracking_resumes_after_the_camera_or_the_node_was_killed(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("module", [NODE, PLAYER, "sfm_odometry.nodes.bag_player"])
+@pytest.mark.parametrize("module", [NODE, *(f"sfm_odometry.nodes.{name}" for name in PLAYERS)])
 def test_a_signal_while_importing(module: str, number: signal.Signals) -> None:
     """Python reports each import: the signal comes right after the first of this package."""
     environment = {

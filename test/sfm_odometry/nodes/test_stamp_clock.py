@@ -7,7 +7,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from sfm_odometry.nodes.conversions import NANOSECONDS, stamp_to_ns
-from sfm_odometry.nodes.stamp_clock import StampClock, seconds_text
+from sfm_odometry.nodes.stamp_clock import StampCheck, StampClock, seconds_text
 from sfm_odometry.nodes.statistics import MissingFrameCounter
 
 NOW_NS = 1_800_000_000 * NANOSECONDS
@@ -47,6 +47,57 @@ def test_a_clock_that_is_set_forward_is_a_jump_and_a_pause_is_none() -> None:
         for stamp_s, arrived_s in stamps_and_arrivals
     ]
     assert runs == [0, 0, 0, 1, 1]
+
+
+def checks(stamps_s: list[float], arrivals_s: list[float]) -> list[StampCheck]:
+    """Checks of images on a node's clock that agrees with the stamps' at 0 s."""
+    clock = StampClock()
+    return [
+        clock.check(
+            NOW_NS + round(stamp_s * NANOSECONDS),
+            NOW_NS + round(arrived_s * NANOSECONDS),
+            arrived_s,
+        )
+        for stamp_s, arrived_s in zip(stamps_s, arrivals_s, strict=True)
+    ]
+
+
+def test_a_delay_that_grows_is_no_other_clock() -> None:
+    """A video of 10 Hz that is taken at 4 Hz, and a sender that sleeps for a minute."""
+    stamps_s = [0.1 * index for index in range(200)]
+    slow = checks(stamps_s, [0.25 * index for index in range(200)])
+    assert all(check.is_plausible for check in slow)
+    assert slow[60].problem == ""
+    assert slow[-1].problem.startswith(
+        "images come 29.9 s after their stamps, and did not at first"
+    )
+    asleep = checks([0.0, 0.1, 0.2], [0.0, 60.1, 60.2])
+    assert [check.problem[:17] for check in asleep] == [
+        "",
+        "images come 60.0 ",
+        "images come 60.0 ",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stamps_s", "arrivals_s"),
+    [
+        ([0.0, -60.0, -59.9], [0.0, 0.1, 0.2]),  # the camera's clock is set back
+        ([0.0, -60.0, -59.9], [0.0, 60.0, 60.1]),  # the same, after a pause
+        ([-60.0, -59.9, -59.8], [0.0, 0.1, 0.2]),  # another clock from the start
+    ],
+)
+def test_a_clock_that_is_set_is_no_delay(stamps_s: list[float], arrivals_s: list[float]) -> None:
+    for check in checks(stamps_s, arrivals_s)[1:]:
+        assert not check.is_plausible
+        assert check.problem.endswith("another clock, or use_sim_time")
+
+
+def test_a_node_clock_that_is_set_is_no_delay() -> None:
+    clock = StampClock()
+    clock.check(NOW_NS, NOW_NS, 0.0)
+    check = clock.check(NOW_NS + STEP_NS, NOW_NS + STEP_NS + 3600 * NANOSECONDS, 0.1)
+    assert check.problem.startswith("stamps are 3600 s behind the node's clock")
 
 
 def test_a_jump_of_the_clock_is_no_missing_frame() -> None:

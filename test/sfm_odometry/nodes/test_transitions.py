@@ -3,6 +3,7 @@
 import gc
 import pickle
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from rclpy.parameter import Parameter
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.inference.safetensors_file import TensorFile, write_tensors
+from sfm_odometry.nodes import pipeline
 from sfm_odometry.nodes.memory import resident_memory_mib
 from sfm_odometry.nodes.odometry_node import OdometryNode
+from sfm_odometry.nodes.spinning import LoggedError
 
 UNCONFIGURED_TOPICS = {
     "/rosout",
@@ -60,6 +63,23 @@ def test_configuring_that_fails_half_way_leaves_no_publisher(rig) -> None:
     assert lifecycle_state(rig) == State.PRIMARY_STATE_UNCONFIGURED
     assert "perhaps" in rig.node.state.reason and rig.node.state.name == "unconfigured"
     rig.spinner.until(lambda: published(rig) <= UNCONFIGURED_TOPICS, "the topics' withdrawal")
+
+
+def test_an_unexpected_error_keeps_its_traceback(rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("of a library")
+
+    monkeypatch.setattr(pipeline.Pipeline, "__init__", fail)
+    rig.start(autostart=False)
+    assert not change(rig, Transition.TRANSITION_CONFIGURE)
+    assert rig.node.state.reason == "ZeroDivisionError: of a library"
+    lines = [line for line in rig.whole_log() if "cannot be configured" in line]
+    assert len(lines) == 1 and "Traceback" in lines[0] and "in fail" in lines[0]
+
+    # A node that starts by itself ends with it.
+    rig.node.parameters = replace(rig.node.parameters, autostart=True)
+    with pytest.raises(LoggedError, match="ZeroDivisionError: of a library"):
+        rig.node.autostart()
 
 
 def test_activating_that_fails_half_way_leaves_no_subscription_and_no_thread(rig) -> None:

@@ -223,6 +223,44 @@ def test_the_same_frames_give_the_same_motions(frames):
     )
 
 
+def test_steady_tracks_determine_the_motion_without_a_prior(frames):
+    tracks = FeatureTracks()
+    drive(tracks, frames[:5])
+    tracks.prepare(frames[4])
+    result = tracks.track_steadily(frames[4], frames[5], K, length=0.6)
+    assert result is not None and not result.reason
+    assert error_deg(result) < 0.06
+    assert length(result) == pytest.approx(0.7, abs=0.04)
+
+
+def test_new_tracks_are_not_steady(frames):
+    tracks = FeatureTracks()
+    drive(tracks, frames[:2])
+    tracks.prepare(frames[1])
+    assert tracks.track_steadily(frames[1], frames[2], K, length=0.7) is None
+
+
+def test_tracks_that_are_not_found_are_not_steady_and_stay_as_they_are(frames):
+    tracks = FeatureTracks()
+    drive(tracks, frames[:5])
+    tracks.prepare(frames[4])
+    blank = Frame(np.full((HEIGHT, WIDTH), 90, np.uint8), frames[0].depth)
+    assert tracks.track_steadily(frames[4], blank, K, length=0.7) is None
+    result = tracks.track_steadily(frames[4], frames[5], K, length=0.7)
+    assert result is not None and error_deg(result) < 0.06
+
+
+def test_depth_is_used_only_where_corners_are_detected(frames):
+    """Every third frame, and where many tracks were lost."""
+    tracks = FeatureTracks()
+    refilled = []
+    for previous, current in pairwise(frames):
+        tracked_step(tracks, previous, current)
+        refilled.append(tracks.refilled)
+    assert refilled[0] and refilled[3] and refilled[6]
+    assert not all(refilled)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("points", 0), ("noise_floor", 0.0), ("patch", 0), ("depth_near", float("nan"))],

@@ -64,7 +64,9 @@ def run(monkeypatch, alignment, lengths, refiner=None):
     """Refine steps of these network lengths; returns the refiner and the refined motions."""
     monkeypatch.setattr(module, "align_frames", alignment)
     refiner = refiner or MotionRefiner()
-    return refiner, [refiner.refine(FRAME, FRAME, step(length), DT_S) for length in lengths]
+    return refiner, [
+        refiner.refine(FRAME, FRAME, lambda length=length: step(length), DT_S) for length in lengths
+    ]
 
 
 def lengths_of(results):
