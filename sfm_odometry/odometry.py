@@ -303,14 +303,18 @@ class MonocularOdometry:
         """Motions (N - 1, 4, 4) of the window as they are; raises _ImplausibleMotion."""
         if not np.isfinite(chain).all():
             raise _ImplausibleMotion("the motion is not finite")
-        for step, dt_s in zip(chain, self._durations_s, strict=True):
-            speed = np.linalg.norm(step[:3, 3]) * self._scale.value / dt_s
-            turn_rate_deg = np.degrees(np.linalg.norm(se3.so3_log(step[:3, :3]))) / dt_s
-            if speed > self.params.max_speed or turn_rate_deg > self.params.max_turn_rate_deg:
-                raise _ImplausibleMotion(
-                    f"a motion of {speed:.1f} /s and {turn_rate_deg:.0f} deg/s is not plausible"
-                )
+        for motion, dt_s in zip(chain, self._durations_s, strict=True):
+            self._check_plausible(motion, dt_s)
         return chain
+
+    def _check_plausible(self, motion: np.ndarray, dt_s: float) -> None:
+        """Raise _ImplausibleMotion for a motion (4, 4) beyond the limits of speed and turn rate."""
+        speed = np.linalg.norm(motion[:3, 3]) * self._scale.value / dt_s
+        turn_rate_deg = np.degrees(np.linalg.norm(se3.so3_log(motion[:3, :3]))) / dt_s
+        if speed > self.params.max_speed or turn_rate_deg > self.params.max_turn_rate_deg:
+            raise _ImplausibleMotion(
+                f"a motion of {speed:.1f} /s and {turn_rate_deg:.0f} deg/s is not plausible"
+            )
 
     def _refine(self, network_chain: Callable[[], np.ndarray]) -> list[Step]:
         """Estimate the window's steps that lead to frames without a pose, oldest first.
@@ -333,6 +337,8 @@ class MonocularOdometry:
                 functools.partial(_element, network_chain, index),
                 durations_s[index],
             )
+            if self._refiner.steady:  # the networks' motion was not asked for
+                self._check_plausible(refined.previous_from_current, durations_s[index])
             self._start_has_depth.append(self._refiner.start_has_depth)
             steps.append(refined_step(refined))
         return steps

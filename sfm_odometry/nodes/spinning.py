@@ -108,14 +108,8 @@ def run_node(
         executor.add_node(node)
         if not _stop_signal.is_set():
             work(node)
-    except (StopRequested, ExternalShutdownException):
-        pass
-    except (SfmOdometryError, InvalidParameterTypeException) as error:
-        # The second one is raised for ROS's own parameters, such as use_sim_time.
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except LoggedError:
-        return EXIT_FAILED
+    except BaseException as error:
+        return _exit_code(error)
 
     # Clean up.
     finally:
@@ -124,6 +118,22 @@ def run_node(
         rclpy.try_shutdown()
         _prepare_exit()
     return 0
+
+
+def _exit_code(error: BaseException) -> int:
+    """Returns the exit code for what ended the work.
+
+    Prints an error that the user can correct, and raises an unexpected one again.
+    """
+    if isinstance(error, (StopRequested, ExternalShutdownException)):
+        return 0
+    if isinstance(error, LoggedError):
+        return EXIT_FAILED
+    # The second one is raised for ROS's own parameters, such as use_sim_time.
+    if isinstance(error, (SfmOdometryError, InvalidParameterTypeException)):
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    raise error
 
 
 @contextlib.contextmanager

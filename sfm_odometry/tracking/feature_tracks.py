@@ -34,8 +34,6 @@ from sfm_odometry.tracking.two_view_ba import (
 
 MAX_DEPTH_SHARE = 1.5
 """Greatest predicted depth that measures the scale of a depth map, as a share of the median."""
-MEDIAN_STRIDE = 4
-"""Stride of rows and columns in the median of a depth map."""
 UNIT_GAIN = 0.2
 """Share of the newest frame in the ratio between the tracks' unit of length and the depth
 network's."""
@@ -66,8 +64,11 @@ class DepthFrame(Protocol):
         """Grey image, uint8 (H, W)."""
 
     @property
-    def depth(self) -> np.ndarray:
-        """Predicted depth along z (H, W)."""
+    def median_depth(self) -> float:
+        """Median of the predicted depth along z; NaN where none is known."""
+
+    def depth_at(self, keypoints: np.ndarray) -> np.ndarray:
+        """Predicted depths (N,) along z at keypoints (N, 2); NaN where unknown."""
 
 
 @dataclass(frozen=True)
@@ -464,8 +465,8 @@ class FeatureTracks:
 
     def _update_unit(self, frame: DepthFrame) -> None:
         """Update the unit by the frame's predicted depth, and pull the tracks' scale towards it."""
-        predicted = _nearest_depth(frame.depth, self._tracks.keypoints)
-        near = predicted < MAX_DEPTH_SHARE * _median_depth(frame.depth)
+        predicted = frame.depth_at(self._tracks.keypoints)
+        near = predicted < MAX_DEPTH_SHARE * frame.median_depth
         if near.sum() < self.config.min_points / 2:
             return
         log_unit = float(np.median(np.log(predicted[near] * self._tracks.inverse_depth[near])))
@@ -479,8 +480,8 @@ class FeatureTracks:
         existing = self._tracks.keypoints
         max_corners = self.config.points - len(existing)
         corners = detect_corners(frame.grey, existing, max_corners, self.config)
-        depth = _nearest_depth(frame.depth, corners)
-        median = 1.0 / (_median_depth(frame.depth) * self.unit)
+        depth = frame.depth_at(corners)
+        median = 1.0 / (frame.median_depth * self.unit)
         if not np.isfinite(median) or not len(corners):
             return
 
@@ -511,16 +512,3 @@ def _inside(keypoints: np.ndarray, image: np.ndarray, extent: np.ndarray | float
     inside = (keypoints >= extent) & (keypoints <= last - extent)
     result: np.ndarray = np.all(inside, axis=1)
     return result
-
-
-def _median_depth(depth: np.ndarray) -> float:
-    """Median of the known depths (H, W); NaN if none is known."""
-    subset = depth[::MEDIAN_STRIDE, ::MEDIAN_STRIDE]
-    return float(np.median(subset[np.isfinite(subset)])) if np.isfinite(subset).any() else np.nan
-
-
-def _nearest_depth(depth: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-    """Depths (N,) at the pixels nearest to keypoints (N, 2)."""
-    u, v = np.round(keypoints).astype(int).T
-    values: np.ndarray = depth[v, u].astype(np.float64)
-    return values

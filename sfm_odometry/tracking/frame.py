@@ -1,6 +1,5 @@
 """Frame of the window, with depth, image pyramid and alignment points computed once."""
 
-import functools
 from collections.abc import Callable
 
 import cv2
@@ -10,6 +9,9 @@ import torch
 from sfm_odometry.tracking.direct_config import AlignmentConfig
 from sfm_odometry.tracking.lazy import BackgroundThread, LazyFuture
 from sfm_odometry.tracking.pyramid import Pyramid, Targets
+
+MEDIAN_STRIDE = 2
+"""Stride of rows and columns in the median of a depth map."""
 
 
 class Frame:
@@ -65,6 +67,15 @@ class Frame:
         return self._depth.get()
 
     @property
+    def median_depth(self) -> float:
+        """Median of the depth; NaN where none is known."""
+        return median_depth(self.depth)
+
+    def depth_at(self, keypoints: np.ndarray) -> np.ndarray:
+        """Depths (N,) at the pixels nearest to keypoints (N, 2) of this image."""
+        return nearest_depth(self.depth, keypoints)
+
+    @property
     def tracking_view(self) -> "Frame | TrackingView":
         """View in which features are tracked."""
         return self._tracking_view or self
@@ -96,42 +107,34 @@ class TrackingView:
         """depth: along z (h, w), of a view with depth_intrinsics (3, 3) from the same place."""
         self.grey = grey
         self.intrinsics = intrinsics
-        shape = grey.shape
-        self._depth = LazyFuture(
-            lambda: resample_depth(depth.get(), depth_intrinsics, intrinsics, shape)
-        )
+        self._depth = depth
+        self._scale = depth_intrinsics[[0, 1], [0, 1]] / intrinsics[[0, 1], [0, 1]]
+        self._offset = depth_intrinsics[:2, 2] - intrinsics[:2, 2] * self._scale
 
     @property
-    def depth(self) -> np.ndarray:
-        """Depth along z (H, W), float32, NaN where none was predicted; waits for it."""
-        return self._depth.get()
+    def median_depth(self) -> float:
+        """Median of the depth where it is predicted; waits for it."""
+        return median_depth(self._depth.get())
+
+    def depth_at(self, keypoints: np.ndarray) -> np.ndarray:
+        """Depths (N,) at keypoints (N, 2), NaN where none is predicted; waits for the depth."""
+        return nearest_depth(self._depth.get(), keypoints * self._scale + self._offset)
 
 
-def resample_depth(
-    depth: np.ndarray, source: np.ndarray, target: np.ndarray, shape: tuple[int, ...]
-) -> np.ndarray:
-    """Depth (h, w) of a camera (3, 3) in the pixels of another one at the same place.
-
-    Returns (H, W) of `shape`, NaN outside the image of the first camera.
-    """
-    scale = source[[0, 1], [0, 1]] / target[[0, 1], [0, 1]]
-    offset = source[:2, 2] - target[:2, 2] * scale
-    maps = _pixel_maps(tuple(scale.tolist()), tuple(offset.tolist()), shape)
-    return cv2.remap(depth, *maps, cv2.INTER_NEAREST, borderValue=np.nan)
+def nearest_depth(depth: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Depths (N,) float64 at the pixels nearest to (N, 2); NaN outside the map (H, W)."""
+    u, v = np.round(pixels).astype(int).T
+    inside = (u >= 0) & (v >= 0) & (u < depth.shape[1]) & (v < depth.shape[0])
+    values = np.full(len(pixels), np.nan)
+    values[inside] = depth[v[inside], u[inside]]
+    return values
 
 
-@functools.lru_cache(maxsize=4)
-def _pixel_maps(
-    scale: tuple[float, float], offset: tuple[float, float], shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and rows (H, W), float32, of `scale` times each pixel plus `offset`.
-
-    Kept from frame to frame: they change with the camera only.
-    """
-    u = np.arange(shape[1]) * scale[0] + offset[0]
-    v = np.arange(shape[0]) * scale[1] + offset[1]
-    map_u, map_v = np.meshgrid(u.astype(np.float32), v.astype(np.float32))
-    return map_u, map_v
+def median_depth(depth: np.ndarray) -> float:
+    """Median of the known depths (H, W); NaN if none is known."""
+    subset = depth[::MEDIAN_STRIDE, ::MEDIAN_STRIDE]
+    known = subset[np.isfinite(subset)]
+    return float(np.median(known)) if known.size else float("nan")
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-ITERATIONS = 4
+ITERATIONS = 3
 """Gauss-Newton steps; tracking by KLT starts within some tenths of a pixel."""
 MAX_STEP = 1.0
 """Greatest move of a patch in one step, pixels of the anchor."""
@@ -110,11 +110,12 @@ class AnchorPatches:
         grey = grey - (grey @ self._window)[:, None]
         variance = (grey**2) @ self._window
         gradient -= (gradient @ self._window)[..., None]
-        by_gain = np.einsum("nap,np,p->na", gradient, grey, self._window)
-        gradient -= (by_gain / (variance[:, None] + FLAT))[..., None] * grey[:, None]
+        weighted_grey = (grey * self._window)[:, :, None]
+        by_gain = gradient @ weighted_grey / (variance[:, None, None] + FLAT)
+        gradient -= by_gain * grey[:, None]
 
         # Gauss-Newton matrix, slightly damped.
-        hessian = np.einsum("nap,nbp,p->nab", gradient, gradient, self._window)
+        hessian = (gradient * self._window) @ gradient.transpose(0, 2, 1)
         damping = 1e-6 * np.trace(hessian, axis1=1, axis2=2) + 1e-6
         inverse_hessian = np.linalg.inv(hessian + damping[:, None, None] * np.eye(2))
 
@@ -148,10 +149,11 @@ class AnchorPatches:
             error = grey * (contrast / current_contrast)[:, None] - template
 
             # Step in the anchor's pixels, at most MAX_STEP long, and move the keypoint by it.
-            step = np.einsum("nab,nbp,np->na", inverse_hessian, gradient, error, optimize=True)
+            by_pixels = gradient @ error[:, :, None]
+            step = (inverse_hessian @ by_pixels)[..., 0]
             step /= np.maximum(np.linalg.norm(step, axis=1, keepdims=True) / MAX_STEP, 1.0)
-            aligned = aligned - np.einsum("nab,nb->na", jacobian, step)
-        covariance = np.einsum("np,np,p->n", grey, template, self._window)
+            aligned = aligned - (jacobian @ step[:, :, None])[..., 0]
+        covariance = (grey * template) @ self._window
         correlation = covariance / (current_contrast * contrast)
         return AlignedKeypoints(aligned.astype(np.float64), correlation)
 

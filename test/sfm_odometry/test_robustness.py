@@ -218,6 +218,34 @@ def test_the_undisturbed_drive_is_tracked(undisturbed, unit):
     assert undisturbed.heading_error_deg < 1.0
 
 
+def test_steady_tracks_ask_no_networks_and_wanted_outputs_change_no_motion(
+    drive, estimator, undisturbed, monkeypatch
+):
+    """The pose network runs in few frames, depth where corners are detected."""
+    calls = {"motion": 0, "depth": 0}
+    for name in calls:
+        original = getattr(estimator, name)
+
+        def counted(*arguments, name=name, original=original):
+            calls[name] += 1
+            return original(*arguments)
+
+        monkeypatch.setattr(estimator, name, counted)
+    for wanted in (False, True):
+        calls.update(motion=0, depth=0)
+        odometry = MonocularOdometry(estimator)
+        motions = []
+        for number, image in enumerate(drive.images[:30]):
+            result = odometry.process(image, drive.camera, number * STEP_NS, wanted, wanted)
+            motions += result.motions
+        if not wanted:
+            assert calls["motion"] < 15 and calls["depth"] < 30
+        assert all(
+            np.array_equal(motion.start_from_camera, expected.start_from_camera)
+            for motion, expected in zip(motions, undisturbed.motions, strict=False)
+        )
+
+
 @pytest.mark.parametrize(
     ("truck", "pixels_a_frame"), [(crossing, 20), (crossing, 12), (alongside, 4), (alongside, 6)]
 )

@@ -9,6 +9,7 @@ import pytest
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry import se3
 from sfm_odometry.tracking.feature_tracks import FeatureTracks
+from sfm_odometry.tracking.frame import median_depth, nearest_depth
 from sfm_odometry.tracking.noise_model import motion_information
 from sfm_odometry.tracking.track_config import TrackConfig
 from sfm_odometry.tracking.two_view_ba import MotionPrior
@@ -26,6 +27,13 @@ NOISE = np.random.default_rng(0).normal(size=(512, 512))
 class Frame:
     grey: np.ndarray
     depth: np.ndarray
+
+    @property
+    def median_depth(self):
+        return median_depth(self.depth)
+
+    def depth_at(self, keypoints):
+        return nearest_depth(self.depth, keypoints)
 
 
 def texture(a, b):
