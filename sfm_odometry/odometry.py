@@ -140,9 +140,7 @@ class MonocularOdometry:
         events += self._handle_arrival(added, clock_jumped)
         self._scale = self._scale_source.estimate(stamp_ns)
         # Depth: on a background thread, as the motion only needs that of the frame before.
-        needs_alignment = self.params.refine and not self._refiner.steady
-        if want_depth or needs_alignment:
-            frame.prepare(self._background, with_targets=needs_alignment)
+        self._prepare_depth(frame, want_depth)
         preprocess_ms = (time.perf_counter() - started) * 1e3
         # Motion of the frames that have no pose yet.
         tracked = self._track(want_mask)
@@ -152,6 +150,12 @@ class MonocularOdometry:
         self._prepare_tracks(result, frame)
         inference_ms = (time.perf_counter() - started) * 1e3 - preprocess_ms
         return replace(result, preprocess_ms=preprocess_ms, inference_ms=inference_ms)
+
+    def _prepare_depth(self, frame: Frame, want_depth: bool) -> None:
+        """Start to infer the frame's depth where somebody wants it or alignment will need it."""
+        needs_alignment = self.params.refine and not self._refiner.steady
+        if want_depth or needs_alignment:
+            frame.prepare(self._background, with_targets=needs_alignment)
 
     def _track(self, want_mask: bool) -> OdometryResult:
         """Estimate the motion of the window's frames that have no pose yet."""

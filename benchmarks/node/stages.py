@@ -35,10 +35,15 @@ FRAME_STAGE = "bookkeeping"
 """Stage of a whole frame, around all others."""
 FRAME_FUNCTION = ("sfm_odometry.nodes.pipeline", "Pipeline.process")
 MAIN_THREAD_STAGE = "taking messages, services, timers"
-"""Work of the main thread from one frame to the next.
-
-Not everything in it comes with each frame; therefore its mean is reported, not its median.
-"""
+"""Work of the main thread from one frame to the next."""
+OCCASIONAL_STAGES = (
+    "depth network",
+    "pose network",
+    "pyramid, points, depth's limits",
+    "corners of the next step",
+    MAIN_THREAD_STAGE,
+)
+"""Stages that not every frame needs; their mean is reported, not their median."""
 OVERHEAD_STAGES = (
     "decode the message",
     "rectify",
@@ -150,8 +155,8 @@ def _wrap(
 def median_ms(frames: list[FrameTimes], span_s: tuple[float, float]) -> dict[str, float]:
     """Returns median processor time in ms by stage of the frames that began within a time span.
 
-    span_s: two times of the monotonic clock in seconds. Stages without time are left out. The
-    main thread's stage has its mean.
+    span_s: two times of the monotonic clock in seconds. Stages without time are left out.
+    OCCASIONAL_STAGES have their mean.
     """
     stages_of_frames = [
         stages for started_ns, stages in frames if span_s[0] <= started_ns * 1e-9 <= span_s[1]
@@ -160,7 +165,7 @@ def median_ms(frames: list[FrameTimes], span_s: tuple[float, float]) -> dict[str
         return {}
     times = {}
     for name in (*STAGES, FRAME_STAGE, MAIN_THREAD_STAGE):
-        average = np.mean if name == MAIN_THREAD_STAGE else np.median
+        average = np.mean if name in OCCASIONAL_STAGES else np.median
         times[name] = float(average([stages.get(name, 0.0) for stages in stages_of_frames]))
     return {name: value for name, value in times.items() if value > 0.0}
 

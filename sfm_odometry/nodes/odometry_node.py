@@ -46,6 +46,12 @@ WATCH_PERIOD_S = 0.1
 """Period of looking for publishers and the camera's transform; ROS calls back for neither."""
 
 
+def _is_ros_setting_error(error: Exception) -> bool:
+    """Whether an error of rclpy is about a setting that a user can correct."""
+    # An unknown QoS policy is only named by the text of a RuntimeError.
+    return isinstance(error, ROS_SETTING_ERRORS) or "QoS override" in str(error)
+
+
 class OdometryNode(LifecycleNode):
     """Lifecycle node of the odometry.
 
@@ -150,7 +156,7 @@ class OdometryNode(LifecycleNode):
 
             # Keep the reason; during autostart a known one is the line that ends the process.
             known = isinstance(error, SfmOdometryError)
-            self._is_error_known = isinstance(error, (SfmOdometryError, *ROS_SETTING_ERRORS))
+            self._is_error_known = known or _is_ros_setting_error(error)
             self._transition_error = str(error) if known else f"{type(error).__name__}: {error}"
             if not self._is_error_known:
                 self.get_logger().error(f"cannot be {participle}: {traceback.format_exc()}")

@@ -330,14 +330,32 @@ class FeatureTracks:
         found &= _inside(keypoints, current.grey, MARGIN)
 
         # Move them to where the patches of their anchors fit.
+        return self._align_to_anchors(found, keypoints, current, intrinsics, motion)
+
+    def _align_to_anchors(
+        self,
+        found: np.ndarray,
+        keypoints: np.ndarray,
+        current: DepthFrame,
+        intrinsics: np.ndarray,
+        motion: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Align the keypoints (M, 2) of the tracks that were found (M,) to their anchors' patches.
+
+        motion: (4, 4) predicted, previous_from_current. Returns which of the tracks fit (M,), and
+        their N keypoints (N, 2).
+        """
+        tracks = self._tracks
         selected = np.flatnonzero(found)
+        if not len(selected):
+            return found, keypoints[:0].astype(np.float64)
         warp = tracks.warp(selected, se3.inverse(motion), intrinsics)
         aligned = tracks.patches.align(selected, current.grey, keypoints[selected], warp)
         moved = np.linalg.norm(aligned.keypoints - keypoints[selected], axis=1)
         accepted = (
             warp.usable
-            & (aligned.correlation > config.min_correlation)
-            & (moved < config.max_correction)
+            & (aligned.correlation > self.config.min_correlation)
+            & (moved < self.config.max_correction)
             & _inside(aligned.keypoints, current.grey, warp.extent)
         )
         tracked = np.zeros(len(tracks), dtype=bool)

@@ -184,19 +184,9 @@ class MotionRefiner:
         if steady is not None:
             return steady
 
-        # The networks' motion, with the predicted length.
-        previous_from_current = network_motion()
-        network_length = float(np.linalg.norm(previous_from_current[:3, 3]))
-        length = network_length * self.length_ratio
-        if self.speed is not None and self.speed.initialised:
-            length = self.speed.length / self.unit
-        initial = _with_length(previous_from_current, length)
-
-        # Align the images over the previous frame's depth.
-        config = self.alignment_config if self._settled else self._starting_config
-        aligned = align_frames(previous.targets, current.pyramid, initial, config)
-        if aligned.converged:
-            self._update_ratio(network_length, aligned)
+        # Direct alignment, started by the networks' motion.
+        motion = network_motion()
+        aligned = self._align(previous, current, motion)
 
         # Adjust the feature tracks, started and held by the alignment.
         if self.tracks is not None:
@@ -207,8 +197,24 @@ class MotionRefiner:
                 return self._tracked_motion(aligned, tracked, dt_s)
 
         # Filter the length where the tracks have no motion.
-        network_length = network_length * self.length_ratio * self.unit
+        network_length = float(np.linalg.norm(motion[:3, 3])) * self.length_ratio * self.unit
         return self._filtered(_in_unit(aligned, self.unit), network_length, dt_s)
+
+    def _align(self, previous: Frame, current: Frame, network_motion: np.ndarray) -> RefinedMotion:
+        """Align the images over the previous frame's depth, and update the length ratio.
+
+        It starts at the networks' motion (4, 4), with the predicted length where there is one.
+        """
+        network_length = float(np.linalg.norm(network_motion[:3, 3]))
+        length = network_length * self.length_ratio
+        if self.speed is not None and self.speed.initialised:
+            length = self.speed.length / self.unit
+        initial = _with_length(network_motion, length)
+        config = self.alignment_config if self._settled else self._starting_config
+        aligned = align_frames(previous.targets, current.pyramid, initial, config)
+        if aligned.converged:
+            self._update_ratio(network_length, aligned)
+        return aligned
 
     def _track_steadily(self, previous: Frame, current: Frame, dt_s: float) -> RefinedMotion | None:
         """Motion by feature tracks alone, or None where they do not determine it."""

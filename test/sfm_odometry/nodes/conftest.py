@@ -37,6 +37,7 @@ from sfm_odometry.networks.depth_net import DepthNetConfig
 from sfm_odometry.networks.model import Model, ModelConfig
 from sfm_odometry.networks.pose_net import PoseNetConfig
 from sfm_odometry.nodes import session
+from sfm_odometry.nodes.conversions import stamp_to_ns
 from sfm_odometry.nodes.odometry_node import OdometryNode
 from sfm_odometry.nodes.outputs import Outputs
 from sfm_odometry.nodes.players.drive import DriveMessages, Mounting
@@ -345,9 +346,19 @@ class Rig:
         return self.node.statistics.counts[name]
 
     def status(self) -> dict[str, str]:
-        """Wait for the next status; returns its values."""
+        """Wait for a status that is sent from now on; returns its values.
+
+        The next one that comes may have been sent before.
+        """
+        now_ns = self.node.get_clock().now().nanoseconds
         before = len(self.received.status)
-        self.spinner.until(lambda: len(self.received.status) > before, "a status")
+        self.spinner.until(
+            lambda: (
+                len(self.received.status) > before
+                and stamp_to_ns(self.received.status[-1].header.stamp) >= now_ns
+            ),
+            "a status",
+        )
         return {pair.key: pair.value for pair in self.received.status[-1].status[0].values}
 
     def wait_for_state(self, name: str) -> None:

@@ -190,6 +190,7 @@ def test_a_frame_that_runs_out_of_memory_is_skipped(rig, monkeypatch: pytest.Mon
             raise MemoryError("no room")
 
         fault.setattr(type(rig.node.pipeline.estimator), "motion", no_memory)
+        fault.setattr("sfm_odometry.tracking.feature_tracks.track_klt", no_memory)
         rig.send(6)
         rig.spinner.until(lambda: rig.count("inference_errors") == 1)
         assert rig.node.state.name == "tracking"  # a single failure is no error state

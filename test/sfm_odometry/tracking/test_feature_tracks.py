@@ -258,6 +258,16 @@ def test_tracks_that_are_not_found_are_not_steady_and_stay_as_they_are(frames):
     assert result is not None and error_deg(result) < 0.06
 
 
+def test_corners_that_all_leave_the_image_are_lost(frames):
+    tracks = FeatureTracks()
+    drive(tracks, frames[:3])
+    away = STEP.copy()
+    away[:3, :3] = se3.so3_exp(np.array([0.0, np.radians(80.0), 0.0]))
+    noise = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH), np.uint8)
+    result = tracked_step(tracks, frames[2], Frame(noise, frames[2].depth), away)
+    assert "points" in result.reason
+
+
 def test_depth_is_used_only_where_corners_are_detected(frames):
     """Every third frame, and where many tracks were lost."""
     tracks = FeatureTracks()
