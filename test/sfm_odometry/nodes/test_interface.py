@@ -38,21 +38,33 @@ def drive(rig, indices: range, count: int) -> None:
     rig.spinner.until(lambda: len(rig.received.odom) == count, f"{count} odometry messages")
 
 
+def discovered(rig, names_and_types, expected: set[str]) -> dict[str, list[str]]:
+    """Names and types of the node's topics or services, once the expected ones are discovered."""
+
+    def query() -> dict[str, list[str]]:
+        try:
+            return dict(names_and_types("sfm_odometry", "/"))
+        except RuntimeError:  # the node itself is not discovered yet
+            return {}
+
+    rig.spinner.until(lambda: expected <= query().keys(), f"{sorted(expected)} in the graph")
+    return query()
+
+
 def test_every_topic_is_documented_with_its_type(rig) -> None:
     rig.start()
     page = (DOCS / "topics.md").read_text()
     names = documented("topics.md")
-    published = dict(rig.listener.get_publisher_names_and_types_by_node("sfm_odometry", "/"))
-    subscribed = dict(rig.listener.get_subscriber_names_and_types_by_node("sfm_odometry", "/"))
-    assert {
-        "/odom",
-        "/tf",
-        "/path",
-        "/depth/image_rect",
-        "/mask/image",
-        "/diagnostics",
-    } <= published.keys()
-    assert {"/image", "/camera_info", "/set_pose"} <= subscribed.keys()
+    published = discovered(
+        rig,
+        rig.listener.get_publisher_names_and_types_by_node,
+        {"/odom", "/tf", "/path", "/depth/image_rect", "/mask/image", "/diagnostics"},
+    )
+    subscribed = discovered(
+        rig,
+        rig.listener.get_subscriber_names_and_types_by_node,
+        {"/image", "/camera_info", "/set_pose"},
+    )
     for topic, types in {**published, **subscribed}.items():
         if topic in ROS_OWN_TOPICS:
             continue
@@ -66,7 +78,11 @@ def test_every_topic_is_documented_with_its_type(rig) -> None:
 
 def test_every_service_of_the_node_is_documented(rig) -> None:
     rig.start()
-    services = dict(rig.listener.get_service_names_and_types_by_node("sfm_odometry", "/"))
+    services = discovered(
+        rig,
+        rig.listener.get_service_names_and_types_by_node,
+        {f"/sfm_odometry/{name}" for name in ("reset", "pause", "resume", "save_trajectory")},
+    )
     triggers = {
         name.replace("/sfm_odometry/", "~/")
         for name, types in services.items()
