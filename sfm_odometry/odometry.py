@@ -72,8 +72,6 @@ class MonocularOdometry:
         self._preprocessor: Preprocessor | None = None
         self._newest_camera: Intrinsics | None = None
         """Intrinsics of the newest frame; those of the window are the preprocessor's."""
-        self._start_has_depth: list[bool] = []
-        """For each newest step, whether depth is predicted for its first frame."""
         self._background = BackgroundThread()
         self.reset()
 
@@ -332,7 +330,6 @@ class MonocularOdometry:
         first = self._first_new_step()
         if not self.params.refine:
             return [network_step(motion) for motion in network_chain()[first:]]
-        self._start_has_depth = []
         steps = []
         for index in range(first, len(frames) - 1):
             refined = self._refiner.refine(
@@ -343,8 +340,8 @@ class MonocularOdometry:
             )
             if self._refiner.steady:  # the networks' motion was not asked for
                 self._check_plausible(refined.previous_from_current, durations_s[index])
-            self._start_has_depth.append(self._refiner.start_has_depth)
-            steps.append(refined_step(refined))
+            step = refined_step(refined)
+            steps.append(replace(step, start_has_depth=self._refiner.start_has_depth))
         return steps
 
     def _rescale(self, steps: list[Step]) -> list[Step]:
@@ -352,9 +349,7 @@ class MonocularOdometry:
         assert self._preprocessor is not None
         frames, stamps_ns = self._window.frames, self._window.stamps_ns
         intrinsics = self._preprocessor.intrinsics.matrix()
-        first = self._first_new_step()
-        known = self._start_has_depth or [True] * len(steps)
-        for index, (step, start_has_depth) in enumerate(zip(steps, known, strict=True), first):
+        for index, step in enumerate(steps, start=self._first_new_step()):
             pair = FramePair(
                 previous=frames[index],
                 current=frames[index + 1],
@@ -363,7 +358,7 @@ class MonocularOdometry:
                 end_ns=stamps_ns[index + 1],
                 intrinsics=intrinsics,
                 depth_unit=self._refiner.unit,
-                start_has_depth=start_has_depth,
+                start_has_depth=step.start_has_depth,
             )
             self._scale_source.observe(pair)
         self._scale = self._scale_source.estimate(stamps_ns[-1])

@@ -41,7 +41,7 @@ MIN_TRACKED_SHARE = 0.5
 
 
 DEFAULT_OUT = Path("poses.txt")
-"""Where the poses go."""
+"""Default file of the poses."""
 
 
 @dataclass

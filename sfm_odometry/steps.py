@@ -24,6 +24,8 @@ class Step:
     covariance: np.ndarray
     unrefined: str = ""
     """Reason for which the networks' motion was kept; empty where it was refined."""
+    start_has_depth: bool = True
+    """Whether depth is predicted for the frame that the step starts from."""
 
 
 def network_step(previous_from_current: np.ndarray, unrefined: str = "") -> Step:

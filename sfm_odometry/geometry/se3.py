@@ -17,6 +17,15 @@ def inverse(b_from_a: np.ndarray) -> np.ndarray:
     return result
 
 
+def with_length(motion: np.ndarray, length: float) -> np.ndarray:
+    """Copy of the motion (4, 4) with a translation of that length; a zero translation stays."""
+    result = np.array(motion, dtype=np.float64)
+    old_length = float(np.linalg.norm(result[:3, 3]))
+    if old_length > 0.0:
+        result[:3, 3] *= length / old_length
+    return result
+
+
 def adjoint(b_from_a: np.ndarray) -> np.ndarray:
     """Adjoint (6, 6) = [R, [t]x R; 0 R] of a rigid motion (4, 4).
 

@@ -38,7 +38,7 @@ OTHER_PIXELS = re.compile(
 
 @dataclass(frozen=True)
 class Layout:
-    """Where in a folder its images, times and calibration are."""
+    """Places of the images, times and calibration in a folder."""
 
     form: str
     images: Path

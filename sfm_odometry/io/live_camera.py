@@ -189,7 +189,7 @@ def _rgb(grabbed: _Grabbed, where: str) -> np.ndarray:
 
 
 def _expected(camera: str) -> str:
-    """What was expected of a camera that cannot be opened, and what there is instead."""
+    """Error text of a camera that cannot be opened, with the devices that exist."""
     device = f"/dev/video{camera}" if camera.isdigit() else camera
     if not device.startswith("/dev/"):
         return "expected a stream that OpenCV can read, such as rtsp://HOST/PATH"

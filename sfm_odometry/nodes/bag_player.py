@@ -21,8 +21,8 @@ from rosbags.interfaces import Connection
 from sfm_odometry.errors import InputError
 from sfm_odometry.nodes.players.arguments import add_pace_arguments, add_wait_argument, parse
 from sfm_odometry.nodes.players.bags import bag_messages, bag_topics, is_latched, message_class
-from sfm_odometry.nodes.players.node_wait import wait_until_active
-from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, wait_for_subscribers
+from sfm_odometry.nodes.players.node_wait import wait_for_listeners
+from sfm_odometry.nodes.players.pacing import Pacer, read_ahead
 from sfm_odometry.nodes.spinning import run_node
 
 _IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -51,16 +51,7 @@ class BagPlayer(Node):
 
     def play(self) -> None:
         """Wait for a listener of an image, then play the bag once; with --loop until a signal."""
-        if self._options.wait_for_node:
-            wait_until_active(self, self._options.wait_for_node)
-
-        # Wait for a listener.
-        if self._image_publishers and not wait_for_subscribers(
-            self, self._image_publishers, self._options.wait, enough=any
-        ):
-            self.get_logger().warning(
-                f"nobody listens to an image after {self._options.wait:g} s: playing all the same"
-            )
+        wait_for_listeners(self, self._image_publishers, self._options, enough=any)
 
         # Play.
         names = ", ".join(publisher.topic_name for publisher in self._publisher_by_topic.values())

@@ -38,8 +38,8 @@ from sfm_odometry.nodes.players.arguments import (
     whole_number,
 )
 from sfm_odometry.nodes.players.drive import Mounting
-from sfm_odometry.nodes.players.node_wait import wait_until_active
-from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, serve_until, wait_for_subscribers
+from sfm_odometry.nodes.players.node_wait import wait_for_listeners
+from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, serve_until
 from sfm_odometry.nodes.qos import image_profile
 from sfm_odometry.nodes.spinning import interruptible, run_node, serve_once
 from sfm_odometry.nodes.tf_conversions import rigid_transform, transform_message
@@ -87,14 +87,7 @@ class ImagePlayer(Node):
 
     def play(self) -> None:
         """Wait for a listener, then play the images once; with --loop until a signal."""
-        # Wait for a listener.
-        if self._options.wait_for_node:
-            wait_until_active(self, self._options.wait_for_node)
-        if not wait_for_subscribers(self, [self._image, self._camera_info], self._options.wait):
-            self.get_logger().warning(
-                f"nobody listens to {self._image.topic_name} "
-                f"after {self._options.wait:g} s: playing all the same"
-            )
+        wait_for_listeners(self, [self._image, self._camera_info], self._options)
 
         # Play, with rising stamps from round to round.
         self.get_logger().info(

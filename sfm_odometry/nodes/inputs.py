@@ -126,7 +126,7 @@ class Inputs:
 
     @property
     def calibration_source(self) -> str:
-        """Where the calibration comes from, in words."""
+        """Source of the calibration, in words."""
         if self.camera_info is not None:
             return self.camera_info.topic
         return str(self._given_camera)

@@ -37,8 +37,8 @@ from sfm_odometry.nodes.players.drive import (
     DriveMessages,
     FrameMessages,
 )
-from sfm_odometry.nodes.players.node_wait import wait_until_active
-from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, serve_until, wait_for_subscribers
+from sfm_odometry.nodes.players.node_wait import wait_for_listeners
+from sfm_odometry.nodes.players.pacing import Pacer, read_ahead, serve_until
 from sfm_odometry.nodes.qos import LATCHED_QOS, image_profile
 from sfm_odometry.nodes.spinning import run_node
 
@@ -74,15 +74,7 @@ class KittiPlayer(Node):
 
     def play(self) -> None:
         """Wait for a listener, then play the drive once; with --loop until a signal."""
-        if self._options.wait_for_node:
-            wait_until_active(self, self._options.wait_for_node)
-
-        # Wait for a listener.
-        if not wait_for_subscribers(self, [self._image, self._camera_info], self._options.wait):
-            self.get_logger().warning(
-                f"nobody listens to {self._image.topic_name} "
-                f"after {self._options.wait:g} s: playing all the same"
-            )
+        wait_for_listeners(self, [self._image, self._camera_info], self._options)
 
         # Play, with rising stamps from round to round.
         start_ns = time.time_ns()

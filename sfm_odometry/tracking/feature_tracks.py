@@ -52,8 +52,6 @@ CONSTANT_MOTION_ROTATION_DEG = 0.5
 
 USUAL_GAIN = 0.05
 """Share of the newest step in the running mean of the share of inliers."""
-MIN_LENGTH = 1e-9
-"""Least length of a motion that is brought to another length."""
 
 
 class DepthFrame(Protocol):
@@ -220,8 +218,7 @@ class FeatureTracks:
         settled = self._tracks.age >= self.config.steady_age
         if self._last_motion is None or settled.sum() < self.config.steady_tracks:
             return None
-        motion = self._last_motion.copy()
-        motion[:3, 3] *= length / max(float(np.linalg.norm(motion[:3, 3])), MIN_LENGTH)
+        motion = se3.with_length(self._last_motion, length)
         prior = MotionPrior(motion, _constant_motion_information(motion))
 
         # Adjust the tracks, and see whether the settled ones were found and all agree.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sfm_odometry.geometry.se3 import with_length
 from sfm_odometry.tracking.direct_alignment import (
     AlignmentConfig,
     RefinedMotion,
@@ -209,7 +210,7 @@ class MotionRefiner:
         length = network_length * self.length_ratio
         if self.speed is not None and self.speed.initialised:
             length = self.speed.length / self.unit
-        initial = _with_length(network_motion, length)
+        initial = with_length(network_motion, length)
         config = self.alignment_config if self._settled else self._starting_config
         aligned = align_frames(previous.targets, current.pyramid, initial, config)
         if aligned.converged:
@@ -244,7 +245,7 @@ class MotionRefiner:
         config = self.config
         motion = _in_unit(aligned, self.unit).previous_from_current
         if self.speed is not None and self.speed.initialised:
-            motion = _with_length(motion, self.speed.length)
+            motion = with_length(motion, self.speed.length)
         rotation_deg = config.network_rotation_deg
         direction = config.network_direction
         if aligned.converged:
@@ -294,7 +295,7 @@ class MotionRefiner:
             length = aligned.length
             sigma = aligned.length_sigma
         filtered_length, _ = self.speed.update(length, sigma, dt_s)
-        motion = _with_length(aligned.previous_from_current, filtered_length)
+        motion = with_length(aligned.previous_from_current, filtered_length)
         return replace(aligned, previous_from_current=motion)
 
 
@@ -309,15 +310,6 @@ _NOT_ALIGNED = RefinedMotion(
     iterations=0,
 )
 """Result of direct alignment where feature tracks did without it."""
-
-
-def _with_length(motion: np.ndarray, length: float) -> np.ndarray:
-    """Copy of the motion (4, 4) with a translation of that length; a zero translation stays."""
-    result = np.array(motion, dtype=np.float64)
-    old_length = float(np.linalg.norm(result[:3, 3]))
-    if old_length > 0.0:
-        result[:3, 3] *= length / old_length
-    return result
 
 
 def _in_unit(aligned: RefinedMotion, unit: float) -> RefinedMotion:

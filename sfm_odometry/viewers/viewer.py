@@ -1,4 +1,4 @@
-"""What every viewer of the odometry is given, and what it can do with it."""
+"""Interface of the viewers of the odometry, and the view of a frame that they show."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

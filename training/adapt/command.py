@@ -90,7 +90,7 @@ def _say_progress(minutes: float, measures: Measures, is_best: bool) -> None:
 
 
 def _lesson_line(footage: Footage, pool: SnippetPool) -> str:
-    """What the odometry made of the frames, in words."""
+    """Summary of the tracking of the frames, in words."""
     lesson = footage.lesson
     posed = int((lesson.segment >= 0).sum())
     return (

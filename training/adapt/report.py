@@ -1,4 +1,4 @@
-"""What an adaptation says: lines of progress, a table before and after, a picture."""
+"""Report of an adaptation: lines of progress, a table before and after, a picture."""
 
 from collections.abc import Mapping
 from pathlib import Path

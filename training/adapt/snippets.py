@@ -161,7 +161,7 @@ def best_gap(footage: Footage, target: int, length: int) -> int:
 
 
 def _held_out(count: int) -> np.ndarray:
-    """Which of so many frames (N,) are held out."""
+    """Mask (N,) bool of the frames that are held out."""
     share = (np.arange(count) + 0.5) / count
     return np.any([(share >= first) & (share < last) for first, last in HELD_OUT], axis=0)
 

@@ -44,7 +44,7 @@ class Lesson:
         return np.column_stack([self.pixels[part], self.inverse_depth[part], weight])
 
     def weight(self, frames: np.ndarray, focal: float) -> float:
-        """How sure the motions among some frames are, 0 to 1; 0 where they are not of one segment.
+        """Confidence of the motions among some frames, 0 to 1; 0 across segments.
 
         focal: focal length of the prepared frames, to turn the covariance into a shift in pixels.
         """

@@ -69,7 +69,7 @@ class Scene:
     resize_mode: str
     """Mode in which the source's images were resized: crop, stretch or pad."""
     lesson: Lesson | None = None
-    """What a teacher found out about the frames; None where training.teach has not run."""
+    """Motions and depths of the frames by training.teach; None where it has not run."""
 
     @property
     def intrinsics(self) -> np.ndarray:

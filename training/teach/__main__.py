@@ -72,7 +72,7 @@ def teach_scene(scene: Scene, estimator: Estimator) -> Lesson:
 
 
 def describe(lesson: Lesson) -> str:
-    """What a lesson has, in words."""
+    """Summary of a lesson, in words."""
     posed = int((lesson.segment >= 0).sum())
     stretches = len(set(lesson.segment.tolist()) - {-1})
     per_frame = len(lesson.pixels) / max(posed, 1)

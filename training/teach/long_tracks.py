@@ -100,7 +100,7 @@ class CornerTracker:
         self._corners, self._pixels = self._corners[kept], moved[kept].astype(np.float64)
 
     def _is_allowed(self, pixels: np.ndarray) -> np.ndarray:
-        """Which pixels (M, 2) are in the part of the image that is followed, (M,) bool."""
+        """Mask (M,) bool of the pixels (M, 2) in the part of the image that is tracked."""
         if self._allowed is None:
             return np.ones(len(pixels), bool)
         height, width = self._allowed.shape

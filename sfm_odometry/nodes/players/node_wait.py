@@ -1,15 +1,18 @@
 """Waiting for a lifecycle node to be active, so that nothing is played while its model loads."""
 
+import argparse
 import math
 import time
+from collections.abc import Callable, Iterable
 
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rclpy.client import Client
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 
 from sfm_odometry.errors import InputError
-from sfm_odometry.nodes.players.pacing import SETTLE_S, serve_until
+from sfm_odometry.nodes.players.pacing import SETTLE_S, serve_until, wait_for_subscribers
 from sfm_odometry.nodes.spinning import serve_once
 
 POLL_PERIOD_S = 0.2
@@ -42,6 +45,26 @@ def wait_until_active(node: Node, name: str, timeout_s: float = math.inf) -> Non
     finally:
         waiter.close()
     serve_until(node, time.monotonic() + SETTLE_S)
+
+
+def wait_for_listeners(
+    player: Node,
+    publishers: list[Publisher],
+    options: argparse.Namespace,
+    enough: Callable[[Iterable[bool]], bool] = all,
+) -> None:
+    """Wait for the node that `--wait-for-node` names, then for subscriptions of the publishers.
+
+    options: wait_for_node, and wait in seconds, after which a warning is logged and nothing more is
+    waited for. enough: `all` or `any` of the publishers.
+    """
+    if options.wait_for_node:
+        wait_until_active(player, options.wait_for_node)
+    if publishers and not wait_for_subscribers(player, publishers, options.wait, enough):
+        player.get_logger().warning(
+            f"nobody listens to {publishers[0].topic_name} "
+            f"after {options.wait:g} s: playing all the same"
+        )
 
 
 class _StateWaiter:

@@ -1,4 +1,4 @@
-"""What viewers share: points, the path, images."""
+"""Contents that viewers share: points, the path, images."""
 
 from dataclasses import replace
 
