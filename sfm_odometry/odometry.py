@@ -150,9 +150,9 @@ class MonocularOdometry:
         return replace(result, preprocess_ms=preprocess_ms, inference_ms=inference_ms)
 
     def _prepare_depth(self, frame: Frame, want_depth: bool) -> None:
-        """Start to infer the frame's depth where somebody wants it or alignment will need it."""
+        """Start to infer the frame's depth where it is wanted, or alignment or scale need it."""
         needs_alignment = self.params.refine and not self._refiner.steady
-        if want_depth or needs_alignment:
+        if want_depth or needs_alignment or self._scale_source.needs_depth:
             frame.prepare(self._background, with_targets=needs_alignment)
 
     def _track(self, want_mask: bool) -> OdometryResult:

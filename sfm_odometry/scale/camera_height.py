@@ -33,6 +33,11 @@ class CameraHeightScale(ScaleSource):
         """Set the downward direction (3,) in the camera's axes; until then it is level."""
         self._meter.set_gravity_direction(down)
 
+    @property
+    def needs_depth(self) -> bool:
+        """True: the height is measured in every frame."""
+        return True
+
     def observe(self, pair: FramePair) -> None:
         """Measure the camera's height on the frames before this pair, whose depth is known."""
         try:

@@ -89,6 +89,11 @@ class ScaleSource(ABC):
     def estimate(self, stamp_ns: int) -> ScaleEstimate:
         """Returns the scale at a time."""
 
+    @property
+    def needs_depth(self) -> bool:
+        """Whether the depth of every frame is measured, and should be inferred ahead of time."""
+        return False
+
     def observe(self, pair: FramePair) -> None:  # noqa: B027
         """Measures the scale on a pair of frames."""
 

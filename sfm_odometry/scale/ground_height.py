@@ -42,10 +42,14 @@ class GroundHeightMeter:
     frame to the next, so the first image is kept until the ground has moved by enough pixels.
     """
 
-    def __init__(self, config: GroundConfig | None = None, stride: int = 1) -> None:
-        """stride: frames between two measurements, at least."""
+    def __init__(
+        self, config: GroundConfig | None = None, stride: int = 1, known_depth_only: bool = False
+    ) -> None:
+        """stride: frames between two measurements, at least. known_depth_only: measure only in
+        frames whose depth was predicted for tracking."""
         self._config = config or GroundConfig()
         self._stride = stride
+        self._known_depth_only = known_depth_only
         self._down = DOWN
         self._region: tuple[tuple[object, ...], GroundRegion] | None = None
         self.reset()
@@ -73,7 +77,7 @@ class GroundHeightMeter:
         span = previous if self._span is None else self._span.followed_by(previous)
         self._span = span
         self._frames += 1
-        if self._frames < self._stride or not pair.start_has_depth:
+        if self._frames < self._stride or (self._known_depth_only and not pair.start_has_depth):
             return None
         try:
             measurement = self._measure(span)

@@ -48,7 +48,7 @@ class GroundHold(ScaleSource):
     def __init__(self, source: ScaleSource, config: GroundConfig | None = None) -> None:
         """source: of the scale at the start of the drive."""
         self._source = source
-        self._meter = GroundHeightMeter(config, STRIDE)
+        self._meter = GroundHeightMeter(config, STRIDE, known_depth_only=True)
         self._median = TemporalMedian(WINDOW, MIN_MEASUREMENTS)
         self._climbs: deque[float] = deque(maxlen=CLIMB_WINDOW)
         self._start()

@@ -1,5 +1,6 @@
 """Scale held by the ground: a flat road seen from a constant height, in a drifting unit."""
 
+import dataclasses
 import itertools
 import math
 
@@ -63,6 +64,20 @@ def test_the_height_is_that_of_the_camera() -> None:
     measured = meter.observe(pair(frames[1], frames[2], 0.5, 1.0))
     assert math.exp(measured.log_height) == pytest.approx(1.6, rel=0.02)
     assert measured.climb == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.parametrize("known_depth_only", [False, True])
+def test_frames_whose_depth_is_not_known_are_measured_unless_they_are_to_be_left_out(
+    known_depth_only,
+) -> None:
+    """The camera's height measures the depth of every frame, the hold only what tracking had."""
+    meter = GroundHeightMeter(known_depth_only=known_depth_only)
+    frames = [Frame(0.5 * index) for index in range(4)]
+    without_depth = dataclasses.replace(pair(frames[1], frames[2], 0.5, 1.0), start_has_depth=False)
+    meter.observe(pair(frames[0], frames[1], 0.5, 1.0))
+    measured = meter.observe(without_depth)
+    assert (measured is None) == known_depth_only
+    assert meter.observe(pair(frames[2], frames[3], 0.5, 1.0)) is not None
 
 
 def test_a_slow_camera_is_measured_over_as_many_frames_as_it_takes() -> None:
