@@ -11,6 +11,9 @@ from sfm_odometry.nodes.odometry_node import OdometryNode
 MODEL = {"model.device": "cpu", "model.backend": "eager"}
 POLICY = Path(__file__).resolve().parents[3] / "config" / "sros2_policy.xml"
 
+OF_RCL = {"/rosout", "/sfm_odometry/transition_event"}
+"""Topics that rcl itself publishes on for a node, which rclpy does not list."""
+
 
 def allowed(kind: str, access: str) -> set[str]:
     """Full names of the topics or services with an access: subscribe, publish, reply, request."""
@@ -30,10 +33,6 @@ def allowed(kind: str, access: str) -> set[str]:
     }
 
 
-def names(found: list) -> set[str]:
-    return {name for name, _ in found}
-
-
 MODES = (
     {},
     {"image_transport": "compressed"},
@@ -44,7 +43,7 @@ MODES = (
 
 
 @pytest.fixture
-def node_interface(spinner, model_path: Path) -> dict[str, set[str]]:
+def node_interface(ros: None, model_path: Path) -> dict[str, set[str]]:
     """Names of the topics and services of active nodes, one in each mode.
 
     The nodes are still looking for the camera's transform, and listen to TF.
@@ -62,16 +61,10 @@ def node_interface(spinner, model_path: Path) -> dict[str, set[str]]:
             parameter_overrides=[Parameter(name, value=value) for name, value in settings.items()]
         )
         node.autostart()
-        name = node.get_name(), node.get_namespace()
-        spinner.until(
-            lambda node=node, name=name: (
-                "/camera_info" in names(node.get_subscriber_names_and_types_by_node(*name))
-            )
-        )
-        found["publish"] |= names(node.get_publisher_names_and_types_by_node(*name))
-        found["subscribe"] |= names(node.get_subscriber_names_and_types_by_node(*name))
-        found["reply"] |= names(node.get_service_names_and_types_by_node(*name))
-        found["request"] |= names(node.get_client_names_and_types_by_node(*name))
+        found["publish"] |= {item.topic_name for item in node.publishers} | OF_RCL
+        found["subscribe"] |= {item.topic_name for item in node.subscriptions}
+        found["reply"] |= {item.service_name for item in node.services}
+        found["request"] |= {item.service_name for item in node.clients}
         node.destroy_node()
     return found
 
