@@ -6,6 +6,7 @@ from typing import Any
 
 COLUMNS = {
     "ate_5_frames_m": ("5-frame ATE, m", 4),
+    "ate_5_frames_aligned_m": ("with axes aligned, m", 4),
     "rotation_5_frames_deg": ("rotation at the 5th frame, deg", 3),
     "rotation_1_frame_deg": ("rotation of a frame, deg", 3),
     "ate_7dof_m": ("7-DoF ATE, m", 2),

@@ -50,7 +50,8 @@ def trajectory_scores(true_poses: np.ndarray, run: OdometryRun) -> dict[str, flo
     """Scores of the poses of a run against true ones (N, 4, 4), and its median time per frame.
 
     Lengths are in metres after an alignment in seven degrees of freedom; those of snippets after
-    scaling each snippet by itself. t_err and r_err are over segments of 100 to 800 m, as many as
+    scaling each snippet by itself; ate_5_frames_aligned_m takes out one constant rotation between
+    the true and the tracked camera's axes. t_err and r_err are over segments of 100 to 800 m, as many as
     the drive holds, and NaN where it holds none. metres_per_unit is the scale of the alignment.
     """
     # Whole trajectory, then snippets.
@@ -60,6 +61,7 @@ def trajectory_scores(true_poses: np.ndarray, run: OdometryRun) -> dict[str, flo
     rotation_rad = snippet_rotation_errors_rad(true_poses, poses, SNIPPET_FRAMES)
     return {
         "ate_5_frames_m": snippets["ate_sfmlearner_mean"],
+        "ate_5_frames_aligned_m": snippets["ate_axes_aligned_mean"],
         "rotation_5_frames_deg": float(np.degrees(rotation_rad.mean())),
         "rotation_1_frame_deg": odometry["rpe_deg"],
         "ate_7dof_m": odometry["ate_m"],

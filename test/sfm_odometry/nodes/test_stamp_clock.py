@@ -128,7 +128,10 @@ def test_stamps_of_another_clock_are_a_warning_and_no_latency(rig, offset_s: flo
         rig.send(index, start_ns + index * STEP_NS)
     rig.spinner.until(lambda: len(rig.received.odom) == 6)
     rig.spinner.until(
-        lambda: rig.received.status[-1].status[0].message.startswith("tracking: stamps are")
+        lambda: (
+            rig.received.status
+            and rig.received.status[-1].status[0].message.startswith("tracking: stamps are")
+        )
     )
     status = rig.received.status[-1].status[0]
     assert status.level == DiagnosticStatus.WARN and values(rig)["state"] == "tracking"

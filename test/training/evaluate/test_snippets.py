@@ -38,6 +38,22 @@ def test_the_world_frame_does_not_matter(winding):
     assert evaluate_snippets(winding, other @ winding)["rmse_mean"] == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize("angle_deg", [0.3, 5.0])
+def test_a_constant_rotation_between_the_cameras_axes_is_taken_out(winding, angle_deg):
+    other = np.eye(4)
+    other[:3, :3] = cv2.Rodrigues(np.radians(angle_deg) * np.array([0.6, -0.8, 0.0]))[0]
+    scores = evaluate_snippets(winding, other @ winding @ np.linalg.inv(other))
+    assert scores["ate_axes_aligned_mean"] == pytest.approx(0, abs=1e-6)
+    assert scores["axes_rotation_deg"] == pytest.approx(angle_deg, rel=1e-4)
+    assert scores["ate_sfmlearner_mean"] > 0.002
+
+
+def test_of_a_straight_drive_the_smallest_rotation_is_taken_out():
+    scores = evaluate_snippets(straight(10), straight(10, step=(0.01, 0.0, 1.0)))
+    assert scores["axes_rotation_deg"] == pytest.approx(np.degrees(0.01), rel=1e-3)
+    assert scores["ate_axes_aligned_mean"] == pytest.approx(0, abs=1e-6)
+
+
 def test_every_snippet_has_its_own_scale():
     pred = straight(20)
     pred[:, 2, 3] = np.cumsum(np.repeat([1.0, 50.0], 10))
