@@ -11,6 +11,13 @@ import numpy as np
 from sfm_odometry.geometry import se3
 from training.evaluate.alignment import least_squares_scale
 
+REPEATED_RAD = 1e-5
+"""Greatest difference between the true rotations of two steps of which one repeats the other."""
+MIN_REPEATS = 5
+"""Fewest steps in a row that repeat one rotation where the truth was interpolated."""
+MAX_LEFT_OUT = 0.5
+"""Greatest share of the steps that are taken for interpolated: of more, the turn is constant."""
+
 
 @dataclass(frozen=True, eq=False)
 class NormalisedErrors:
@@ -71,6 +78,28 @@ def normalised_errors(
     return NormalisedErrors(
         *(_mahalanobis_squared(errors[:, part], covariances[:, part, part]) for part in parts)
     )
+
+
+def interpolated_truth(true_steps: np.ndarray) -> np.ndarray:
+    """Mask (M,) of true steps (M, 4, 4), in order, that were interpolated over a gap in the truth.
+
+    Such a truth turns by exactly the same angles step after step, as KITTI's does where its
+    positioning lost its satellites: in frames 0 to 14 of sequence 00, in 347 to 362 again. How
+    well a covariance fits cannot be told from them.
+    """
+    if len(true_steps) < MIN_REPEATS:
+        return np.zeros(len(true_steps), bool)
+    turns = np.array([se3.so3_log(step[:3, :3]) for step in true_steps])
+    repeats = np.zeros(len(turns) + 1, bool)
+    repeats[1:-1] = np.linalg.norm(np.diff(turns, axis=0), axis=1) < REPEATED_RAD
+    turning = np.linalg.norm(turns, axis=1) > REPEATED_RAD
+    same = (repeats[:-1] | repeats[1:]) & turning
+    # Runs of enough steps.
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], same.astype(int), [0]])))
+    mask = np.zeros(len(turns), bool)
+    for first, end in edges.reshape(-1, 2):
+        mask[first:end] = end - first >= MIN_REPEATS
+    return mask if mask.sum() <= MAX_LEFT_OUT * len(mask) else np.zeros_like(mask)
 
 
 def small_motion_vector(motion: np.ndarray) -> np.ndarray:

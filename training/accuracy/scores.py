@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from training.accuracy.consistency import normalised_errors
+from training.accuracy.consistency import interpolated_truth, normalised_errors
 from training.accuracy.drives import EvaluatedDrive
 from training.accuracy.odometry_run import OdometryRun
 from training.evaluate.odometry import (
@@ -22,13 +22,16 @@ def score_run(drive: EvaluatedDrive, run: OdometryRun) -> dict[str, Any]:
     """Evaluate a run: {"scores": {name: number}, "curves": {name: list}}.
 
     The scores are those of `trajectory_scores`, the ANEES and the number of events; the curves are
-    those of `error_curves` and the NEES of translation and rotation by step.
+    those of `error_curves` and the NEES of translation and rotation by step. Steps whose truth was
+    interpolated have no NEES.
     """
-    # Consistency of the steps' covariances.
+    # Consistency of the covariances of the steps whose truth was measured.
+    true_steps = np.linalg.inv(drive.true_poses[:-1]) @ drive.true_poses[1:]
+    measured = ~interpolated_truth(true_steps)[run.steps - 1]
     errors = normalised_errors(
-        _true_steps(drive.true_poses, run.steps),
-        run.previous_from_current,
-        run.covariances,
+        true_steps[run.steps - 1][measured],
+        run.previous_from_current[measured],
+        run.covariances[measured],
         run.metric,
     )
     # Scores and curves of the trajectory.
@@ -51,8 +54,9 @@ def trajectory_scores(true_poses: np.ndarray, run: OdometryRun) -> dict[str, flo
 
     Lengths are in metres after an alignment in seven degrees of freedom; those of snippets after
     scaling each snippet by itself; ate_5_frames_aligned_m takes out one constant rotation between
-    the true and the tracked camera's axes. t_err and r_err are over segments of 100 to 800 m, as many as
-    the drive holds, and NaN where it holds none. metres_per_unit is the scale of the alignment.
+    the true and the tracked camera's axes. t_err and r_err are over segments of 100 to 800 m, as
+    many as the drive holds, and NaN where it holds none. metres_per_unit is the scale of the
+    alignment.
     """
     # Whole trajectory, then snippets.
     poses = run.start_from_camera
@@ -103,8 +107,3 @@ def truth_curves(true_poses: np.ndarray) -> dict[str, list]:
         "path_m": relative[:, [0, 2], 3].tolist(),
         "driven_m": driven_distances(true_poses).tolist(),
     }
-
-
-def _true_steps(true_poses: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """True previous_from_current (M, 4, 4) of the frames with indices (M,)."""
-    return np.linalg.inv(true_poses[frames - 1]) @ true_poses[frames]

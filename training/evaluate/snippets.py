@@ -12,8 +12,8 @@ from sfm_odometry.geometry.se3 import nearest_rotation, so3_log
 from training.evaluate.odometry import rotation_angles_rad
 
 METRES_PER_RADIAN = 6.0
-"""Error of a position, in metres, that counts like one of a rotation by a radian: what odometry errs
-by over five frames of a car, 1 cm and 0.1 degrees."""
+"""Error of a position, in metres, that counts like one of a rotation by a radian: what odometry
+errs by over five frames of a car, 1 cm and 0.1 degrees."""
 
 
 def evaluate_snippets(

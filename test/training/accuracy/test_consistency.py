@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from sfm_odometry.geometry import se3
-from training.accuracy.consistency import chi_squared_cdf, normalised_errors, small_motion_vector
+from training.accuracy.consistency import (
+    chi_squared_cdf,
+    interpolated_truth,
+    normalised_errors,
+    small_motion_vector,
+)
 
 SIGMAS = np.array([0.02, 0.01, 0.05, 0.001, 0.002, 0.0005])
 
@@ -87,3 +92,24 @@ def test_cdf_is_that_of_sums_of_three_squares():
     np.testing.assert_allclose(
         chi_squared_cdf(np.array([0.0, 2.366, 7.815])), [0, 0.5, 0.95], atol=1e-4
     )
+
+
+def turning_steps(turns_rad: np.ndarray) -> np.ndarray:
+    """Steps (M, 4, 4) ahead that turn about the vertical axis by angles (M,)."""
+    steps = np.tile(np.eye(4), (len(turns_rad), 1, 1))
+    steps[:, :3, :3] = [se3.so3_exp(np.array([0.0, angle, 0.0])) for angle in turns_rad]
+    steps[:, 2, 3] = 1.0
+    return steps
+
+
+def test_steps_of_an_interpolated_truth_are_found():
+    turns = np.random.default_rng(3).normal(0, 0.01, 40)
+    turns[12:25] = 0.004
+    mask = interpolated_truth(turning_steps(turns))
+    assert np.flatnonzero(mask).tolist() == list(range(12, 25))
+
+
+@pytest.mark.parametrize("turn_rad", [0.0, 0.02])
+def test_a_straight_road_and_a_constant_turn_are_no_interpolation(turn_rad):
+    assert not interpolated_truth(turning_steps(np.full(40, turn_rad))).any()
+    assert interpolated_truth(turning_steps(np.zeros(0))).shape == (0,)
