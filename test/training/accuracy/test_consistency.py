@@ -112,4 +112,4 @@ def test_steps_of_an_interpolated_truth_are_found():
 @pytest.mark.parametrize("turn_rad", [0.0, 0.02])
 def test_a_straight_road_and_a_constant_turn_are_no_interpolation(turn_rad):
     assert not interpolated_truth(turning_steps(np.full(40, turn_rad))).any()
-    assert interpolated_truth(turning_steps(np.zeros(0))).shape == (0,)
+    assert interpolated_truth(np.zeros((0, 4, 4))).shape == (0,)
