@@ -13,6 +13,9 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 unexport LD_LIBRARY_PATH
 endif
 
+# Compiled modules are kept: the tests start some hundred processes of this package.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What depends on the version of ROS 2.
 ROS_TESTS = test/sfm_odometry/nodes test/ros_dropins test/test_packaging.py
 
