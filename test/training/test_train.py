@@ -10,7 +10,7 @@ import torch
 from sfm_odometry.errors import InputError
 from sfm_odometry.inference.checkpoint import read_provenance
 from training.config import TrainConfig, load_config
-from training.data.scenes import FORMAT, VERSION
+from training.data.index import FORMAT, VERSION
 from training.engine.optimiser import learning_rate
 from training.train import main
 

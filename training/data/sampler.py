@@ -7,7 +7,8 @@ import numpy as np
 from sfm_odometry.errors import InputError
 from training.data.batch import Batch
 from training.data.collate import collate
-from training.data.scenes import FORMAT, VERSION, Camera, Scene, open_data, split_scenes
+from training.data.index import FORMAT, VERSION
+from training.data.scenes import Camera, Scene, open_data, split_scenes
 
 __all__ = [
     "FORMAT",

@@ -4,7 +4,6 @@ Also their split into training and validation.
 """
 
 import hashlib
-import json
 import os
 import resource
 from collections.abc import Sequence
@@ -17,10 +16,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sfm_odometry.errors import InputError
+from training.data.index import read_json, scene_names
 from training.data.lesson import Lesson, read_lesson
 
-FORMAT = "sfm_odometry prepared data"
-VERSION = 1
 MAX_ARRAYS = 4
 """Maximum number of arrays of a scene: frames, depth, motion mask, poses."""
 SPARE_FILES = 256
@@ -105,18 +103,9 @@ def open_data(folder: Path) -> list[Scene]:
 
     Raises InputError with the file that is missing, truncated or of another format.
     """
-    index_path = folder / "index.json"
-    index = _read_json(index_path)
-    if (
-        index.get("format") != FORMAT
-        or index.get("version") != VERSION
-        or not isinstance(index.get("scenes"), list)
-    ):
-        raise InputError(
-            f"{index_path}: not an index of version {VERSION} written by training.prepare"
-        )
-    _allow_open_files(MAX_ARRAYS * len(index["scenes"]))
-    return [_open_scene(folder / str(name)) for name in index["scenes"]]
+    names = scene_names(folder)
+    _allow_open_files(MAX_ARRAYS * len(names))
+    return [_open_scene(folder / name) for name in names]
 
 
 def _allow_open_files(count: int) -> None:
@@ -131,7 +120,7 @@ def _allow_open_files(count: int) -> None:
 def _open_scene(folder: Path) -> Scene:
     """Opens a scene's folder; raises InputError."""
     path = folder / "scene.json"
-    description = _read_json(path)
+    description = read_json(path)
     try:
         return _described_scene(folder, description)
     except (KeyError, TypeError, ValueError) as error:
@@ -179,25 +168,6 @@ def _described_scene(folder: Path, description: dict[str, Any]) -> Scene:
         resize_mode=description["resize_mode"],
         lesson=read_lesson(folder, len(numbers)),
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object; raises InputError."""
-    try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}), expected data written by training.prepare"
-        ) from error
-    except ValueError as error:
-        raise InputError(
-            f"{path}: not JSON ({error}), expected data written by training.prepare"
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(
-            f"{path}: not an object of JSON, expected data written by training.prepare"
-        )
-    return content
 
 
 def _map_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:

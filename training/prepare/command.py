@@ -16,7 +16,7 @@ from typing import Any
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry.preprocess import RESIZE_MODES
-from training.data.scenes import FORMAT, VERSION
+from training.data.index import Shard, index_content, remove_other_indices
 from training.prepare import cityscapes, images, kitti_odometry, kitti_raw, packed, video
 from training.prepare.recording import Recording
 from training.prepare.report import report
@@ -62,19 +62,25 @@ def command(arguments: argparse.Namespace) -> int:
     )
     if arguments.workers < 1:
         raise InputError(f"--workers {arguments.workers}: expected 1 or more")
+    shard = Shard.parse(arguments.shard)
     # Find the recordings.
     recordings = SOURCES[arguments.source].find(arguments)
     _check_names(recordings)
-    # Prepare them, then write the index.
+    places = shard.indices(len(recordings))
+    # Prepare those of the shard, then write its index.
     out: Path = arguments.out
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    scenes = prepare(recordings, out, options, arguments.workers)
+        remove_other_indices(out, shard)
+    if not places:
+        print(f"{out}: {len(recordings)} recordings, none for shard {arguments.shard}")
+    scenes = prepare([recordings[place] for place in places], out, options, arguments.workers)
+    scene_places = [place for place in places for _ in recordings[place].views]
     write_json(
-        out / "index.json",
-        {"format": FORMAT, "version": VERSION, "scenes": [scene.name for scene in scenes]},
+        out / shard.index_name,
+        index_content([scene.name for scene in scenes], scene_places, len(recordings)),
     )
-    return report(out, scenes, width, height)
+    return report(out, scenes, width, height) if places else 0
 
 
 def _check_names(recordings: Sequence[Recording]) -> None:
@@ -158,6 +164,13 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=workers,
         help="threads that decode and resize (default here: %(default)s)",
+    )
+    parser.add_argument(
+        "--shard",
+        default="1/1",
+        metavar="I/N",
+        help="prepare every N-th recording, from the I-th on, counted from 1; N runs, on as many "
+        "machines, fill one folder (default: all)",
     )
     parser.add_argument(
         "--strict",

@@ -19,7 +19,8 @@ import numpy as np
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.io.atomic import atomic_write
-from training.data.scenes import FORMAT, VERSION, Scene, open_data
+from training.data.index import FORMAT, VERSION
+from training.data.scenes import Scene, open_data
 from training.prepare.writer import SceneWriter, disk_errors, write_json
 
 PACKED_FORMAT = "sfm_odometry packed data"

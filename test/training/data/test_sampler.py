@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from sfm_odometry.errors import InputError
+from training.data.index import FORMAT, VERSION
 from training.data.prefetch import Prefetcher
 from training.data.sampler import Camera, Scene, SnippetSampler, cameras_of, open_data, split_scenes
-from training.data.scenes import FORMAT, VERSION
 from training.prepare.writer import SceneWriter, write_json
 
 K = np.array([[40.0, 0, 31.5], [0, 40.0, 15.5], [0, 0, 1]])

@@ -1,4 +1,4 @@
-"""Two processes of torchrun with gloo on the CPU, against one with twice the batch size."""
+"""Two processes of torchrun, one or two nodes, on the CPU, against one with twice the batch."""
 
 import signal
 import socket
@@ -9,6 +9,12 @@ import torch
 from training.engine.distributed import ProcessGroup
 
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node=2")
+NODES = (
+    "torch.distributed.run",
+    "--nnodes=2",
+    "--nproc_per_node=1",
+    "--master_addr=127.0.0.1",
+)
 SETTINGS = (
     "log_every=1",
     "learning_rate=0.002",
@@ -18,13 +24,26 @@ SETTINGS = (
 )
 
 
-def test_two_processes_train_like_one_with_twice_the_batch(runs):
-    process = runs.start(
-        "two", *SETTINGS, "steps=12", "batch_size=2", "pictures_every=6", launcher=TORCHRUN
-    )
-    output, error = process.communicate(timeout=300)
-    assert process.returncode == 0, error
-    assert output.count("step     12 of 12") == 1, "only the first process prints"
+def free_port() -> int:
+    """Port that no process listens to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def test_two_nodes_of_one_process_train_like_one_with_twice_the_batch(runs):
+    port = free_port()
+    processes = [
+        runs.start(
+            *("two", *SETTINGS, "steps=12", "batch_size=2", "pictures_every=6"),
+            launcher=(*NODES, f"--node_rank={rank}", f"--master_port={port}"),
+        )
+        for rank in (0, 1)
+    ]
+    outputs = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    printed = [output.count("step     12 of 12") for output, _ in outputs]
+    assert printed == [1, 0], "only the first process prints"
     assert runs.train("one", *SETTINGS, "steps=12", "batch_size=4", "pictures_every=6") == 0
     one = runs.losses("one")
     two = runs.losses("two")
@@ -75,14 +94,12 @@ def test_all_processes_end_quietly_where_nobody_reads_their_output(runs):
 
 def test_an_error_in_one_process_ends_all_and_is_printed_once(runs):
     """The processes are started like torchrun's, but each with its own output."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        rendezvous = {
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(free.getsockname()[1]),
-            "WORLD_SIZE": "2",
-            "TORCHELASTIC_RUN_ID": "test",
-        }
+    rendezvous = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "WORLD_SIZE": "2",
+        "TORCHELASTIC_RUN_ID": "test",
+    }
     processes = []
     for rank in (0, 1):
         # Only the second one cannot open its data.
