@@ -13,10 +13,8 @@ import torch
 from sfm_odometry.cli import run_cli
 from sfm_odometry.errors import InputError
 from sfm_odometry.inference.checkpoint import DEFAULT_MODEL
-from sfm_odometry.io.camera_options import add_camera_options
-from sfm_odometry.io.sources import FORMS
-from sfm_odometry.io.stamps import NOMINAL_RATE_HZ
 from training.adapt.command import adapt
+from training.teach.footage import add_source_arguments
 
 EPILOG = """The result is a model file: sfm_odometry.run --model MY.safetensors, or model.path of
 the node. A picture of the same name, with the ending .png, shows frames with the depth before and
@@ -56,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.adapt", description=__doc__, epilog=EPILOG
     )
-    _add_source_arguments(parser)
+    add_source_arguments(parser)
     # Model and time.
     parser.add_argument("--out", type=Path, required=True, help="the adapted model")
     parser.add_argument(
@@ -81,37 +79,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--seed", type=int, default=0, help="of the random choices")
     return parser
-
-
-def _add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the images, which are those of sfm_odometry.run."""
-    source = parser.add_mutually_exclusive_group(required=True)
-    for name in ("--images", "--bag", "--video"):
-        source.add_argument(
-            name,
-            dest="images",
-            metavar="PLACE",
-            help=f"one of: {'; '.join(FORMS[:-1])}" if name == "--images" else "the same",
-        )
-    parser.add_argument("--topic", help="of a bag; default: its only topic of images")
-    add_camera_options(parser)
-    parser.add_argument("--camera", type=int, help="which of several cameras")
-    parser.add_argument("--times", type=Path, metavar="FILE", help="times of the images")
-    parser.add_argument(
-        "--rate",
-        type=float,
-        default=NOMINAL_RATE_HZ,
-        help="frames a second of images that are only numbered, default %(default)g",
-    )
-    parser.add_argument("--first", type=int, default=0, help="first image, counted from 0")
-    parser.add_argument("--last", type=int, help="last image, included; default: the last there is")
-    parser.add_argument(
-        "--max-frames",
-        type=int,
-        default=1000,
-        help="most frames that are read; of a longer recording stretches spread over it, "
-        "default %(default)s",
-    )
 
 
 if __name__ == "__main__":

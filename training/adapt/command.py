@@ -12,7 +12,6 @@ import torch
 from sfm_odometry.inference.checkpoint import load_model, read_provenance, save_model
 from sfm_odometry.inference.estimator import Estimator, choose_device
 from sfm_odometry.networks.model import Model
-from training.adapt.footage import Footage, open_footage, read_footage
 from training.adapt.learning import Adaptation, AdaptConfig, Learned
 from training.adapt.measure import Measures, measure_rendered
 from training.adapt.rendered import held_out_rendered, render_drives
@@ -21,6 +20,7 @@ from training.adapt.snippets import SnippetPool
 from training.engine.signals import InterruptHandler
 from training.engine.subnormals import flush_subnormals
 from training.prepare.writer import disk_errors
+from training.teach.footage import Footage, open_footage, read_footage
 
 EXIT_NOT_BETTER = 4
 """The command learned, but nothing became better."""

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from sfm_odometry.networks.model import Model
-from training.adapt.footage import Footage
 from training.adapt.measure import EXPLAINED, Measures
 from training.adapt.snippets import SnippetPool
 from training.figures import figure_style, save_png, titled_figure
+from training.teach.footage import Footage
 
 PICTURE_ROWS = 3
 """Frames in the picture."""

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from sfm_odometry.errors import InputError
-from training.adapt.footage import Footage
 from training.data.taught import TaughtBatch, taught_fields
+from training.teach.footage import Footage
 
 PARALLAX_RAD = 0.03
 """Parallax between a target and its nearest source that teaches best: the translation between them

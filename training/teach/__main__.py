@@ -1,10 +1,13 @@
-"""Runs the odometry over the frames of prepared data and stores what it finds as lessons.
+"""Runs the odometry over unlabelled frames and stores what it finds as lessons.
 
+python -m training.teach --images walk/ --fov 62 --out data/walk
 python -m training.teach --data data/mine
 
-Each scene gets a file lesson.npz: motions with their covariance, and sparse depths with their
-sigma. `training.train` takes them where the settings objective.given_motion,
-objective.point_supervision or objective.taught_motion ask for them.
+With --images, corners are followed in the camera's own images, and the frames are written as a
+prepared data set; with --data, in prepared frames, which are small and teach less precisely. Each
+scene gets a file lesson.npz: motions with their covariance, and sparse depths with their sigma.
+`training.train` takes them where the settings objective.given_motion, objective.point_supervision
+or objective.taught_motion ask for them.
 """
 
 import argparse
@@ -24,6 +27,8 @@ from training.data.collate import visible_window
 from training.data.lesson import FILE, Lesson
 from training.data.scenes import Scene, open_data
 from training.prepare.writer import disk_errors
+from training.teach.footage import add_source_arguments, open_footage, read_footage
+from training.teach.taught_scenes import write_scenes
 from training.teach.teacher import Teacher
 
 
@@ -34,8 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command(arguments: argparse.Namespace) -> None:
-    """Teaches all scenes of all folders; raises InputError."""
+    """Teaches images, or all scenes of all folders; raises InputError."""
+    if (arguments.data is None) == (arguments.images is None):
+        raise InputError("expected --images or --data, and not both")
     estimator = Estimator.from_file(arguments.model)
+    if arguments.data is None:
+        teach_images(arguments, estimator)
+        return
     for folder in arguments.data:
         for scene in open_data(folder):
             path = folder / scene.name / FILE
@@ -46,6 +56,24 @@ def command(arguments: argparse.Namespace) -> None:
             with disk_errors(path):
                 lesson.save(path.parent)
             print(f"{path}: {describe(lesson)}", flush=True)
+
+
+def teach_images(arguments: argparse.Namespace, estimator: Estimator) -> None:
+    """Teaches the images of the command line and writes them as scenes; raises InputError."""
+    if arguments.out is None:
+        raise InputError("--images: expected --out too, a folder for the prepared data")
+    if arguments.every < 1:
+        raise InputError(f"--every {arguments.every}: expected 1 or more")
+    footage = read_footage(open_footage(arguments), estimator, arguments.max_frames)
+    if not (footage.lesson.segment >= 0).any():
+        raise InputError(
+            f"{arguments.images}: no frame got a pose, expected a camera that moves sideways or "
+            "forwards through a static scene with texture"
+        )
+    name = arguments.name or Path(arguments.images).resolve().stem
+    for folder in write_scenes(arguments.out, name, footage, arguments.every):
+        print(f"{folder}", flush=True)
+    print(f"{arguments.out}: {describe(footage.lesson)}", flush=True)
 
 
 def teach_scene(scene: Scene, estimator: Estimator) -> Lesson:
@@ -89,9 +117,20 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    # Images and how they are written.
+    add_source_arguments(parser, required=False)
+    parser.add_argument("--out", type=Path, help="with --images: folder for the prepared data")
+    parser.add_argument("--name", help="with --images: name of the scene; default: the images'")
     parser.add_argument(
-        "--data", type=Path, nargs="+", required=True, help="folders written by training.prepare"
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="with --images: frames of a snippet are N apart, for slow cameras and 30 frames a "
+        "second; all frames are written, as N scenes",
     )
+    # Prepared data.
+    parser.add_argument("--data", type=Path, nargs="+", help="folders written by training.prepare")
     parser.add_argument(
         "--model",
         type=Path,

@@ -4,9 +4,9 @@ import torch
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry.camera import Intrinsics
-from training.adapt.footage import Footage, wanted_frames
 from training.adapt.snippets import PARALLAX_RAD, SnippetPool, best_gap
 from training.data.lesson import Lesson
+from training.teach.footage import Footage, wanted_frames
 
 
 def footage(planes, count=60, step=(0.05, 0.0, 0.0), turn_rad=0.0):

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -11,9 +12,10 @@ from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
 from sfm_odometry.geometry.preprocess import Preprocessor, apply_gain, fitting_mode
 from sfm_odometry.inference.estimator import Estimator
-from sfm_odometry.io.camera_options import SourceCamera, source_camera
+from sfm_odometry.io.camera_options import SourceCamera, add_camera_options, source_camera
 from sfm_odometry.io.image_source import ImageSource, SourceImage, first_readable
-from sfm_odometry.io.sources import open_images
+from sfm_odometry.io.sources import FORMS, open_images
+from sfm_odometry.io.stamps import NOMINAL_RATE_HZ
 from training.data.lesson import Lesson
 from training.teach.teacher import Teacher
 
@@ -46,6 +48,40 @@ class OpenedImages:
     camera: SourceCamera
     frames: range
     """Indices of the wanted images."""
+
+
+def add_source_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add the options of the images, which are those of sfm_odometry.run.
+
+    required: whether there must be any.
+    """
+    source = parser.add_mutually_exclusive_group(required=required)
+    for name in ("--images", "--bag", "--video"):
+        source.add_argument(
+            name,
+            dest="images",
+            metavar="PLACE",
+            help=f"one of: {'; '.join(FORMS[:-1])}" if name == "--images" else "the same",
+        )
+    parser.add_argument("--topic", help="of a bag; default: its only topic of images")
+    add_camera_options(parser)
+    parser.add_argument("--camera", type=int, help="which of several cameras")
+    parser.add_argument("--times", type=Path, metavar="FILE", help="times of the images")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=NOMINAL_RATE_HZ,
+        help="frames a second of images that are only numbered, default %(default)g",
+    )
+    parser.add_argument("--first", type=int, default=0, help="first image, counted from 0")
+    parser.add_argument("--last", type=int, help="last image, included; default: the last there is")
+    parser.add_argument(
+        "--max-frames",
+        type=int,
+        default=1000,
+        help="most frames that are read; of a longer recording stretches spread over it, "
+        "default %(default)s",
+    )
 
 
 def open_footage(arguments: argparse.Namespace) -> OpenedImages:
