@@ -1,4 +1,4 @@
-"""Rendered drives: a procedural street seen from a car, in KITTI odometry layout with its truth.
+"""Rendered drives in KITTI odometry layout with their truth: a street from a car, and rooms.
 
 The truth is poses, depth and motion masks. Everything is drawn from one seed; numpy and OpenCV are
 the only dependencies.

@@ -1,4 +1,4 @@
-"""Writer of a rendered drive as a KITTI odometry folder with its truth."""
+"""Writer of a rendered drive or walk as a KITTI odometry folder with its truth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ import numpy as np
 from sfm_odometry.errors import InputError, OutputError
 from sfm_odometry.geometry.camera import Intrinsics
 from training.synthetic.ego import camera_poses
-from training.synthetic.render import RenderedFrame, Renderer
+from training.synthetic.frames import RenderedFrame
+from training.synthetic.render import Renderer
+from training.synthetic.rooms.room_renderer import RoomRenderer
+from training.synthetic.rooms.walk import RIGS
 from training.synthetic.route import FRAME_S, draw_route
 from training.synthetic.terrain import Terrain
 
@@ -32,21 +35,33 @@ PROGRESS_S = 1.0  # time between two progress lines
 MIN_SIDE = 32  # pixels
 MAX_SIDE = 4096  # pixels
 MAX_FRAMES = 100_000
+WORLDS = ("street", "rooms")
+ROOM_FOV_DEG = (50.0, 100.0)  # range of the horizontal fields of view that are drawn for rooms
+ROOM_RATE_HZ = 10.0
+RATES_HZ = (3.0, 30.0)
+FOVS_DEG = (20.0, 130.0)
 
 
 @dataclass(frozen=True)
 class DriveSpec:
     """Parameters that determine every byte of a drive.
 
-    Raises InputError if one is out of range.
+    `rig`, `fov_deg` and `rate_hz` are for rooms only: how the camera is carried, its horizontal
+    field of view, frames a second. None draws the first two from the seed and takes 10 Hz. Raises
+    InputError if a value is out of range.
     """
 
     frames: int
     seed: int
     width: int = 416
     height: int = 128
+    world: str = "street"
+    rig: str | None = None
+    fov_deg: float | None = None
+    rate_hz: float | None = None
 
     def __post_init__(self) -> None:
+        self._check_camera()
         if not 1 <= self.frames <= MAX_FRAMES:
             raise InputError(f"--frames {self.frames}: expected 1 to {MAX_FRAMES}")
         if not 0 <= self.seed < 2**31:
@@ -57,12 +72,52 @@ class DriveSpec:
                 f"expected sides of {MIN_SIDE} to {MAX_SIDE} pixels"
             )
 
+    def _check_camera(self) -> None:
+        """Raises InputError if world, rig, field of view or rate do not fit."""
+        if self.world not in WORLDS:
+            raise InputError(f"--world {self.world}: expected {' or '.join(WORLDS)}")
+        for option, value in (("rig", self.rig), ("fov", self.fov_deg), ("rate", self.rate_hz)):
+            if self.world == "street" and value is not None:
+                raise InputError(f"--{option} {value}: expected --world rooms with it")
+        if self.rig is not None and self.rig not in RIGS:
+            raise InputError(f"--rig {self.rig}: expected {', '.join(RIGS)}")
+        for option, value, (low, high) in (
+            ("fov", self.fov_deg, FOVS_DEG),
+            ("rate", self.rate_hz, RATES_HZ),
+        ):
+            if value is not None and not low <= value <= high:
+                raise InputError(f"--{option} {value:g}: expected {low:g} to {high:g}")
+
+    @property
+    def frame_s(self) -> float:
+        """Time between two frames in seconds."""
+        return FRAME_S if self.world == "street" else 1 / (self.rate_hz or ROOM_RATE_HZ)
+
     def intrinsics(self) -> Intrinsics:
         """Returns the camera's intrinsics."""
+        if self.world == "rooms":
+            return self._room_intrinsics()
         focal = FOCAL * self.width
         return Intrinsics(
             focal, focal, CENTER_X * self.width, CENTER_Y * self.height, self.width, self.height
         )
+
+    def _room_intrinsics(self) -> Intrinsics:
+        """Returns the intrinsics of a camera in rooms, its field of view given or drawn."""
+        rng = np.random.default_rng([self.seed, 106])
+        drawn_deg = float(rng.uniform(*ROOM_FOV_DEG))
+        shift = rng.uniform(-0.02, 0.02, 2)
+        fov_rad = np.radians(self.fov_deg or drawn_deg)
+        focal = self.width / 2 / float(np.tan(fov_rad / 2))
+        center = (0.5 + shift) * (self.width, self.height) - 0.5
+        return Intrinsics(focal, focal, float(center[0]), float(center[1]), self.width, self.height)
+
+
+def make_renderer(spec: DriveSpec) -> Renderer | RoomRenderer:
+    """Returns the renderer of a drive's frames, with their poses."""
+    if spec.world == "street":
+        return Renderer(spec.seed, spec.frames, spec.intrinsics())
+    return RoomRenderer(spec.seed, spec.frames, spec.intrinsics(), spec.rig, 1 / spec.frame_s)
 
 
 def write_drive(
@@ -123,19 +178,22 @@ def _write_texts(stage: Path, spec: DriveSpec) -> None:
     (stage / "calib.txt").write_text("".join(f"P{camera}: {line}\n" for camera in range(4)))
     # Times and poses.
     (stage / "times.txt").write_text(
-        "".join(f"{frame * FRAME_S:.6e}\n" for frame in range(spec.frames))
+        "".join(f"{frame * spec.frame_s:.6e}\n" for frame in range(spec.frames))
     )
     poses = camera0_from_camera(spec)[:, :3].reshape(-1, 12)
     (stage / "poses.txt").write_text(
         "".join(" ".join(f"{value:.12e}" for value in pose) + "\n" for pose in poses)
     )
     # The marker of a folder that may be overwritten.
-    marker = {
+    marker: dict[str, object] = {
         "format": 1,
         "frames": spec.frames,
         "seed": spec.seed,
         "size": [spec.width, spec.height],
     }
+    if spec.world != "street":
+        marker |= {"world": spec.world, "rig": spec.rig, "fov_deg": spec.fov_deg}
+        marker |= {"rate_hz": 1 / spec.frame_s}
     (stage / MARKER).write_text(json.dumps(marker) + "\n")
 
 
@@ -144,6 +202,8 @@ def camera0_from_camera(spec: DriveSpec) -> np.ndarray:
 
     The first is exactly the identity.
     """
+    if spec.world == "rooms":
+        return make_renderer(spec).camera0_from_camera
     world_from_camera, _ = camera_poses(
         spec.seed, draw_route(spec.seed, spec.frames), Terrain(spec.seed), spec.frames
     )
@@ -196,7 +256,7 @@ def _start_worker(spec: DriveSpec, stage: Path, rendered) -> None:  # type: igno
     """Sets up the renderer of a worker process."""
     global _worker
     cv2.setNumThreads(1)
-    _worker = (Renderer(spec.seed, spec.frames, spec.intrinsics()), stage, rendered)
+    _worker = (make_renderer(spec), stage, rendered)
 
 
 def _render_stretch(first: int, end: int) -> None:

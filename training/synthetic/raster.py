@@ -16,7 +16,7 @@ import numpy as np
 from training.synthetic.atlas import Atlas
 from training.synthetic.polygons import Polygons
 
-NEAR_M = 0.3  # distance of the near plane
+NEAR_M = 0.3  # distance of the near plane on streets
 MAX_WARP_SAMPLES = 6000  # up to this many, one call to OpenCV is faster than several to numpy
 EDGE_SLACK = 2e-3  # in pixels: neighbours overlap by this much, so rounding opens no cracks
 
@@ -69,12 +69,16 @@ class Samples:
 
 
 def project(
-    polygons: Polygons, camera_from_world: np.ndarray, matrix: np.ndarray, samples: Samples
+    polygons: Polygons,
+    camera_from_world: np.ndarray,
+    matrix: np.ndarray,
+    samples: Samples,
+    near_m: float = NEAR_M,
 ) -> ProjectedPolygons:
     """Projects polygons in perspective; back faces and polygons outside the image are dropped.
 
-    `camera_from_world` is (4, 4), `matrix` the intrinsics (3, 3). The result is sorted from near to
-    far.
+    `camera_from_world` is (4, 4), `matrix` the intrinsics (3, 3), `near_m` the distance of the near
+    plane. The result is sorted from near to far.
     """
     rotation = camera_from_world[:3, :3]
     translation = camera_from_world[:3, 3]
@@ -82,21 +86,17 @@ def project(
     normal = _corner_normals(corners)
     offset = np.einsum("mi,mi->m", normal, corners[:, 0])
     # Keep front faces in front of the near plane and inside the image, and sort them by distance.
-    boxes = samples.boxes(*_image_box(corners, matrix))
+    boxes = samples.boxes(*_image_box(corners, matrix, near_m))
     keep = _is_front_face(normal, offset, polygons.two_sided) & _overlaps_grid(boxes)
-    keep &= corners[:, :, 2].max(axis=1) > NEAR_M
+    keep &= corners[:, :, 2].max(axis=1) > near_m
     rows = np.flatnonzero(keep)
     rows = rows[np.argsort(np.linalg.norm(corners[rows].mean(axis=1), axis=1), kind="stable")]
     corners = corners[rows]
     # Express planes, edges and textures in image coordinates.
     ray_from_image = np.linalg.inv(matrix)
-    center = -rotation.T @ translation
-    texture_u, single_u = _texture_in_view(
-        polygons.texture_u[rows], polygons.corners[rows], rotation, center, ray_from_image
-    )
-    texture_v, single_v = _texture_in_view(
-        polygons.texture_v[rows], polygons.corners[rows], rotation, center, ray_from_image
-    )
+    view = (polygons.corners[rows], rotation, -rotation.T @ translation, ray_from_image)
+    texture_u, single_u = _texture_in_view(polygons.texture_u[rows], *view)
+    texture_v, single_v = _texture_in_view(polygons.texture_v[rows], *view)
     return ProjectedPolygons(
         source=rows,
         nearness=normal[rows] / offset[rows][:, None] @ ray_from_image,
@@ -105,7 +105,7 @@ def project(
         texture_v=texture_v,
         single_repeat=single_u & single_v,
         boxes=boxes[rows],
-        max_nearness=_max_inverse_depth(corners),
+        max_nearness=_max_inverse_depth(corners, near_m),
         perspective=True,
     )
 
@@ -356,24 +356,26 @@ def _parallel_edges(corners: np.ndarray, normal: np.ndarray) -> np.ndarray:
     )
 
 
-def _max_inverse_depth(corners: np.ndarray) -> np.ndarray:
+def _max_inverse_depth(corners: np.ndarray, near_m: float) -> np.ndarray:
     """Returns upper bounds (K,) of the inverse depth; infinite where the near plane is crossed."""
     closest_m = corners[:, :, 2].min(axis=1)
-    return np.where(closest_m > NEAR_M, 1.001 / np.maximum(closest_m, NEAR_M), np.inf)
+    return np.where(closest_m > near_m, 1.001 / np.maximum(closest_m, near_m), np.inf)
 
 
-def _image_box(corners: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _image_box(
+    corners: np.ndarray, matrix: np.ndarray, near_m: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns image rectangles, low and high (M, 2), of the parts in front of the near plane."""
     # Points where the edges cross the near plane.
     following = np.roll(corners, -1, axis=1)
     depth = corners[:, :, 2]
     next_depth = following[:, :, 2]
-    crosses = (depth > NEAR_M) != (next_depth > NEAR_M)
-    share = np.where(crosses, (NEAR_M - depth) / np.where(crosses, next_depth - depth, 1.0), 0.0)
+    crosses = (depth > near_m) != (next_depth > near_m)
+    share = np.where(crosses, (near_m - depth) / np.where(crosses, next_depth - depth, 1.0), 0.0)
     points = np.concatenate([corners, corners + share[..., None] * (following - corners)], axis=1)
-    valid = np.concatenate([depth > NEAR_M, crosses], axis=1)
+    valid = np.concatenate([depth > near_m, crosses], axis=1)
     # Projection of these and of the corners.
-    z = np.where(valid, np.maximum(points[..., 2], NEAR_M), 1.0)
+    z = np.where(valid, np.maximum(points[..., 2], near_m), 1.0)
     image = np.stack(
         [
             matrix[0, 0] * points[..., 0] / z + matrix[0, 2],

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from sfm_odometry.geometry.camera import Intrinsics
 from training.synthetic.atlas import Atlas
 from training.synthetic.ego import camera_poses
+from training.synthetic.frames import (
+    RenderedFrame,
+    exact_depth,
+    filter_to_pixels,
+    metering_samples,
+    pixel_samples,
+)
 from training.synthetic.light import SHADOW_REACH_M, SHADOW_STEP_M, ShadowMaps, draw_light
 from training.synthetic.optics import draw_optics, meter
 from training.synthetic.paint import GroundClipmap
@@ -23,15 +29,6 @@ REACH_M = 150.0  # distance up to which objects are drawn
 GROUND_REACH_M = 170.0
 GROUND_TEXTURE_M = 1.5  # size of one repeat of the ground's grain
 METERING_INTERVAL = 10  # frames between two measurements of the exposure
-
-
-@dataclass(frozen=True)
-class RenderedFrame:
-    """Rendered frame and its truth at the pixel centres."""
-
-    image: np.ndarray  # (H, W, 3) uint8 RGB
-    depth_m: np.ndarray  # (H, W) float64 along the optical axis, 0 where unknown
-    moving: np.ndarray  # (H, W) bool, true on independently moving objects
 
 
 @dataclass(frozen=True)
@@ -69,18 +66,8 @@ class Renderer:
         )
         # A sparse grid of samples for metering, and the measured radiances by number.
         self._metered: dict[int, float] = {}
-        self._metering_samples = Samples(
-            *(
-                np.arange(0.0, side, max(intrinsics.width / 52, 1.0))
-                for side in (intrinsics.width, intrinsics.height)
-            )
-        )
-        # Two samples a pixel in each direction, every other one on a pixel centre, where the truth
-        # is read; a pixel is a tent filter over nine samples.
-        self._samples = Samples(
-            (np.arange(2 * intrinsics.width + 1) - 1) / 2,
-            (np.arange(2 * intrinsics.height + 1) - 1) / 2,
-        )
+        self._metering_samples = metering_samples(intrinsics)
+        self._samples = pixel_samples(intrinsics)
 
     @property
     def camera0_from_camera(self) -> np.ndarray:
@@ -92,15 +79,13 @@ class Renderer:
     def render(self, frame: int) -> RenderedFrame:
         """Renders one frame of the drive."""
         view = self._render_view(frame, self._samples)
-        # Filter the samples to pixels.
-        tent = np.array([0.25, 0.5, 0.25], np.float32)
-        radiance = np.ascontiguousarray(cv2.sepFilter2D(view.radiance, -1, tent, tent)[1::2, 1::2])
+        radiance = filter_to_pixels(view.radiance)
         # Read the truth at the pixel centres.
         index = view.index[1::2, 1::2]
         moving = np.append(view.moving, values=False)[index]
         return RenderedFrame(
             self._optics.develop(radiance, frame, self._metered_radiance(frame)),
-            self._exact_depth(view.projected, index),
+            exact_depth(view.projected, index, self._intrinsics),
             moving,
         )
 
@@ -183,14 +168,3 @@ class Renderer:
             self.scene.palette.atlas,
             float(self.scene.terrain.smooth_height(middle)),
         )
-
-    def _exact_depth(self, projected: ProjectedPolygons, index: np.ndarray) -> np.ndarray:
-        """Returns depth (H, W) float64 in metres from the visible polygons' planes; 0 for sky.
-
-        `index` (H, W) is the row of `projected` visible at a pixel centre, -1 for sky.
-        """
-        planes = np.concatenate([projected.nearness, [[0.0, 0.0, 0.0]]])[index]
-        x = np.arange(self._intrinsics.width)
-        y = np.arange(self._intrinsics.height)[:, None]
-        inverse_depth = planes[..., 0] * x + planes[..., 1] * y + planes[..., 2]
-        return np.where(index >= 0, 1.0 / np.where(index >= 0, inverse_depth, 1.0), 0.0)

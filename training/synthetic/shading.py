@@ -16,6 +16,7 @@ from training.synthetic.paint import TEXEL_M, GroundClipmap
 from training.synthetic.palette import Palette
 from training.synthetic.polygons import Polygons
 from training.synthetic.raster import ProjectedPolygons, Samples
+from training.synthetic.texturing import texel_density, texture_colours, view_directions
 from training.synthetic.traffic import Shadow
 
 MAX_DEPTH_M = 2000.0
@@ -56,10 +57,7 @@ class Shader:
 
     def texel_density(self, polygons: Polygons, samples: Samples) -> np.ndarray:
         """Returns texels of the finest level per sample at nearness 1, (K,)."""
-        sizes = self._palette.texel_sizes()[polygons.texture]
-        across = np.linalg.norm(polygons.texture_u[:, :3], axis=1) * sizes[:, 0]
-        down = np.linalg.norm(polygons.texture_v[:, :3], axis=1) * sizes[:, 1]
-        return np.sqrt(across * down) * samples.step / self._intrinsics.fx
+        return texel_density(polygons, self._palette.atlas, samples, self._intrinsics)
 
     def shade(
         self,
@@ -78,9 +76,10 @@ class Shader:
         minification = depth / np.sqrt(
             np.clip(attributes["offset"] * np.maximum(visible.nearness, 1e-6), 0.02, 1.0)
         )
-        colour = self._texture_colours(attributes, visible.samples, depth, minification)
+        atlas = self._palette.atlas
+        colour = texture_colours(atlas, attributes, visible.samples, depth, minification)
         # Painted ground.
-        directions = self._directions(visible.samples, world_from_camera[:3, :3])
+        directions = view_directions(visible.samples, self._intrinsics, world_from_camera[:3, :3])
         points = [directions[i] * depth + np.float32(world_from_camera[i, 3]) for i in range(3)]
         ground = attributes["ground"] > 0.5
         sample_m = minification * np.float32(visible.samples.step / self._intrinsics.fx)
@@ -90,31 +89,6 @@ class Shader:
         sun = attributes["sunlit"] * share
         self._apply_mover_shadows(sun, points, ground, mover_shadows)
         return self._apply_light(colour, attributes, sun, depth, visible.index < 0, directions)
-
-    def _texture_colours(
-        self,
-        attributes: dict[str, np.ndarray],
-        samples: Samples,
-        depth: np.ndarray,
-        minification: np.ndarray,
-    ) -> np.ndarray:
-        """Returns the textures' colours (3, rows, columns) float32 at all samples.
-
-        A surface seen at a slant is minified in one direction only; `minification` (rows, columns)
-        is the geometric mean of both directions.
-        """
-        # Texture coordinates.
-        x = samples.x.astype(np.float32)
-        y = samples.y.astype(np.float32)[:, None]
-        u, v = (
-            (attributes[f"{axis}a"] * x + attributes[f"{axis}b"] * y + attributes[f"{axis}c"])
-            * depth
-            + attributes[f"{axis}0"]
-            for axis in ("u", "v")
-        )
-        # Mipmap level, slightly on the sharp side.
-        level = np.log2(np.maximum(attributes["density"] * minification, 1e-3)) - 0.3
-        return self._palette.atlas.sample(attributes["texture"].astype(np.int32), u, v, level)
 
     def _polygon_table(self, visible: VisibleSurfaces, center: np.ndarray) -> np.ndarray:
         """Returns the attributes in COLUMNS of all drawn polygons, (COLUMNS, K + 1) float32.
@@ -180,21 +154,6 @@ class Shader:
                 radiance[span], light.sky_towards(directions[:, span]), where=sky[span, :, None]
             )
         return radiance
-
-    def _directions(self, samples: Samples, rotation: np.ndarray) -> np.ndarray:
-        """Returns world directions (3, rows, columns) float32 of the samples.
-
-        Their length along the optical axis is 1. `rotation` (3, 3) is the camera's in the world.
-        """
-        k = self._intrinsics
-        x = (samples.x - k.cx) / k.fx
-        y = (samples.y - k.cy) / k.fy
-        return np.stack(
-            [
-                (x * row[0] + row[2]).astype(np.float32) + (y * row[1]).astype(np.float32)[:, None]
-                for row in rotation
-            ]
-        )
 
     def _apply_ground(
         self,
