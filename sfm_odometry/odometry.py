@@ -225,20 +225,28 @@ class MonocularOdometry:
     ) -> Frame:
         """Resize the image to the networks' input, with dark images made brighter.
 
-        A frame whose intrinsics differ a little from the window's is resampled to those.
+        A frame whose intrinsics differ a little from the window's is resampled to those. An image
+        that is bright enough is resized when the input is asked for: not every frame needs it.
         """
         preprocessor = self._preprocessor
         assert preprocessor is not None
         preprocessor.set_seen(seen)
         converted = preprocessor.convert(image)
-        pixels = preprocessor.resize(converted)
         wanted = preprocessor.intrinsics
-        if intrinsics != preprocessor.camera:
-            own = intrinsics.cropped(*preprocessor.window).resized(wanted.width, wanted.height)
-            pixels = warp_to_intrinsics(pixels, own, wanted)
-        gain = preprocessor.gain(pixels)
+        gain = 1.0
+        if intrinsics == preprocessor.camera and preprocessor.is_bright(converted):
+            if np.may_share_memory(converted, image):
+                converted = converted.copy()  # the caller may use the image's memory again
+            pixels = LazyFuture(lambda: preprocessor.resize(converted))
+        else:
+            resized = preprocessor.resize(converted)
+            if intrinsics != preprocessor.camera:
+                own = intrinsics.cropped(*preprocessor.window).resized(wanted.width, wanted.height)
+                resized = warp_to_intrinsics(resized, own, wanted)
+            gain = preprocessor.gain(resized)
+            pixels = LazyFuture(lambda: apply_gain(resized, gain))
         return Frame(
-            image=apply_gain(pixels, gain),
+            image=pixels,
             intrinsics=wanted.matrix(),
             infer_depth=self.estimator.depth,
             config=self._refiner.alignment_config,

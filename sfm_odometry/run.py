@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from sfm_odometry.backends.names import BACKEND_NAMES
 from sfm_odometry.cli import EXIT_CODES, EXIT_NOT_TRACKED, run_cli
 from sfm_odometry.errors import ImageError, InputError, OutputError
 from sfm_odometry.geometry.mount import BASE_FROM_OPTICAL
-from sfm_odometry.inference.estimator import Estimator, use_threads
 from sfm_odometry.io.camera_options import SourceCamera, add_camera_options, source_camera
 from sfm_odometry.io.image_quality import image_problem
 from sfm_odometry.io.image_source import ImageSource, SourceImage, first_readable
@@ -28,13 +28,17 @@ from sfm_odometry.io.images import check_image_size
 from sfm_odometry.io.sources import FORMS, open_images
 from sfm_odometry.io.stamps import NOMINAL_RATE_HZ
 from sfm_odometry.io.trajectories import write_kitti, write_tum
-from sfm_odometry.odometry import MonocularOdometry
+from sfm_odometry.loading import collector_paused
 from sfm_odometry.params import OdometryParams
 from sfm_odometry.results import DenseMap, EventKind, OdometryResult
 from sfm_odometry.scale import ScaleEstimate
 from sfm_odometry.scale.arguments import Speed, add_scale_arguments, read_speeds, scale_options
 from sfm_odometry.viewers.arguments import add_live_option, add_rerun_option, open_viewers
 from sfm_odometry.viewers.viewer import View, Viewers
+
+if TYPE_CHECKING:  # torch takes seconds to load: before that, the arguments are checked
+    from sfm_odometry.inference.estimator import Estimator
+    from sfm_odometry.odometry import MonocularOdometry
 
 MIN_TRACKED_SHARE = 0.5
 """Share of the frames that must have a pose of their own for a drive to count as tracked."""
@@ -193,11 +197,10 @@ def command(arguments: argparse.Namespace) -> int:
     for folder in (arguments.out.parent, arguments.depth_dir, arguments.masks_dir):
         _make_folder(folder)
     with closing(open_viewers(arguments)) as viewers:
-        use_threads(0)
-        estimator = Estimator.from_file(arguments.model, arguments.device, arguments.backend)
+        odometry = _load(arguments, params)
+        estimator = odometry.estimator
         _check_count(source, estimator.window_length)
         # Track.
-        odometry = MonocularOdometry(estimator, params)
         tracker = Tracker(odometry, camera, arguments.strict, viewers)
         tracker.depth_dir, tracker.masks_dir = arguments.depth_dir, arguments.masks_dir
         images = _newest(images, estimator) if source.is_live else images
@@ -211,6 +214,17 @@ def command(arguments: argparse.Namespace) -> int:
     return EXIT_NOT_TRACKED if failure else 0
 
 
+def _load(arguments: argparse.Namespace, params: OdometryParams) -> "MonocularOdometry":
+    """Load torch and the model; raises CheckpointError or InputError."""
+    with collector_paused():
+        from sfm_odometry.inference.estimator import Estimator, use_threads
+        from sfm_odometry.odometry import MonocularOdometry
+
+        use_threads(0)
+        estimator = Estimator.from_file(arguments.model, arguments.device, arguments.backend)
+    return MonocularOdometry(estimator, params)
+
+
 class Tracker:
     """Runs the odometry over images; depth and masks are written as they come."""
 
@@ -220,7 +234,7 @@ class Tracker:
 
     def __init__(
         self,
-        odometry: MonocularOdometry,
+        odometry: "MonocularOdometry",
         camera: SourceCamera,
         strict: bool = False,
         viewers: Viewers | None = None,
@@ -310,7 +324,7 @@ def _say(notes: Sequence[str]) -> int:
     return len(notes)
 
 
-def _newest(images: Iterator[SourceImage], estimator: Estimator) -> Iterator[SourceImage]:
+def _newest(images: Iterator[SourceImage], estimator: "Estimator") -> Iterator[SourceImage]:
     """Images of a live camera from now on: without the first, which is old by the time that the
     networks are loaded and warm."""
     estimator.warm_up()

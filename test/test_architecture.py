@@ -12,7 +12,7 @@ ROS = {"rclpy", "tf2_ros", "tf2_py", "tf2_geometry_msgs", "tf_transformations", 
 ROS |= {"sensor_msgs_py", "builtin_interfaces", "rcl_interfaces", "launch", "launch_ros"}
 ROS |= {"ament_index_python"}
 LAYERS = (
-    ("errors", "config"),
+    ("errors", "config", "loading"),
     ("geometry",),
     ("networks",),
     ("backends",),

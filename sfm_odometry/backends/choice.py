@@ -1,11 +1,12 @@
 """Choice of the backend that computes a model: by name, or with `auto` by measurement.
 
-`auto` takes the fastest backend that does not change depth noticeably.
+`auto` takes the fastest backend that does not change depth noticeably, or the one that was measured
+at an earlier start.
 """
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from sfm_odometry.backends.names import BACKEND_NAMES
 from sfm_odometry.backends.onnx_runtime import OnnxRuntime
 from sfm_odometry.backends.open_vino import OpenVino
 from sfm_odometry.backends.packed import Packed
+from sfm_odometry.backends.timing import Examples, Seconds, compare, processor_clock
 from sfm_odometry.errors import InputError
 from sfm_odometry.networks.model import Model, ModelConfig
 
@@ -32,23 +34,25 @@ BACKENDS: dict[str, Callable[[torch.device], Backend]] = {
     "onnxruntime": OnnxRuntime,
     "openvino": OpenVino,
 }
-AUTO_CANDIDATES = ("bfloat16", "packed", "cudagraph")
-"""Backends that `auto` measures against eager: prepared in a moment, and part of torch."""
+AUTO_CANDIDATES = ("bfloat16", "packed")
+"""Backends that `auto` measures against eager, on a processor: prepared in a moment, and part of
+torch."""
 EXACT = ("eager", "packed", "cudagraph")
 """Backends whose results differ by the order of summation only."""
+SAFE = "packed"
+"""Exact backend that `auto` takes where other programs disturb the measurement all the time: on no
+processor so far was it slower than eager."""
 DECISIVE_SPEED_UP = 1.6
 """Speed-up over eager at which a candidate is taken without measuring the others: no exact one
 comes near, and preparing them all would take memory for good."""
 MIN_SPEED_UP = 1.2
 """Speed-up over the exact backends below which another rounding is not worth it, nor sure to be
 measured the same the next time."""
+EAGER_HANDICAP = 1.05
+"""Factor on the time of eager, which waits for the interpreter a hundred times a frame while other
+threads need it."""
 MAX_DEPTH_CHANGE = 0.005
 """Mean relative change of depth that `auto` accepts."""
-REPETITIONS = 7
-"""Timed turns of all candidates, of which the shortest counts."""
-
-Examples = dict[str, tuple[Tensor, ...]]
-"""Example inputs of each stage by its name."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +61,43 @@ class PreparedModel:
 
     backend: str
     stages: Mapping[str, Compute]
+    reason: str = ""
+    """Why `auto` took this backend, in words; empty for a backend that was named."""
+
+
+class Memory(Protocol):
+    """Where the choice of `auto` is kept from one start to the next."""
+
+    def recall(self) -> str:
+        """Name of the backend that was chosen before; empty where none is known."""
+
+    def remember(self, backend: str) -> str:
+        """Keeps the choice; returns why that is not possible, empty if it was."""
+
+    @property
+    def place(self) -> str:
+        """Name of the place, for people."""
 
 
 @torch.inference_mode()
-def prepare(model: Model, device: torch.device, name: str) -> PreparedModel:
+def prepare(
+    model: Model, device: torch.device, name: str, memory: Memory | None = None
+) -> PreparedModel:
     """Returns the model's stages, computed by the backend of that name.
 
-    Raises InputError for an unknown name, and for a backend that cannot work on this device.
+    memory: of the choices of `auto` for this model on this machine; None to measure. Raises
+    InputError for an unknown name, and for a backend that cannot work on this device.
     """
     if name not in BACKEND_NAMES:
         raise InputError(f"backend must be one of {', '.join(BACKEND_NAMES)}, got '{name}'")
     if name == "eager":
         return PreparedModel(name, model.stages())
+    if name == "auto" and device.type != "cpu":
+        return PreparedModel("eager", model.stages(), "the only one that was tried on a GPU")
     examples = example_inputs(model, device)
-    return (
-        _fastest(model, device, examples)
-        if name == "auto"
-        else _prepare(model, device, name, examples)
-    )
+    if name != "auto":
+        return _prepare(model, device, name, examples)
+    return _recalled(model, device, examples, memory) or _fastest(model, device, examples, memory)
 
 
 def example_inputs(model: Model, device: torch.device) -> Examples:
@@ -132,34 +155,83 @@ def _prepare(model: Model, device: torch.device, name: str, examples: Examples) 
     return PreparedModel(name, stages)
 
 
-def _fastest(model: Model, device: torch.device, examples: Examples) -> PreparedModel:
-    """Returns the fastest candidate of `auto`.
+def _recalled(
+    model: Model, device: torch.device, examples: Examples, memory: Memory | None
+) -> PreparedModel | None:
+    """Returns the backend that was chosen at an earlier start; None where none is known.
+
+    One that `auto` would not take, or that does not work any more, is not known.
+    """
+    name = memory.recall() if memory is not None else ""
+    if name not in ("eager", *AUTO_CANDIDATES):
+        return None
+    try:
+        prepared = _prepare(model, device, name, examples)
+    except InputError:
+        return None
+    assert memory is not None
+    return replace(prepared, reason=f"measured at an earlier start: {memory.place}")
+
+
+def _fastest(
+    model: Model, device: torch.device, examples: Examples, memory: Memory | None
+) -> PreparedModel:
+    """Returns the fastest candidate of `auto`, and remembers it.
 
     An inexact one is taken only if it is much faster and changes depth little.
     """
-    # Prepare the candidates that work here and keep depth.
     eager = PreparedModel("eager", model.stages())
     candidates = [eager]
     for name in AUTO_CANDIDATES:
+        # Prepare the candidate, if it works here and keeps depth.
         try:
             candidate = _prepare(model, device, name, examples)
-        except InputError:  # not for this device or processor
+        except InputError:  # not for this processor
             continue
         if mean_depth_change(eager, candidate, examples) > MAX_DEPTH_CHANGE:
             continue
-        eager_s, candidate_s = frame_seconds([eager, candidate], examples, device)
-        if candidate_s * DECISIVE_SPEED_UP < eager_s:
-            return candidate
         candidates.append(candidate)
+        # Measure it, and stop at one that no other can beat.
+        seconds = model_seconds(candidates, examples)
+        if seconds.settled and seconds.values[-1] * DECISIVE_SPEED_UP < seconds.values[0]:
+            return _remembered(candidate, candidates, seconds, memory)
     if len(candidates) == 1:
-        return eager
-    # Compare their times, with a handicap for the inexact ones.
-    seconds = frame_seconds(candidates, examples, device)
+        return replace(eager, reason="no other backend works here")
+    if not seconds.settled:
+        safe = next((each for each in candidates if each.backend == SAFE), eager)
+        return replace(safe, reason="the machine is too busy to measure")
+    return _remembered(candidates[_best(candidates, seconds)], candidates, seconds, memory)
+
+
+def _best(candidates: Sequence[PreparedModel], seconds: Seconds) -> int:
+    """Index of the fastest candidate, with a handicap for the inexact ones and for eager."""
     handicapped = [
-        value if candidate.backend in EXACT else value * MIN_SPEED_UP
-        for candidate, value in zip(candidates, seconds, strict=True)
+        value * _handicap(candidate.backend)
+        for candidate, value in zip(candidates, seconds.values, strict=True)
     ]
-    return candidates[min(range(len(candidates)), key=handicapped.__getitem__)]
+    return min(range(len(candidates)), key=handicapped.__getitem__)
+
+
+def _handicap(backend: str) -> float:
+    if backend == "eager":
+        return EAGER_HANDICAP
+    return 1.0 if backend in EXACT else MIN_SPEED_UP
+
+
+def _remembered(
+    chosen: PreparedModel,
+    candidates: Sequence[PreparedModel],
+    seconds: Seconds,
+    memory: Memory | None,
+) -> PreparedModel:
+    """Remembers the choice; returns it with the times of all candidates as its reason."""
+    problem = memory.remember(chosen.backend) if memory is not None else ""
+    times = (
+        f"{candidate.backend} {value * 1e3:.1f} ms"
+        for candidate, value in zip(candidates, seconds.values, strict=True)
+    )
+    unkept = f"; not remembered: {problem}" if problem else ""
+    return replace(chosen, reason=f"measured: {', '.join(times)}{unkept}")
 
 
 def mean_depth_change(reference: PreparedModel, other: PreparedModel, examples: Examples) -> float:
@@ -170,20 +242,6 @@ def mean_depth_change(reference: PreparedModel, other: PreparedModel, examples: 
     return float((expected / found - 1).abs().mean())
 
 
-def frame_seconds(
-    candidates: list[PreparedModel], examples: Examples, device: torch.device
-) -> list[float]:
-    """Returns the seconds that each candidate needs to compute all stages once.
-
-    The minimum of several turns: other programs only ever make it longer.
-    """
-    seconds = [float("inf")] * len(candidates)
-    for _ in range(REPETITIONS):
-        for index, candidate in enumerate(candidates):
-            started = time.perf_counter()
-            for name, inputs in examples.items():
-                candidate.stages[name](*inputs)
-            if device.type != "cpu":
-                torch.cuda.synchronize(device)
-            seconds[index] = min(seconds[index], time.perf_counter() - started)
-    return seconds
+def model_seconds(candidates: Sequence[PreparedModel], examples: Examples) -> Seconds:
+    """Returns the seconds that each candidate needs to compute all stages once on the processor."""
+    return compare([candidate.stages for candidate in candidates], examples, processor_clock())

@@ -8,8 +8,9 @@ layer to its last without the interpreter: other threads of Python go on meanwhi
 import copy
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +20,11 @@ from sfm_odometry.errors import InputError
 from sfm_odometry.networks.convolutions import Head, UpConvolution
 from sfm_odometry.networks.stage import Stage
 
-WARM_UPS = 3
-"""Calls after which torch has finished optimising a trace."""
-
 Examples = tuple[Tensor, ...]
+Result = TypeVar("Result")
+
+WARM_UPS = 2
+"""Calls in which torch profiles a trace, and then optimises it."""
 
 
 class Packed:
@@ -33,43 +35,74 @@ class Packed:
             raise InputError(f"backend packed is for processors, got device '{device}'")
 
     def prepare(self, stage: Stage, examples: Examples) -> Compute:
-        """Returns a traced copy of the stage with packed weights."""
-        return pack_and_trace(copy.deepcopy(stage), examples)
+        """Returns the stage with packed weights, traced."""
+        return pack_and_trace(stage, examples)
 
 
 def pack_and_trace(module: nn.Module, examples: Examples) -> Compute:
-    """Returns the module with packed weights, traced; the module itself may be changed.
+    """Returns the function of a module in evaluation mode, with packed weights and traced.
 
     Either step is left out where this version of torch does not support it.
     """
-    packed = _apply_if_supported(_with_packed_weights, module.eval(), examples)
+    packed = _apply_if_supported(_with_packed_weights, module, examples)
     return _apply_if_supported(_trace, packed, examples)
 
 
 def _apply_if_supported(
-    change: Callable[[nn.Module, Examples], nn.Module], module: nn.Module, examples: Examples
-) -> nn.Module:
+    change: Callable[[nn.Module, Examples], Result], module: nn.Module, examples: Examples
+) -> Result | nn.Module:
     """Returns the changed module if it can be made and run, otherwise the module."""
     try:
-        changed = change(module, examples)
-        for _ in range(WARM_UPS):
-            changed(*examples)
+        return change(module, examples)
     # torch's internal operators come and go with its versions, and so does tracing.
     except (RuntimeError, AttributeError):
         return module
-    return changed
 
 
-def _trace(module: nn.Module, examples: Examples) -> nn.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # sizes are meant to become constants
-        return torch.jit.freeze(torch.jit.trace(module, examples, check_trace=False))
+@dataclass(frozen=True)
+class Traced:
+    """Function of a traced module, which takes the packed weights after the inputs."""
+
+    function: Compute
+    weights: Examples
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        """Computes the module."""
+        return self.function(*inputs, *self.weights)
+
+
+def _trace(module: nn.Module, examples: Examples) -> Traced:
+    """Returns the trace of a module, after the calls in which torch optimises it.
+
+    It is traced as a function, as torch takes half a second more to trace a module of modules. The
+    weights in a layout of oneDNN's own are arguments: a trace cannot hold them as constants.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, _PackedConvolution)]
+    weights = tuple(layer.weight for layer in layers)
+
+    def function(*arguments: Tensor) -> Any:
+        for layer, weight in zip(layers, arguments[len(examples) :], strict=True):
+            layer.weight = weight
+        return module(*arguments[: len(examples)])
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # sizes are meant to become constants
+            traced = torch.jit.trace(function, (*examples, *weights), check_trace=False)
+    finally:
+        for layer, weight in zip(layers, weights, strict=True):
+            layer.weight = weight
+    result = Traced(traced, weights)
+    for _ in range(WARM_UPS):
+        result(*examples)
+    return result
 
 
 def _with_packed_weights(module: nn.Module, examples: Examples) -> nn.Module:
-    """Returns a copy with packed convolutions and the same heads."""
+    """Returns a copy with packed convolutions and the same heads, after a first call."""
     shapes = _input_shapes(module, examples)
-    changed = copy.deepcopy(module)
+    # The copy shares the weights, of which those of convolutions are replaced.
+    changed = copy.deepcopy(module, {id(weight): weight for weight in module.parameters()})
     for name, shape in shapes.items():
         parent_name, _, child_name = name.rpartition(".")
         parent = changed.get_submodule(parent_name)
@@ -80,6 +113,7 @@ def _with_packed_weights(module: nn.Module, examples: Examples) -> nn.Module:
         setattr(parent, child_name, _PackedConvolution(layer, shape, fuse_relu=relu))
         if relu:
             setattr(parent, next_name, nn.Identity())
+    changed(*examples)
     return changed
 
 
@@ -114,9 +148,8 @@ class _PackedConvolution(nn.Module):
             self._compute = _scripted(_convolution)
         self.dtype = layer.weight.dtype
         self.activation = "relu" if fuse_relu else "none"
-        # Buffers, as a trace holds no tensor in a layout of oneDNN's own as a constant.
-        self.register_buffer("weight", pack(layer.weight, *self.geometry, 1, input_shape))
-        self.register_buffer("bias", layer.bias.detach())
+        self.weight = pack(layer.weight, *self.geometry, 1, input_shape)
+        self.bias = layer.bias.detach()
 
     def forward(self, input: Tensor) -> Tensor:
         """Maps (B, C, H, W) to (B, O, h, w), in the type of the weights."""

@@ -1,6 +1,7 @@
 """Description of the processor and of its instructions that matter to the networks' speed."""
 
 import os
+import platform
 from pathlib import Path
 
 import torch
@@ -35,6 +36,16 @@ def describe_device(device: torch.device) -> str:
     missing = [] if BFLOAT16_FLAGS & flags else ["no bf16"]
     cores = f"{len(os.sched_getaffinity(0))} cores"
     return f"{_cpuinfo('model name') or 'processor'} ({', '.join([cores, *present, *missing])})"
+
+
+def processor_identity() -> str:
+    """Text that tells this processor from others, with the instructions and cores that it offers.
+
+    ARM's have no name in /proc/cpuinfo, but numbers of the maker and the part.
+    """
+    numbers = (_cpuinfo(key) for key in ("CPU implementer", "CPU part"))
+    parts = (describe_device(torch.device("cpu")), platform.machine(), *numbers)
+    return " ".join(part for part in parts if part)
 
 
 def _cpuinfo(key: str) -> str:

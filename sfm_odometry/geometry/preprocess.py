@@ -15,6 +15,8 @@ RESIZE_MODES = ("crop", "stretch", "pad")
 MIN_MEAN_GREY = 40.0
 """Mean grey value that darker frames are brightened to: networks trained by day underestimate the
 distance and size of a darker street."""
+ROUNDING_OF_MEAN = 1.0
+"""Grey levels by which the mean may change, at most, when an image is reduced."""
 MAX_CROPPED = 0.5
 """Share of the image above which cropping is replaced by padding."""
 MAX_GAIN = 20.0
@@ -92,6 +94,19 @@ class Preprocessor:
         channels = cv2.mean(frame, self.valid_mask.view(np.uint8))[: self.channels]
         gain = min(MIN_MEAN_GREY / max(float(np.mean(channels)), 1.0), MAX_GAIN)
         return max(gain, 1.0)
+
+    def is_bright(self, converted: np.ndarray) -> bool:
+        """Whether the gain of a converted image is 1 for certain, without resizing it.
+
+        A reduction by area keeps the mean but for the rounding of its pixels.
+        """
+        left, top, width, height = self.window
+        if width < self.intrinsics.width or height < self.intrinsics.height:
+            return False  # enlarged
+        if not self.valid_mask.all():
+            return False
+        channels = cv2.mean(converted[top : top + height, left : left + width])[: self.channels]
+        return float(np.mean(channels)) > MIN_MEAN_GREY + ROUNDING_OF_MEAN
 
     def set_seen(self, seen: np.ndarray | None) -> None:
         """Set the pixels of the image that the camera saw, bool (H, W); None: all of them.

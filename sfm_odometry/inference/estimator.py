@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfm_odometry.backends.choice import prepare
+from sfm_odometry.backends.packed import Traced
 from sfm_odometry.errors import InputError
+from sfm_odometry.inference.backend_memory import memory_of
 from sfm_odometry.inference.checkpoint import DEFAULT_MODEL, load_model
 from sfm_odometry.networks.model import Model, channels_last
 from sfm_odometry.networks.motion_network import target_of
@@ -68,9 +70,12 @@ class Estimator:
         self.model = channels_last(model, self.device).eval()
         self.model_name = model_name
         self.model_sha256 = model_sha256
-        prepared = prepare(self.model, self.device, backend)
+        memory = memory_of(self.model, model_sha256) if backend == "auto" else None
+        prepared = prepare(self.model, self.device, backend, memory)
         self.backend = prepared.backend
         """Name of the backend; with `auto` the one that was chosen."""
+        self.backend_reason = prepared.reason
+        """Why `auto` chose it, in words; empty for a backend that was named."""
         self._stages = prepared.stages
 
     @classmethod
@@ -80,12 +85,15 @@ class Estimator:
         """Loads the model of the file, or the packaged default.
 
         backend: a name of :mod:`sfm_odometry.backends.names`; eager gives the same numbers each
-        time, auto takes the fastest, measured on the threads that torch has now. Raises
-        CheckpointError or InputError.
+        time, auto takes the fastest, measured on the threads that torch has now, at this or an
+        earlier start. Raises CheckpointError or InputError.
         """
         path = Path(path) if path is not None else DEFAULT_MODEL
         model = load_model(path)
-        return cls(model, device, path.name, hashlib.sha256(path.read_bytes()).hexdigest(), backend)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        estimator = cls(model, device, path.name, sha256, backend)
+        estimator._release_weights()
+        return estimator
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -134,11 +142,25 @@ class Estimator:
         return motions, None if mask is None else self._enlarge(mask)[0, 0].cpu().numpy()
 
     def warm_up(self) -> None:
-        """Runs both networks once: the first frame then needs no allocation or kernel choice."""
+        """Runs both networks once: the first frame then needs no allocation or kernel choice.
+
+        Other backends than eager ran while they were prepared.
+        """
+        if self.backend != "eager":
+            return
         width, height = self.input_size
         frame = np.zeros((height, width, self.model.config.image_channels), np.uint8)
         self.depth(frame)
         self.motion([frame] * self.window_length)
+
+    def _release_weights(self) -> None:
+        """Frees the model's weights where the backend has copies of its own in another layout."""
+        if not all(isinstance(compute, Traced) for compute in self._stages.values()):
+            return
+        for module in self.model.modules():
+            for name, weight in module.named_parameters(recurse=False):
+                absent = torch.empty_like(weight, device="meta")
+                module.register_parameter(name, nn.Parameter(absent, requires_grad=False))
 
     def _enlarge(self, values: Tensor) -> Tensor:
         """Resizes predictions (1, 1, h, w) of a coarser scale to the size of the input."""

@@ -24,9 +24,14 @@ from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
 from sfm_odometry.errors import InputError, SfmOdometryError
+from sfm_odometry.loading import collect_loaded, collector_paused
 from sfm_odometry.nodes.diagnostics import DiagnosticsPublisher, NodeState
 from sfm_odometry.nodes.lifecycle_guard import guard_transitions
-from sfm_odometry.nodes.memory import release_freed_memory, resident_memory_mib
+from sfm_odometry.nodes.memory import (
+    release_freed_memory,
+    release_startup_code,
+    resident_memory_mib,
+)
 from sfm_odometry.nodes.parameters import (
     apply_changes,
     declare_parameters,
@@ -114,11 +119,13 @@ class OdometryNode(LifecycleNode):
     def _configure(self) -> None:
         # Imported here, as torch takes seconds to load: before that, parameters are checked,
         # signals end the process in order, and other nodes see this one.
-        from sfm_odometry.nodes.pipeline import Pipeline
+        with collector_paused():
+            from sfm_odometry.nodes.pipeline import Pipeline
 
-        self._statistics = Statistics()
-        self._pipeline = Pipeline(self, self.parameters, self._statistics)
+            self._statistics = Statistics()
+            self._pipeline = Pipeline(self, self.parameters, self._statistics)
         release_freed_memory()
+        release_startup_code()
         estimator = self._pipeline.estimator
         fell_back = self.parameters.model_device == "auto" and estimator.device.type == "cpu"
         reason = ", as torch sees no GPU" if fell_back else ""
@@ -126,6 +133,8 @@ class OdometryNode(LifecycleNode):
             f"model {estimator.model_name} ({estimator.model_sha256[:12]}) "
             f"on {estimator.device}{reason}"
         )
+        if estimator.backend_reason:
+            self.get_logger().info(f"backend {estimator.backend}, {estimator.backend_reason}")
         if self._pipeline.given_camera is not None:
             self.get_logger().info(f"camera: {self._pipeline.given_camera}")
 
@@ -260,6 +269,7 @@ class OdometryNode(LifecycleNode):
         self._deactivate()
         if self._pipeline is not None:
             self._pipeline.close()
+            collect_loaded()
         self._pipeline = None
 
     def _create_report_timer(self, period_s: float) -> Timer:

@@ -17,12 +17,13 @@ MEDIAN_STRIDE = 2
 class Frame:
     """Image at the networks' size, uint8 (H, W, C), with its intrinsics (3, 3).
 
-    Depth, pyramid and points are computed once, when they are asked for or in the background.
+    Image, depth, pyramid and points are computed once, when they are asked for or in the
+    background.
     """
 
     def __init__(
         self,
-        image: np.ndarray,
+        image: LazyFuture[np.ndarray],
         intrinsics: np.ndarray,
         infer_depth: Callable[[np.ndarray], np.ndarray],
         config: AlignmentConfig,
@@ -34,13 +35,13 @@ class Frame:
         tracking: grey image (H', W') of the same view in which features are tracked, with its
         intrinsics (3, 3); None: this image.
         """
-        self.image = image
+        self._image = image
         self.intrinsics = intrinsics
         self.motion_cache: dict[str, torch.Tensor] = {}
         """Tensors of this frame that the motion network reuses while the window slides."""
         # The closures refer to the local futures, not to the frame: see LazyFuture.
-        grey = LazyFuture(lambda: _grey(image))
-        depth = LazyFuture(lambda: infer_depth(image))
+        grey = LazyFuture(lambda: _grey(image.get()))
+        depth = LazyFuture(lambda: infer_depth(image.get()))
         pyramid = LazyFuture(lambda: _pyramid(grey.get(), intrinsics, config))
         targets = LazyFuture(lambda: _targets(pyramid.get(), depth.get(), config))
         self._grey = grey
@@ -55,6 +56,11 @@ class Frame:
         background.submit(self._depth)
         if with_targets:
             background.submit(self._targets)
+
+    @property
+    def image(self) -> np.ndarray:
+        """Image at the networks' size, uint8 (H, W, C)."""
+        return self._image.get()
 
     @property
     def grey(self) -> np.ndarray:

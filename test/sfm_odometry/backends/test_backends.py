@@ -16,7 +16,9 @@ import torch
 from sfm_odometry.backends import bfloat16, choice, packed
 from sfm_odometry.backends.choice import BACKENDS, example_inputs, prepare
 from sfm_odometry.backends.names import BACKEND_NAMES
+from sfm_odometry.backends.timing import Seconds
 from sfm_odometry.errors import InputError
+from sfm_odometry.inference.checkpoint import save_model
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig, FinestDepth
 from sfm_odometry.networks.matching_net import MatchingNetConfig
@@ -166,7 +168,7 @@ def test_a_torch_without_packed_weights_or_without_tracing_computes_the_same(
         whole = prepare(network, CPU, name)
         monkeypatch.setattr(packed, lacking, refuse)
         lesser = prepare(network, CPU, name)
-        assert isinstance(lesser.stages["depth"], torch.jit.ScriptModule) == (lacking != "_trace")
+        assert isinstance(lesser.stages["depth"], packed.Traced) == (lacking != "_trace")
         for stage, inputs in examples.items():
             for mine, other in zip(
                 *(as_tuple(each.stages[stage](*inputs)) for each in (whole, lesser)), strict=True
@@ -195,6 +197,29 @@ def test_stages_compute_at_the_same_time_in_threads(name):
                 for several in found
                 for mine, other in zip(several, alone[stage], strict=True)
             )
+
+
+@pytest.mark.parametrize("name", ["packed", "bfloat16"])
+def test_an_estimator_of_a_file_keeps_one_copy_of_the_weights(name, tmp_path):
+    """The backend's own; what a model of the file computes with it is the same."""
+    need(name)
+    save_model(tmp_path / "model.safetensors", model("matching"), {})
+    estimator = Estimator.from_file(tmp_path / "model.safetensors", "cpu", name)
+    assert all(weight.is_meta for weight in estimator.model.parameters())
+    kept = Estimator(model("matching"), "cpu", backend=name)
+    assert not any(weight.is_meta for weight in kept.model.parameters())
+    images = frames()
+    assert np.array_equal(estimator.depth(images[0]), kept.depth(images[0]))
+    motion, mask = estimator.motion(images[:5])
+    expected, expected_mask = kept.motion(images[:5])
+    assert np.array_equal(motion, expected)
+    assert np.array_equal(mask, expected_mask)
+
+
+def test_eager_needs_the_weights_of_the_model(tmp_path):
+    save_model(tmp_path / "model.safetensors", model("matching"), {})
+    estimator = Estimator.from_file(tmp_path / "model.safetensors", "cpu", "eager")
+    assert not any(weight.is_meta for weight in estimator.model.parameters())
 
 
 def as_tuple(result):
@@ -234,14 +259,11 @@ def test_recordings_need_a_gpu():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 @pytest.mark.parametrize("kind", POSES)
-@pytest.mark.parametrize("name", ["cudagraph", "auto"])
-def test_recorded_networks_compute_the_same_and_keep_no_results(kind, name):
+def test_recorded_networks_compute_the_same_and_keep_no_results(kind):
     reference = Estimator(model(kind), "cuda")
-    estimator = Estimator(model(kind), "cuda", backend=name)
+    estimator = Estimator(model(kind), "cuda", backend="cudagraph")
     images = frames()
-    assert (
-        estimator.backend in ("cudagraph", "eager") if name == "auto" else estimator.backend == name
-    )
+    assert estimator.backend == "cudagraph"
     caches, reference_caches = ([{} for _ in images] for _ in range(2))
     # The second window takes from the caches what the graphs computed for the first.
     for start in (0, 1):
@@ -276,7 +298,9 @@ def test_auto_takes_a_much_faster_backend_that_changes_little(monkeypatch, secon
     monkeypatch.setitem(choice.BACKENDS, "fast", Fast)
     monkeypatch.setattr(choice, "AUTO_CANDIDATES", ("fast",))
     monkeypatch.setattr(
-        choice, "frame_seconds", lambda candidates, *_: [1.0, seconds][: len(candidates)]
+        choice,
+        "model_seconds",
+        lambda candidates, _: Seconds((1.0, seconds)[: len(candidates)], True),
     )
     assert prepare(model("matching"), CPU, "auto").backend == chosen
 
@@ -292,8 +316,15 @@ def test_measuring_tells_a_slow_backend_from_a_fast_one():
             for name, stage in eager.stages.items()
         },
     )
-    fast_s, slow_s = choice.frame_seconds([eager, slow], examples, CPU)
+    fast_s, slow_s = choice.model_seconds([eager, slow], examples).values
     assert 2 * fast_s < slow_s
+
+
+def test_auto_takes_eager_on_a_gpu_where_recordings_were_never_tried():
+    """No device is needed: nothing is prepared or measured."""
+    prepared = prepare(model("matching"), torch.device("cuda", 0), "auto")
+    assert prepared.backend == "eager"
+    assert "cudagraph" not in choice.AUTO_CANDIDATES
 
 
 @pytest.mark.parametrize("kind", POSES)

@@ -155,3 +155,24 @@ def test_conversion_gives_the_networks_channels_at_the_size_of_the_image() -> No
         assert np.array_equal(one(image), one.resize(one.convert(image)))
     three = Preprocessor(camera, 52, 16, 3)
     assert three.convert(grey[..., None]).shape == three.convert(colour).shape == (32, 104, 3)
+
+
+@pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(620, 188), (96, 64), (64, 40), (207, 64)])
+def test_an_image_that_is_called_bright_has_the_gain_one(mode, channels, size):
+    """Around the grey value at which brightening begins, with noise that rounding could shift."""
+    camera = Intrinsics(300.0, 300.0, (size[0] - 1) / 2, (size[1] - 1) / 2, *size)
+    preprocessor = Preprocessor(camera, 96, 64, channels, mode)
+    noise = np.random.default_rng(0).integers(-30, 31, (size[1], size[0], channels))
+    found = []
+    for mean in np.arange(MIN_MEAN_GREY - 3, MIN_MEAN_GREY + 4, 0.25):
+        image = np.clip(np.round(mean + noise), 0, 255).astype(np.uint8)
+        converted = preprocessor.convert(image if channels == 3 else image[..., 0])
+        bright = preprocessor.is_bright(converted)
+        found.append(bright)
+        assert not bright or preprocessor.gain(preprocessor.resize(converted)) == 1.0
+    enlarged = size[0] < 96 or size[1] < 64
+    padded = not preprocessor.valid_mask.all()
+    assert any(found) == (not enlarged and not padded)
+    assert not all(found)

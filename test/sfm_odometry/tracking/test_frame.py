@@ -5,6 +5,7 @@ import pytest
 
 from sfm_odometry.tracking.direct_config import AlignmentConfig
 from sfm_odometry.tracking.frame import Frame
+from sfm_odometry.tracking.lazy import LazyFuture
 
 SIZE = (64, 32)
 K = np.array([[50.0, 0.0, 31.5], [0.0, 50.0, 15.5], [0.0, 0.0, 1.0]])
@@ -13,7 +14,7 @@ K_TRACKING = np.array([[100.0, 0.0, 79.5], [0.0, 100.0, 79.5], [0.0, 0.0, 1.0]])
 
 def make_frame(depth, tracking=True):
     view = (np.zeros((160, 160), np.uint8), K_TRACKING) if tracking else None
-    image = np.zeros((SIZE[1], SIZE[0], 1), np.uint8)
+    image = LazyFuture(lambda: np.zeros((SIZE[1], SIZE[0], 1), np.uint8))
     return Frame(image, K, lambda _: depth, AlignmentConfig(), tracking=view)
 
 
