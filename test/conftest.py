@@ -18,8 +18,10 @@ import pytest
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 LOGS = tempfile.mkdtemp(prefix="sfm_odometry_test_logs_")
 os.environ["ROS_LOG_DIR"] = LOGS
-# Each process measures its backends: the user's cache is neither read nor written.
-os.environ["SFM_ODOMETRY_CACHE"] = "off"
+# The user's cache is neither read nor written: one of this run, which its workers and processes
+# share, so that each model's backends are measured once.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["SFM_ODOMETRY_CACHE"] = str(Path(LOGS) / "cache")
 if os.environ.get("ROS_DISTRO") == "humble":
     os.environ["ROS_LOCALHOST_ONLY"] = "1"
 else:
