@@ -75,7 +75,11 @@ class OdometryNode(LifecycleNode):
         """
         super().__init__(node_name, **options)
         guard_transitions(self)
-        self.parameters = declare_parameters(self)
+        try:
+            self.parameters = declare_parameters(self)
+        except InputError:
+            self._leave_graph()
+            raise
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._statistics = Statistics()
         self._diagnostics = DiagnosticsPublisher(self)
@@ -213,6 +217,9 @@ class OdometryNode(LifecycleNode):
     def destroy_node(self) -> None:
         """End the worker and destroy the node; it leaves the graph at once."""
         self._deactivate()
+        self._leave_graph()
+
+    def _leave_graph(self) -> None:
         super().destroy_node()
         # rclpy does not destroy the state machine, which keeps the node in the graph until it is
         # garbage-collected.

@@ -1,5 +1,6 @@
 """Fixtures of the nodes' tests: a tiny model, a generated drive, ROS, and processes."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -107,6 +108,9 @@ def drive_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ros() -> Iterator[None]:
     """rclpy, initialised for the module's tests."""
+    # What an earlier module left in cycles would stay in the graph.
+    gc.unfreeze()
+    gc.collect()
     rclpy.init()
     yield
     rclpy.try_shutdown()

@@ -3,6 +3,7 @@
 import gc
 import pickle
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,17 +92,29 @@ def test_activating_that_fails_half_way_leaves_no_subscription_and_no_thread(rig
     assert lifecycle_state(rig) == State.PRIMARY_STATE_UNCONFIGURED
 
 
-def test_a_destroyed_node_is_gone_from_the_graph_at_once(spinner, model_path: Path) -> None:
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Without the garbage collector: what is destroyed must go by itself."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_a_destroyed_node_is_gone_from_the_graph_at_once(spinner, no_collector) -> None:
     observer = spinner.add(rclpy.create_node("observer"))
-    gc.disable()  # the node must go without the garbage collector
-    try:
-        for _ in range(2):  # the second one must not find publishers of the first
-            node = OdometryNode(parameter_overrides=[Parameter("autostart", value=False)])
-            spinner.until(lambda: "sfm_odometry" in observer.get_node_names())
-            node.destroy_node()
-            spinner.until(lambda: "sfm_odometry" not in observer.get_node_names(), "the node's end")
-    finally:
-        gc.enable()
+    for _ in range(2):  # the second one must not find publishers of the first
+        node = OdometryNode("ending", parameter_overrides=[Parameter("autostart", value=False)])
+        spinner.until(lambda: "ending" in observer.get_node_names())
+        node.destroy_node()
+        spinner.until(lambda: "ending" not in observer.get_node_names(), "the node's end")
+
+
+def test_a_node_that_refuses_its_parameters_is_gone_from_the_graph(spinner, no_collector) -> None:
+    observer = spinner.add(rclpy.create_node("observer"))
+    with pytest.raises(InputError, match="image_qos"):
+        OdometryNode("refused", parameter_overrides=[Parameter("image_qos", value="perhaps")])
+    spinner.until(lambda: "observer" in observer.get_node_names())
+    spinner.until(lambda: "refused" not in observer.get_node_names(), "the node's end")
 
 
 class Touch:
