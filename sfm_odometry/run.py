@@ -25,7 +25,7 @@ from sfm_odometry.io.camera_options import SourceCamera, add_camera_options, sou
 from sfm_odometry.io.image_quality import image_problem
 from sfm_odometry.io.image_source import ImageSource, SourceImage, first_readable
 from sfm_odometry.io.images import check_image_size
-from sfm_odometry.io.sources import FORMS, open_images
+from sfm_odometry.io.sources import FORMS, open_named_images
 from sfm_odometry.io.stamps import NOMINAL_RATE_HZ
 from sfm_odometry.io.trajectories import write_kitti, write_tum
 from sfm_odometry.loading import collector_paused
@@ -50,7 +50,7 @@ DEFAULT_OUT = Path("poses.txt")
 
 @dataclass
 class DriveResult:
-    """What the odometry said of a drive: poses by stamp, and what happened on the way."""
+    """Result of the odometry over a drive: poses by stamp, and what happened on the way."""
 
     stamps_ns: list[int] = field(default_factory=list)
     """One a frame, of damaged ones as well."""
@@ -146,7 +146,7 @@ class DriveResult:
         return f"{said}: {'; '.join(causes)}" if causes else f"{said}: {frames} frames"
 
     def _causes(self, max_gap_s: float) -> list[str]:
-        """What kept frames from being tracked, in words."""
+        """Causes that kept frames from being tracked, in words."""
         causes = []
         steps_s = np.diff(self.stamps_ns) / 1e9
         gaps_s = steps_s[steps_s > max_gap_s]
@@ -179,14 +179,7 @@ def command(arguments: argparse.Namespace) -> int:
     What can be checked is checked before the long work.
     """
     # Open the images, and find their camera with the first that can be read.
-    source = open_images(
-        arguments.images,
-        arguments.topic,
-        arguments.camera,
-        arguments.times,
-        arguments.rate,
-        arguments.bit_depth,
-    )
+    source = open_named_images(arguments)
     said = _say(source.notes)
     first, images = first_readable(source, arguments.strict)
     camera = source_camera(source, first, arguments)

@@ -66,7 +66,7 @@ class PreparedModel:
 
 
 class Memory(Protocol):
-    """Where the choice of `auto` is kept from one start to the next."""
+    """Store of the choice of `auto`, from one start to the next."""
 
     def recall(self) -> str:
         """Name of the backend that was chosen before; empty where none is known."""

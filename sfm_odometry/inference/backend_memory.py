@@ -27,7 +27,7 @@ MAX_FILE_BYTES = 100_000
 
 @dataclass(frozen=True)
 class Situation:
-    """What the fastest backend depends on."""
+    """Conditions on which the fastest backend depends."""
 
     processor: str
     threads: int

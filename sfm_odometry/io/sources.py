@@ -1,5 +1,6 @@
 """Images from what people have: folders, videos, bags and live cameras, by one function."""
 
+import argparse
 import re
 from pathlib import Path
 
@@ -29,6 +30,21 @@ BAG_MAGICS = (b"#ROSBAG V", b"\x89MCAP0", b"SQLite format 3")
 """First bytes of bags. In one of compressed images FFmpeg would find a video without times."""
 LIVE_PATTERN = re.compile(r"\d{1,3}|/dev/video\d+|[a-z]+://.+")
 """A camera's number or device, or a network stream."""
+
+
+def open_named_images(arguments: argparse.Namespace) -> ImageSource:
+    """Open the images that a command line names: images, topic, camera, times, rate, bit_depth.
+
+    Raises InputError as `open_images`.
+    """
+    return open_images(
+        arguments.images,
+        arguments.topic,
+        arguments.camera,
+        arguments.times,
+        arguments.rate,
+        arguments.bit_depth,
+    )
 
 
 def open_images(

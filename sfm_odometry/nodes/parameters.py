@@ -160,7 +160,7 @@ class NodeParameters:
     model_backend: str = _parameter(
         "auto",
         "What computes the networks; auto: the fastest that changes depth by at most 0.5 %, "
-        "measured when configured",
+        "measured at the first start with a model",
         name="model.backend",
         choices=BACKEND_NAMES,
     )

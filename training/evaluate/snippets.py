@@ -3,7 +3,7 @@
 Zhou et al., CVPR 2017.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -57,20 +57,13 @@ def axes_rotation(gt: np.ndarray, pred: np.ndarray, starts: np.ndarray, length: 
     covariance = np.einsum("s,ski,skj->ij", scale, true, predicted)
     # Rotation vectors, which say where up is.
     true_turns, turns = (
-        np.stack([so3_log(first.T @ last) for first, last in _end_rotations(poses, starts, length)])
+        np.stack([so3_log(rotation) for rotation in _rotations_over(poses, starts, length)])
         for poses in (gt, pred)
     )
     covariance += METRES_PER_RADIAN**2 * true_turns.T @ turns
     # Of the rotations that a straight drive cannot tell apart, the smallest.
     covariance += 1e-6 * np.linalg.norm(covariance) * np.eye(3)
     return nearest_rotation(covariance)
-
-
-def _end_rotations(
-    poses: np.ndarray, starts: np.ndarray, length: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rotations (3, 3) of each snippet's first and last frame."""
-    return zip(poses[starts, :3, :3], poses[starts + length - 1, :3, :3], strict=True)
 
 
 def mean_odometry(trajectories: Sequence[np.ndarray], length: int = 5) -> np.ndarray:
@@ -133,11 +126,13 @@ def snippet_rotation_errors_rad(
 ) -> np.ndarray:
     """Angles (S,) between true and predicted rotation from each snippet's first to last frame."""
     starts = snippet_starts(len(gt), length, frames)
-    true, predicted = (
-        np.swapaxes(poses[starts, :3, :3], 1, 2) @ poses[starts + length - 1, :3, :3]
-        for poses in (gt, pred)
-    )
+    true, predicted = (_rotations_over(poses, starts, length) for poses in (gt, pred))
     return rotation_angles_rad(np.swapaxes(true, 1, 2) @ predicted)
+
+
+def _rotations_over(poses: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """Rotations (S, 3, 3) first_from_last of each snippet's first and last frame."""
+    return np.swapaxes(poses[starts, :3, :3], 1, 2) @ poses[starts + length - 1, :3, :3]
 
 
 def squared_errors(gt_xyz: np.ndarray, pred_xyz: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -57,3 +58,36 @@ def exact_depth(
     y = np.arange(intrinsics.height)[:, None]
     inverse_depth = planes[..., 0] * x + planes[..., 1] * y + planes[..., 2]
     return np.where(index >= 0, 1.0 / np.where(index >= 0, inverse_depth, 1.0), 0.0)
+
+
+def camera0_from_camera(world_from_camera: np.ndarray) -> np.ndarray:
+    """Returns KITTI poses (frames, 4, 4) of camera poses; the first is exactly the identity."""
+    poses = np.linalg.inv(world_from_camera[0]) @ world_from_camera
+    poses[0] = np.eye(4)
+    return poses
+
+
+class ExposureMeter:
+    """Mean radiance of a scene as a slow exposure control measures it.
+
+    It is measured every `interval` frames and interpolated (in its logarithm) between them.
+    """
+
+    def __init__(self, frames: int, interval: int, measure: Callable[[int], float]) -> None:
+        """measure: returns the mean radiance of a frame."""
+        self._frames = frames
+        self._interval = interval
+        self._measure = measure
+        self._measured: dict[int, float] = {}
+
+    def radiance(self, frame: int) -> float:
+        """Returns the mean radiance that the exposure of a frame goes by."""
+        number, offset = divmod(frame, self._interval)
+        share = offset / self._interval
+        return self._at(number) ** (1 - share) * self._at(number + 1) ** share
+
+    def _at(self, number: int) -> float:
+        if number not in self._measured:
+            frame = min(number * self._interval, self._frames - 1)
+            self._measured[number] = self._measure(frame)
+        return self._measured[number]

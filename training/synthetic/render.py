@@ -10,7 +10,9 @@ from sfm_odometry.geometry.camera import Intrinsics
 from training.synthetic.atlas import Atlas
 from training.synthetic.ego import camera_poses
 from training.synthetic.frames import (
+    ExposureMeter,
     RenderedFrame,
+    camera0_from_camera,
     exact_depth,
     filter_to_pixels,
     metering_samples,
@@ -64,17 +66,15 @@ class Renderer:
         self._shader = Shader(
             self.scene.palette, self._light, self._ground, self._shadows, intrinsics
         )
-        # A sparse grid of samples for metering, and the measured radiances by number.
-        self._metered: dict[int, float] = {}
+        # A sparse grid of samples for metering.
+        self._exposure = ExposureMeter(frames, METERING_INTERVAL, self._mean_radiance)
         self._metering_samples = metering_samples(intrinsics)
         self._samples = pixel_samples(intrinsics)
 
     @property
     def camera0_from_camera(self) -> np.ndarray:
         """KITTI poses (frames, 4, 4); the first is exactly the identity."""
-        poses = np.linalg.inv(self.world_from_camera[0]) @ self.world_from_camera
-        poses[0] = np.eye(4)
-        return poses
+        return camera0_from_camera(self.world_from_camera)
 
     def render(self, frame: int) -> RenderedFrame:
         """Renders one frame of the drive."""
@@ -84,25 +84,14 @@ class Renderer:
         index = view.index[1::2, 1::2]
         moving = np.append(view.moving, values=False)[index]
         return RenderedFrame(
-            self._optics.develop(radiance, frame, self._metered_radiance(frame)),
+            self._optics.develop(radiance, frame, self._exposure.radiance(frame)),
             exact_depth(view.projected, index, self._intrinsics),
             moving,
         )
 
-    def _metered_radiance(self, frame: int) -> float:
-        """Returns the scene's mean radiance as a slow exposure control measures it.
-
-        It is measured on sparse images once a second and interpolated (in its logarithm) between
-        them.
-        """
-        first = frame // METERING_INTERVAL
-        share = frame % METERING_INTERVAL / METERING_INTERVAL
-        for number in (first, first + 1):
-            if number not in self._metered:
-                metered_frame = min(number * METERING_INTERVAL, len(self.world_from_camera) - 1)
-                view = self._render_view(metered_frame, self._metering_samples)
-                self._metered[number] = meter(view.radiance)
-        return self._metered[first] ** (1 - share) * self._metered[first + 1] ** share
+    def _mean_radiance(self, frame: int) -> float:
+        """Returns the mean radiance of a frame, of a sparse image."""
+        return meter(self._render_view(frame, self._metering_samples).radiance)
 
     def _render_view(self, frame: int, samples: Samples) -> _RenderedView:
         """Renders the radiance of a frame at samples of the image."""

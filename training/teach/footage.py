@@ -14,7 +14,7 @@ from sfm_odometry.geometry.preprocess import Preprocessor, apply_gain, fitting_m
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.io.camera_options import SourceCamera, add_camera_options, source_camera
 from sfm_odometry.io.image_source import ImageSource, SourceImage, first_readable
-from sfm_odometry.io.sources import FORMS, open_images
+from sfm_odometry.io.sources import FORMS, open_named_images
 from sfm_odometry.io.stamps import NOMINAL_RATE_HZ
 from training.data.lesson import Lesson
 from training.teach.teacher import Teacher
@@ -90,14 +90,7 @@ def open_footage(arguments: argparse.Namespace) -> OpenedImages:
     Its names are those of `sfm_odometry.run`: images, topic, camera, times, rate, calib, fov,
     rectified; first and last choose among the images.
     """
-    source = open_images(
-        arguments.images,
-        arguments.topic,
-        arguments.camera,
-        arguments.times,
-        arguments.rate,
-        arguments.bit_depth,
-    )
+    source = open_named_images(arguments)
     if source.is_live:
         raise InputError(f"{arguments.images}: a live camera has no end, expected a recording")
     first, images = first_readable(source)

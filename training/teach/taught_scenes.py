@@ -1,6 +1,5 @@
 """Writing of footage with its lesson as prepared data, which training.train reads."""
 
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,6 @@ def lesson_of_frames(lesson: Lesson, frames: np.ndarray) -> Lesson:
         **{part: getattr(lesson, part)[frames] for part in ("segment", "poses", "covariance")},
         **{part: getattr(lesson, part)[points] for part in ("pixels", "inverse_depth", "sigma")},
     }
-    assert parts.keys() == {item.name for item in fields(Lesson)}
     return Lesson(**parts)
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -59,5 +60,12 @@ def test_where_there_is_no_smaps_nothing_happens(monkeypatch):
     def absent(*_, **__):
         raise FileNotFoundError
 
-    monkeypatch.setattr(memory.Path, "read_text", absent)
+    advised = []
+    library = SimpleNamespace(madvise=lambda *arguments: advised.append(arguments))
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: library)
+    with monkeypatch.context() as no_files:
+        no_files.setattr(memory.Path, "read_text", absent)
+        release_startup_code()
+    assert advised == []
     release_startup_code()
+    assert advised

@@ -9,7 +9,9 @@ import numpy as np
 
 from sfm_odometry.geometry.camera import Intrinsics
 from training.synthetic.frames import (
+    ExposureMeter,
     RenderedFrame,
+    camera0_from_camera,
     exact_depth,
     filter_to_pixels,
     metering_samples,
@@ -79,24 +81,22 @@ class RoomRenderer:
         self._rate_hz = rate_hz
         self._jpeg = int(rng.integers(60, 98)) if rng.random() < 0.5 else None
         self._intrinsics = intrinsics
-        self._metered: dict[int, float] = {}
-        self._metering_interval = max(round(METERING_S * rate_hz), 1)
+        interval = max(round(METERING_S * rate_hz), 1)
+        self._exposure = ExposureMeter(frames, interval, self._mean_radiance)
         self._metering_samples = metering_samples(intrinsics)
         self._samples = pixel_samples(intrinsics)
 
     @property
     def camera0_from_camera(self) -> np.ndarray:
         """KITTI poses (frames, 4, 4); the first is exactly the identity."""
-        poses = np.linalg.inv(self.world_from_camera[0]) @ self.world_from_camera
-        poses[0] = np.eye(4)
-        return poses
+        return camera0_from_camera(self.world_from_camera)
 
     def render(self, frame: int) -> RenderedFrame:
         """Renders one frame of the walk."""
         view = self._render_view(frame, self._samples)
         radiance = self._blur(filter_to_pixels(view.radiance), frame)
         # The camera follows the light of a room nearly down to the dark.
-        radiance *= np.float32((USUAL_RADIANCE / self._metered_radiance(frame)) ** ADAPTATION)
+        radiance *= np.float32((USUAL_RADIANCE / self._exposure.radiance(frame)) ** ADAPTATION)
         image = self._optics.develop(radiance, frame, USUAL_RADIANCE)
         if self._jpeg is not None:
             image = _compressed(image, self._jpeg)
@@ -128,21 +128,9 @@ class RoomRenderer:
             )
         return total / np.float32(BLUR_STEPS)
 
-    def _metered_radiance(self, frame: int) -> float:
-        """Returns the mean radiance as a slow exposure control measures it.
-
-        It is measured on sparse images once a second and interpolated (in its logarithm) between
-        them.
-        """
-        interval = self._metering_interval
-        first = frame // interval
-        share = frame % interval / interval
-        for number in (first, first + 1):
-            if number not in self._metered:
-                metered_frame = min(number * interval, len(self.world_from_camera) - 1)
-                view = self._render_view(metered_frame, self._metering_samples)
-                self._metered[number] = max(meter(view.radiance), 1e-3)
-        return self._metered[first] ** (1 - share) * self._metered[first + 1] ** share
+    def _mean_radiance(self, frame: int) -> float:
+        """Returns the mean radiance of a frame, of a sparse image."""
+        return max(meter(self._render_view(frame, self._metering_samples).radiance), 1e-3)
 
     def _render_view(self, frame: int, samples: Samples) -> _View:
         """Renders the radiance of a frame at samples of the image."""
