@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from sfm_odometry.errors import InputError, SfmOdometryError
 
@@ -34,10 +35,10 @@ class ChildError(SfmOdometryError):
 
 
 class Child:
-    """Child process with its log file; as a context manager it never outlives the block.
+    """Child process with its log file: a context manager that it never outlives.
 
-    It runs in a session of its own: Ctrl-C at the terminal reaches only the parent, which then ends
-    the children in order. It is ended by SIGINT first.
+    It starts with the block. It runs in a session of its own: Ctrl-C at the terminal reaches only
+    the parent, which then ends the children in order. It is ended by SIGINT first.
     """
 
     def __init__(
@@ -45,19 +46,29 @@ class Child:
     ) -> None:
         self.name = name
         self.log_path = log_path
-        log_path.parent.mkdir(parents=True, exist_ok=True)
-        with log_path.open("wb") as log:
-            self._process = subprocess.Popen(
-                list(command),
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._command = list(command)
+        self._environment = environment
+        self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> "Child":
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        started = False
+        try:
+            with self.log_path.open("wb") as log, _interrupts_deferred():
+                self._process = subprocess.Popen(
+                    self._command,
+                    cwd=ROOT,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                started = True
+        except BaseException:
+            if started:
+                self.stop()
+            raise
         return self
 
     def __exit__(
@@ -121,6 +132,31 @@ class Child:
         tail = log_tail(self.log_path)
         ending = f", and ends:\n{tail}" if tail else ", and is empty"
         return f"the {self.name} {problem}; its log is {self.log_path}{ending}"
+
+
+@contextlib.contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Deliver SIGINT and SIGTERM that arrive within the block at its end.
+
+    Only the main thread receives signals: another thread's block is left as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def defer(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    handlers = {number: signal.signal(number, defer) for number in numbers}
+    try:
+        yield
+    finally:
+        for kind, handler in handlers.items():
+            signal.signal(kind, signal.SIG_DFL if handler is None else handler)
+        for number in received:
+            signal.raise_signal(number)
 
 
 def log_tail(path: Path, lines: int = LOG_TAIL_LINES) -> str:

@@ -37,6 +37,7 @@ FRAME_FUNCTION = ("sfm_odometry.nodes.pipeline", "Pipeline.process")
 MAIN_THREAD_STAGE = "taking messages, services, timers"
 """Work of the main thread from one frame to the next."""
 OCCASIONAL_STAGES = (
+    "resize to the network's input",
     "depth network",
     "pose network",
     "pyramid, points, depth's limits",

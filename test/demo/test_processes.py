@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -103,6 +104,30 @@ def test_no_child_outlives_its_block_when_the_block_is_interrupted(tmp_path):
         raise KeyboardInterrupt
     assert not child.running()
     assert has_ended(child.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_child_is_started_ends_the_child(tmp_path, monkeypatch, number):
+    started = []
+
+    def start_and_signal(*arguments, **named):
+        started.append(popen(*arguments, **named))
+        signal.raise_signal(number)  # before the caller has the process
+        return started[0]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr("demo.processes.subprocess.Popen", start_and_signal)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with (
+            pytest.raises(KeyboardInterrupt),
+            start_python("import time; time.sleep(60)", tmp_path),
+        ):
+            pytest.fail("the block of an interrupted child began")
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert has_ended(started[0].pid)
 
 
 def test_a_second_interrupt_while_stopping_still_ends_the_child(tmp_path):
