@@ -354,9 +354,7 @@ class MonocularOdometry:
 
     def _rescale(self, steps: list[Step]) -> list[Step]:
         """Measure the scale with the newest steps, and bring them to the published unit."""
-        assert self._preprocessor is not None
         frames, stamps_ns = self._window.frames, self._window.stamps_ns
-        intrinsics = self._preprocessor.intrinsics.matrix()
         for index, step in enumerate(steps, start=self._first_new_step()):
             pair = FramePair(
                 previous=frames[index],
@@ -364,7 +362,6 @@ class MonocularOdometry:
                 previous_from_current=step.previous_from_current,
                 start_ns=stamps_ns[index],
                 end_ns=stamps_ns[index + 1],
-                intrinsics=intrinsics,
                 depth_unit=self._refiner.unit,
                 start_has_depth=step.start_has_depth,
             )

@@ -28,8 +28,8 @@ class ScaleEstimate:
     """Reason for not being metric; empty if it is."""
 
 
-class DepthFrame(Protocol):
-    """Images of a frame that scale sources use; each is computed on first access."""
+class DepthView(Protocol):
+    """Grey image with depth."""
 
     @property
     def grey(self) -> np.ndarray:
@@ -37,8 +37,26 @@ class DepthFrame(Protocol):
         ...
 
     @property
+    def intrinsics(self) -> np.ndarray:
+        """Camera matrix (3, 3)."""
+        ...
+
+    def depth_at(self, keypoints: np.ndarray) -> np.ndarray:
+        """Depths (N,) along z at keypoints (N, 2), NaN where none is known."""
+        ...
+
+
+class DepthFrame(DepthView, Protocol):
+    """Images of a frame that scale sources use; each is computed on first access."""
+
+    @property
     def depth(self) -> np.ndarray:
         """Depth along z (H, W), float32, in the model's unit of length."""
+        ...
+
+    @property
+    def tracking_view(self) -> DepthView:
+        """Larger image of the same view, or this frame itself where there is none."""
         ...
 
 
@@ -52,8 +70,6 @@ class FramePair:
     """Rigid motion (4, 4)."""
     start_ns: int
     end_ns: int
-    intrinsics: np.ndarray
-    """Camera matrix (3, 3) of both frames."""
     depth_unit: float = 1.0
     """Length of one unit of the frames' depth, in the unit of the motion."""
     start_has_depth: bool = True
@@ -68,7 +84,6 @@ class FramePair:
             previous_from_current=self.previous_from_current @ pair.previous_from_current,
             start_ns=self.start_ns,
             end_ns=pair.end_ns,
-            intrinsics=pair.intrinsics,
             depth_unit=pair.depth_unit,
         )
 

@@ -1,13 +1,12 @@
-"""Ground plane ahead of the camera, from the predicted depth and refined on two images.
+"""Ground plane ahead of the camera, and its fit to the predicted depth.
 
 A plane n . X = h (n: unit normal, down; h: height of the camera over it) gives the inverse depth of
-a pixel with ray r (z = 1): 1 / z = a . r with a = n / h, so |a| is one over the height. Both fits
+a pixel with ray r (z = 1): 1 / z = a . r with a = n / h, so |a| is one over the height. All fits
 are over the three numbers of `a`.
 """
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from sfm_odometry.errors import InputError
@@ -31,8 +30,8 @@ class GroundConfig:
     farthest: float = 9.0
     side: float = 1.2
     """Region of interest: the nearest and farthest ground ahead, and its extent to each side."""
-    stride: int = 3
-    """Distance of the pixels that are used, along both axes."""
+    columns: int = 140
+    """Number of columns of the image whose pixels are used, and of rows at the same distances."""
     min_points: int = 100
     """Smallest number of pixels on the plane."""
     max_tilt_deg: float = 10.0
@@ -52,6 +51,8 @@ class GroundConfig:
     height."""
     max_change: float = 0.4
     """Largest logarithm of the height's change by the images that is accepted."""
+    height_sigma: float = 0.015
+    """Relative standard deviation of the true height over the ground ahead: bumps, slopes, load."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.nearest < self.farthest or not self.side > 0.0:
@@ -76,15 +77,57 @@ class GroundRegion:
 
 @dataclass(frozen=True)
 class GroundPlane:
-    """Plane below the camera: n . X = height, in the model's unit of length."""
+    """Plane below the camera, a . X = 1, in the model's unit of length."""
 
-    normal: np.ndarray
-    """Downward unit vector (3,) in the camera's optical frame."""
-    height: float
-    relative_sigma: float
-    """Standard deviation of the height, relative to it."""
-    inliers: np.ndarray
-    """Pixels of the region that lie on the plane by their depth (N,), bool."""
+    a: np.ndarray
+    """Downward normal over the camera's height (3,), in the camera's optical frame."""
+    covariance: np.ndarray
+    """(3, 3) of `a`."""
+
+    @property
+    def height(self) -> float:
+        """Height of the camera over the plane."""
+        return 1.0 / float(np.linalg.norm(self.a))
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Downward unit vector (3,) in the camera's optical frame."""
+        return self.a * self.height
+
+    @property
+    def relative_sigma(self) -> float:
+        """Standard deviation of the height, relative to it."""
+        return float(np.sqrt(self.a @ self.covariance @ self.a)) * self.height**2
+
+    def climb(self, motion: np.ndarray) -> float:
+        """Share of a motion (3,) of the camera that is along the normal, up: -1 to 1."""
+        return -float(self.normal @ motion) / max(float(np.linalg.norm(motion)), 1e-9)
+
+    def with_climb(self, motion: np.ndarray, sigma: float) -> "GroundPlane":
+        """Plane after the measurement that the camera's motion (3,) is along it.
+
+        sigma: standard deviation of the climb. The images determine the plane's height and tilt
+        together: a tilt of one degree changes the height by six per cent. The direction of the
+        motion of a camera that drives is a second measurement of the tilt. Kalman's update with
+        the climb c = -n . t / |t| and its derivative dc/da = (-t / |t| - c n) / |a|.
+        """
+        climb = self.climb(motion)
+        direction = motion / max(float(np.linalg.norm(motion)), 1e-9)
+        by_a = (-direction - climb * self.normal) * self.height
+        gain = self.covariance @ by_a / (by_a @ self.covariance @ by_a + sigma**2)
+        return GroundPlane(
+            self.a - gain * climb, self.covariance - np.outer(gain, by_a @ self.covariance)
+        )
+
+    def inliers(self, rays: np.ndarray, depth: np.ndarray, distance: float) -> np.ndarray:
+        """Pixels (N,), bool, with rays (N, 3), z = 1, that lie on the plane by their depth (N,).
+
+        distance: largest one from the plane, as a share of that to the camera.
+        """
+        known = np.isfinite(depth) & (depth > 0)
+        from_plane = (rays @ self.a) * np.where(known, depth, 0.0) - 1.0
+        inliers: np.ndarray = known & (np.abs(from_plane) < distance)
+        return inliers
 
 
 class NoGround(Exception):
@@ -104,11 +147,10 @@ def ground_region(
     """
     # Rays of the pixels below the horizon.
     width, height = size
+    stride = max(round(width / config.columns), 1)
     u, v = (
         axis.ravel()
-        for axis in np.meshgrid(
-            np.arange(0, width, config.stride), np.arange(0, height, config.stride)
-        )
+        for axis in np.meshgrid(np.arange(0, width, stride), np.arange(0, height, stride))
     )
     rays = np.stack(
         [
@@ -138,9 +180,8 @@ def fit_ground(depth: np.ndarray, region: GroundRegion, config: GroundConfig) ->
     the planes through three points.
     """
     # Points of the region.
-    points = region.rays * depth[region.pixels[:, 1], region.pixels[:, 0]][:, None].astype(
-        np.float64
-    )
+    known_depth = depth[region.pixels[:, 1], region.pixels[:, 0]].astype(np.float64)
+    points = region.rays * known_depth[:, None]
     known = np.isfinite(points).all(axis=1) & (points[:, 2] > 0)
     if known.sum() < config.min_points:
         raise NoGround(
@@ -148,164 +189,14 @@ def fit_ground(depth: np.ndarray, region: GroundRegion, config: GroundConfig) ->
         )
     points[~known] = 0.0
     # Sample planes, then refine the best.
-    plane = _ransac_plane(points[known], region.down, config)
+    a = _ransac_plane(points[known], region.down, config)
     for width in REWEIGHTING_WIDTHS:
-        residuals = np.where(known, points @ plane - 1.0, np.inf)
-        plane = _weighted_plane(points, residuals, width * config.inlier_distance, plane)
-    inliers = known & (np.abs(points @ plane - 1.0) < config.inlier_distance)
-    _check_plane(plane, region, inliers, config)
-    height = 1.0 / float(np.linalg.norm(plane))
-    return GroundPlane(plane * height, height, config.prior_height, inliers)
-
-
-def align_ground(
-    previous: np.ndarray,
-    current: np.ndarray,
-    previous_from_current: np.ndarray,
-    intrinsics: np.ndarray,
-    region: GroundRegion,
-    depth_plane: GroundPlane,
-    config: GroundConfig,
-    iterations: int = 3,
-) -> GroundPlane:
-    """Plane that aligns the ground in two images (H, W), given the motion (4, 4).
-
-    Gauss-Newton over `a`, gain and offset of the brightness, with Cauchy's weights and the plane
-    from depth as prior. The height is in the unit of the motion, even where the depth of the road
-    is wrong as a whole. Raises NoGround, and NoParallax where the camera hardly moved.
-    """
-    alignment = _GroundAlignment(
-        previous, current, previous_from_current, intrinsics, region, depth_plane.inliers
-    )
-    plane = start = depth_plane.normal / depth_plane.height
-    parallax = alignment.parallax(plane)
-    if parallax < config.min_parallax:
-        raise NoParallax(
-            f"the ground moved by {parallax:.1f} pixels, "
-            f"expected at least {config.min_parallax:.1f}"
-        )
-    # Minimise the photometric error and the distance from the prior.
-    prior = _prior(start, config)
-    brightness = np.array([1.0, 0.0])
-    for _ in range(iterations):
-        information, gradient = alignment.normal_equations(plane, brightness, config)
-        information[:3, :3] += prior
-        gradient[:3] += prior @ (plane - start)
-        change = -np.linalg.solve(information, gradient)
-        plane = plane + change[:3]
-        brightness = brightness + change[3:]
-    return _aligned_plane(plane, information, region, depth_plane, config)
-
-
-def _aligned_plane(
-    plane: np.ndarray,
-    information: np.ndarray,
-    region: GroundRegion,
-    depth_plane: GroundPlane,
-    config: GroundConfig,
-) -> GroundPlane:
-    """Checks the aligned plane `a` (3,) and propagates its uncertainty; raises NoGround."""
-    height = 1.0 / float(np.linalg.norm(plane))
-    _check_plane(plane, region, depth_plane.inliers, config)
-    ratio = height / depth_plane.height
-    if abs(np.log(ratio)) > config.max_change:
-        raise NoGround(
-            f"images and depth disagree about the height of the camera by a factor of {ratio:.2f}"
-        )
-    covariance = np.linalg.inv(information)[:3, :3]
-    sigma = float(np.sqrt(plane @ covariance @ plane)) * height**2
-    return GroundPlane(plane * height, height, sigma, depth_plane.inliers)
-
-
-class _GroundAlignment:
-    """Photometric error of the ground's pixels between the current and the previous image."""
-
-    def __init__(
-        self,
-        previous: np.ndarray,
-        current: np.ndarray,
-        previous_from_current: np.ndarray,
-        intrinsics: np.ndarray,
-        region: GroundRegion,
-        selected: np.ndarray,
-    ) -> None:
-        """selected: pixels of the region that are used (N,), bool."""
-        # Values of the current image.
-        pixels = region.pixels[selected]
-        self._rays = region.rays[selected]
-        self._values = _smoothed(current)[pixels[:, 1], pixels[:, 0]].astype(np.float64)
-        # The previous image and its gradients.
-        image = _smoothed(previous)
-        self._previous = cv2.merge(
-            [
-                image,
-                cv2.Sobel(image, -1, 1, 0, ksize=1, scale=0.5),
-                cv2.Sobel(image, -1, 0, 1, ksize=1, scale=0.5),
-            ]
-        )
-        # The motion.
-        self._rotated_rays = self._rays @ previous_from_current[:3, :3].T
-        self._translation = previous_from_current[:3, 3]
-        self._focal = intrinsics[[0, 1], [0, 1]]
-        self._center = intrinsics[:2, 2]
-
-    def parallax(self, plane: np.ndarray) -> float:
-        """Median shift of the ground by the translation, in pixels."""
-        moved, _ = self._project(self._rays @ plane)
-        rotated, _ = self._project(np.zeros(len(self._rays)))
-        return float(np.median(np.linalg.norm(moved - rotated, axis=1)))
-
-    def normal_equations(
-        self, plane: np.ndarray, brightness: np.ndarray, config: GroundConfig
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Information (5, 5) and gradient (5,) of the error I_previous - gain I_current - offset.
-
-        They are by plane, gain and offset. Raises NoGround for too few pixels in both images.
-        """
-        # Sample the previous image.
-        pixels, by_inverse_depth = self._project(self._rays @ plane)
-        sampled = _sample(self._previous, pixels)
-        inside = np.isfinite(sampled).all(axis=1)
-        if inside.sum() < config.min_points:
-            raise NoGround(
-                f"{inside.sum()} pixels of ground in both images, "
-                f"expected at least {config.min_points}"
-            )
-        # Errors and their derivatives.
-        values, along_u, along_v = sampled[inside].T.astype(np.float64)
-        error = values - brightness[0] * self._values[inside] - brightness[1]
-        slope = along_u * by_inverse_depth[inside, 0] + along_v * by_inverse_depth[inside, 1]
-        jacobian = np.column_stack(
-            [slope[:, None] * self._rays[inside], -self._values[inside], -np.ones_like(error)]
-        )
-        # Cauchy's weights.
-        noise = max(1.4826 * float(np.median(np.abs(error))), 1.0)
-        weights = 1.0 / (1.0 + (error / (1.5 * noise)) ** 2) / (noise**2 * config.correlated_pixels)
-        weighted = jacobian * weights[:, None]
-        return weighted.T @ jacobian + np.diag([0.0, 0.0, 0.0, 1e-6, 1e-6]), weighted.T @ error
-
-    def _project(self, inverse_depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels in the previous image (N, 2) and their derivative (N, 2) by inverse depth (N,)."""
-        moved = self._rotated_rays + inverse_depth[:, None] * self._translation
-        z = np.maximum(moved[:, 2:], 1e-6)
-        direction = moved[:, :2] / z
-        by_inverse_depth = (
-            (self._translation[:2] - direction * self._translation[2]) / z * self._focal
-        )
-        return direction * self._focal + self._center, by_inverse_depth
-
-
-def _smoothed(image: np.ndarray) -> np.ndarray:
-    """Image (H, W), uint8, blurred by 1 2 1 along both axes as in the refinement, float32."""
-    kernel = np.array([0.25, 0.5, 0.25])
-    return cv2.sepFilter2D(image, cv2.CV_32F, kernel, kernel)
-
-
-def _sample(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Bilinear values (N, C) of an image (H, W, C) at pixels (N, 2); NaN outside."""
-    u, v = np.hsplit(pixels.astype(np.float32), 2)
-    border = (np.nan,) * image.shape[2]
-    return cv2.remap(image, u, v, cv2.INTER_LINEAR, borderValue=border)[:, 0]
+        residuals = np.where(known, points @ a - 1.0, np.inf)
+        a = _weighted_plane(points, residuals, width * config.inlier_distance, a)
+    plane = GroundPlane(a, _depth_covariance(a, config))
+    inliers = plane.inliers(region.rays, known_depth, config.inlier_distance)
+    check_plane(plane, region, inliers, config)
+    return plane
 
 
 def _ransac_plane(points: np.ndarray, down: np.ndarray, config: GroundConfig) -> np.ndarray:
@@ -350,25 +241,25 @@ def _weighted_plane(
     return solution
 
 
-def _prior(plane: np.ndarray, config: GroundConfig) -> np.ndarray:
-    """Information (3, 3) of the plane from depth: along it for the height, across for the tilt."""
-    squared = float(plane @ plane)
-    along = np.outer(plane, plane) / squared
-    information: np.ndarray = (
-        along / config.prior_height**2
-        + (np.eye(3) - along) / np.radians(config.prior_tilt_deg) ** 2
+def _depth_covariance(a: np.ndarray, config: GroundConfig) -> np.ndarray:
+    """Covariance (3, 3) of a plane from depth: along `a` by the height, across by the tilt."""
+    squared = float(a @ a)
+    along = np.outer(a, a) / squared
+    covariance: np.ndarray = squared * (
+        along * config.prior_height**2
+        + (np.eye(3) - along) * np.radians(config.prior_tilt_deg) ** 2
     )
-    return information / squared
+    return covariance
 
 
-def _check_plane(
-    plane: np.ndarray, region: GroundRegion, inliers: np.ndarray, config: GroundConfig
+def check_plane(
+    plane: GroundPlane, region: GroundRegion, inliers: np.ndarray, config: GroundConfig
 ) -> None:
-    """Raises NoGround for a plane that is not finite, is tilted too far or has few inliers."""
-    length = float(np.linalg.norm(plane))
+    """Raise NoGround for a plane that is not finite, is tilted too far or has few inliers."""
+    length = float(np.linalg.norm(plane.a))
     if not 0.0 < length < np.inf:
         raise NoGround("the plane is not finite")
-    tilt_deg = float(np.degrees(np.arccos(np.clip(plane @ region.down / length, -1.0, 1.0))))
+    tilt_deg = float(np.degrees(np.arccos(np.clip(plane.normal @ region.down, -1.0, 1.0))))
     if tilt_deg > config.max_tilt_deg:
         raise NoGround(
             f"the plane is tilted by {tilt_deg:.0f} deg, expected at most {config.max_tilt_deg:.0f}"

@@ -1,25 +1,34 @@
 """Height of the camera over the ground, in the unit of the motion."""
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
-from sfm_odometry.scale.estimate import FramePair
+from sfm_odometry.scale.estimate import DepthView, FramePair
 from sfm_odometry.scale.ground import (
     DOWN,
     GroundConfig,
+    GroundPlane,
     GroundRegion,
     NoGround,
     NoParallax,
-    align_ground,
     fit_ground,
     ground_region,
 )
+from sfm_odometry.scale.ground_alignment import GroundImages, align_ground
 
 MAX_WAIT_NS = 3_000_000_000
 """Time over which the camera may move until the ground shows enough parallax; then the measurement
 starts anew, as its motion drifts and the view changes."""
+
+CLIMB_WINDOW = 15
+"""Measurements of the median climb, which says how well the camera keeps to the ground."""
+MIN_CLIMB_SIGMA = 0.004
+"""Least standard deviation of the climb: the ground ahead has another slope than that below."""
+MAX_REGIONS = 4
+"""Regions that are kept: those of two sizes of image, of two directions of gravity."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +40,17 @@ class HeightMeasurement:
     """Logarithm of the height in the unit of the motion."""
     relative_sigma: float
     climb: float
-    """Share of the camera's motion that is along the ground's normal, -1 to 1."""
+    """Share of the camera's motion that is along the ground's normal by the images, -1 to 1."""
 
 
 class GroundHeightMeter:
     """Measures the camera's height on the ground plane.
 
     The plane is found in the predicted depth and then aligned to two images with the refined motion
-    between them: the height is in the translation's unit. A slow camera moves too little from one
-    frame to the next, so the first image is kept until the ground has moved by enough pixels.
+    between them: the height is in the translation's unit. A camera that drives moves along the
+    ground, which determines its tilt better than the images do, and with it the height. A slow
+    camera moves too little from one frame to the next, so the first image is kept until the ground
+    has moved by enough pixels.
     """
 
     def __init__(
@@ -51,7 +62,8 @@ class GroundHeightMeter:
         self._stride = stride
         self._known_depth_only = known_depth_only
         self._down = DOWN
-        self._region: tuple[tuple[object, ...], GroundRegion] | None = None
+        self._regions: dict[tuple[object, ...], GroundRegion] = {}
+        self._climbs: deque[float] = deque(maxlen=CLIMB_WINDOW)
         self.reset()
 
     def set_gravity_direction(self, down: np.ndarray) -> None:
@@ -60,6 +72,7 @@ class GroundHeightMeter:
 
     def reset(self) -> None:
         """Forget the frames."""
+        self._climbs.clear()
         self._newest: FramePair | None = None
         self._span: FramePair | None = None
         self._frames = 0
@@ -97,30 +110,42 @@ class GroundHeightMeter:
 
     def _measure(self, pair: FramePair) -> HeightMeasurement:
         # Plane in the predicted depth.
-        depth = pair.current.depth
-        if pair.depth_unit != 1.0:
-            depth = depth * np.float32(pair.depth_unit)
-        region = self._region_of(pair.intrinsics, depth.shape)
-        depth_plane = fit_ground(depth, region, self._config)
-        # The same plane by the two images.
-        plane = align_ground(
-            previous=pair.previous.grey,
-            current=pair.current.grey,
-            previous_from_current=pair.previous_from_current,
-            intrinsics=pair.intrinsics,
-            region=region,
-            depth_plane=depth_plane,
-            config=self._config,
-        )
-        # Motion of the camera along the plane's normal, which points down.
+        frame = pair.current
+        depth = frame.depth * np.float32(pair.depth_unit)
+        depth_plane = fit_ground(depth, self._region_of(frame), self._config)
+        # The same plane by two images, those of the networks' size and then the larger ones.
+        plane = depth_plane
+        views: list[tuple[DepthView, DepthView]] = [(pair.previous, frame)]
+        if frame.tracking_view is not frame:
+            views.append((pair.previous.tracking_view, frame.tracking_view))
+        for previous, current in views:
+            images = self._images(previous, current, depth_plane, pair.depth_unit)
+            plane = align_ground(
+                images, pair.previous_from_current, plane, depth_plane, self._config
+            )
+        # The tilt of the plane by the direction in which the camera moves.
         forward = pair.previous_from_current[:3, :3].T @ pair.previous_from_current[:3, 3]
-        climb = -float(plane.normal @ forward) / max(pair.length, 1e-9)
-        return HeightMeasurement(pair.end_ns, math.log(plane.height), plane.relative_sigma, climb)
+        climb = plane.climb(forward)
+        self._climbs.append(abs(climb))
+        plane = plane.with_climb(forward, max(float(np.median(self._climbs)), MIN_CLIMB_SIGMA))
+        sigma = math.hypot(plane.relative_sigma, self._config.height_sigma)
+        return HeightMeasurement(pair.end_ns, math.log(plane.height), sigma, climb)
 
-    def _region_of(self, intrinsics: np.ndarray, shape: tuple[int, ...]) -> GroundRegion:
-        """Ground's region, computed again only for another camera or direction."""
-        key = (shape, intrinsics.tobytes(), self._down.tobytes())
-        if self._region is None or self._region[0] != key:
-            size = (shape[1], shape[0])
-            self._region = (key, ground_region(intrinsics, size, self._down, self._config))
-        return self._region[1]
+    def _images(
+        self, previous: DepthView, current: DepthView, depth_plane: GroundPlane, depth_unit: float
+    ) -> GroundImages:
+        """Two images, and the pixels of the ground in them by the depth of the current one."""
+        region = self._region_of(current)
+        depth = current.depth_at(region.pixels) * depth_unit
+        inliers = depth_plane.inliers(region.rays, depth, self._config.inlier_distance)
+        return GroundImages(previous.grey, current.grey, current.intrinsics, region, inliers)
+
+    def _region_of(self, view: DepthView) -> GroundRegion:
+        """Ground's region of a view; kept until another camera or direction comes."""
+        size = (view.grey.shape[1], view.grey.shape[0])
+        key = (size, view.intrinsics.tobytes(), self._down.tobytes())
+        if key not in self._regions:
+            if len(self._regions) >= MAX_REGIONS:
+                self._regions.clear()
+            self._regions[key] = ground_region(view.intrinsics, size, self._down, self._config)
+        return self._regions[key]

@@ -33,7 +33,7 @@ MAX_JUMPS = 10
 MIN_GAIN = 0.05
 MAX_GAIN = 0.3
 GAIN_GROWTH = 0.2
-FULL_DEVIATION = 0.035
+FULL_DEVIATION = 0.03
 """Share of the deviation from the median that a frame corrects: small for deviations within the
 measurements' noise, which would jerk the path, and growing with the square of the deviation."""
 

@@ -11,12 +11,16 @@ from sfm_odometry.scale.estimate import FramePair
 from sfm_odometry.scale.ground import (
     DOWN,
     GroundConfig,
+    GroundPlane,
     NoGround,
     NoParallax,
-    align_ground,
     fit_ground,
     ground_region,
 )
+from sfm_odometry.scale.ground_alignment import GroundImages, align_ground
+from sfm_odometry.tracking.direct_config import AlignmentConfig
+from sfm_odometry.tracking.frame import Frame
+from sfm_odometry.tracking.lazy import LazyFuture
 
 INTRINSICS = np.array([[241.0, 0.0, 204.0], [0.0, 241.0, 59.0], [0.0, 0.0, 1.0]])
 WIDTH = 416
@@ -93,16 +97,22 @@ def with_car(depth: np.ndarray, rows: slice, columns: slice, distance: float) ->
     return result
 
 
+def inliers_of(plane: GroundPlane, depth: np.ndarray) -> np.ndarray:
+    known = depth[REGION.pixels[:, 1], REGION.pixels[:, 0]]
+    return plane.inliers(REGION.rays, known, CONFIG.inlier_distance)
+
+
 def angle_deg(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.degrees(np.arccos(np.clip(a @ b, -1.0, 1.0))))
 
 
 @pytest.mark.parametrize("down", [DOWN, tilted(4.0), tilted(-3.0), tilted(2.0, 5.0)])
 def test_a_plane_is_found_exactly(down):
-    plane = fit_ground(Road(1.9, down).depth().astype(np.float64), REGION, CONFIG)
+    depth = Road(1.9, down).depth().astype(np.float64)
+    plane = fit_ground(depth, REGION, CONFIG)
     assert plane.height == pytest.approx(1.9, rel=1e-5)
     assert angle_deg(plane.normal, down) < 1e-3
-    assert plane.inliers.mean() > 0.99
+    assert inliers_of(plane, depth).mean() > 0.99
 
 
 def test_noise_of_the_depth_averages_out():
@@ -122,18 +132,18 @@ def test_noise_of_the_depth_averages_out():
     ids=["ahead", "left lane", "right lane"],
 )
 def test_a_car_on_the_road_is_not_the_road(rows, columns, distance):
-    plane = fit_ground(with_car(Road(1.65).depth(), rows, columns, distance), REGION, CONFIG)
+    depth = with_car(Road(1.65).depth(), rows, columns, distance)
+    plane = fit_ground(depth, REGION, CONFIG)
     # Where the car stands on the road, both have the same depth.
     assert plane.height == pytest.approx(1.65, rel=0.03)
-    assert plane.inliers.mean() < 0.9
+    assert inliers_of(plane, depth).mean() < 0.9
 
 
 def test_pixels_off_the_plane_are_not_its_own():
-    plane = fit_ground(
-        with_car(Road(1.65).depth(), slice(60, 128), slice(230, 416), 4.0), REGION, CONFIG
-    )
-    assert not plane.inliers[REGION.pixels[:, 0] >= 230].any()
-    assert plane.inliers[REGION.pixels[:, 0] < 230].all()
+    depth = with_car(Road(1.65).depth(), slice(60, 128), slice(230, 416), 4.0)
+    inliers = inliers_of(fit_ground(depth, REGION, CONFIG), depth)
+    assert not inliers[REGION.pixels[:, 0] >= 230].any()
+    assert inliers[REGION.pixels[:, 0] < 230].all()
 
 
 def test_a_car_that_hides_the_road_is_no_ground():
@@ -175,16 +185,14 @@ def test_a_camera_that_sees_no_ground_has_no_region():
         fit_ground(Road(1.65).depth(), region, CONFIG)
 
 
+def images_of_ground(previous: np.ndarray, current: np.ndarray, plane: GroundPlane, depth):
+    return GroundImages(previous, current, INTRINSICS, REGION, inliers_of(plane, depth))
+
+
 def aligned(road: Road, motion: np.ndarray, depth: np.ndarray, gain: float = 1.0):
-    return align_ground(
-        road.view(motion),
-        road.view(gain=gain),
-        np.linalg.inv(motion),
-        INTRINSICS,
-        REGION,
-        fit_ground(depth, REGION, CONFIG),
-        CONFIG,
-    )
+    plane = fit_ground(depth, REGION, CONFIG)
+    images = images_of_ground(road.view(motion), road.view(gain=gain), plane, depth)
+    return align_ground(images, np.linalg.inv(motion), plane, plane, CONFIG)
 
 
 @pytest.mark.parametrize("error", [0.85, 1.0, 1.15])
@@ -201,11 +209,12 @@ def test_images_correct_the_depths_plane(error, down):
 def test_the_height_is_in_the_motions_unit():
     """With twice the motion the same images give twice the height."""
     road = Road(1.65)
-    images = road.view(forward(-0.8)), road.view()
-    depth_plane = fit_ground(2.0 * road.depth(), REGION, CONFIG)
-    assert align_ground(
-        *images, forward(1.6), INTRINSICS, REGION, depth_plane, CONFIG
-    ).height == pytest.approx(3.3, rel=0.02)
+    depth = 2.0 * road.depth()
+    plane = fit_ground(depth, REGION, CONFIG)
+    images = images_of_ground(road.view(forward(-0.8)), road.view(), plane, depth)
+    assert align_ground(images, forward(1.6), plane, plane, CONFIG).height == pytest.approx(
+        3.3, rel=0.02
+    )
 
 
 def test_exposure_that_changes_does_not_matter():
@@ -243,12 +252,30 @@ def test_an_impossible_region_is_refused(values):
         GroundConfig(**values)
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Images of a frame."""
+@pytest.mark.parametrize("roll_deg", [0.0, 4.0])
+@pytest.mark.parametrize("pitch_deg", [-2.0, 1.0, 3.0])
+def test_a_motion_along_the_ground_corrects_tilt_and_height(pitch_deg, roll_deg):
+    """The fit errs by the tilt, which moves the height: the ground ahead stays where it is."""
+    true = tilted(pitch_deg, roll_deg) / 1.65
+    wrong = tilted(pitch_deg + 1.0, roll_deg) / 1.65
+    at = np.array([0.0, 1.65, 9.0])  # a point of the ground whose distance the images know well
+    wrong *= (true @ at) / (wrong @ at)
+    covariance = np.diag([1e-4, 1e-4, 1e-4]) - 1e-4 * np.outer(at, at) / (at @ at) * 0.999
+    plane = GroundPlane(wrong, covariance)
+    forward_along_ground = np.cross([1.0, 0.0, 0.0], true)
+    assert abs(plane.height / 1.65 - 1.0) > 0.04
+    corrected = plane.with_climb(forward_along_ground, sigma=0.001)
+    assert abs(corrected.height / 1.65 - 1.0) < 0.4 * abs(plane.height / 1.65 - 1.0)
+    assert abs(corrected.climb(forward_along_ground)) < 0.2 * abs(plane.climb(forward_along_ground))
+    assert corrected.relative_sigma < plane.relative_sigma
+    unsure = plane.with_climb(forward_along_ground, sigma=10.0)
+    assert unsure.height == pytest.approx(plane.height, rel=1e-3)
 
-    grey: np.ndarray
-    depth: np.ndarray
+
+def frame_of(grey: np.ndarray, depth: np.ndarray) -> Frame:
+    return Frame(
+        LazyFuture(lambda: grey[..., None]), INTRINSICS, lambda _: depth, AlignmentConfig()
+    )
 
 
 def drive(
@@ -263,8 +290,8 @@ def drive(
     road = road or Road(1.65)
     # The same two views over and over: the test is about the use of the measurements.
     ends = (
-        Frame(road.view(forward(-step)), road.depth() / unit),
-        Frame(road.view(), (road.depth() / unit).astype(np.float32)),
+        frame_of(road.view(forward(-step)), road.depth() / unit),
+        frame_of(road.view(), (road.depth() / unit).astype(np.float32)),
     )
     estimates = []
     for index in range(start, start + count):
@@ -274,7 +301,6 @@ def drive(
                 forward(step / unit),
                 index * 100_000_000,
                 (index + 1) * 100_000_000,
-                INTRINSICS,
             )
         )
         estimates.append(scale.estimate((index + 1) * 100_000_000))

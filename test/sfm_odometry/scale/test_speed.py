@@ -96,7 +96,7 @@ def drive(
         motion = np.eye(4)
         motion[2, 3] = speed * 0.1 / unit
         # The images are not used.
-        scale.observe(FramePair(None, None, motion, index * STEP, (index + 1) * STEP, np.eye(3)))
+        scale.observe(FramePair(None, None, motion, index * STEP, (index + 1) * STEP))
         estimates.append(scale.estimate((index + 1) * STEP))
     return estimates
 
