@@ -14,6 +14,9 @@ from sfm_odometry.scale.ground import (
     check_plane,
 )
 
+MARGIN = 0.03
+"""Width around the expected ground that is searched, as a share of the image's width."""
+
 
 @dataclass(frozen=True)
 class GroundImages:
@@ -44,8 +47,8 @@ def align_ground(
     from depth as prior. The height is in the unit of the motion, even where the depth of the road
     is wrong as a whole. Raises NoGround, and NoParallax where the camera hardly moved.
     """
-    alignment = _GroundAlignment(images, previous_from_current)
     a = start.a
+    alignment = _GroundAlignment(images, previous_from_current, a)
     parallax = alignment.parallax(a)
     if parallax < config.min_parallax:
         raise NoParallax(
@@ -80,25 +83,32 @@ def _check_agreement(plane: GroundPlane, prior: GroundPlane, config: GroundConfi
 class _GroundAlignment:
     """Photometric error of the ground's pixels between the current and the previous image."""
 
-    def __init__(self, images: GroundImages, previous_from_current: np.ndarray) -> None:
-        # Values of the current image.
-        pixels = images.region.pixels[images.inliers]
-        self._rays = images.region.rays[images.inliers]
-        self._values = _smoothed(images.current)[pixels[:, 1], pixels[:, 0]].astype(np.float64)
-        # The previous image and its gradients.
-        image = _smoothed(images.previous)
-        self._previous = cv2.merge(
-            [
-                image,
-                cv2.Sobel(image, -1, 1, 0, ksize=1, scale=0.5),
-                cv2.Sobel(image, -1, 0, 1, ksize=1, scale=0.5),
-            ]
-        )
+    def __init__(
+        self, images: GroundImages, previous_from_current: np.ndarray, a: np.ndarray
+    ) -> None:
+        """a: plane near which the alignment stays (3,)."""
         # The motion.
+        self._rays = images.region.rays[images.inliers]
         self._rotated_rays = self._rays @ previous_from_current[:3, :3].T
         self._translation = previous_from_current[:3, 3]
         self._focal = images.intrinsics[[0, 1], [0, 1]]
         self._center = images.intrinsics[:2, 2]
+        # Values of the current image.
+        pixels = images.region.pixels[images.inliers]
+        part, corner = _part_around(images.current, pixels)
+        u, v = (pixels - corner).T
+        self._values = _smoothed(part)[v, u].astype(np.float64)
+        # The previous image and its gradients, where the ground is expected in it.
+        expected, _ = self._project(self._rays @ a)
+        part, self._corner = _part_around(images.previous, expected)
+        smoothed = _smoothed(part)
+        self._previous = cv2.merge(
+            [
+                smoothed,
+                cv2.Sobel(smoothed, -1, 1, 0, ksize=1, scale=0.5),
+                cv2.Sobel(smoothed, -1, 0, 1, ksize=1, scale=0.5),
+            ]
+        )
 
     def parallax(self, a: np.ndarray) -> float:
         """Median shift of the ground by the translation, in pixels."""
@@ -115,7 +125,7 @@ class _GroundAlignment:
         """
         # Sample the previous image.
         pixels, by_inverse_depth = self._project(self._rays @ a)
-        sampled = _sample(self._previous, pixels)
+        sampled = _sample(self._previous, pixels - self._corner)
         inside = np.isfinite(sampled).all(axis=1)
         if inside.sum() < config.min_points:
             raise NoGround(
@@ -144,6 +154,15 @@ class _GroundAlignment:
             (self._translation[:2] - direction * self._translation[2]) / z * self._focal
         )
         return direction * self._focal + self._center, by_inverse_depth
+
+
+def _part_around(image: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Part of an image (H, W) around pixels (N, 2), and its first column and row (2,)."""
+    size = np.array(image.shape[::-1])
+    margin = MARGIN * size[0]
+    first = np.clip(np.floor(pixels.min(axis=0) - margin), 0, size - 1).astype(int)
+    last = np.clip(np.ceil(pixels.max(axis=0) + margin), first, size - 1).astype(int)
+    return image[first[1] : last[1] + 1, first[0] : last[0] + 1], first
 
 
 def _smoothed(image: np.ndarray) -> np.ndarray:
