@@ -4,20 +4,23 @@
 #   1  the tests that need CUDA
 #   2  backends of the node's networks at batch 1, and refinement
 #   3  training throughput by batch size
-#   4  training for the time that is left, sfmlearner first, then vid2depth
+#   4  training for the time that is left: sfmlearner, vid2depth, and the default model, which goes on
+#      from the packaged one with rendered drives and rooms, and with the lessons of real frames
 #
-# Renders drives for training meanwhile, on all cores. Needs this repository and a Python whose
+# Renders drives and rooms for training meanwhile, on all cores. Needs this repository and a Python whose
 # torch sees CUDA; no network where that Python also has numpy, cv2, yaml, matplotlib, tqdm and
 # pytest (wheels in .whl/ are installed). Exit code 3: something is missing.
 #
 #   OUT                 folder for report.md, logs, pictures and models (default out/gpu_run)
-#   GPU_RUN_REAL        file of `python -m training.prepare pack` with real frames (default
-#                       out/real.zip where it exists)
+#   GPU_RUN_REAL        file of `python -m training.prepare pack` with real frames and their lessons
+#                       (default out/real.zip where it exists)
 #   GPU_RUN_VALIDATION  scenes kept for validation, as YAML (default: names among the real frames)
 #   GPU_RUN_SETTINGS    further settings for training, such as "inverse_depth_start=0.5 seed=1"
 #   GPU_RUN_RETURN      all, or small: at most 8 files of 15 MiB, the first model in pieces
 #                       (cat *.xz.* | xz -d > model.safetensors)
 #   GPU_RUN_PARTS       parts to run, such as "1 3 4"; default all
+#   GPU_RUN_TRAIN       recipes of part 4, each for an equal share of the time (default
+#                       "sfmlearner vid2depth default")
 #   GPU_RUN_DRY=1       the same on the processor with tiny sizes, to try the script
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 3
@@ -28,6 +31,7 @@ OUT=${OUT:-out/gpu_run}
 WORK=${GPU_RUN_WORK:-out/gpu_work}
 RETURN=${GPU_RUN_RETURN:-all}
 PARTS=" ${GPU_RUN_PARTS:-1 2 3 4} "
+TRAIN=${GPU_RUN_TRAIN:-sfmlearner vid2depth default}
 REAL=${GPU_RUN_REAL:-$([ -f out/real.zip ] && echo out/real.zip)}
 CORES=$(nproc)
 SECONDS=0
@@ -39,12 +43,12 @@ export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 PYTHONDON
 
 if [ -n "$DRY" ]; then
     DEVICE=cpu BATCHES="1" COMPILED="" RECIPES="sfmlearner" STEPS="--steps 1 --rounds 1"
-    DRIVES=2 FRAMES=12 SIZE=208x64 BATCH=2
-    BACKENDS="packed" TURNS=3 TEST_S=90 BACKEND_S=60 BENCH_S=60 RENDER_S=60 RESERVE_S=5
+    FRAMES=12 SIZE=208x64 ROOM_SIZE=104x78 BATCH=2
+    BACKENDS="packed" TURNS=3 TEST_S=90 BACKEND_S=60 BENCH_S=60 RENDER_S=30 RESERVE_S=5
     TINY="model.width=208 model.height=64 cuda_graph=true data_on_device=true precision=float32"
 else
     DEVICE=cuda BATCHES="64 4 128 256 16 32" COMPILED="64" RECIPES="sfmlearner vid2depth default"
-    STEPS="" DRIVES=12 FRAMES=400 SIZE=416x128 BATCH=64
+    STEPS="" FRAMES=80 SIZE=416x128 ROOM_SIZE=342x256 BATCH=64
     BACKENDS="packed bfloat16 cudagraph compiled" TURNS=60
     TEST_S=100 BACKEND_S=90 BENCH_S=180 RENDER_S=240 RESERVE_S=45
     TINY="precision=bfloat16"
@@ -139,20 +143,36 @@ cpu = describe_device(torch.device("cpu"))
 print(f"{gpu}{cpu}, torch {torch.__version__}, Python {sys.version.split()[0]}")
 PYTHON
 
-# Make the training data in the background: drives one after the other, each on all cores; then
-# real frames; then the file "ready".
+# render STREET_OR_ROOMS SEED: render one drive or walk, unless the time for it is over.
+render() {
+    [ "$(date +%s)" -ge "$RENDER_END" ] && return
+    local size=$SIZE
+    [ "$1" = rooms ] && size=$ROOM_SIZE
+    nice -n 10 "$PY" -m training.synthetic --world "$1" --out "$WORK/drives/.$2.part" \
+        --frames "$FRAMES" --seed "$2" --size "$size" --workers 1 --quiet --overwrite &&
+        mkdir -p "$WORK/drives/$1" && mv "$WORK/drives/.$2.part" "$WORK/drives/$1/$2"
+}
+
+# Make the training data in the background: a drive or walk on each core; then real frames; then
+# the file "ready".
 make_data() {
-    local seed drive
-    for seed in $(seq 1 "$DRIVES"); do
-        [ "$SECONDS" -gt "$RENDER_S" ] && break
-        drive=$WORK/drives/$(printf %04d "$seed")
-        nice -n 10 "$PY" -m training.synthetic --out "$WORK/drives/.part" --frames "$FRAMES" \
-            --seed "$seed" --size "$SIZE" --workers "$CORES" --quiet --overwrite &&
-            rm -rf "$drive" && mv "$WORK/drives/.part" "$drive"
+    local world index
+    RENDER_END=$(($(date +%s) + RENDER_S - SECONDS))
+    export -f render
+    export RENDER_END PY WORK FRAMES SIZE ROOM_SIZE
+    for index in $(seq 1000); do
+        echo "street $index"
+        [ $((index % 2)) = 0 ] || echo "rooms $index"
+    done | xargs -P "$CORES" -L 1 bash -c 'render "$0" "$1"'
+    for world in street rooms; do
+        [ -d "$WORK/drives/$world" ] || continue
+        for index in $(seq "$CORES"); do
+            nice -n 10 "$PY" -m training.prepare kitti-odometry --root "$WORK/drives/$world" \
+                --out "$WORK/data/$world" --size "$SIZE" --workers 1 --shard "$index/$CORES" \
+                --resize-mode $([ "$world" = rooms ] && echo pad || echo stretch) &
+        done
+        wait
     done
-    rm -rf "$WORK/drives/.part"
-    nice -n 10 "$PY" -m training.prepare kitti-odometry --root "$WORK/drives" \
-        --out "$WORK/data/rendered" --size "$SIZE" --resize-mode stretch
     [ -n "$REAL" ] && "$PY" -m training.prepare unpack --file "$REAL" --out "$WORK/data/real"
     touch "$WORK/data/ready"
 }
@@ -206,14 +226,16 @@ train() {
     part "4 Training $recipe: $steps steps of $BATCH snippets" \
         "$seconds" "$WORK/logs/train_$recipe.log" \
         "$PY" -m training.train --config "config/training/$recipe.yaml" \
-        --data "${DATA[@]}" --out "$WORK/runs/$recipe" \
-        device=$DEVICE batch_size=$BATCH learning_rate="$rate" schedule=cosine \
-        warmup_steps=$((steps / 50 + 1)) steps="$steps" log_every=$((steps / 40 + 1)) \
+        --data "${DATA[@]}" $([ "$recipe" = default ] && echo "${ROOMS[@]}") \
+        --out "$WORK/runs/$recipe" device=$DEVICE batch_size=$BATCH learning_rate="$rate" \
+        schedule=cosine warmup_steps=$((steps / 50 + 1)) steps="$steps" \
+        log_every=$((steps / 40 + 1)) \
         checkpoint_every=$((steps / 4 + 1)) pictures_every=$((steps / 2)) keep_checkpoints=1 \
         validation_snippets=200 "$VALIDATION" $TINY ${GPU_RUN_SETTINGS:-} "$@"
     "$PY" tools/gpu_report.py training "$WORK/runs/$recipe" | tee -a "$REPORT"
     if [ "$RETURN" = small ]; then
         rm -f "$OUT/${recipe}_best.safetensors"
+        [ "$recipe" = default ] && cp "$WORK/runs/$recipe/latest.safetensors" "$OUT/default.safetensors"
     else
         cp "$WORK/runs/$recipe/latest.safetensors" "$OUT/$recipe.safetensors" 2> /dev/null
         cp "$WORK/runs/$recipe/best.safetensors" "$OUT/${recipe}_best.safetensors" 2> /dev/null
@@ -228,10 +250,11 @@ if wanted 4; then
     done
     FRAMES_MADE=$(find "$WORK/drives" -name '*.png' -path '*image_2*' 2> /dev/null | wc -l)
     say ""; say "$FRAMES_MADE frames were rendered by second $SECONDS"
-    DATA=() RUNS=()
-    for set in rendered real; do
+    DATA=() ROOMS=() RUNS=()
+    for set in street real; do
         [ -f "$WORK/data/$set/index.json" ] && DATA+=("$WORK/data/$set")
     done
+    [ -f "$WORK/data/rooms/index.json" ] && ROOMS=("$WORK/data/rooms")
     if [ -d "$WORK/data/real" ]; then
         SCENES='["03_000440*", "*000300-000399", "91*"]'
         VALIDATION="validation_scenes=${GPU_RUN_VALIDATION:-$SCENES}"
@@ -243,19 +266,27 @@ if wanted 4; then
         grep -h error "$WORK/logs/data.log" | tee -a "$REPORT"
     fi
 
-    # Train with both recipes.
+    # Train.
     if [ ${#DATA[@]} -eq 0 ]; then
         say "no data to learn from:"; tail -n 5 "$WORK/logs/data.log" | tee -a "$REPORT"
     else
-        REMAINS=$(($(left) - RESERVE_S))
-        FIRST_S=$REMAINS
-        if [ $REMAINS -gt 300 ]; then
-            FIRST_S=$((REMAINS * 2 / 3))
-        elif [ $REMAINS -gt 200 ] || [ -n "$DRY" ]; then
-            FIRST_S=$((REMAINS - 60))
-        fi
-        train sfmlearner $FIRST_S model.pose.frames=3
-        [ $(($(left) - RESERVE_S)) -gt 50 ] && train vid2depth $(($(left) - RESERVE_S))
+        # The settings of the packaged model's last stage (docs/model_card.md).
+        DEFAULT="init_from=sfm_odometry/models/default.safetensors gradient_clip=10 \
+            objective.photometric=1 objective.given_motion=true objective.point_supervision=2 \
+            objective.taught_motion=1 objective.depth_supervision=3 \
+            objective.motion_supervision=1.5 objective.explainability=0.1 augment.max_zoom=1.3"
+        WAITING=$(echo "$TRAIN" | wc -w)
+        for recipe in $TRAIN; do
+            SHARE=$((($(left) - RESERVE_S) / WAITING))
+            WAITING=$((WAITING - 1))
+            [ "$SHARE" -lt 20 ] && [ -z "$DRY" ] && continue
+            # shellcheck disable=SC2086
+            case $recipe in
+                sfmlearner) train "$recipe" "$SHARE" model.pose.frames=3 ;;
+                default) train "$recipe" "$SHARE" $DEFAULT ;;
+                *) train "$recipe" "$SHARE" ;;
+            esac
+        done
     fi
 fi
 

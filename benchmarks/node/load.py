@@ -11,11 +11,6 @@ from benchmarks.node.rate_search import highest_sustained_rate
 from demo.processes import Child
 
 START_TIMEOUT_S = 120.0
-LEAD_IN_FRAMES = 10
-"""Uncounted frames at the start of a run.
-
-The window may have been flushed, and its first frames wait for it to fill.
-"""
 MIN_RATE_HZ = 4.0
 """Lowest rate; below it every frame follows a gap, after which the window starts to fill anew."""
 BASE_RATE_HZ = 20.0
@@ -36,6 +31,11 @@ class LoadTestConfig:
     """Seconds at the easy rate, whose latency and cost are reported."""
     last_s: float = 1.0
     """Longest wait for the odometry of a run's last image, in seconds."""
+    lead_in: int = 10
+    """Uncounted frames at the start of a run.
+
+    The window may have been flushed, and its first frames wait for it to fill.
+    """
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def measure_load(harness: NodeHarness, node: Child, config: LoadTestConfig) -> L
     easy_hz = min(BASE_RATE_HZ, max((sustained.rate_hz if sustained else 0.0) / 2, MIN_RATE_HZ))
     process_before_s = process_seconds(node.pid)
     threads_before_s = thread_seconds(node.pid)
-    easy = run_at_rate(harness, easy_hz, config.base_s, config.last_s)
+    easy = run_at_rate(harness, easy_hz, config.base_s, config)
     used_s = process_seconds(node.pid) - process_before_s
     threads_s = thread_seconds(node.pid)
     if not len(easy.latencies_ms):
@@ -112,7 +112,7 @@ def measure_load(harness: NodeHarness, node: Child, config: LoadTestConfig) -> L
         )
 
     # Both together.
-    frames = len(easy.stamps_ns) + LEAD_IN_FRAMES
+    frames = len(easy.stamps_ns) + config.lead_in
     return Load(
         held_hz=None if sustained is None else sustained.rate_hz,
         held_latency_ms_median=None if held_ms is None else float(np.median(held_ms)),
@@ -139,7 +139,7 @@ def _find_sustained_run(
 
     def sustains(rate_hz: float) -> bool:
         for _ in range(2):  # a few frames may be lost to another program, but not twice
-            run = run_at_rate(harness, rate_hz, config.trial_s, config.last_s)
+            run = run_at_rate(harness, rate_hz, config.trial_s, config)
             node.check_alive()
             if run.lost == 0:
                 sustained[rate_hz] = run
@@ -166,22 +166,24 @@ def sequential_rate(harness: NodeHarness, seconds: float) -> float:
     return max(frames / (time.monotonic() - started_s), MIN_RATE_HZ)
 
 
-def run_at_rate(harness: NodeHarness, rate_hz: float, seconds: float, last_s: float) -> RateRun:
+def run_at_rate(
+    harness: NodeHarness, rate_hz: float, seconds: float, config: LoadTestConfig
+) -> RateRun:
     """Publish images at a constant rate for `seconds`, and wait for the last one's odometry.
 
-    last_s: longest wait for it, in seconds.
+    config: gives the lead-in, and the longest wait for the last one.
     """
     # Publish, the lead-in first.
-    count = LEAD_IN_FRAMES + max(round(rate_hz * seconds), 5)
+    count = config.lead_in + max(round(rate_hz * seconds), 5)
     stamps_ns = []
     start_s = time.monotonic()
     for index in range(count):
         time.sleep(max(start_s + index / rate_hz - time.monotonic(), 0.0))
         stamps_ns.append(harness.publish())
-    harness.wait_for(stamps_ns[-1:], last_s)
+    harness.wait_for(stamps_ns[-1:], config.last_s)
 
     # Evaluate without the lead-in.
-    counted_ns = stamps_ns[LEAD_IN_FRAMES:]
+    counted_ns = stamps_ns[config.lead_in :]
     span_s = (harness.published_ns[counted_ns[0]] * 1e-9, time.monotonic())
     latencies_ms = harness.latencies_ms(counted_ns)
     return RateRun(

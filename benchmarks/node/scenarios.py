@@ -115,7 +115,7 @@ def measure_stages(
         wait_until_tracking(harness, node)
         for consumers in (NO_CONSUMERS, ALL_CONSUMERS):
             with harness.consumers(consumers):
-                run = run_at_rate(harness, rate_hz, config.base_s, config.last_s)
+                run = run_at_rate(harness, rate_hz, config.base_s, config)
                 spans_s[consumers] = run.seconds
         node.stop()
         node.check_success()

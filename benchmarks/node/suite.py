@@ -21,7 +21,8 @@ from demo.progress import Progress
 
 FRAMES = 48
 """Images of the corridor, after which it begins again."""
-QUICK_CONFIG = LoadTestConfig(trial_s=0.5, trials=2, base_s=1.5, last_s=20.0)
+QUICK_FRAMES = 12
+QUICK_CONFIG = LoadTestConfig(trial_s=0.25, trials=1, base_s=1.5, last_s=20.0, lead_in=4)
 TIMED_FRAMES = 15
 QUICK_TIMED_FRAMES = 2
 QUICK_WARM_UPS = 1
@@ -52,7 +53,8 @@ def measure_all(
         setups = quick_setups(setups)
     config = QUICK_CONFIG if quick else LoadTestConfig()
     nodes = []
-    with NodeHarness(render_corridor(CAMERA, FRAMES), CAMERA) as harness:
+    images = render_corridor(CAMERA, QUICK_FRAMES if quick else FRAMES)
+    with NodeHarness(images, CAMERA) as harness:
         for setup in setups:
             progress.say(f"node: {setup.name}")
             nodes += measure_setup(setup, harness, config, folder)

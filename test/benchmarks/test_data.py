@@ -4,11 +4,13 @@ import re
 
 import pytest
 
+from benchmarks import data
 from benchmarks.data import main
 
 
-def test_prepare_skimage_and_sampling_have_a_rate(capsys):
+def test_prepare_skimage_and_sampling_have_a_rate(capsys, monkeypatch):
     pytest.importorskip("skimage", reason="scikit-image is not installed: make setup brings it")
+    monkeypatch.setattr(data, "SNIPPETS", 64)  # to be quick
     assert main(["--frames", "8", "--repeats", "1"]) == 0
     rates = {
         line.split()[0]: float(line.split()[1]) for line in capsys.readouterr().out.splitlines()

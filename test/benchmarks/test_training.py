@@ -31,13 +31,13 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def small_images(monkeypatch):
-    """Use images of a quarter of the size, also to measure the precisions.
+    """Use images of a sixteenth of the size, also to measure the precisions.
 
     The networks take any.
     """
-    monkeypatch.setattr(steps, "WIDTH", 208)
-    monkeypatch.setattr(steps, "HEIGHT", 64)
-    monkeypatch.setattr(precision, "MAX_CPU_SIZE", (64, 208))
+    monkeypatch.setattr(steps, "WIDTH", 104)
+    monkeypatch.setattr(steps, "HEIGHT", 32)
+    monkeypatch.setattr(precision, "MAX_CPU_SIZE", (32, 104))
 
 
 @pytest.mark.parametrize("frames", [3, 5])
@@ -62,12 +62,12 @@ def test_the_plain_step_has_the_same_loss_and_gradients_as_ours(frames):
 def test_both_steps_reduce_the_loss():
     config = replace(papers_config(3), learning_rate=1e-4, precision="float32")
     plain = plain_step(config, CPU, 1).run
-    first, *_, last = [plain() for _ in range(4)]
+    first, *_, last = [plain() for _ in range(3)]
     assert last < first
     learner, optimiser = make_learner(config, CPU)
     batch = random_batch(config, 1).to(CPU)
     losses = []
-    for step in range(4):
+    for step in range(3):
         losses.append(sum(learner.evaluate(batch)[2].values()))
         optimiser.step(losses[-1], step)
     assert losses[-1] < losses[0]

@@ -1,8 +1,8 @@
 """Prepared data packed into one file, to copy it to another machine.
 
-The file holds frames as JPEG, and the description and poses of each scene. True depth and motion
-masks are left out: they belong to rendered drives, and rendering those again takes less time than
-copying them.
+The file holds frames as JPEG, and the description, poses and lesson of each scene. True depth and
+motion masks are left out: they belong to rendered drives, and rendering those again takes less time
+than copying them.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import numpy as np
 
 from sfm_odometry.errors import InputError
 from sfm_odometry.io.atomic import atomic_write
+from training.data import lesson
 from training.data.index import FORMAT, VERSION
 from training.data.scenes import Scene, open_data
 from training.prepare.writer import SceneWriter, disk_errors, write_json
@@ -90,7 +91,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _pack_scene(file: zipfile.ZipFile, scene: Scene, folder: Path, quality: int) -> None:
-    """Writes description, frames and poses of one scene into a packed file."""
+    """Writes description, frames, poses and lesson of one scene into a packed file."""
     description = json.loads((folder / "scene.json").read_text())
     description.update(has_depth=False, has_motion_mask=False)
     file.writestr(f"{scene.name}/scene.json", json.dumps(description))
@@ -100,6 +101,8 @@ def _pack_scene(file: zipfile.ZipFile, scene: Scene, folder: Path, quality: int)
         file.writestr(
             f"{scene.name}/poses", scene.poses.astype("<f8").tobytes(), zipfile.ZIP_DEFLATED
         )
+    if (folder / lesson.FILE).is_file():
+        file.write(folder / lesson.FILE, f"{scene.name}/{lesson.FILE}")
 
 
 def _encode(frame: np.ndarray, quality: int) -> bytes:
@@ -167,25 +170,29 @@ def _read_json(file: zipfile.ZipFile, name: str) -> dict[str, Any]:
 
 def _unpack_scene(file: zipfile.ZipFile, name: str, out: Path) -> int:
     """Writes one scene and returns its number of frames."""
-    # Read the description. The checksums of the images identify the content.
+    # Read the description. The checksums of the images and the lesson identify the content.
     description = _read_json(file, f"{name}/scene.json")
     count = len(description["frame_numbers"])
     size = (description["height"], description["width"], description["channels"])
-    checksums = [file.getinfo(f"{name}/{index:06d}.jpg").CRC for index in range(count)]
+    lessons = [lesson.FILE] if f"{name}/{lesson.FILE}" in file.namelist() else []
+    images = [f"{index:06d}.jpg" for index in range(count)]
+    checksums = [file.getinfo(f"{name}/{item}").CRC for item in (*images, *lessons)]
     fingerprint = hashlib.sha256(repr((description, checksums)).encode()).hexdigest()
     # Keep the scene if it is complete.
     pose_items = {"poses": (np.float64, (4, 4))} if description["has_poses"] else {}
     writer = SceneWriter(out / name, fingerprint, {"frames": (np.uint8, size), **pose_items})
     if writer.complete_description() is not None:
         return count
-    # Write frames and poses.
+    # Write frames, poses and lesson.
     with writer.opened():
-        for index in range(count):
-            writer.write("frames", index, _decode(file.read(f"{name}/{index:06d}.jpg"), size))
+        for index, item in enumerate(images):
+            writer.write("frames", index, _decode(file.read(f"{name}/{item}"), size))
         if description["has_poses"]:
             poses = np.frombuffer(file.read(f"{name}/poses"), "<f8").reshape(count, 4, 4)
             for index, pose in enumerate(poses):
                 writer.write("poses", index, pose)
+        for item in lessons:
+            writer.add_file(item, file.read(f"{name}/{item}"))
         writer.finish(count, description)
     return count
 

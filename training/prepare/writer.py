@@ -144,6 +144,11 @@ class SceneWriter:
                         data = os.pread(file, size, self._file_bytes(name, source))
                         os.pwrite(file, data, self._file_bytes(name, target))
 
+    def add_file(self, name: str, content: bytes) -> None:
+        """Writes a further file into the scene's folder."""
+        with disk_errors(self.folder):
+            (self._part_folder / name).write_bytes(content)
+
     def read_back(self, name: str, count: int) -> np.ndarray:
         """Returns the first `count` items of an array, (count, ...), as a read-only map."""
         dtype, shape = self._items[name]

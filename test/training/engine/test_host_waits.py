@@ -1,6 +1,7 @@
 """Training steps neither synchronise with the device nor copy to it; checked on the CPU."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,27 @@ class ShapesOfRandom(SnippetRandom):
         return torch.randn(count, *shape, device=META)
 
 
+def load_narrow(recipe: str, settings: Sequence[str] = ()) -> TrainConfig:
+    """Returns a recipe in float32, its networks with an eighth of their channels.
+
+    The operations of a step do not depend on the widths.
+    """
+    config = load_config(RECIPES / f"{recipe}.yaml", settings)
+    model = replace(config.model, depth=narrow(config.model.depth), pose=narrow(config.model.pose))
+    return replace(config, model=model, precision="float32", compile=False, init_from=None)
+
+
+def narrow(network):
+    """Returns the config of a network with an eighth of its channels, at least 4 a layer."""
+    widths = {
+        field.name: tuple(max(width // 8, 4) for width in getattr(network, field.name))
+        for field in fields(network)
+        if field.name.endswith("_widths")
+    }
+    assert widths
+    return replace(network, **widths)
+
+
 def tiny_batch(config: TrainConfig, seed: int = 0) -> Batch:
     """Returns two small snippets of noise with truth, in the types of the device."""
     random = torch.Generator().manual_seed(seed)
@@ -122,9 +144,7 @@ def make_step(config: TrainConfig):
 
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
 def test_all_tensors_of_a_step_are_on_the_device(recipe):
-    config = replace(
-        load_config(RECIPES / f"{recipe}.yaml"), precision="float32", compile=False, init_from=None
-    )
+    config = load_narrow(recipe)
     learner = Learner(Model(config.model), nn.Identity(), config, META).train()
     batch = tiny_batch(config).to(META)
     with OneDevice():
@@ -150,8 +170,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
 def test_no_step_of_a_recipe_synchronises_with_the_device(recipe):
-    config = load_config(RECIPES / f"{recipe}.yaml")
-    step = make_step(replace(config, precision="float32", compile=False, init_from=None))
+    step = make_step(load_narrow(recipe))
     step(0)  # the first step allocates constants and moments
     with NoHostWaits():
         terms = step(1)
@@ -160,7 +179,7 @@ def test_no_step_of_a_recipe_synchronises_with_the_device(recipe):
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_no_setting_synchronises_with_the_device(settings):
-    step = make_step(load_config(RECIPES / "sfmlearner.yaml", [*settings, "precision=float32"]))
+    step = make_step(load_narrow("sfmlearner", settings))
     step(0)
     with NoHostWaits():
         terms = step(1)
@@ -187,7 +206,7 @@ def test_synchronising_operations_are_detected(wait):
 
 
 def test_a_step_that_fetches_its_loss_is_detected():
-    step = make_step(load_config(RECIPES / "sfmlearner.yaml", ["precision=float32"]))
+    step = make_step(load_narrow("sfmlearner"))
     with pytest.raises(HostWait, match="fetches a number"), NoHostWaits():
         sum(step(0).values()).item()
 

@@ -52,27 +52,22 @@ def test_a_run_whose_output_nobody_reads_ends_quietly_with_its_state(runs):
 
 
 def test_a_killed_run_resumes_from_its_last_checkpoint_bit_for_bit(runs):
-    steps = "steps=60"
-    process = runs.start("killed", "steps=100000", "log_every=1", "checkpoint_every=10")
-    wait_for(process, runs.folder / "killed" / "states" / "step_00000030.pt")
+    process = runs.start("killed", "steps=100000", "log_every=1", "checkpoint_every=5")
+    wait_for(process, runs.folder / "killed" / "states" / "step_00000015.pt")
     process.kill()
     process.communicate()
     states = sorted((runs.folder / "killed" / "states").glob("step_*.pt"))
     reached = int(states[-1].stem.removeprefix("step_"))
     logged = max(runs.losses("killed"))
-    assert reached >= 30
-    assert logged - reached <= 10, "more than a checkpoint interval was lost"
-    assert (
-        runs.train(
-            "killed", "--resume", "log_every=1", "checkpoint_every=10", f"steps={reached + 30}"
-        )
-        == 0
-    )
-    assert runs.train("whole", "log_every=1", "checkpoint_every=10", f"steps={reached + 30}") == 0
+    assert reached >= 15
+    assert logged - reached <= 5, "more than a checkpoint interval was lost"
+    settings = ("log_every=1", "checkpoint_every=5", f"steps={reached + 8}")
+    assert runs.train("killed", "--resume", *settings) == 0
+    assert runs.train("whole", *settings) == 0
     assert same(runs.weights("whole"), runs.weights("killed"))
     assert runs.losses("whole") == runs.losses("killed")
     steps = [entry["step"] for entry in runs.log("killed") if "loss" in entry]
-    assert steps == list(range(1, reached + 31)), "every step is in the log once"
+    assert steps == list(range(1, reached + 9)), "every step is in the log once"
 
 
 def test_an_interrupted_run_saves_its_state_and_resumes(runs):

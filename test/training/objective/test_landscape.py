@@ -19,7 +19,7 @@ from training.synthetic.drive import DriveSpec
 from training.synthetic.render import Renderer
 
 RECIPES = sorted((Path(__file__).resolve().parents[3] / "config" / "training").glob("*.yaml"))
-WIDTH, HEIGHT = 416, 128
+WIDTH, HEIGHT = 208, 64
 MAX_DEPTH_M = 200.0
 
 FLAT_FACTORS = np.geomspace(0.1, 10.0, 9)

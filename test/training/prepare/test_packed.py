@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from training.data.lesson import Lesson, read_lesson
 from training.data.sampler import SnippetSampler, open_data
 from training.prepare import main
 
@@ -100,6 +101,24 @@ def test_batches_are_sampled_from_unpacked_data(tmp_path):
     assert unpack(file, tmp_path / "after") == 0
     batch = SnippetSampler([open_data(tmp_path / "after")], 2, 3, 4, seed=0).batch(0)
     assert batch.frames.shape == (4, 2, 3, 32, 64)
+
+
+def test_a_lesson_travels_and_a_new_one_replaces_it(tmp_path):
+    data = write_data(tmp_path / "data", "a")
+    for value in (1.0, 2.0):
+        lesson = Lesson(
+            segment=np.zeros(7, int),
+            poses=np.tile(np.eye(4), (7, 1, 1)),
+            covariance=np.full((7, 6, 6), value),
+            first_point=np.zeros(8, int),
+            pixels=np.zeros((0, 2), np.float32),
+            inverse_depth=np.zeros(0, np.float32),
+            sigma=np.zeros(0, np.float32),
+        )
+        lesson.save(data / "a")
+        assert unpack(pack(tmp_path, data), tmp_path / "after") == 0
+        unpacked = read_lesson(tmp_path / "after" / "a", 7)
+        assert np.array_equal(unpacked.covariance, lesson.covariance)
 
 
 def test_quality_decides_the_size(tmp_path):
