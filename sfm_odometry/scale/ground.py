@@ -40,10 +40,10 @@ class GroundConfig:
     """Largest distance of an inlier from the plane, as a share of its distance to the camera."""
     min_inliers: float = 0.5
     """Smallest share of inliers in the region; cars and kerbs take the rest."""
-    prior_height: float = 0.2
-    prior_tilt_deg: float = 3.0
-    """Standard deviations of the plane from depth, as a prior of the images: relative height, and
-    tilt."""
+    prior_depth: float = 0.2
+    prior_tilt_deg: float = 5.0
+    """Standard deviations of the plane from depth, as a prior of the images: a factor of its depth,
+    and the tilt about the region."""
     correlated_pixels: float = 20.0
     """Number of pixels with a common error, which count as one."""
     min_parallax: float = 0.5
@@ -193,7 +193,7 @@ def fit_ground(depth: np.ndarray, region: GroundRegion, config: GroundConfig) ->
     for width in REWEIGHTING_WIDTHS:
         residuals = np.where(known, points @ a - 1.0, np.inf)
         a = _weighted_plane(points, residuals, width * config.inlier_distance, a)
-    plane = GroundPlane(a, _depth_covariance(a, config))
+    plane = GroundPlane(a, _depth_covariance(a, region, config))
     inliers = plane.inliers(region.rays, known_depth, config.inlier_distance)
     check_plane(plane, region, inliers, config)
     return plane
@@ -241,14 +241,16 @@ def _weighted_plane(
     return solution
 
 
-def _depth_covariance(a: np.ndarray, config: GroundConfig) -> np.ndarray:
-    """Covariance (3, 3) of a plane from depth: along `a` by the height, across by the tilt."""
-    squared = float(a @ a)
-    along = np.outer(a, a) / squared
-    covariance: np.ndarray = squared * (
-        along * config.prior_height**2
-        + (np.eye(3) - along) * np.radians(config.prior_tilt_deg) ** 2
-    )
+def _depth_covariance(a: np.ndarray, region: GroundRegion, config: GroundConfig) -> np.ndarray:
+    """Covariance (3, 3) of a plane from depth.
+
+    The depth of the region may be wrong by a factor, and the plane be tilted about the region.
+    """
+    center = region.rays.mean(axis=0)
+    center /= np.linalg.norm(center)
+    covariance: np.ndarray = config.prior_depth**2 * np.outer(a, a) + np.radians(
+        config.prior_tilt_deg
+    ) ** 2 * float(a @ a) * (np.eye(3) - np.outer(center, center))
     return covariance
 
 

@@ -21,6 +21,9 @@ WINDOW = 3
 """Measurements of the temporal median."""
 MIN_MEASUREMENTS = 3
 """Measurements before their median is used."""
+MAX_SIGMA = 0.08
+"""Largest relative standard deviation of a height that is used: beyond it the images say little,
+and the height is that of the predicted depth."""
 MAX_CLIMB = 0.06
 """Share of the motion along the ground's normal, in the median, up to which the camera is taken to
 drive: a hand-held or flying camera has no constant height."""
@@ -85,6 +88,8 @@ class GroundHold(ScaleSource):
             self._update(measured)
 
     def _update(self, measured: HeightMeasurement) -> None:
+        if measured.relative_sigma > MAX_SIGMA:
+            return
         # A camera that climbs has no constant height.
         self._climbs.append(abs(measured.climb))
         if float(np.median(self._climbs)) > MAX_CLIMB:

@@ -18,6 +18,7 @@ from sfm_odometry.scale.ground import (
     ground_region,
 )
 from sfm_odometry.scale.ground_alignment import GroundImages, align_ground
+from sfm_odometry.scale.ground_hold import MAX_SIGMA
 from sfm_odometry.tracking.direct_config import AlignmentConfig
 from sfm_odometry.tracking.frame import Frame
 from sfm_odometry.tracking.lazy import LazyFuture
@@ -203,7 +204,7 @@ def test_images_correct_the_depths_plane(error, down):
     # The rest is the weak prior of the depth.
     assert plane.height == pytest.approx(1.65, rel=0.035)
     assert angle_deg(plane.normal, down) < 0.5
-    assert plane.relative_sigma < CONFIG.prior_height / 2
+    assert plane.relative_sigma < CONFIG.prior_depth / 2
 
 
 def test_the_height_is_in_the_motions_unit():
@@ -226,9 +227,12 @@ def test_exposure_that_changes_does_not_matter():
 
 def test_without_texture_the_plane_and_sigma_are_those_of_the_depth():
     road = Road(1.65, contrast=0.0)
-    plane = aligned(road, forward(-0.8), 1.1 * road.depth())
+    depth = 1.1 * road.depth()
+    plane = aligned(road, forward(-0.8), depth)
     assert plane.height == pytest.approx(1.815, rel=1e-6)
-    assert plane.relative_sigma == pytest.approx(CONFIG.prior_height, rel=0.01)
+    prior_sigma = fit_ground(depth, REGION, CONFIG).relative_sigma
+    assert plane.relative_sigma == pytest.approx(prior_sigma, rel=0.01)
+    assert prior_sigma > CONFIG.prior_depth > MAX_SIGMA  # such a height does not hold the scale
 
 
 def test_images_of_a_standing_camera_have_no_parallax():

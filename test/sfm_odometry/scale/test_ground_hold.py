@@ -169,6 +169,21 @@ def test_a_plane_at_another_height_does_not_move_the_scale() -> None:
     assert abs(math.log(scales[-1] / units[-1] / scales[0])) < 0.06
 
 
+def test_heights_that_the_images_do_not_confirm_do_not_move_the_scale() -> None:
+    """A road without texture: the heights are those of a depth that is wrong by a fifth."""
+    held = GroundHold(ConstantScale.unknown())
+    drive(held, np.ones(30))
+    before = held.estimate(0).value
+    grey = np.full((HEIGHT, WIDTH), 128, np.uint8)
+    depth = (1.2 * road_view(0.0, 1.6)[1]).astype(np.float32)
+    bare = Frame(
+        LazyFuture(lambda: grey[..., None]), INTRINSICS, lambda _: depth, AlignmentConfig()
+    )
+    for _ in range(30):
+        held.observe(pair(bare, bare, 0.5, 1.0))
+    assert held.estimate(0).value == pytest.approx(before, rel=0.005)
+
+
 def test_without_ground_nothing_changes() -> None:
     held = GroundHold(ConstantScale.unknown())
     grey, _ = road_view(0.0, 1.6)
