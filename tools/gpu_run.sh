@@ -156,7 +156,7 @@ render() {
 # Make the training data in the background: a drive or walk on each core; then real frames; then
 # the file "ready".
 make_data() {
-    local world index
+    local world index shards
     RENDER_END=$(($(date +%s) + RENDER_S - SECONDS))
     export -f render
     export RENDER_END PY WORK FRAMES SIZE ROOM_SIZE
@@ -166,9 +166,10 @@ make_data() {
     done | xargs -P "$CORES" -L 1 bash -c 'render "$0" "$1"'
     for world in street rooms; do
         [ -d "$WORK/drives/$world" ] || continue
-        for index in $(seq "$CORES"); do
+        shards=$(least "$CORES" "$(ls "$WORK/drives/$world" | wc -l)")
+        for index in $(seq "$shards"); do
             nice -n 10 "$PY" -m training.prepare kitti-odometry --root "$WORK/drives/$world" \
-                --out "$WORK/data/$world" --size "$SIZE" --workers 1 --shard "$index/$CORES" \
+                --out "$WORK/data/$world" --size "$SIZE" --workers 1 --shard "$index/$shards" \
                 --resize-mode $([ "$world" = rooms ] && echo pad || echo stretch) &
         done
         wait
@@ -252,9 +253,9 @@ if wanted 4; then
     say ""; say "$FRAMES_MADE frames were rendered by second $SECONDS"
     DATA=() ROOMS=() RUNS=()
     for set in street real; do
-        [ -f "$WORK/data/$set/index.json" ] && DATA+=("$WORK/data/$set")
+        [ -d "$WORK/data/$set" ] && DATA+=("$WORK/data/$set")
     done
-    [ -f "$WORK/data/rooms/index.json" ] && ROOMS=("$WORK/data/rooms")
+    [ -d "$WORK/data/rooms" ] && ROOMS=("$WORK/data/rooms")
     if [ -d "$WORK/data/real" ]; then
         SCENES='["03_000440*", "*000300-000399", "91*"]'
         VALIDATION="validation_scenes=${GPU_RUN_VALIDATION:-$SCENES}"
