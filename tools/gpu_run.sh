@@ -4,12 +4,12 @@
 #   1  the tests that need CUDA
 #   2  backends of the node's networks at batch 1, and refinement
 #   3  training throughput by batch size
-#   4  training for the time that is left: sfmlearner, vid2depth, and the default model, which goes on
-#      from the packaged one with rendered drives and rooms, and with the lessons of real frames
+#   4  training for the time that is left: sfmlearner, vid2depth, and the default model, which goes
+#      on from the packaged one with rendered drives and rooms, and the lessons of real frames
 #
-# Renders drives and rooms for training meanwhile, on all cores. Needs this repository and a Python whose
-# torch sees CUDA; no network where that Python also has numpy, cv2, yaml, matplotlib, tqdm and
-# pytest (wheels in .whl/ are installed). Exit code 3: something is missing.
+# Renders drives and rooms for training meanwhile, on all cores. Needs this repository and a Python
+# whose torch sees CUDA; no network where that Python also has numpy, cv2, yaml, matplotlib, tqdm
+# and pytest (wheels in .whl/ are installed). Exit code 3: something is missing.
 #
 #   OUT                 folder for report.md, logs, pictures and models (default out/gpu_run)
 #   GPU_RUN_REAL        file of `python -m training.prepare pack` with real frames and their lessons

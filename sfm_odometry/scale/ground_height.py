@@ -24,7 +24,7 @@ MAX_WAIT_NS = 3_000_000_000
 starts anew, as its motion drifts and the view changes."""
 
 CLIMB_WINDOW = 15
-"""Measurements of the median climb, which says how well the camera keeps to the ground."""
+"""Measurements of the median climb."""
 MIN_CLIMB_SIGMA = 0.004
 """Least standard deviation of the climb: the ground ahead has another slope than that below."""
 MAX_REGIONS = 4
@@ -39,8 +39,9 @@ class HeightMeasurement:
     log_height: float
     """Logarithm of the height in the unit of the motion."""
     relative_sigma: float
-    climb: float
-    """Share of the camera's motion that is along the ground's normal by the images, -1 to 1."""
+    median_climb: float
+    """Share of the camera's motion that is along the ground's normal by the images, as the median
+    of the last absolute values: 0 for a camera that keeps to the ground, at most 1."""
 
 
 class GroundHeightMeter:
@@ -125,11 +126,15 @@ class GroundHeightMeter:
             )
         # The tilt of the plane by the direction in which the camera moves.
         forward = pair.previous_from_current[:3, :3].T @ pair.previous_from_current[:3, 3]
-        climb = plane.climb(forward)
-        self._climbs.append(abs(climb))
-        plane = plane.with_climb(forward, max(float(np.median(self._climbs)), MIN_CLIMB_SIGMA))
-        sigma = math.hypot(plane.relative_sigma, self._config.height_sigma)
-        return HeightMeasurement(pair.end_ns, math.log(plane.height), sigma, climb)
+        self._climbs.append(abs(plane.climb(forward)))
+        median_climb = float(np.median(self._climbs))
+        plane = plane.with_climb(forward, max(median_climb, MIN_CLIMB_SIGMA))
+        return HeightMeasurement(
+            stamp_ns=pair.end_ns,
+            log_height=math.log(plane.height),
+            relative_sigma=math.hypot(plane.relative_sigma, self._config.height_sigma),
+            median_climb=median_climb,
+        )
 
     def _images(
         self, previous: DepthView, current: DepthView, depth_plane: GroundPlane, depth_unit: float

@@ -6,7 +6,6 @@ drifting unit, is compared with its value at the start, and their ratio takes th
 """
 
 import math
-from collections import deque
 
 import numpy as np
 
@@ -27,8 +26,6 @@ and the height is that of the predicted depth."""
 MAX_CLIMB = 0.06
 """Share of the motion along the ground's normal, in the median, up to which the camera is taken to
 drive: a hand-held or flying camera has no constant height."""
-CLIMB_WINDOW = 15
-"""Measurements of that median."""
 MAX_JUMP = 0.25
 """Change of the height's logarithm beyond which another plane is seen: a kerb, a table, a roof."""
 MAX_JUMPS = 10
@@ -53,7 +50,6 @@ class GroundHold(ScaleSource):
         self._source = source
         self._meter = GroundHeightMeter(config, STRIDE, known_depth_only=True)
         self._median = TemporalMedian(WINDOW, MIN_MEASUREMENTS)
-        self._climbs: deque[float] = deque(maxlen=CLIMB_WINDOW)
         self._start()
 
     def _start(self) -> None:
@@ -91,8 +87,7 @@ class GroundHold(ScaleSource):
         if measured.relative_sigma > MAX_SIGMA:
             return
         # A camera that climbs has no constant height.
-        self._climbs.append(abs(measured.climb))
-        if float(np.median(self._climbs)) > MAX_CLIMB:
+        if measured.median_climb > MAX_CLIMB:
             self._release()
             return
         # Another plane than the ground changes the height at once.
@@ -140,5 +135,4 @@ class GroundHold(ScaleSource):
         self._source.reset()
         self._meter.reset()
         self._median.reset()
-        self._climbs.clear()
         self._start()

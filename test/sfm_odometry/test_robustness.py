@@ -26,8 +26,8 @@ STANDING = 55
 RENDERED = 72
 """Number of frames that are rendered."""
 STOP_FRAMES = 50
-TURN_FRAMES = 20
-MAX_TURN_DEG = 16.0
+TURN_FRAMES = 30
+MAX_TURN_DEG = 24.0
 
 
 @dataclass(frozen=True)
@@ -333,7 +333,7 @@ def test_a_stop_of_50_frames(drive, track, undisturbed, unit, noise):
 
 
 def test_a_turn_on_the_spot(drive, track, unit):
-    """16 deg to the right and back at up to 25 deg/s give a rotation and no translation."""
+    """24 deg to the right and back at up to 25 deg/s give a rotation and no translation."""
     images = np.concatenate([drive.images[: STANDING + 1], drive.turn_images])
     turned = track(images, np.concatenate([drive.poses[: STANDING + 1], drive.turn_poses]))
     turn = slice(STANDING, STANDING + TURN_FRAMES)

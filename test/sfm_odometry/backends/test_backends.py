@@ -132,7 +132,7 @@ def test_a_compiled_network_computes_the_same():
 
     torch.manual_seed(3)
     network = DepthNet(
-        replace(DEPTH, encoder_widths=(4,), encoder_kernels=(3,), decoder_widths=(4,), scales=1)
+        replace(DEPTH, encoder_widths=(4, 4), encoder_kernels=(3, 3), decoder_widths=(4, 4))
     )
     stage = FinestDepth(network.eval().requires_grad_(False))
     image = torch.rand(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))

@@ -65,14 +65,16 @@ def test_player_and_node_as_processes(
     assert "Traceback" not in output
 
 
-def test_sigterm_ends_a_node_that_waits_for_images(spinner, processes, model_path: Path) -> None:
-    """SIGINT: in the test above."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_node_with_success(
+    spinner, processes, model_path: Path, number: signal.Signals
+) -> None:
     listener = spinner.add(rclpy.create_node("listener"))
     statuses: list[DiagnosticArray] = []
     listener.create_subscription(DiagnosticArray, "/sfm_odometry/status", statuses.append, 10)
     node = processes.start(NODE, *parameters(model_path))
     spinner.until(lambda: statuses, "a status")
-    node.send_signal(signal.SIGTERM)
+    node.send_signal(number)
     output, _ = node.communicate(timeout=180)
     assert (node.returncode, "Traceback" in output) == (0, False), output
 

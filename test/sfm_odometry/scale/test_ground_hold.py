@@ -92,7 +92,7 @@ def test_the_height_is_that_of_the_camera() -> None:
     meter.observe(pair(frames[0], frames[1], 0.5, 1.0))
     measured = meter.observe(pair(frames[1], frames[2], 0.5, 1.0))
     assert math.exp(measured.log_height) == pytest.approx(1.6, rel=0.02)
-    assert measured.climb == pytest.approx(0.0, abs=0.01)
+    assert measured.median_climb == pytest.approx(0.0, abs=0.01)
 
 
 def test_the_larger_image_determines_the_height() -> None:
