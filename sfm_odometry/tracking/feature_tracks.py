@@ -18,6 +18,8 @@ from typing import Protocol
 import numpy as np
 
 from sfm_odometry.geometry import se3
+from sfm_odometry.tracking import depth_propagation
+from sfm_odometry.tracking.frame import median_depth, nearest_depth
 from sfm_odometry.tracking.klt import MARGIN, detect_corners, track_klt
 from sfm_odometry.tracking.noise_model import motion_information
 from sfm_odometry.tracking.track_config import TrackConfig
@@ -54,19 +56,15 @@ USUAL_GAIN = 0.05
 """Share of the newest step in the running mean of the share of inliers."""
 
 
-class DepthFrame(Protocol):
+class DepthFrame(depth_propagation.DepthFrame, Protocol):
     """Frame in which corners are tracked."""
 
     @property
     def grey(self) -> np.ndarray:
         """Grey image, uint8 (H, W)."""
 
-    @property
-    def median_depth(self) -> float:
-        """Median of the predicted depth along z; NaN where none is known."""
-
-    def depth_at(self, keypoints: np.ndarray) -> np.ndarray:
-        """Predicted depths (N,) along z at keypoints (N, 2); NaN where unknown."""
+    def depth_pixels(self, keypoints: np.ndarray) -> np.ndarray:
+        """Pixels (N, 2) of the depth map that show keypoints (N, 2) of the grey image."""
 
 
 @dataclass(frozen=True)
@@ -131,20 +129,22 @@ class FeatureTracks:
             self.config.robust_threshold, self.config.robust_depth, self.config.noise_floor
         )
         self._tracks = TrackTable(self.config.anchor_patch)
+        self._depth = depth_propagation.PropagatedDepth(self.config.max_depth_steps)
         self.reset()
 
     def reset(self) -> None:
         """Drop all tracks and forget their unit of length."""
         self._log_unit = 0.0
         self._steps = 0
-        self._steps_since_refill = 0
-        self.refilled = False
-        """Whether new corners were detected in the newest frame, over its predicted depth."""
+        self._steps_since_prediction = 0
+        self.depth_predicted = False
+        """Whether depth was predicted for the newest frame."""
         self._drop_tracks()
 
     def _drop_tracks(self) -> None:
         self._newest: DepthFrame | None = None
         self._tracks.clear()
+        self._depth.reset()
         self._last_motion: np.ndarray | None = None
         self._inlier_share = _UsualShare(self.config.steady_inliers)
 
@@ -156,22 +156,26 @@ class FeatureTracks:
     def prepare(self, previous: DepthFrame) -> None:
         """Detect new corners in the previous frame where many were lost since the last time.
 
-        Only then is its predicted depth used: for the new corners, and to update the unit. A frame
-        other than the newest one drops all tracks.
+        They start at its predicted depth or, while the tracks are steady, at that of an earlier
+        frame moved to this one. A frame other than the newest one drops all tracks.
         """
         if self._newest is not previous:
             self._drop_tracks()
             self._newest = previous
-        self._steps_since_refill += 1
-        self.refilled = (
+        self._steps_since_prediction += 1
+        refill = (
             len(self._tracks) < self.config.refill_share * self.config.points
             or self._steps % self.config.max_refill_steps == 0
         )
         self._steps += 1
-        if self.refilled:
-            self._update_unit(previous)
-            self._detect_corners(previous)
-            self._steps_since_refill = 0
+        self.depth_predicted = False
+        if refill:
+            depth = self._depth.of(previous)
+            self.depth_predicted = self._depth.steps == 0
+            if self.depth_predicted:
+                self._update_unit(previous, depth)
+                self._steps_since_prediction = 0
+            self._detect_corners(previous, depth)
 
     def track(
         self,
@@ -204,6 +208,8 @@ class FeatureTracks:
                 prior.previous_from_current, covariance, points, hypothesis.rejection_reason
             )
 
+        # What came into the image may be what no earlier depth shows: predict it again.
+        self._depth.reset()
         return self._accept(hypothesis, solution, current, intrinsics)
 
     def track_steadily(
@@ -468,35 +474,37 @@ class FeatureTracks:
         accepted = inliers & (inverse_depth > 0)
         inverse_depth = inverse_depth[accepted]
         variance = variance[accepted] + (self.config.forgetting * inverse_depth) ** 2
+        current_from_newest = se3.inverse(solution.previous_from_current)
         self._newest = current
         self._last_motion = solution.previous_from_current
+        self._depth.advance(_divided(current_from_newest, self.unit))
         self._tracks.advance(
             kept=np.flatnonzero(hypothesis.tracked)[accepted],
-            current_from_newest=se3.inverse(solution.previous_from_current),
+            current_from_newest=current_from_newest,
             keypoints=points.current[accepted],
             inverse_depth=inverse_depth,
             variance=variance,
         )
 
-    def _update_unit(self, frame: DepthFrame) -> None:
+    def _update_unit(self, frame: DepthFrame, depth: np.ndarray) -> None:
         """Update the unit by the frame's predicted depth, and pull the tracks' scale towards it."""
-        predicted = frame.depth_at(self._tracks.keypoints)
-        near = predicted < MAX_DEPTH_SHARE * frame.median_depth
+        predicted = nearest_depth(depth, frame.depth_pixels(self._tracks.keypoints))
+        near = predicted < MAX_DEPTH_SHARE * median_depth(depth)
         if near.sum() < self.config.min_points / 2:
             return
         log_unit = float(np.median(np.log(predicted[near] * self._tracks.inverse_depth[near])))
-        steps = self._steps_since_refill
+        steps = self._steps_since_prediction
         self._log_unit += (1.0 - (1.0 - UNIT_GAIN) ** steps) * (log_unit - self._log_unit)
         self._tracks.scale(float(np.exp(-self.config.pull * steps * log_unit)))
 
-    def _detect_corners(self, frame: DepthFrame) -> None:
-        """Add new corners between the tracks, with the predicted depth in the tracks' unit."""
+    def _detect_corners(self, frame: DepthFrame, depth_map: np.ndarray) -> None:
+        """Add new corners between the tracks, with the depth (h, w) in the tracks' unit."""
         # Corners, and the depth predicted for them.
         existing = self._tracks.keypoints
         max_corners = self.config.points - len(existing)
         corners = detect_corners(frame.grey, existing, max_corners, self.config)
-        depth = frame.depth_at(corners)
-        median = 1.0 / (frame.median_depth * self.unit)
+        depth = nearest_depth(depth_map, frame.depth_pixels(corners))
+        median = 1.0 / (median_depth(depth_map) * self.unit)
         if not np.isfinite(median) or not len(corners):
             return
 
@@ -518,6 +526,13 @@ def _constant_motion_information(motion: np.ndarray) -> np.ndarray:
         floor=CONSTANT_MOTION_FLOOR,
         rotation_deg=CONSTANT_MOTION_ROTATION_DEG,
     )
+
+
+def _divided(motion: np.ndarray, unit: float) -> np.ndarray:
+    """Motion (4, 4) with its translation divided by a unit of length."""
+    result = motion.copy()
+    result[:3, 3] /= unit
+    return result
 
 
 def _inside(keypoints: np.ndarray, image: np.ndarray, extent: np.ndarray | float) -> np.ndarray:

@@ -73,9 +73,13 @@ class Frame:
         return self._depth.get()
 
     @property
-    def median_depth(self) -> float:
-        """Median of the depth; NaN where none is known."""
-        return median_depth(self.depth)
+    def depth_intrinsics(self) -> np.ndarray:
+        """Intrinsics (3, 3) of the depth."""
+        return self.intrinsics
+
+    def depth_pixels(self, keypoints: np.ndarray) -> np.ndarray:
+        """Pixels (N, 2) of the depth map that show keypoints (N, 2) of this image."""
+        return keypoints
 
     def depth_at(self, keypoints: np.ndarray) -> np.ndarray:
         """Depths (N,) at the pixels nearest to keypoints (N, 2) of this image."""
@@ -113,18 +117,23 @@ class TrackingView:
         """depth: along z (h, w), of a view with depth_intrinsics (3, 3) from the same place."""
         self.grey = grey
         self.intrinsics = intrinsics
+        self.depth_intrinsics = depth_intrinsics
         self._depth = depth
         self._scale = depth_intrinsics[[0, 1], [0, 1]] / intrinsics[[0, 1], [0, 1]]
         self._offset = depth_intrinsics[:2, 2] - intrinsics[:2, 2] * self._scale
 
     @property
-    def median_depth(self) -> float:
-        """Median of the depth where it is predicted; waits for it."""
-        return median_depth(self._depth.get())
+    def depth(self) -> np.ndarray:
+        """Depth along z (h, w), float32, in the model's unit of length; waits for it."""
+        return self._depth.get()
+
+    def depth_pixels(self, keypoints: np.ndarray) -> np.ndarray:
+        """Pixels (N, 2) of the depth map that show keypoints (N, 2) of the grey image."""
+        return keypoints * self._scale + self._offset
 
     def depth_at(self, keypoints: np.ndarray) -> np.ndarray:
         """Depths (N,) at keypoints (N, 2), NaN where none is predicted; waits for the depth."""
-        return nearest_depth(self._depth.get(), keypoints * self._scale + self._offset)
+        return nearest_depth(self.depth, self.depth_pixels(keypoints))
 
 
 def nearest_depth(depth: np.ndarray, pixels: np.ndarray) -> np.ndarray:

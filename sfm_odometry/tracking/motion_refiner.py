@@ -125,9 +125,9 @@ class MotionRefiner:
     def start_has_depth(self) -> bool:
         """Whether depth was predicted for the frame that the last step started from.
 
-        Nothing needs it where tracks are steady and no corners are detected.
+        Tracks that are steady ask for it every few steps.
         """
-        return self.tracks is None or not self.steady or self.tracks.refilled
+        return self.tracks is None or not self.steady or self.tracks.depth_predicted
 
     @property
     def _settled(self) -> bool:

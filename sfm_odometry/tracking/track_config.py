@@ -18,6 +18,8 @@ class TrackConfig:
     """Number of tracks, as a share of `points`, below which new corners are detected."""
     max_refill_steps: int = 3
     """Greatest number of steps without new corners."""
+    max_depth_steps: int = 3
+    """Number of steps for which a predicted depth is moved on to later frames."""
     steady_tracks: int = 60
     """Least number of settled tracks that determine the motion without networks."""
     steady_age: int = 3

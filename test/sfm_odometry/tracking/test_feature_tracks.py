@@ -9,7 +9,6 @@ import pytest
 from sfm_odometry.errors import InputError
 from sfm_odometry.geometry import se3
 from sfm_odometry.tracking.feature_tracks import FeatureTracks
-from sfm_odometry.tracking.frame import median_depth, nearest_depth
 from sfm_odometry.tracking.noise_model import motion_information
 from sfm_odometry.tracking.track_config import TrackConfig
 from sfm_odometry.tracking.two_view_ba import MotionPrior
@@ -28,12 +27,10 @@ class Frame:
     grey: np.ndarray
     depth: np.ndarray
 
-    @property
-    def median_depth(self):
-        return median_depth(self.depth)
+    depth_intrinsics = K
 
-    def depth_at(self, keypoints):
-        return nearest_depth(self.depth, keypoints)
+    def depth_pixels(self, keypoints):
+        return keypoints
 
 
 def texture(a, b):
@@ -81,10 +78,10 @@ def street(world_from_camera, depth_factor=1.0):
     )
 
 
-def tracked_step(tracks, previous, current, initial=STEP):
+def tracked_step(tracks, previous, current, initial=STEP, length_sigma=0.2):
     """Estimate of one step, with a prior at the initial motion."""
     information = motion_information(
-        initial, length=0.2, direction=0.2, floor=0.01, rotation_deg=1.0
+        initial, length=length_sigma, direction=0.2, floor=0.01, rotation_deg=1.0
     )
     tracks.prepare(previous)
     return tracks.track(previous, current, K, MotionPrior(initial, information))
@@ -268,15 +265,46 @@ def test_corners_that_all_leave_the_image_are_lost(frames):
     assert "points" in result.reason
 
 
-def test_depth_is_used_only_where_corners_are_detected(frames):
-    """Every third frame, and where many tracks were lost."""
-    tracks = FeatureTracks()
-    refilled = []
-    for previous, current in pairwise(frames):
-        tracked_step(tracks, previous, current)
-        refilled.append(tracks.refilled)
-    assert refilled[0] and refilled[3] and refilled[6]
-    assert not all(refilled)
+@pytest.mark.parametrize(
+    ("refill_share", "expected"),
+    [(0.0, [1, 0, 0, 1, 0, 0, 1, 0]), (1.0, [1, 1, 1, 1, 1, 0, 0, 1])],
+    ids=["few corners lost", "always many lost"],
+)
+def test_steady_tracks_ask_for_depth_every_third_step(frames, refill_share, expected):
+    tracks = FeatureTracks(TrackConfig(refill_share=refill_share))
+    predicted = []
+    for step, (previous, current) in enumerate(pairwise(frames)):
+        if step < 4:
+            tracked_step(tracks, previous, current)
+        else:
+            tracks.prepare(previous)
+            assert tracks.track_steadily(previous, current, K, length=0.7) is not None
+        predicted.append(tracks.depth_predicted)
+    assert predicted == [bool(value) for value in expected]
+
+
+def test_corners_between_predictions_start_at_the_depth_moved_to_their_frame(frames):
+    """Corners are on the left at first, and on the right from the third frame on, which has no
+    depth of its own; those on the left are covered in the fourth."""
+
+    def left_only(frame):
+        grey = frame.grey.copy()
+        grey[:, 200:] = 90
+        return Frame(grey, frame.depth)
+
+    unknown = np.full((HEIGHT, WIDTH), np.nan)
+    first, second = left_only(frames[0]), left_only(frames[1])
+    third = Frame(frames[2].grey, unknown)
+    left_covered = frames[3].grey.copy()
+    left_covered[:, :220] = np.random.default_rng(1).integers(0, 256, (HEIGHT, 220))
+    tracks = FeatureTracks(TrackConfig(refill_share=1.0, steady_age=0))
+    assert not tracked_step(tracks, first, second).reason
+    tracks.prepare(second)
+    assert tracks.track_steadily(second, third, K, length=0.7) is not None
+    fourth = Frame(left_covered, unknown)
+    shorter = se3.with_length(STEP, 0.55)
+    result = tracked_step(tracks, third, fourth, initial=shorter, length_sigma=1.0)
+    assert not result.reason and length(result) == pytest.approx(0.7, rel=0.05)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sfm_odometry.tracking.direct_config import AlignmentConfig
-from sfm_odometry.tracking.frame import Frame
+from sfm_odometry.tracking.frame import Frame, median_depth
 from sfm_odometry.tracking.lazy import LazyFuture
 
 SIZE = (64, 32)
@@ -37,8 +37,8 @@ def test_depth_is_unknown_beyond_the_networks_image(depth):
 def test_median_is_that_of_the_known_depth(depth):
     depth[:, :40] = np.nan
     depth[:, 40:] = 7.0
-    assert make_frame(depth).tracking_view.median_depth == 7.0
-    assert np.isnan(make_frame(np.full_like(depth, np.nan)).tracking_view.median_depth)
+    assert median_depth(depth) == 7.0
+    assert np.isnan(median_depth(np.full_like(depth, np.nan)))
 
 
 def test_without_another_size_features_are_tracked_in_the_networks_image(depth):
