@@ -15,7 +15,7 @@ from sfm_odometry.geometry.focus import (
     intrinsics_change,
     warp_to_intrinsics,
 )
-from sfm_odometry.geometry.preprocess import Preprocessor, apply_gain, fitting_mode, to_grey
+from sfm_odometry.geometry.preprocess import Preprocessor, apply_gain, to_grey
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.params import OdometryParams
 from sfm_odometry.results import (
@@ -209,7 +209,7 @@ class MonocularOdometry:
                 return []
         config = self.estimator.model.config
         size = (config.width, config.height)
-        resize_mode = self.params.resize_mode or fitting_mode(intrinsics, *size, config.resize_mode)
+        resize_mode = self.params.resize_mode or config.resize_mode_of(intrinsics)
         known = self._preprocessor
         self._preprocessor = Preprocessor(intrinsics, *size, config.image_channels, resize_mode)
         self._window.flush()
@@ -262,16 +262,17 @@ class MonocularOdometry:
         """
         assert self._preprocessor is not None
         camera = self._preprocessor.camera
-        limit = self.params.tracking_width
-        if min(limit, camera.width) <= self._preprocessor.intrinsics.width:
+        networks = self._preprocessor.intrinsics
+        width = min(self.params.tracking_width, camera.width)
+        height = round(camera.height * width / camera.width)
+        if width <= networks.width and height <= networks.height:
             return None
         grey = to_grey(image)
         if intrinsics != camera:
             grey = warp_to_intrinsics(grey, intrinsics, camera)
-        if camera.width > limit:
-            camera = camera.resized(limit, round(camera.height * limit / camera.width))
-            size = (camera.width, camera.height)
-            grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        if camera.width > width:
+            camera = camera.resized(width, height)
+            grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
         return apply_gain(grey, gain), camera.matrix()
 
     def _handle_arrival(self, added: AddedFrame, clock_jumped: bool) -> list[OdometryEvent]:

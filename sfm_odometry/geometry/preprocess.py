@@ -17,21 +17,24 @@ MIN_MEAN_GREY = 40.0
 distance and size of a darker street."""
 ROUNDING_OF_MEAN = 1.0
 """Grey levels by which the mean may change, at most, when an image is reduced."""
-MAX_CROPPED = 0.5
-"""Share of the image above which cropping is replaced by padding."""
+MAX_CROPPED = {"pad": 0.5, "stretch": 0.3}
+"""Share of the image above which cropping is replaced by padding, or by stretching: margins waste
+more of the input than a stretch does."""
 MAX_GAIN = 20.0
 """Largest brightening; more would amplify noise alone."""
 
 
-def fitting_mode(camera: Intrinsics, width: int, height: int, trained: str) -> str:
+def fitting_mode(
+    camera: Intrinsics, width: int, height: int, trained: str, uncropped: str = "pad"
+) -> str:
     """Resize mode of a camera's images for networks of `width` x `height`.
 
-    It is the mode of their training, but pad in place of crop where a crop would cut off more than
-    MAX_CROPPED of the image: the networks should see what the camera sees.
+    It is the mode `trained`, but `uncropped` (pad or stretch) in place of crop where a crop would
+    cut off more than MAX_CROPPED of the image: the networks should see what the camera sees.
     """
     _, _, seen_width, seen_height = _window(camera, width / height, "crop")
-    seen = seen_width * seen_height / (camera.width * camera.height)
-    return "pad" if trained == "crop" and seen < 1.0 - MAX_CROPPED else trained
+    cropped = 1.0 - seen_width * seen_height / (camera.width * camera.height)
+    return uncropped if trained == "crop" and cropped > MAX_CROPPED[uncropped] else trained
 
 
 def to_grey(image: np.ndarray) -> np.ndarray:

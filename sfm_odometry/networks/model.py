@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from sfm_odometry.errors import InputError
+from sfm_odometry.geometry.camera import Intrinsics
+from sfm_odometry.geometry.preprocess import fitting_mode
 from sfm_odometry.networks.depth_net import DepthNet, DepthNetConfig, FinestDepth
 from sfm_odometry.networks.matching_net import MatchingNet, MatchingNetConfig
 from sfm_odometry.networks.motion_network import MotionNetwork
@@ -14,6 +16,7 @@ from sfm_odometry.networks.pose_net import PoseNet, PoseNetConfig
 from sfm_odometry.networks.stage import Stage
 
 ResizeMode = Literal["crop", "stretch", "pad"]
+UncroppedMode = Literal["stretch", "pad"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class ModelConfig:
     resize_mode: ResizeMode = "crop"
     """Treatment of images of another aspect ratio: cropped to it, stretched as the papers do, or
     padded."""
+    uncropped_mode: UncroppedMode = "pad"
+    """Treatment in place of crop of images that a crop would cut by much, as those of 4:3."""
     image_mean: float = 0.5
     image_std: float = 0.5
     """The networks' input is (image - mean) / std of an image in [0, 1]; 0.5 and 0.5 give
@@ -42,6 +47,10 @@ class ModelConfig:
             raise InputError(
                 f"image_channels must be 1 (grey) or 3 (RGB), got {self.depth.image_channels}"
             )
+
+    def resize_mode_of(self, camera: Intrinsics) -> str:
+        """Resize mode of a camera's images."""
+        return fitting_mode(camera, self.width, self.height, self.resize_mode, self.uncropped_mode)
 
     @property
     def image_channels(self) -> int:

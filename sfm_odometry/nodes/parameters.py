@@ -107,7 +107,8 @@ class NodeParameters:
     )
     camera_resize_mode: str = _parameter(
         "",
-        "How images become the network's input; empty: as the model was trained",
+        "How images become the network's input; empty: as the model was trained, without cutting "
+        "off much of an image",
         name="camera.resize_mode",
         choices=("", *RESIZE_MODES),
     )

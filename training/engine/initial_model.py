@@ -14,8 +14,9 @@ def initial_model(config: TrainConfig) -> Model:
     """Returns the initial model of a run.
 
     Its weights are random numbers from torch's generator, or those of the file `init_from`, whose
-    networks must be those of the configuration. The size of its images may differ, as the networks
-    are convolutional. Raises InputError with the first other setting that differs.
+    networks must be those of the configuration. The size of its images and its `uncropped_mode` may
+    differ: the networks are convolutional, and learn what they are shown. Raises InputError with
+    the first other setting that differs.
     """
     model = Model(config.model)
     if config.init_from is not None:
@@ -28,10 +29,13 @@ def initial_model(config: TrainConfig) -> Model:
 def _load_weights(model: Model, path: str) -> None:
     """Loads the weights of a model file; raises InputError where its networks differ."""
     trained = load_model(Path(path))
-    same_size = dataclasses.replace(
-        trained.config, width=model.config.width, height=model.config.height
+    same_input = dataclasses.replace(
+        trained.config,
+        width=model.config.width,
+        height=model.config.height,
+        uncropped_mode=model.config.uncropped_mode,
     )
-    for name, (file_value, config_value) in differences(same_size, model.config).items():
+    for name, (file_value, config_value) in differences(same_input, model.config).items():
         raise InputError(
             f"{path}: its model.{name} is {file_value}, the configuration's is {config_value}, "
             "they must be alike"

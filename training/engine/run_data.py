@@ -102,7 +102,8 @@ def _check_fit(scenes: list[Scene], config: TrainConfig) -> None:
                 f"model.width={width} model.height={height}, or data prepared with "
                 f"--size {model.width}x{model.height}"
             )
-    others = sorted({scene.resize_mode for scene in scenes} - {model.resize_mode})
+    expected = {model.resize_mode, model.uncropped_mode}
+    others = sorted({scene.resize_mode for scene in scenes} - expected)
     if others:
         print(
             f"note: some data was prepared with --resize-mode {', '.join(others)}, "

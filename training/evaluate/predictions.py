@@ -91,7 +91,7 @@ def predict_depth(
     width, height = estimator.input_size
     config = estimator.model.config
     preprocess = Preprocessor(
-        camera, width, height, config.image_channels, resize_mode or config.resize_mode
+        camera, width, height, config.image_channels, resize_mode or config.resize_mode_of(camera)
     )
     return DepthPrediction(name, estimator.depth(preprocess(image)), preprocess.window)
 

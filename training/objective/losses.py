@@ -135,14 +135,21 @@ def mask_error(logits: Tensor, moving: Tensor) -> Tensor:
     return item_mean(F.cross_entropy(logits.transpose(1, 2), target, reduction="none"))
 
 
-def log_depth_error(inverse_depth: Tensor, true_depth: Tensor, floor: float) -> Tensor:
-    """Computes the mean (B,) of |log rho - log rho*| where the true depth is known (> 0).
+def log_depth_error(
+    inverse_depth: Tensor, true_depth: Tensor, floor: float, scale_weight: float = 1.0
+) -> Tensor:
+    """Computes the mean (B,) of |e - (1 - w) mean(e)|, e = log rho - log rho*, in each image.
 
-    inverse_depth: rho (B, 1, H, W). true_depth: (B, 1, H, W), 1 / rho*. floor: minimum of rho*,
-    which replaces an infinite depth.
+    Pixels of unknown depth (0) are left out. w: scale_weight; with 0, an error of the scale of the
+    whole image costs nothing (Eigen et al. 2014, eq. 4). inverse_depth: rho (B, 1, H, W).
+    true_depth: (B, 1, H, W), 1 / rho*. floor: minimum of rho*, which replaces an infinite depth.
     """
+    known = true_depth > 0
     target = (1.0 / true_depth.clamp_min(1e-3)).clamp_min(floor)
-    return masked_mean((inverse_depth.log() - target.log()).abs(), true_depth > 0)
+    error = inverse_depth.log() - target.log()
+    if scale_weight != 1.0:
+        error = error - (1.0 - scale_weight) * masked_mean(error, known)[:, None, None, None]
+    return masked_mean(error.abs(), known)
 
 
 def motion_error(estimated: Tensor, true: Tensor, rotation_weight: float) -> Tensor:

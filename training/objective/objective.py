@@ -362,7 +362,7 @@ def _supervision_terms(
     """
     terms: dict[str, Tensor] = {}
     if config.depth_supervision:
-        error = _depth_error(batch, predictions.inverse_depth)
+        error = _depth_error(batch, predictions.inverse_depth, config.depth_scale_weight)
         terms["depth"] = config.depth_supervision * batch.has_depth * error
     if config.mask_supervision and predictions.mask_logits:
         error = _mask_error(batch, predictions.mask_logits[0])
@@ -373,7 +373,7 @@ def _supervision_terms(
     return terms
 
 
-def _depth_error(batch: Batch, inverse_depths: list[Tensor]) -> Tensor:
+def _depth_error(batch: Batch, inverse_depths: list[Tensor], scale_weight: float) -> Tensor:
     """Computes the error (B,) of the target's depth at the finest scales against the truth.
 
     The truth of coarser scales is the nearest pixel's: a mean of depths is the depth of no surface.
@@ -382,7 +382,8 @@ def _depth_error(batch: Batch, inverse_depths: list[Tensor]) -> Tensor:
     for level, inverse_depth in enumerate(inverse_depths[:SUPERVISED_SCALES]):
         target = inverse_depth[:, inverse_depth.shape[1] // 2]
         truth = F.interpolate(batch.depth, size=target.shape[-2:], mode="nearest-exact")
-        total = total + log_depth_error(target, truth, MIN_TRUE_INVERSE_DEPTH) / 2**level
+        error = log_depth_error(target, truth, MIN_TRUE_INVERSE_DEPTH, scale_weight)
+        total = total + error / 2**level
     return total
 
 

@@ -51,6 +51,9 @@ class ObjectiveConfig:
     """
     depth_supervision: float = 0.0
     """Weight of the depth's error where it is known: a warm start on rendered drives."""
+    depth_scale_weight: float = 1.0
+    """Weight of the error that a whole depth map has in common, in `depth_supervision`: less than 1
+    where an image does not show its scale, as in rooms."""
     motion_supervision: float = 0.0
     """Weight of the motions' error, for snippets whose true motion may supervise."""
     rotation_weight: float = 50.0

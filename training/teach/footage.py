@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from sfm_odometry.errors import ImageError, InputError
 from sfm_odometry.geometry.camera import Intrinsics
-from sfm_odometry.geometry.preprocess import Preprocessor, apply_gain, fitting_mode
+from sfm_odometry.geometry.preprocess import Preprocessor, apply_gain
 from sfm_odometry.inference.estimator import Estimator
 from sfm_odometry.io.camera_options import SourceCamera, add_camera_options, source_camera
 from sfm_odometry.io.image_source import ImageSource, SourceImage, first_readable
@@ -124,7 +124,7 @@ def read_footage(opened: OpenedImages, estimator: Estimator, limit: int) -> Foot
     """
     config = estimator.model.config
     camera = opened.camera.intrinsics
-    mode = fitting_mode(camera, config.width, config.height, config.resize_mode)
+    mode = config.resize_mode_of(camera)
     preprocessor = Preprocessor(camera, config.width, config.height, config.image_channels, mode)
     preprocessor.set_seen(opened.camera.seen)
     teacher = Teacher(estimator, camera, mode, opened.camera.seen)

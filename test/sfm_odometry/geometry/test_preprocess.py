@@ -129,20 +129,24 @@ def test_a_mask_of_seen_pixels_of_another_size_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("size", "trained", "expected"),
+    ("size", "trained", "uncropped", "expected"),
     [
-        ((1242, 375), "crop", "crop"),  # KITTI
-        ((1280, 720), "crop", "crop"),  # 16:9: a crop keeps 55 %
-        ((640, 480), "crop", "pad"),
-        ((640, 480), "stretch", "stretch"),
-        ((416, 128), "crop", "crop"),
+        ((1242, 375), "crop", "pad", "crop"),  # KITTI
+        ((1242, 375), "crop", "stretch", "crop"),
+        ((1280, 720), "crop", "pad", "crop"),  # 16:9: a crop keeps 55 %
+        ((1280, 720), "crop", "stretch", "stretch"),
+        ((640, 480), "crop", "pad", "pad"),
+        ((640, 480), "crop", "stretch", "stretch"),
+        ((640, 480), "stretch", "pad", "stretch"),
+        ((640, 480), "pad", "stretch", "pad"),
+        ((416, 128), "crop", "stretch", "crop"),
     ],
 )
-def test_images_that_a_crop_would_cut_are_padded(
-    size: tuple[int, int], trained: str, expected: str
+def test_images_that_a_crop_would_cut_are_padded_or_stretched(
+    size: tuple[int, int], trained: str, uncropped: str, expected: str
 ) -> None:
     camera = Intrinsics(400.0, 400.0, size[0] / 2, size[1] / 2, *size)
-    assert fitting_mode(camera, 416, 128, trained) == expected
+    assert fitting_mode(camera, 416, 128, trained, uncropped) == expected
 
 
 def test_conversion_gives_the_networks_channels_at_the_size_of_the_image() -> None:

@@ -82,6 +82,10 @@ LOSSES = {
         lambda logits: losses.mask_error(logits, HALF.double().expand(2, -1, -1, -1)),
         (draw(0, 2, 2, 2, HEIGHT, WIDTH),),
     ),
+    "log_depth_error of the shape": (
+        lambda rho: losses.log_depth_error(rho, TRUE_DEPTH, 0.05, scale_weight=0.2),
+        (draw(0, 2, 1, HEIGHT, WIDTH, low=0.05, high=0.5),),
+    ),
     "log_depth_error": (
         lambda rho: losses.log_depth_error(rho, TRUE_DEPTH, 0.05),
         (draw(0, 2, 1, HEIGHT, WIDTH, low=0.05, high=0.5),),

@@ -103,6 +103,25 @@ def test_depth_error_is_the_mean_log_ratio_of_known_pixels():
     assert log_depth_error(inverse_depth, truth, floor=0.005).item() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+def test_an_error_of_the_scale_alone_counts_by_its_weight(weight):
+    truth = torch.rand(2, 1, 8, 9, generator=torch.Generator().manual_seed(4)) * 9.0 + 1.0
+    truth[0, :, :3] = 0.0  # unknown
+    inverse_depth = 1.3 / truth.clamp_min(0.5)
+    error = log_depth_error(inverse_depth, truth, 0.005, scale_weight=weight)
+    assert error.tolist() == pytest.approx([weight * math.log(1.3)] * 2, abs=1e-5)
+
+
+def test_without_the_scale_an_error_is_that_from_its_mean():
+    """Half of the known pixels are twice as near, half of them half as near."""
+    truth = torch.full((1, 1, 4, 6), 4.0)
+    factor = torch.ones(1, 1, 4, 6)
+    factor[..., :3] = 2.0
+    factor[..., 3:] = 0.5
+    error = log_depth_error(factor * 3.0 / truth, truth, 0.005, scale_weight=0.0)
+    assert error.item() == pytest.approx(math.log(2.0))
+
+
 def test_motion_error_counts_lengths_and_angles():
     true = transform_from_vector(torch.tensor([0.1, 0.0, 1.0, 0.0, 0.02, 0.0]))
     estimated = transform_from_vector(torch.tensor([0.1, 0.0, 1.3, 0.0, 0.03, 0.0]))
