@@ -18,6 +18,7 @@ from sfm_odometry.odometry import MonocularOdometry
 from sfm_odometry.params import OdometryParams
 from sfm_odometry.results import TrackingState
 from sfm_odometry.scale.estimate import FIXED_SIGMA
+from sfm_odometry.tracking.frame import Frame
 from sfm_odometry.tracking.noise_model import UNKNOWN_SCALE
 
 CAMERA = Intrinsics(110.0, 110.0, 95.5, 47.5, 192, 96)
@@ -106,6 +107,36 @@ def test_pads_margins_have_no_depth(estimator):
     assert np.isfinite(values["crop"]).all()
     assert np.isfinite(values["pad"][:, 16:48]).all()
     assert np.isnan(values["pad"][:, :16]).all() and np.isnan(values["pad"][:, 48:]).all()
+
+
+@pytest.mark.parametrize(
+    ("camera_size", "limit", "expected"),
+    [
+        ((128, 48), 1280, (128, 48)),
+        ((128, 96), 64, (64, 48)),
+        ((64, 48), 1280, (64, 48)),
+        ((128, 64), 64, None),
+        ((128, 48), 0, None),
+        ((64, 32), 1280, None),
+    ],
+)
+def test_features_are_tracked_in_the_cameras_image_where_it_is_larger(
+    estimator, monkeypatch, camera_size, limit, expected
+):
+    """The networks' input is 64x32."""
+    seen = []
+
+    def recorded(**arguments):
+        seen.append(arguments["tracking"])
+        return Frame(**arguments)
+
+    monkeypatch.setattr("sfm_odometry.odometry.Frame", recorded)
+    width, height = camera_size
+    camera = Intrinsics(80.0, 80.0, width / 2 - 0.5, height / 2 - 0.5, width, height)
+    frame = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
+    MonocularOdometry(estimator, OdometryParams(tracking_width=limit)).process(frame, camera, 0)
+    size = None if seen[0] is None else seen[0][0].shape[::-1]
+    assert size == expected
 
 
 def test_a_pose_known_from_elsewhere_is_gone_on_from(estimator):
