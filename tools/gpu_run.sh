@@ -170,7 +170,7 @@ make_data() {
         for index in $(seq "$shards"); do
             nice -n 10 "$PY" -m training.prepare kitti-odometry --root "$WORK/drives/$world" \
                 --out "$WORK/data/$world" --size "$SIZE" --workers 1 --shard "$index/$shards" \
-                --resize-mode $([ "$world" = rooms ] && echo pad || echo stretch) &
+                --resize-mode stretch &
         done
         wait
     done
@@ -275,7 +275,7 @@ if wanted 4; then
         DEFAULT="init_from=sfm_odometry/models/default.safetensors gradient_clip=10 \
             objective.photometric=1 objective.given_motion=true objective.point_supervision=2 \
             objective.taught_motion=1 objective.depth_supervision=3 \
-            objective.motion_supervision=1.5 objective.explainability=0.1 augment.max_zoom=1.3"
+            objective.depth_scale_weight=0.2 objective.motion_supervision=1.5 objective.explainability=0.1 augment.max_zoom=1.3"
         WAITING=$(echo "$TRAIN" | wc -w)
         for recipe in $TRAIN; do
             SHARE=$((($(left) - RESERVE_S) / WAITING))
