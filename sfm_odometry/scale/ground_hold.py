@@ -23,6 +23,10 @@ MIN_MEASUREMENTS = 3
 MAX_SIGMA = 0.08
 """Largest relative standard deviation of a height that is used: beyond it the images say little,
 and the height is that of the predicted depth."""
+MAX_ROAD_CLIMB = 0.02
+"""Share of the motion along the ground's normal, in the median, up to which a height is used. On
+roads it is 0.005 to 0.015; where the predicted depth is poor, so is the plane that starts from it,
+and it lies askew to the motion."""
 MAX_CLIMB = 0.06
 """Share of the motion along the ground's normal, in the median, up to which the camera is taken to
 drive: a hand-held or flying camera has no constant height."""
@@ -89,6 +93,8 @@ class GroundHold(ScaleSource):
         # A camera that climbs has no constant height.
         if measured.median_climb > MAX_CLIMB:
             self._release()
+            return
+        if measured.median_climb > MAX_ROAD_CLIMB:
             return
         # Another plane than the ground changes the height at once.
         expected = None if self._log_reference is None else self._log_reference - self._log_factor

@@ -158,6 +158,14 @@ def test_a_camera_that_climbs_has_no_constant_height() -> None:
     assert np.abs(np.log(scales)).max() < 0.05
 
 
+def test_planes_askew_to_the_motion_do_not_move_the_scale() -> None:
+    """Their heights change with the unit, but a camera on a road moves along the ground."""
+    units = np.exp(np.linspace(0.0, 0.2, 60))
+    heights = 1.6 + 0.018 * np.arange(61)  # 2 degrees
+    scales = drive(GroundHold(ConstantScale.unknown()), units, heights=heights, climb_m=0.018)
+    assert np.allclose(scales, 1.0)
+
+
 def test_a_plane_at_another_height_does_not_move_the_scale() -> None:
     held = GroundHold(ConstantScale.unknown())
     drive(held, np.ones(20))
