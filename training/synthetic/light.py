@@ -116,14 +116,16 @@ def _add_hills(
             height * (0.6 + 0.3 * fractal(rng, 4, SKY_WIDTH, 1, 0.6)[:1])
             + 0.0025 * fractal(rng, 8, SKY_WIDTH, 8, 0.9)[:1]
         )
-        green = (
-            np.array([0.11, 0.14, 0.06]) * rng.uniform(0.8, 1.8) * np.exp(0.3 * texture)[..., None]
-        )
+        tint = np.array([0.11, 0.14, 0.06]) * rng.uniform(0.8, 1.8)
+        # Only the rows below the highest ridge.
+        top = int(np.searchsorted(-elevation[:, 0], -ridge.max(), side="right"))
+        green = tint * np.exp(0.3 * texture[top:])[..., None]
         hill = green + (haze * 0.9 - green) * veil
-        sky = np.where((elevation < ridge)[..., None], hill, sky)
+        np.copyto(sky[top:], hill, where=(elevation[top:] < ridge)[..., None], casting="same_kind")
     # Ground below the horizon.
     ground = np.array([0.32, 0.33, 0.22]) + (haze * 0.9 - np.array([0.32, 0.33, 0.22])) * 0.3
-    return np.where((elevation < -0.004)[..., None], ground, sky).astype(np.float32)
+    sky[elevation[:, 0] < -0.004] = ground
+    return sky
 
 
 def shadow_bias(facing: np.ndarray, cutout: np.ndarray, ground: np.ndarray) -> np.ndarray:

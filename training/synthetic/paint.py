@@ -206,13 +206,22 @@ class GroundClipmap:
         image = np.zeros((TILE_TEXELS, TILE_TEXELS, 4), np.uint8)
         image[..., :3] = np.clip(self._meadow, 0, 255).astype(np.uint8)
         self._paint.draw(image, np.array([i, j]) * TILE_M)
-        hard = image[..., 3].astype(np.float32) / 255
-        grain = self._soft_grain + (self._hard_grain - self._soft_grain) * hard
-        factor = 1 + grain + brightness * (0.16 + (self._hard_contrast - 0.16) * hard)
+        # Planes, because numpy is fast on long rows.
+        *colours, hardness = cv2.split(image)
+        hard = hardness.astype(np.float32)
+        hard /= 255
+        # Grain and brightness.
+        factor = self._hard_grain - self._soft_grain
+        factor *= hard
+        factor += self._soft_grain
+        factor += 1
+        factor += brightness * (0.16 + (self._hard_contrast - 0.16) * hard)
         np.clip(factor, 0.2, 2.0, out=factor)
-        colour = image[..., :3].astype(np.float32) * factor[..., None]
-        colour[..., 0] *= 1 + 0.12 * dryness * (1 - hard)
-        return np.clip(colour, 0, 255).astype(np.uint8)
+        # Dry grass is redder.
+        redness = 1 + 0.12 * dryness * (1 - hard)
+        planes = [plane * factor for plane in colours]
+        planes[0] *= redness
+        return cv2.merge([np.clip(plane, 0, 255).astype(np.uint8) for plane in planes])
 
 
 def _border_weight(map_x: np.ndarray, map_y: np.ndarray, side: int) -> np.ndarray:
