@@ -26,18 +26,24 @@ def _upconv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     )
 
 
+def _divided(widths: tuple[int, ...], narrowing: int) -> tuple[int, ...]:
+    return tuple(width // narrowing for width in widths)
+
+
 class PlainDispNet(nn.Module):
     """DispNet of the paper.
 
     Its parameters are in the order of :class:`sfm_odometry.networks.depth_net.DepthNet`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, narrowing: int = 1) -> None:
+        """narrowing: divides the widths of all layers, for a quick trial."""
         super().__init__()
-        widths = (3, 32, 64, 128, 256, 512, 512, 512)
+        widths = (3, *_divided((32, 64, 128, 256, 512, 512, 512), narrowing))
+        up_widths = _divided((512, 512, 512, 256, 128, 64, 32, 16), narrowing)
         kernels = (7, 5, 3, 3, 3, 3, 3)
-        up_widths = (512, 512, 512, 256, 128, 64, 32, 16)
-        skip_widths = (512, 512, 256, 128, 65, 33, 1)
+        # The last three skip connections have a coarser prediction, the last one nothing else.
+        skip_widths = (*widths[6:2:-1], widths[2] + 1, widths[1] + 1, 1)
         self.down = nn.ModuleList(
             nn.Sequential(
                 _conv(widths[i], widths[i + 1], kernels[i], 2),
@@ -49,9 +55,7 @@ class PlainDispNet(nn.Module):
         self.merge = nn.ModuleList(
             _conv(up_widths[i + 1] + skip_widths[i], up_widths[i + 1]) for i in range(7)
         )
-        self.predict = nn.ModuleList(
-            nn.Conv2d(width, 1, 3, padding=1) for width in (128, 64, 32, 16)
-        )
+        self.predict = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in up_widths[4:])
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Returns inverse depths by scale, finest first, each (B, 1, h, w).
@@ -88,16 +92,20 @@ class PlainPoseExpNet(nn.Module):
     Its parameters are in the order of :class:`sfm_odometry.networks.pose_net.PoseNet`.
     """
 
-    def __init__(self, frames: int) -> None:
+    def __init__(self, frames: int, narrowing: int = 1) -> None:
+        """narrowing: divides the widths of all layers, for a quick trial."""
         super().__init__()
         self.sources = frames - 1
-        widths = (3 * frames, 16, 32, 64, 128, 256)
+        widths = (3 * frames, *_divided((16, 32, 64, 128, 256), narrowing))
+        up_widths = _divided((256, 256, 128, 64, 32, 16), narrowing)
         kernels = (7, 5, 3, 3, 3)
-        up_widths = (256, 256, 128, 64, 32, 16)
+        coarsest = widths[-1]
         up_kernels = (3, 3, 3, 5, 7)
         self.down = nn.ModuleList(_conv(widths[i], widths[i + 1], kernels[i], 2) for i in range(5))
         self.pose = nn.Sequential(
-            _conv(256, 256, 3, 2), _conv(256, 256, 3, 2), nn.Conv2d(256, 6 * self.sources, 1)
+            _conv(coarsest, coarsest, 3, 2),
+            _conv(coarsest, coarsest, 3, 2),
+            nn.Conv2d(coarsest, 6 * self.sources, 1),
         )
         self.up = nn.ModuleList(
             _upconv(up_widths[i], up_widths[i + 1], up_kernels[i]) for i in range(5)

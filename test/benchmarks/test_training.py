@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
+import yaml
 
 from benchmarks.training import steps
 from benchmarks.training.__main__ import main
 from benchmarks.training.data_wait import data_wait
-from benchmarks.training.random_dataset import random_sampler
+from benchmarks.training.random_dataset import random_sampler, snippets_per_s
 from benchmarks.training.steps import (
     compact_config,
     make_learner,
@@ -24,9 +26,11 @@ from benchmarks.training.throughput import (
     ThroughputRow,
     planned_rows,
 )
+from training.config import load_config
 from training.engine import precision
 
 CPU = torch.device("cpu")
+NARROWING = 4
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +42,31 @@ def small_images(monkeypatch):
     monkeypatch.setattr(steps, "WIDTH", 104)
     monkeypatch.setattr(steps, "HEIGHT", 32)
     monkeypatch.setattr(precision, "MAX_CPU_SIZE", (32, 104))
+
+
+@pytest.fixture
+def narrow_networks(monkeypatch, tmp_path):
+    """Use the papers' networks at a quarter of their widths, where only their steps count."""
+    config = load_config(steps.CONFIGS / "sfmlearner.yaml").model
+    groups = {"depth": ("encoder", "decoder"), "pose": ("encoder", "pose", "mask")}
+    widths = {
+        network: {
+            f"{name}_widths": [
+                width // NARROWING for width in getattr(getattr(config, network), f"{name}_widths")
+            ]
+            for name in names
+        }
+        for network, names in groups.items()
+    }
+    for path in steps.CONFIGS.glob("*.yaml"):
+        recipe = yaml.safe_load(path.read_text())
+        if path.stem == "sfmlearner":
+            for network, values in widths.items():
+                recipe["model"][network] |= values
+        (tmp_path / path.name).write_text(yaml.safe_dump(recipe))
+    monkeypatch.setattr(steps, "CONFIGS", tmp_path)
+    for name in ("PlainDispNet", "PlainPoseExpNet"):
+        monkeypatch.setattr(steps, name, partial(getattr(steps, name), narrowing=NARROWING))
 
 
 @pytest.mark.parametrize("frames", [3, 5])
@@ -59,6 +88,7 @@ def test_the_plain_step_has_the_same_loss_and_gradients_as_ours(frames):
             assert float((parameter.grad - same.grad).norm()) <= 0.02 * float(same.grad.norm())
 
 
+@pytest.mark.usefixtures("narrow_networks")
 def test_both_steps_reduce_the_loss():
     config = replace(papers_config(3), learning_rate=1e-4, precision="float32")
     plain = plain_step(config, CPU, 1).run
@@ -78,7 +108,11 @@ def test_all_steps_have_the_same_objective():
     assert papers_config(5).model.pose.frames == compact_config(5).model.pose.frames == 5
 
 
+@pytest.mark.usefixtures("narrow_networks")
 def test_samples_per_second_and_ratios_are_printed(monkeypatch, capsys):
+    monkeypatch.setattr(
+        "benchmarks.training.__main__.snippets_per_s", partial(snippets_per_s, seconds=0.1)
+    )
     monkeypatch.setattr("benchmarks.training.__main__.BATCH", 1)  # to be quick
     assert (
         main(["--frames", "3", "--steps", "1", "--rounds", "1", "--device", "cpu", "--json"]) == 0
@@ -91,6 +125,7 @@ def test_samples_per_second_and_ratios_are_printed(monkeypatch, capsys):
     assert result["3 frames"]["data_snippets_per_s"] > 0
 
 
+@pytest.mark.usefixtures("narrow_networks")
 def test_the_table_has_a_row_for_each_kind_of_step(capsys):
     command = "--table --steps 1 --rounds 1 --device cpu --recipes sfmlearner default --batches 1"
     assert main(command.split()) == 0
