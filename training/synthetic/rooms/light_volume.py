@@ -18,6 +18,7 @@ from training.synthetic.rooms.shell import Lamp
 CELL_M = 0.12
 MARGIN_M = 0.36
 RAY_STEPS = 26  # points at which a ray from a cell to a lamp is tested
+HIDDEN_INTERVAL = 4  # such points between two removals of the rays that ended
 LAMP_ROOM_M = 1.6  # light of a room reaches this far beyond its walls, through doors
 MEAN_IRRADIANCE = 0.4  # over all free cells and directions
 LIFT = 0.8  # distance from a surface, in cells, at which its light is read
@@ -101,26 +102,38 @@ class LightVolume:
         light = self._visible(solid, points, to_lamp) / (square + np.float32(0.15))
         if lamp.normal is not None:
             light *= np.maximum(-(to_lamp @ lamp.normal.astype(np.float32)) / distance, 0)
-        # Its part from each direction.
+        # Its part from each direction, where it is any.
+        _, rows, columns = solid.shape
+        cells = ((k + first[2]) * rows + j + first[1]) * columns + i + first[0]
+        lit = np.flatnonzero(light)
+        cells, to_lamp, distance, light = cells[lit], to_lamp[lit], distance[lit], light[lit]
         for k_direction, direction in enumerate(DIRECTIONS):
-            facing = np.maximum(to_lamp @ direction.astype(np.float32) / distance, 0) * light
-            target = irradiance[k_direction][block]
-            target[free] += facing[:, None] * lamp.power.astype(np.float32)
+            axis = int(np.argmax(np.abs(direction)))
+            towards = to_lamp[:, axis] * np.float32(direction[axis]) / distance
+            facing = np.flatnonzero(towards > 0)
+            part = (towards[facing] * light[facing])[:, None] * lamp.power.astype(np.float32)
+            irradiance[k_direction].reshape(-1, 3)[cells[facing]] += part
 
     def _visible(self, solid: np.ndarray, points: np.ndarray, ray: np.ndarray) -> np.ndarray:
         """Returns which points (N, 3) see the end of their ray (N, 3), float32 0 or 1."""
         flat = solid.reshape(-1)
         scale = np.float32(1 / CELL_M)
-        start = (points - self._origin.astype(np.float32)) * scale
-        step = ray * scale
+        start = np.ascontiguousarray(((points - self._origin.astype(np.float32)) * scale).T)
+        step = np.ascontiguousarray((ray * scale).T)
+        seen = np.arange(len(points))
         hidden = np.zeros(len(points), bool)
         _, rows, columns = solid.shape
-        for share in np.linspace(0.07, 0.96, RAY_STEPS).astype(np.float32):
-            cell = (start + step * share).astype(np.int32)
-            hidden |= flat.take(
-                (cell[:, 2] * rows + cell[:, 1]) * columns + cell[:, 0], mode="clip"
-            )
-        return (~hidden).astype(np.float32)
+        for number, share in enumerate(np.linspace(0.07, 0.96, RAY_STEPS).astype(np.float32)):
+            x, y, z = (start + step * share).astype(np.int32)
+            hidden |= flat.take((z * rows + y) * columns + x, mode="clip")
+            # Now and then go on with those alone that are not hidden yet.
+            if number % HIDDEN_INTERVAL == HIDDEN_INTERVAL - 1:
+                rest = np.flatnonzero(~hidden)
+                seen, start, step = seen[rest], start[:, rest], step[:, rest]
+                hidden = np.zeros(len(rest), bool)
+        visible = np.zeros(len(points), np.float32)
+        visible[seen[~hidden]] = 1
+        return visible
 
     def _add_sun(self, irradiance: np.ndarray, solid: np.ndarray, sun: Sun) -> None:
         """Adds sunlight that falls through windows, in place."""
