@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,15 +41,24 @@ class NetworkTimes:
         return self.plain_ms / self.auto_ms
 
 
-def write_papers_model(path: Path) -> None:
+def write_papers_model(path: Path, narrowing: int = 1) -> None:
     """Write DispNet and PoseExpNet of Zhou et al. at the paper's size, with random weights.
 
-    The values of the weights do not change the time.
+    The values of the weights do not change the time. narrowing: divides the widths of all layers,
+    for a quick trial.
     """
     torch.manual_seed(0)
-    save_model(
-        path, Model(ModelConfig(resize_mode="stretch")), {"note": "random weights, to measure time"}
-    )
+    config = ModelConfig(resize_mode="stretch")
+    depth = _narrowed(config.depth, narrowing, "encoder_widths", "decoder_widths")
+    pose = _narrowed(config.pose, narrowing, "encoder_widths", "pose_widths", "mask_widths")
+    model = Model(replace(config, depth=depth, pose=pose))
+    save_model(path, model, {"note": "random weights, to measure time"})
+
+
+def _narrowed(config: Any, narrowing: int, *names: str) -> Any:
+    """Returns a network's configuration with these of its widths divided."""
+    widths = {name: tuple(width // narrowing for width in getattr(config, name)) for name in names}
+    return replace(config, **widths)
 
 
 def time_networks(

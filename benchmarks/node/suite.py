@@ -26,6 +26,8 @@ QUICK_CONFIG = LoadTestConfig(trial_s=0.25, trials=1, base_s=1.5, last_s=20.0, l
 TIMED_FRAMES = 15
 QUICK_TIMED_FRAMES = 2
 QUICK_WARM_UPS = 1
+QUICK_NARROWING = 4
+"""Divisor of the widths of the papers' networks: their full size takes seconds to load."""
 
 
 def measure_all(
@@ -39,7 +41,7 @@ def measure_all(
 
     # Time the networks without the node.
     papers_model = folder / "papers.safetensors"
-    write_papers_model(papers_model)
+    write_papers_model(papers_model, QUICK_NARROWING if quick else 1)
     networks = []
     for name, path in (("default", arguments.model), ("papers' networks", papers_model)):
         progress.say(f"networks alone: {name}")

@@ -3,6 +3,8 @@
 Its views are homographies of one texture, so that depth, motion and images agree exactly.
 """
 
+import functools
+
 import cv2
 import numpy as np
 import torch
@@ -74,6 +76,7 @@ def images(camera_poses: np.ndarray, camera: Intrinsics = CAMERA) -> np.ndarray:
     return np.stack(result)
 
 
+@functools.cache
 def _texture() -> np.ndarray:
     """Blobs of several sizes (1024, 1024) uint8."""
     random = np.random.default_rng(5)

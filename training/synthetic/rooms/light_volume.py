@@ -120,7 +120,7 @@ class LightVolume:
         scale = np.float32(1 / CELL_M)
         start = np.ascontiguousarray(((points - self._origin.astype(np.float32)) * scale).T)
         step = np.ascontiguousarray((ray * scale).T)
-        seen = np.arange(len(points))
+        seen: np.ndarray = np.arange(len(points))
         hidden = np.zeros(len(points), bool)
         _, rows, columns = solid.shape
         for number, share in enumerate(np.linspace(0.07, 0.96, RAY_STEPS).astype(np.float32)):
