@@ -6,6 +6,7 @@ drifting unit, is compared with its value at the start, and their ratio takes th
 """
 
 import math
+from collections import deque
 
 import numpy as np
 
@@ -24,9 +25,11 @@ MAX_SIGMA = 0.08
 """Largest relative standard deviation of a height that is used: beyond it the images say little,
 and the height is that of the predicted depth."""
 MAX_ROAD_CLIMB = 0.02
-"""Share of the motion along the ground's normal, in the median, up to which a height is used. On
-roads it is 0.005 to 0.015; where the predicted depth is poor, so is the plane that starts from it,
-and it lies askew to the motion."""
+"""Share of the motion along the ground's normal, in the median over CLIMBS measurements, up to which
+heights are used. On roads it is 0.005 to 0.015; where the predicted depth is poor, so is the plane
+that starts from it, and it lies askew to the motion."""
+CLIMBS = 45
+"""Measurements of that median: a bump or a turn of the road does not change it."""
 MAX_CLIMB = 0.06
 """Share of the motion along the ground's normal, in the median, up to which the camera is taken to
 drive: a hand-held or flying camera has no constant height."""
@@ -61,6 +64,7 @@ class GroundHold(ScaleSource):
         self._log_target = 0.0
         self._log_reference: float | None = None
         self._jumps = 0
+        self._climbs: deque[float] = deque(maxlen=CLIMBS)
 
     @property
     def factor(self) -> float:
@@ -94,7 +98,8 @@ class GroundHold(ScaleSource):
         if measured.median_climb > MAX_CLIMB:
             self._release()
             return
-        if measured.median_climb > MAX_ROAD_CLIMB:
+        self._climbs.append(measured.median_climb)
+        if np.median(self._climbs) > MAX_ROAD_CLIMB:
             return
         # Another plane than the ground changes the height at once.
         expected = None if self._log_reference is None else self._log_reference - self._log_factor
