@@ -25,9 +25,9 @@ MAX_SIGMA = 0.08
 """Largest relative standard deviation of a height that is used: beyond it the images say little,
 and the height is that of the predicted depth."""
 MAX_ROAD_CLIMB = 0.02
-"""Share of the motion along the ground's normal, in the median over CLIMBS measurements, up to which
-heights are used. On roads it is 0.005 to 0.015; where the predicted depth is poor, so is the plane
-that starts from it, and it lies askew to the motion."""
+"""Share of the motion along the ground's normal, in the median over CLIMBS measurements, up to
+which heights are used. On roads it is 0.005 to 0.015; where the predicted depth is poor, so is the
+plane that starts from it, and it lies askew to the motion."""
 CLIMBS = 45
 """Measurements of that median: a bump or a turn of the road does not change it."""
 MAX_CLIMB = 0.06
