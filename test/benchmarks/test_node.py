@@ -10,7 +10,7 @@ import pytest
 
 from demo.processes import ROOT, child_environment
 
-DEADLINE_S = 400.0  # generous: other tests may keep the machine busy
+DEADLINE_S = 1500.0  # generous: other programs may keep the machine busy
 
 
 def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
