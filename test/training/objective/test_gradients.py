@@ -104,7 +104,8 @@ def test_every_loss_is_checked():
         for name, value in inspect.getmembers(losses, inspect.isfunction)
         if value.__module__ == losses.__name__
     }
-    assert {name for name in public if not name.startswith("_")} == set(LOSSES)
+    checked = {name.split()[0] for name in LOSSES}
+    assert {name for name in public if not name.startswith("_")} == checked
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfm_odometry.geometry.preprocess import to_grey
 from sfm_odometry.geometry.projection import invert_transform
 from sfm_odometry.inference.checkpoint import load_model
 from sfm_odometry.io.images import read_image
@@ -80,9 +81,13 @@ def real(kitti) -> KnownSnippets:
             / 255
         )
         images[number] = grey.expand(3, -1, -1)
-        rho[number] = F.interpolate(
-            model.inverse_depth(grey[None])[0], (HEIGHT, WIDTH), mode="bilinear"
-        )[0]
+        network_input = cv2.resize(
+            to_grey(read_image(sequence.image_paths[number])),
+            (model.config.width, model.config.height),
+            interpolation=cv2.INTER_AREA,
+        )
+        predicted = model.inverse_depth(torch.from_numpy(network_input)[None, None] / 255)[0]
+        rho[number] = F.interpolate(predicted, (HEIGHT, WIDTH), mode="bilinear")[0]
     return _street(
         numbers,
         images,
