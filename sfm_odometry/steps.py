@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sfm_odometry.geometry import se3
 from sfm_odometry.scale import ScaleEstimate
 from sfm_odometry.tracking.direct_alignment import RefinedMotion
 from sfm_odometry.tracking.noise_model import (
@@ -46,8 +47,7 @@ def refined_step(refined: RefinedMotion) -> Step:
 
 def scaled_step(step: Step, scale: ScaleEstimate) -> Step:
     """Apply the scale to a step; its uncertainty adds to the covariance along the motion."""
-    motion = step.previous_from_current.copy()
-    motion[:3, 3] *= scale.value
+    motion = se3.scaled(step.previous_from_current, scale.value)
     units = np.diag([scale.value] * 3 + [1.0] * 3)
     covariance = units @ step.covariance @ units + scale_covariance(motion, scale.relative_sigma)
     return replace(step, previous_from_current=motion, covariance=covariance)

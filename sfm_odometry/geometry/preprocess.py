@@ -24,9 +24,7 @@ MAX_GAIN = 20.0
 """Largest brightening; more would amplify noise alone."""
 
 
-def fitting_mode(
-    camera: Intrinsics, width: int, height: int, trained: str, uncropped: str = "pad"
-) -> str:
+def fitting_mode(camera: Intrinsics, width: int, height: int, trained: str, uncropped: str) -> str:
     """Resize mode of a camera's images for networks of `width` x `height`.
 
     It is the mode `trained`, but `uncropped` (pad or stretch) in place of crop where a crop would

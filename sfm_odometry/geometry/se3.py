@@ -26,6 +26,13 @@ def with_length(motion: np.ndarray, length: float) -> np.ndarray:
     return result
 
 
+def scaled(motion: np.ndarray, factor: float) -> np.ndarray:
+    """Copy of the motion (4, 4) with its translation times a factor."""
+    result = motion.copy()
+    result[:3, 3] *= factor
+    return result
+
+
 def adjoint(b_from_a: np.ndarray) -> np.ndarray:
     """Adjoint (6, 6) = [R, [t]x R; 0 R] of a rigid motion (4, 4).
 

@@ -477,7 +477,7 @@ class FeatureTracks:
         current_from_newest = se3.inverse(solution.previous_from_current)
         self._newest = current
         self._last_motion = solution.previous_from_current
-        self._depth.advance(_divided(current_from_newest, self.unit))
+        self._depth.advance(se3.scaled(current_from_newest, 1.0 / self.unit))
         self._tracks.advance(
             kept=np.flatnonzero(hypothesis.tracked)[accepted],
             current_from_newest=current_from_newest,
@@ -526,13 +526,6 @@ def _constant_motion_information(motion: np.ndarray) -> np.ndarray:
         floor=CONSTANT_MOTION_FLOOR,
         rotation_deg=CONSTANT_MOTION_ROTATION_DEG,
     )
-
-
-def _divided(motion: np.ndarray, unit: float) -> np.ndarray:
-    """Motion (4, 4) with its translation divided by a unit of length."""
-    result = motion.copy()
-    result[:3, 3] /= unit
-    return result
 
 
 def _inside(keypoints: np.ndarray, image: np.ndarray, extent: np.ndarray | float) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfm_odometry.geometry.se3 import with_length
+from sfm_odometry.geometry.se3 import scaled, with_length
 from sfm_odometry.tracking.direct_alignment import (
     AlignmentConfig,
     RefinedMotion,
@@ -315,8 +315,7 @@ _NOT_ALIGNED = RefinedMotion(
 def _in_unit(aligned: RefinedMotion, unit: float) -> RefinedMotion:
     """Multiply the lengths of a motion and its covariance by `unit`."""
     units = np.diag([unit] * 3 + [1.0] * 3)
-    motion = aligned.previous_from_current.copy()
-    motion[:3, 3] *= unit
+    motion = scaled(aligned.previous_from_current, unit)
     return replace(
         aligned, previous_from_current=motion, covariance=units @ aligned.covariance @ units
     )

@@ -77,3 +77,13 @@ def test_half_turns_about_each_axis():
     np.testing.assert_array_equal(
         np.abs(se3.quaternions_xyzw_from_rotations(rotations)), np.eye(4)[[3, 0, 1, 2]]
     )
+
+
+def test_scaling_changes_the_length_alone_and_leaves_the_motion_as_it_was():
+    motion = np.eye(4)
+    motion[:3, :3] = se3.so3_exp(np.array([0.1, -0.2, 0.3]))
+    motion[:3, 3] = (1.0, -2.0, 4.0)
+    before = motion.copy()
+    scaled = se3.scaled(motion, 0.5)
+    assert scaled[:3, 3].tolist() == [0.5, -1.0, 2.0]
+    assert np.array_equal(scaled[:3, :3], before[:3, :3]) and np.array_equal(motion, before)
